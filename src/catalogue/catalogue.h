@@ -1,0 +1,35 @@
+// id -> entry. The catalogue's files are compiled into the program; users add their own.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "catalogue/entry.h"
+#include "support/error.h"
+
+namespace verge::catalogue {
+
+class Catalogue {
+ public:
+  // Built-in entries, then every *.json of `folders` (later ones win; a wrong file is an error that
+  // names the file and the field).
+  static Result<Catalogue> load(const std::vector<std::string>& folders);
+  // $VERGE_CATALOGUE (colon-separated), else $XDG_CONFIG_HOME/verge/catalogue where it exists.
+  static std::vector<std::string> user_folders();
+
+  // By id or alias, exact. A valid id: ^@?[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$ , at most 128 characters.
+  const Entry* find(std::string_view id) const;
+  const Entry* stand_in(std::string_view task) const;  // null = the task has none
+  std::vector<const Entry*> all() const;               // by id
+  void add(Entry entry);                               // `--model ID=PATH` of an unknown id
+
+ private:
+  std::map<std::string, Entry, std::less<>> entries_;
+  std::map<std::string, std::string, std::less<>> aliases_;
+};
+
+bool valid_id(std::string_view id);
+
+}  // namespace verge::catalogue

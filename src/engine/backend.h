@@ -1,0 +1,136 @@
+// What a device implements: about ten fused operations on which every model is written. A model
+// file holds no element loop, no ISA and no thread.
+//
+// Shapes: n = rows of the step (tokens of all sequences together), row-major f32 activations.
+// Determinism (all operations): the result for a row has the same bits whatever other rows are in
+// the call, how many threads run, and whether its token came in a prefill chunk or a decode step.
+// Aliasing: inputs and outputs never overlap unless the comment says so.
+// Errors: shapes are checked when a matrix is packed and a model is loaded; operations assert.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "engine/tensor.h"
+#include "support/error.h"
+
+namespace verge::engine {
+
+// How a weight matrix is held. Native keeps the file's precision, repacked for the instruction set,
+// with activations quantised to 8 bits where the weights are integers. F32 expands the weights
+// and computes in f32 throughout (reference runs, tests).
+enum class Precision { Native, F32 };
+
+enum class KvType { F16, BF16, F32 };
+
+// A linear layer's weight {out, in} in the device's own layout. Owned by the model.
+class Matrix {
+ public:
+  virtual ~Matrix() = default;
+  int64_t out = 0, in = 0;
+  DType type = DType::F32;  // of the source
+  size_t bytes = 0;         // device memory held = bytes read per decode step
+};
+
+// Keys and values of all layers, in pages of limits::kPageTokens tokens. Page p of layer l holds
+// keys and values of all KV heads. Owned by the worker; pages are handed out by worker/pages.
+class KvCache {
+ public:
+  virtual ~KvCache() = default;
+  int layers = 0, kv_heads = 0, head_dim = 0, pages = 0;
+  KvType type = KvType::F16;
+  size_t bytes = 0;
+};
+
+enum class Activation { Silu, GeluTanh, GeluErf, Relu };
+
+// y = W·x̂ + bias, where x̂ = x or rms_norm(x). `accumulate`: y += instead of y =.
+struct LinearOutput {
+  const Matrix* weight = nullptr;
+  const float* bias = nullptr;  // {out} or null
+  float* y = nullptr;           // {n, out}
+  bool accumulate = false;
+};
+struct RmsNorm {
+  const float* weight = nullptr;  // {in}; null = no norm
+  float eps = 1e-5f;
+};
+
+// One sequence's share of a step: rows [first_row, first_row + rows) hold tokens at positions
+// [position, position + rows); its page table covers at least position + rows tokens.
+struct SequenceRows {
+  int first_row = 0;
+  int rows = 0;
+  int position = 0;
+  std::span<const int32_t> pages;
+};
+
+// Rotary angles of the step's rows, computed once a step by the model (rope.h).
+struct RopeTable {
+  const float* cos = nullptr;  // {n, rotary_dim / 2}, the attention factor of YaRN included
+  const float* sin = nullptr;
+  int rotary_dim = 0;          // <= head_dim; the rest passes through
+  bool interleaved = false;    // true: pairs (2i, 2i+1) as in GGUF's llama files; false: (i, i + rotary_dim/2)
+};
+
+// q and k are normed per head (where weights are given), rotated, k and v stored in the cache, then
+// out = softmax(scale · q·Kᵀ)·V per head, causal, over the last `window` positions (0 = all).
+// Query head h reads KV head h / (heads / kv_heads). q and k may be changed by the call.
+struct AttentionArgs {
+  int n = 0;
+  int heads = 0, kv_heads = 0, head_dim = 0;
+  float* q = nullptr;          // {n, heads * head_dim}
+  float* k = nullptr;          // {n, kv_heads * head_dim}
+  const float* v = nullptr;    // {n, kv_heads * head_dim}
+  float* out = nullptr;        // {n, heads * head_dim}
+  const float* q_norm = nullptr;  // {head_dim} or null (Qwen 3, Gemma 3)
+  const float* k_norm = nullptr;
+  float norm_eps = 1e-6f;
+  RopeTable rope;
+  float scale = 1;
+  float softcap = 0;           // 0 = none; else scores = softcap * tanh(scores / softcap) (Gemma 2)
+  int window = 0;
+  int layer = 0;
+  KvCache* cache = nullptr;
+  std::span<const SequenceRows> sequences;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;  // "cpu-avx512", for logs and `verge bench`
+  virtual int threads() const = 0;
+
+  // Repacks a {out, in} weight for this device; the source may be unmapped afterwards.
+  // Fails with LoadFailed where the type or shape is not supported.
+  virtual Result<std::unique_ptr<Matrix>> pack(const TensorView& weight, Precision precision) = 0;
+  // Bytes that pack() would hold, for the memory ledger.
+  virtual size_t packed_bytes(DType type, int64_t out, int64_t in, Precision precision) const = 0;
+
+  virtual Result<std::unique_ptr<KvCache>> make_kv_cache(int layers, int kv_heads, int head_dim, int pages, KvType type) = 0;
+  virtual size_t kv_page_bytes(int layers, int kv_heads, int head_dim, KvType type) const = 0;
+
+  // x[i] = scale * row tokens[i] of the table (a file's tensor, any type), {n, columns}.
+  virtual void embed(const TensorView& table, std::span<const int32_t> tokens, float scale, float* x) = 0;
+  // One to four products of the same input {n, in}; weights are read once for all n rows.
+  virtual void linear(const float* x, int n, RmsNorm norm, std::span<const LinearOutput> outputs) = 0;
+  // y = activation(gate·x̂) * (up·x̂), {n, ff}.
+  virtual void gated_linear(const float* x, int n, RmsNorm norm, const Matrix& gate, const Matrix& up, Activation activation, float* y) = 0;
+  virtual void attention(const AttentionArgs& args) = 0;
+  // x += rms_norm(y), {n, dim} (Gemma's norms after attention and MLP).
+  virtual void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm) = 0;
+  // y[i] = x[rows[i]], {rows, dim}.
+  virtual void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) = 0;
+};
+
+struct BackendOptions {
+  int threads = 0;       // 0 = all cores the process may use
+  std::string isa;       // "" = best of this machine; "base", "avx2", "avx512" for tests
+};
+
+// The CPU backend; fails where `isa` is not available here.
+Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options);
+
+}  // namespace verge::engine

@@ -1,0 +1,35 @@
+// Path -> format -> model: the one door through which a model enters the engine.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/formats/model_file.h"
+#include "engine/model.h"
+#include "engine/tokenizers/chat_template.h"
+#include "engine/tokenizers/tokenizer.h"
+
+namespace verge::engine {
+
+struct LoadedModel {
+  std::shared_ptr<ModelFile> file;               // kept: the embedding table is read from the map
+  std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ChatTemplate> chat_template;   // null where the file has none
+  std::vector<int32_t> stop_ids;
+};
+
+// Opens, checks, packs. Errors: LoadFailed naming the file and the tensor or key, Io.
+Result<LoadedModel> load_model(const std::string& path, Backend& backend, const LoadOptions& options);
+
+// What a load would need, from headers only (no weight is read): for the node's ledger.
+struct MemoryNeed {
+  size_t weights = 0;
+  size_t kv_per_token = 0;
+  size_t scratch = 0;
+  int context_tokens = 0;
+  std::string task;  // "text-generation", …
+};
+Result<MemoryNeed> memory_needed(const std::string& path);
+
+}  // namespace verge::engine

@@ -1,0 +1,52 @@
+// Every limit of Verge, with its reason. A number that bounds input, time or memory lives here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace verge::limits {
+
+// HTTP. A line and header larger than these is no client of ours (nginx: 8 KiB x 4).
+inline constexpr size_t kHeaderBytes = 32 << 10;
+inline constexpr size_t kBodyBytes = 100 << 20;        // an image as a JSON array of numbers, generously
+inline constexpr size_t kTextBodyBytes = 10 << 20;     // text generation; Cloudflare's batch limit is 10 MB
+inline constexpr int kHeaderTimeoutMs = 10'000;        // slow-loris
+inline constexpr int kIdleTimeoutMs = 60'000;          // keep-alive connection with nothing on it
+inline constexpr int kWriteTimeoutMs = 30'000;         // a reader that takes nothing is cut
+inline constexpr size_t kConnections = 10'000;
+
+// JSON. Deep nesting costs stack in every consumer.
+inline constexpr size_t kJsonDepth = 64;
+
+// Internal protocol.
+inline constexpr size_t kFrameBytes = 128 << 20;       // one header + payload; above the HTTP body limit
+inline constexpr size_t kEventBytes = 16 << 20;
+
+// Model files are hostile: counts are checked against these before anything is allocated.
+inline constexpr uint64_t kTensorCount = 1 << 17;
+inline constexpr uint64_t kMetadataCount = 1 << 16;
+inline constexpr uint64_t kMetadataStringBytes = 16 << 20;
+inline constexpr uint64_t kMetadataArrayItems = 8 << 20;
+inline constexpr int kTensorDims = 4;
+inline constexpr uint64_t kVocabulary = 4 << 20;
+inline constexpr uint64_t kTokenizerJsonBytes = 256 << 20;
+inline constexpr uint64_t kConfigJsonBytes = 16 << 20;
+
+// Chat templates run in our own interpreter under these.
+inline constexpr size_t kTemplateBytes = 1 << 20;
+inline constexpr size_t kTemplateSteps = 2'000'000;
+inline constexpr size_t kTemplateOutputBytes = 16 << 20;
+inline constexpr int kTemplateDepth = 64;
+
+// Worker.
+inline constexpr int kPageTokens = 32;                 // tokens of one KV page
+inline constexpr int kBatchTokens = 512;               // rows of one step, prefill chunks included
+inline constexpr int kSequences = 64;                  // sequences in one step
+inline constexpr int kQueueLength = 512;               // waiting requests; more are refused at once
+inline constexpr int kQueueTimeMs = 30'000;            // waited longer: busy
+inline constexpr int kDrainMs = 30'000;                // SIGTERM: running requests get this long
+inline constexpr int kStopStrings = 16;
+inline constexpr size_t kStopStringBytes = 1024;
+static_assert(kBatchTokens % kPageTokens == 0);
+
+}  // namespace verge::limits
