@@ -1,0 +1,20 @@
+// Activations and copies. An element's bits don't depend on its place in a call, so callers may
+// cut rows as they like between threads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/backend.h"
+
+namespace verge::engine::cpu {
+
+enum class Isa;
+
+// y[i] = activation(gate[i]) * up[i]; y may be gate or up. Runs on the calling thread.
+void gate(const float* gate, const float* up, int64_t count, Activation activation, float* y, Isa isa);
+
+// y[i] = x[rows[i]], {rows, dim}.
+void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y);
+
+}  // namespace verge::engine::cpu
