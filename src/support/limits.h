@@ -14,9 +14,19 @@ inline constexpr int kHeaderTimeoutMs = 10'000;        // slow-loris
 inline constexpr int kIdleTimeoutMs = 60'000;          // keep-alive connection with nothing on it
 inline constexpr int kWriteTimeoutMs = 30'000;         // a reader that takes nothing is cut
 inline constexpr size_t kConnections = 10'000;
+inline constexpr size_t kHeaderLines = 100;
+inline constexpr size_t kTargetBytes = 8 << 10;        // request line, as nginx
+inline constexpr int kBodyTimeoutMs = 30'000;          // first bytes of a body; later ones must keep kBodyBytesPerSecond
+inline constexpr int kBodyBytesPerSecond = 4096;       // slower than any modem: slow-loris in a body
+inline constexpr size_t kBodiesBytes = size_t{1} << 30;  // bodies in memory at once, all connections together
+inline constexpr size_t kUnsentBytes = 128 << 10;      // of a stream, in the kernel, before its writer waits
+inline constexpr int kConnectTimeoutMs = 5'000;
 
 // JSON. Deep nesting costs stack in every consumer.
 inline constexpr size_t kJsonDepth = 64;
+
+// Metrics: series of one family; label values past these are counted as "other".
+inline constexpr size_t kMetricSeries = 500;
 
 // Internal protocol.
 inline constexpr size_t kFrameBytes = 128 << 20;       // one header + payload; above the HTTP body limit

@@ -1,0 +1,57 @@
+// What an HTTP message is to the rest of Verge: plain data, no parser or socket in sight.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace verge::http {
+
+template <class T>
+using task = boost::asio::awaitable<T>;
+
+struct Header {
+  std::string name;
+  std::string value;
+};
+// Order and repetitions are kept. Names compare without case.
+using Headers = std::vector<Header>;
+
+bool equal_names(std::string_view a, std::string_view b);
+// First value of that name; empty where there is none.
+std::string_view find_header(const Headers& headers, std::string_view name);
+bool has_header(const Headers& headers, std::string_view name);
+
+// Percent-decoding. nullopt: a '%' without two hex digits, or a NUL byte.
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
+// Encodes all but unreserved characters and those in `keep`.
+std::string percent_encode(std::string_view text, std::string_view keep = "");
+
+struct RequestHead {
+  std::string method;   // "GET"; case as sent
+  std::string target;   // as sent, without scheme and host: "/ai/run/%40cf/x?version=3"
+  std::string path;     // percent-decoded, up to '?': "/ai/run/@cf/x"; "*" for OPTIONS *
+  std::string query;    // as sent, after '?'
+  Headers headers;
+  int minor_version = 1;
+  std::string remote;     // "127.0.0.1:5000", "[::1]:5000", "unix"
+  bool loopback = false;  // the peer is on this machine (127/8, ::1, unix socket)
+  bool tls = false;
+
+  std::string_view header(std::string_view name) const { return find_header(headers, name); }
+  // First value of a query parameter, decoded ('+' is a space); nullopt where absent.
+  std::optional<std::string> query_param(std::string_view name) const;
+};
+
+struct Incoming : RequestHead {
+  std::string body;
+  // The body is longer than the route allows: it was not read (`body` is empty), and the connection
+  // closes after the handler's answer, which should be a 413.
+  bool body_too_large = false;
+  size_t body_limit = 0;
+};
+
+}  // namespace verge::http

@@ -1,0 +1,38 @@
+// Bytes <-> Request and Event, the internal wire. Pure and bounded; what comes in is hostile.
+//   Request: u32le length of a JSON header, the header, then the payload's raw bytes to the end.
+//   Event stream: frames of u32le length + JSON object, its key "e" naming the kind.
+// Keys that are not known are skipped, so that a newer peer can be read.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "protocol/event.h"
+#include "protocol/request.h"
+
+namespace verge::protocol {
+
+std::string encode_request(const Request& request);
+verge::Result<Request> decode_request(std::string_view bytes);
+
+// Appends one whole frame.
+void encode_event(const Event& event, std::string& out);
+// One frame's JSON, without the length.
+verge::Result<Event> decode_event(std::string_view json);
+
+// Cuts a byte stream into events.
+class EventReader {
+ public:
+  void feed(std::string_view bytes);
+  // The next whole event; nullopt: more bytes are needed; an error is final.
+  verge::Result<std::optional<Event>> next();
+  bool partial() const { return used_ < buffer_.size(); }  // bytes of an unfinished frame are held
+
+ private:
+  std::string buffer_;
+  size_t used_ = 0;
+};
+
+}  // namespace verge::protocol

@@ -1,0 +1,37 @@
+// A Service over Services: picks a node for each request, retries before the first token, resumes
+// after it. Shell of registry, choose, attempts and resume, which decide; it alone has the clock.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <string>
+
+#include "protocol/service.h"
+#include "support/metrics.h"
+
+namespace verge::router {
+
+struct NodeState;  // registry.h
+
+class Router : public protocol::Service {
+ public:
+  // metrics may be null; both outlive the router.
+  explicit Router(boost::asio::any_io_executor executor, metrics::Registry* metrics = nullptr);
+  ~Router() override;
+
+  // A node that is reachable through `service`, which outlives its entry. Local nodes are never late.
+  void add_node(const std::string& name, protocol::Service& service, bool local = true);
+  void remove_node(const std::string& name);
+  void set_draining(const std::string& name, bool draining);
+  // What the node last said about itself (heartbeat).
+  void update_node(const std::string& name, const NodeState& state);
+
+  protocol::task<void> run(protocol::Request request, protocol::EventSink& sink) override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace verge::router
