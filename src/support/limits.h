@@ -24,6 +24,7 @@ inline constexpr int kConnectTimeoutMs = 5'000;
 
 // JSON. Deep nesting costs stack in every consumer.
 inline constexpr size_t kJsonDepth = 64;
+inline constexpr size_t kSchemaErrors = 16;            // violations listed in one answer
 
 // Metrics: series of one family; label values past these are counted as "other".
 inline constexpr size_t kMetricSeries = 500;
@@ -54,6 +55,8 @@ inline constexpr int kBatchTokens = 512;               // rows of one step, pref
 inline constexpr int kSequences = 64;                  // sequences in one step
 inline constexpr int kQueueLength = 512;               // waiting requests; more are refused at once
 inline constexpr int kQueueTimeMs = 30'000;            // waited longer: busy
+inline constexpr int kColdWaiters = 256;              // requests held while a model loads
+inline constexpr int kLoadTimeMs = 600'000;            // a load that takes longer answers busy; it goes on
 inline constexpr int kDrainMs = 30'000;                // SIGTERM: running requests get this long
 inline constexpr int kStopStrings = 16;
 inline constexpr size_t kStopStringBytes = 1024;

@@ -1,0 +1,382 @@
+#include "node/node.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <list>
+
+#include "node/io/child.h"
+#include "node/ledger.h"
+#include "node/supervisor.h"
+#include "protocol/client.h"
+#include "support/limits.h"
+#include "support/log.h"
+
+namespace verge::node {
+namespace {
+
+namespace asio = boost::asio;
+using protocol::task;
+using Clock = std::chrono::steady_clock;
+
+int64_t now_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count(); }
+
+uint64_t read_number(const std::string& path) {
+  std::ifstream file(path);
+  uint64_t value = 0;
+  return file >> value ? value : 0;
+}
+
+uint64_t machine_memory() {
+  const uint64_t physical = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGE_SIZE));
+  const uint64_t cgroup = read_number("/sys/fs/cgroup/memory.max");  // "max" reads as 0
+  return cgroup > 0 ? std::min(physical, cgroup) : physical;
+}
+
+// One coroutine that waits for its model.
+struct Waiter {
+  explicit Waiter(const asio::any_io_executor& executor) : timer(executor, Clock::time_point::max()) {}
+  asio::steady_timer timer;
+  bool done = false;
+  std::optional<Error> error;
+};
+
+struct Slot {
+  Slot(Resolved r, const asio::any_io_executor& executor) : model(std::move(r)), supervisor(model.id), wake(executor) {}
+  Resolved model;
+  Supervisor supervisor;
+  std::unique_ptr<Child> child;
+  std::shared_ptr<protocol::Service> client;
+  std::list<Waiter*> waiters;
+  asio::steady_timer wake;
+  json::object ready;       // the worker's own figures
+  double progress = 0;
+  int in_flight = 0;
+  int64_t loads = 0, load_started_ms = 0, load_ms = 0;
+  uint64_t requests = 0;
+};
+
+// Writes who answers into Accepted and passes all else on.
+class NamingSink : public protocol::EventSink {
+ public:
+  NamingSink(protocol::EventSink& next, const std::string& node, const Resolved& model) : next_(next), node_(node), model_(model) {}
+  task<bool> put(protocol::Event event) override {
+    if (auto* accepted = std::get_if<protocol::Accepted>(&event)) {
+      accepted->node = node_;
+      accepted->model = model_.id;
+      accepted->substituted = model_.substituted;
+    }
+    return next_.put(std::move(event));
+  }
+
+ private:
+  protocol::EventSink& next_;
+  const std::string& node_;
+  const Resolved& model_;
+};
+
+class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
+ public:
+  LocalNode(asio::any_io_executor executor, const catalogue::Catalogue& catalogue, NodeOptions options, std::unique_ptr<SocketFolder> sockets)
+      : executor_(std::move(executor)), catalogue_(catalogue), options_(std::move(options)), sockets_(std::move(sockets)), ledger_(options_.memory_bytes) {}
+
+  task<void> run(protocol::Request request, protocol::EventSink& sink) override;
+  void preload(const std::string& id) override;
+  json::value status() const override;
+  task<void> stop(int64_t drain_ms) override;
+
+ private:
+  Slot& slot_for(const Resolved& model);
+  task<Result<void>> ensure_ready(Slot& slot, const protocol::Request& request);
+  void apply(Slot& slot, const Supervisor::Event& event);
+  task<void> load(Slot& slot);
+  void spawn(Slot& slot);
+  void on_status(Slot& slot, const json::object& status);
+  static void release(Slot& slot, const std::optional<Error>& error);
+  uint64_t memory_estimate(const Slot& slot) const;
+  uint64_t kv_bytes() const { return options_.kv_bytes ? options_.kv_bytes : std::min<uint64_t>(1ull << 30, options_.memory_bytes / 4); }
+
+  asio::any_io_executor executor_;
+  const catalogue::Catalogue& catalogue_;
+  NodeOptions options_;
+  std::unique_ptr<SocketFolder> sockets_;
+  Ledger ledger_;
+  std::map<std::string, std::unique_ptr<Slot>> slots_;  // never erased: coroutines hold references
+  bool stopping_ = false;
+};
+
+Slot& LocalNode::slot_for(const Resolved& model) {
+  auto& slot = slots_[model.id];
+  if (!slot) slot = std::make_unique<Slot>(model, executor_);
+  return *slot;
+}
+
+void LocalNode::release(Slot& slot, const std::optional<Error>& error) {
+  for (Waiter* waiter : slot.waiters) {
+    waiter->done = true;
+    waiter->error = error;
+    waiter->timer.cancel();
+  }
+  slot.waiters.clear();
+}
+
+// Carries out what the supervisor decides.
+void LocalNode::apply(Slot& slot, const Supervisor::Event& event) {
+  for (auto& action : slot.supervisor.step(event, now_ms())) {
+    if (std::holds_alternative<Supervisor::Spawn>(action)) {
+      asio::co_spawn(executor_, [self = shared_from_this(), &slot] { return self->load(slot); }, asio::detached);
+    } else if (std::holds_alternative<Supervisor::Terminate>(action)) {
+      if (slot.child) slot.child->terminate();
+      else apply(slot, Supervisor::Exited{"never started"});
+    } else if (std::holds_alternative<Supervisor::ReleaseWaiters>(action)) {
+      release(slot, std::nullopt);
+    } else if (auto* failed = std::get_if<Supervisor::FailWaiters>(&action)) {
+      log::error("model cannot be served", {{"model", slot.model.id}, {"error", failed->error.message}});
+      release(slot, failed->error);
+    } else if (auto* wake = std::get_if<Supervisor::WakeAt>(&action)) {
+      slot.wake.expires_after(std::chrono::milliseconds(std::max<int64_t>(0, wake->ms - now_ms())));
+      slot.wake.async_wait([self = shared_from_this(), &slot](boost::system::error_code ec) {
+        if (!ec) self->apply(slot, Supervisor::Tick{});
+      });
+    }
+  }
+}
+
+uint64_t LocalNode::memory_estimate(const Slot& slot) const { return slot.model.bytes + slot.model.bytes / 8 + kv_bytes() + (64ull << 20); }
+
+// Reserves memory (evicting idle models, waiting for busy ones) and starts the worker.
+task<void> LocalNode::load(Slot& slot) {
+  slot.load_started_ms = now_ms();
+  const uint64_t bytes = memory_estimate(slot);
+  asio::steady_timer timer(executor_);
+  for (const int64_t give_up = now_ms() + limits::kQueueTimeMs;;) {
+    if (slot.supervisor.state() != Supervisor::State::Loading) {  // stopped while it waited for memory
+      ledger_.release(slot.model.id);
+      if (slot.supervisor.state() == Supervisor::State::Stopping) apply(slot, Supervisor::Exited{"stopped before it started"});
+      co_return;
+    }
+    const Ledger::Plan plan = ledger_.plan(slot.model.id, bytes, now_ms());
+    if (plan.kind == Ledger::Plan::Kind::Fits) break;
+    if (plan.kind == Ledger::Plan::Kind::Never || now_ms() > give_up) {
+      const bool never = plan.kind == Ledger::Plan::Kind::Never;
+      Error error = fail(never ? Code::LoadFailed : Code::Busy,
+                         "model {} needs {} MiB of memory; the budget is {} MiB and {} MiB are in use (see --memory)", slot.model.id,
+                         bytes >> 20, ledger_.budget() >> 20, ledger_.reserved() >> 20);
+      apply(slot, Supervisor::LoadFailed{std::move(error)});
+      apply(slot, Supervisor::Exited{"no memory"});
+      co_return;
+    }
+    for (const std::string& victim : plan.evict) {
+      log::info("evicting idle model", {{"model", victim}, {"for", slot.model.id}});
+      if (auto it = slots_.find(victim); it != slots_.end()) apply(*it->second, Supervisor::Stop{});
+    }
+    timer.expires_after(std::chrono::milliseconds(plan.evict.empty() ? std::clamp<int64_t>(plan.wait_ms, 20, 500) : 20));
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  if (!ledger_.reserve(slot.model.id, bytes, false, now_ms())) {
+    apply(slot, Supervisor::LoadFailed{fail(Code::Busy, "no memory for model {}", slot.model.id)});
+    apply(slot, Supervisor::Exited{"no memory"});
+    co_return;
+  }
+  spawn(slot);
+}
+
+void LocalNode::spawn(Slot& slot) {
+  std::vector<std::string> argv = {options_.program, "worker", "--model", slot.model.path, "--id", slot.model.id, "--node", options_.name,
+                                   "--kv-bytes", std::to_string(kv_bytes())};
+  if (options_.context_tokens > 0) argv.insert(argv.end(), {"--context", std::to_string(options_.context_tokens)});
+  if (options_.threads > 0) argv.insert(argv.end(), {"--threads", std::to_string(options_.threads)});
+  if (!options_.kv_type.empty()) argv.insert(argv.end(), {"--kv-type", options_.kv_type});
+  if (!options_.weights.empty()) argv.insert(argv.end(), {"--weights", options_.weights});
+  ChildCallbacks callbacks;
+  callbacks.on_status = [this, &slot](const json::object& status) { on_status(slot, status); };
+  callbacks.on_exit = [weak = weak_from_this(), &slot](const std::string& how) {
+    auto self = weak.lock();
+    if (!self) return;
+    const auto state = slot.supervisor.state();
+    if (state == Supervisor::State::Stopping) log::info("worker ended", {{"model", slot.model.id}, {"how", how}});
+    else log::warn("worker ended", {{"model", slot.model.id}, {"how", how}});
+    slot.client.reset();
+    slot.child.reset();
+    self->ledger_.release(slot.model.id);
+    self->apply(slot, Supervisor::Exited{how});
+  };
+  auto child = Child::spawn(executor_, argv, sockets_->next(), std::move(callbacks));
+  if (!child) {
+    ledger_.release(slot.model.id);
+    apply(slot, Supervisor::LoadFailed{child.error()});
+    apply(slot, Supervisor::Exited{"not started"});
+    return;
+  }
+  slot.child = std::move(*child);
+  http::Endpoint endpoint;
+  endpoint.unix_path = slot.child->socket_path();
+  slot.client = std::make_shared<protocol::Client>(executor_, endpoint);
+  ++slot.loads;
+  log::info("loading model", {{"model", slot.model.id}, {"path", slot.model.path}, {"pid", slot.child->pid()}});
+}
+
+void LocalNode::on_status(Slot& slot, const json::object& status) {
+  const std::string state = get_string(status, "state").value_or("");
+  if (state == "loading") {
+    slot.progress = get_number(status, "progress").value_or(0);
+  } else if (state == "ready") {
+    slot.ready = status;
+    slot.load_ms = now_ms() - slot.load_started_ms;
+    const auto held = static_cast<uint64_t>(get_int(status, "weight_bytes").value_or(0) + get_int(status, "kv_bytes").value_or(0));
+    if (held > 0) (void)ledger_.adjust(slot.model.id, held + (64ull << 20));
+    log::info("model ready", {{"model", slot.model.id}, {"ms", slot.load_ms}, {"context", get_int(status, "context_tokens").value_or(0)}});
+    apply(slot, Supervisor::LoadReady{});
+  } else if (state == "failed") {
+    const json::object* object = get_object(status, "error");
+    Error error = fail(Code::LoadFailed, "model {} cannot be loaded", slot.model.id);
+    if (object) error = Error{code_from_string(get_string(*object, "code").value_or("")), get_string(*object, "message").value_or("")};
+    apply(slot, Supervisor::LoadFailed{std::move(error)});
+  }
+}
+
+task<Result<void>> LocalNode::ensure_ready(Slot& slot, const protocol::Request& request) {
+  if (slot.supervisor.state() == Supervisor::State::Ready && slot.client) co_return Result<void>();
+  if (stopping_) co_return fail(Code::Busy, "the server is shutting down");
+  if (static_cast<int>(slot.waiters.size()) >= limits::kColdWaiters) {
+    Error error = fail(Code::Busy, "model {} is loading and {} requests wait for it", slot.model.id, slot.waiters.size());
+    error.retry_after_ms = 1000;
+    co_return error;
+  }
+  Waiter waiter(executor_);
+  struct Remove {
+    Slot& slot;
+    Waiter& waiter;
+    ~Remove() { slot.waiters.remove(&waiter); }
+  } remove{slot, waiter};
+  slot.waiters.push_back(&waiter);
+  apply(slot, Supervisor::Want{});
+  if (request.reject_if_busy && !waiter.done) {
+    Error error = fail(Code::Busy, "model {} is not loaded yet", slot.model.id);
+    error.retry_after_ms = 1000;
+    co_return error;
+  }
+  if (!waiter.done) {
+    waiter.timer.expires_after(std::chrono::milliseconds(limits::kLoadTimeMs));
+    co_await waiter.timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  if (waiter.error) co_return *waiter.error;
+  if (!waiter.done) {
+    Error error = fail(Code::Busy, "model {} is still loading ({} %)", slot.model.id, static_cast<int>(slot.progress * 100));
+    error.retry_after_ms = 5000;
+    co_return error;
+  }
+  if (!slot.client) co_return fail(Code::WorkerGone, "the worker of model {} is gone", slot.model.id);
+  co_return Result<void>();
+}
+
+task<void> LocalNode::run(protocol::Request request, protocol::EventSink& sink) {
+  auto self = shared_from_this();
+  auto model = resolve_model(catalogue_, options_.resolve, request.model);
+  if (!model) {
+    co_await sink.put(protocol::Failure{model.error()});
+    co_return;
+  }
+  if (request.task != model->task) {
+    co_await sink.put(protocol::Failure{fail(Code::InvalidInput, "model {} is for {}, not for {}", request.model, model->task, request.task)});
+    co_return;
+  }
+  Slot& slot = slot_for(*model);
+  auto ready = co_await ensure_ready(slot, request);
+  if (!ready) {
+    co_await sink.put(protocol::Failure{ready.error()});
+    co_return;
+  }
+  struct InFlight {
+    LocalNode& node;
+    Slot& slot;
+    InFlight(LocalNode& n, Slot& s) : node(n), slot(s) { node.ledger_.touch(slot.model.id, ++slot.in_flight, now_ms()); }
+    ~InFlight() { node.ledger_.touch(slot.model.id, --slot.in_flight, now_ms()); }
+  } in_flight(*this, slot);
+  ++slot.requests;
+  // `substituted` belongs to this request, not to the slot: the stand-in may also be asked by its own id.
+  const Resolved named = *model;
+  NamingSink naming(sink, options_.name, named);
+  // A reference is not enough: a crash during the run resets slot.client.
+  std::shared_ptr<protocol::Service> client = slot.client;
+  co_await client->run(std::move(request), naming);
+}
+
+void LocalNode::preload(const std::string& id) {
+  auto model = resolve_model(catalogue_, options_.resolve, id);
+  if (!model) {
+    log::warn("cannot preload", {{"model", id}, {"error", model.error().message}});
+    return;
+  }
+  apply(slot_for(*model), Supervisor::Want{});
+}
+
+json::value LocalNode::status() const {
+  json::array models;
+  for (const auto& [id, slot] : slots_) {
+    if (slot->supervisor.state() == Supervisor::State::Cold && slot->loads == 0) continue;
+    json::object model = {{"id", id},
+                          {"task", slot->model.task},
+                          {"path", slot->model.path},
+                          {"state", to_string(slot->supervisor.state())},
+                          {"in_flight", slot->in_flight},
+                          {"waiting", slot->waiters.size()},
+                          {"requests", slot->requests},
+                          {"loads", slot->loads},
+                          {"load_ms", slot->load_ms},
+                          {"progress", slot->progress}};
+    if (slot->child) model["pid"] = slot->child->pid();
+    for (const char* key : {"weight_bytes", "kv_bytes", "context_tokens", "pages", "architecture"})
+      if (auto it = slot->ready.find(key); it != slot->ready.end() && slot->child) model[key] = it->value();
+    models.push_back(std::move(model));
+  }
+  return json::object{{"name", options_.name},
+                      {"state", stopping_ ? "draining" : "up"},
+                      {"memory_budget_bytes", ledger_.budget()},
+                      {"memory_reserved_bytes", ledger_.reserved()},
+                      {"models", std::move(models)}};
+}
+
+task<void> LocalNode::stop(int64_t drain_ms) {
+  auto self = shared_from_this();
+  stopping_ = true;
+  for (auto& [id, slot] : slots_) apply(*slot, Supervisor::Stop{});
+  asio::steady_timer timer(executor_);
+  const int64_t end = now_ms() + drain_ms;
+  auto running = [&] { return std::any_of(slots_.begin(), slots_.end(), [](auto& s) { return s.second->child != nullptr; }); };
+  while (running() && now_ms() < end) {
+    timer.expires_after(std::chrono::milliseconds(10));
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  for (auto& [id, slot] : slots_) {
+    slot->wake.cancel();
+    if (slot->child) slot->child->kill();
+    slot->child.reset();
+    slot->client.reset();
+  }
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Node>> Node::make(asio::any_io_executor executor, const catalogue::Catalogue& catalogue, NodeOptions options) {
+  if (options.memory_bytes == 0) options.memory_bytes = machine_memory() / 10 * 8;
+  if (options.resolve.models_folder.empty()) options.resolve.models_folder = default_models_folder();
+  if (options.program.empty()) {
+    std::error_code ec;
+    options.program = std::filesystem::read_symlink("/proc/self/exe", ec).string();
+    if (ec) return fail(Code::Io, "cannot find this program: {}", ec.message());
+  }
+  VERGE_ASSIGN(sockets, SocketFolder::make());
+  return std::shared_ptr<Node>(std::make_shared<LocalNode>(std::move(executor), catalogue, std::move(options), std::move(sockets)));
+}
+
+}  // namespace verge::node

@@ -1,0 +1,46 @@
+// One machine: which models are loaded in which worker process, in how much memory.
+// A Service over worker processes. Owner: commands/serve, on the one io thread; all coroutines run
+// there. The decisions are in supervisor.h and ledger.h; this file has the processes and timers.
+//
+// N1 A request for a cold model waits for its load (bounded), it never gets an error for coldness.
+// N2 A worker that dies fails its own requests with WorkerGone (the router retries them) and touches
+//    no other model.
+// N3 stop() ends every worker: SIGTERM, then SIGKILL after the drain limit.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <string>
+
+#include "catalogue/catalogue.h"
+#include "node/resolve.h"
+#include "protocol/service.h"
+
+namespace verge::node {
+
+struct NodeOptions {
+  std::string name = "local";
+  ResolveOptions resolve;
+  std::string program;              // of workers; default: this program
+  uint64_t memory_bytes = 0;        // budget; 0 = 80 % of what the machine (or its cgroup) has
+  int threads = 0;                  // per worker; 0 = all cores
+  int context_tokens = 0;           // 0 = the model's own
+  uint64_t kv_bytes = 0;            // per worker; 0 = chosen from the budget
+  std::string kv_type;              // "" = f16
+  std::string weights;              // "" = native, "f32"
+};
+
+class Node : public protocol::Service {
+ public:
+  static Result<std::shared_ptr<Node>> make(boost::asio::any_io_executor executor, const catalogue::Catalogue& catalogue, NodeOptions options);
+
+  // Loads a model ahead of its first request.
+  virtual void preload(const std::string& id) = 0;
+  // {name, memory, models: [{id, state, pid, memory, requests, …}]} for `verge ps`, /metrics.
+  virtual json::value status() const = 0;
+  // Drains and ends all workers; returns when they are gone, at the latest after the drain limit.
+  virtual protocol::task<void> stop(int64_t drain_ms) = 0;
+};
+
+}  // namespace verge::node
