@@ -1,0 +1,44 @@
+# Sourced by ./run and ./test: installs what is missing from Debian, and says what.
+# need PACKAGE...   installs those that are not there; root, or sudo.
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+BUILD_PACKAGES="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libboost-json1.81-dev libssl-dev
+  libsimdjson-dev libspdlog-dev libfmt-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev zlib1g-dev
+  prometheus-cpp-dev libseccomp-dev libgtest-dev libgmock-dev libcurl4-openssl-dev"
+PULL_PACKAGES="python3 python3-pip ca-certificates curl"
+
+installed() { dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
+
+need() {
+  local missing=() package
+  for package in "$@"; do installed "$package" || missing+=("$package"); done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  command -v apt-get >/dev/null || die "this script installs Debian packages; on another system install the equivalents of: ${missing[*]}"
+  local sudo=""
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || die "run as root, or install sudo; missing packages: ${missing[*]}"
+    sudo=sudo
+  fi
+  say "Installing from Debian: ${missing[*]}"
+  local log; log=$(mktemp)
+  { $sudo apt-get update && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
+    { tail -n 20 "$log" >&2; die "apt-get failed (whole log: $log)"; }
+  rm -f "$log"
+}
+
+# build PRESET TARGET...: a bar on a terminal (ninja's own), a line every tenth elsewhere.
+build() {
+  local preset=$1; shift
+  cmake --preset "$preset" >"/tmp/verge-configure.$$" 2>&1 || { cat "/tmp/verge-configure.$$" >&2; die "configuration failed"; }
+  rm -f "/tmp/verge-configure.$$"
+  if [ -t 1 ]; then
+    NINJA_STATUS='    [%p] ' cmake --build "build/$preset" --target "$@"
+  else
+    NINJA_STATUS='[%f/%t] ' cmake --build "build/$preset" --target "$@" | awk '
+      match($0, /^\[[0-9]+\/[0-9]+\]/) { split(substr($0, 2, RLENGTH - 2), n, "/"); p = int(n[1] * 10 / n[2]); if (p != last) { last = p; printf "    built %d of %d\n", n[1], n[2]; fflush() } next }
+      !/^ninja: / { print }'
+    [ "${PIPESTATUS[0]}" = 0 ] || die "the build failed"
+  fi
+}

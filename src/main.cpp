@@ -1,0 +1,70 @@
+// verge: the table of subcommands.
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "commands/bench.h"
+#include "commands/models.h"
+#include "commands/ps.h"
+#include "commands/pull.h"
+#include "commands/run.h"
+#include "commands/serve.h"
+#include "commands/token.h"
+#include "commands/tokenize.h"
+#include "commands/worker.h"
+
+namespace {
+
+struct Command {
+  const char* name;
+  int (*run)(int argc, char** argv);
+  const char* help;  // null = not listed
+};
+constexpr Command kCommands[] = {
+    {"serve", verge::commands::serve, "Start the server: the Workers AI and OpenAI APIs on this machine"},
+    {"run", verge::commands::run, "Ask a model once, or chat with it"},
+    {"pull", verge::commands::pull, "Download a model"},
+    {"models", verge::commands::models, "List the models of the catalogue and those on this machine"},
+    {"ps", verge::commands::ps, "List the models that a server has loaded"},
+    {"token", verge::commands::token, "Create, list and revoke API tokens"},
+    {"tokenize", verge::commands::tokenize, "Print the token ids of a text"},
+    {"bench", verge::commands::bench, "Measure a model on this machine"},
+    {"worker", verge::commands::worker, nullptr},
+};
+
+void print_help(std::FILE* out) {
+  std::fprintf(out, "Verge: the open, self-hosted Workers AI.\n\nUsage: verge COMMAND [OPTIONS]\n\nCommands:\n");
+  for (const Command& command : kCommands)
+    if (command.help) std::fprintf(out, "  %-10s %s\n", command.name, command.help);
+  std::fprintf(out, "\n'verge COMMAND --help' shows a command's options. 'verge --version' prints the version.\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    print_help(stderr);
+    return 2;
+  }
+  const char* name = argv[1];
+  if (!std::strcmp(name, "--help") || !std::strcmp(name, "-h") || !std::strcmp(name, "help")) {
+    print_help(stdout);
+    return 0;
+  }
+  if (!std::strcmp(name, "--version") || !std::strcmp(name, "version")) {
+    std::printf("verge %s\n", VERGE_VERSION);
+    return 0;
+  }
+  for (const Command& command : kCommands) {
+    if (std::strcmp(name, command.name)) continue;
+    // The command sees "verge NAME" as its own name, so that its usage line reads as it is typed.
+    std::string title = std::string("verge ") + name;
+    std::vector<char*> args{title.data()};
+    for (int i = 2; i < argc; ++i) args.push_back(argv[i]);
+    args.push_back(nullptr);
+    return command.run(static_cast<int>(args.size()) - 1, args.data());
+  }
+  std::fprintf(stderr, "verge: unknown command '%s'. 'verge --help' lists the commands.\n", name);
+  return 2;
+}
