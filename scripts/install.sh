@@ -7,13 +7,24 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 BUILD_PACKAGES="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libboost-json1.81-dev libssl-dev
   libsimdjson-dev libspdlog-dev libfmt-dev libcli11-dev libpcre2-dev libutf8proc-dev libsqlite3-dev zlib1g-dev
   prometheus-cpp-dev libseccomp-dev libgtest-dev libgmock-dev libcurl4-openssl-dev"
+TEST_PACKAGES="nodejs npm python3-pytest python3-venv curl"
+FUZZ_PACKAGES="clang libclang-rt-14-dev"
 PULL_PACKAGES="python3 python3-pip ca-certificates curl"
 
 installed() { dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
+# Node may come from elsewhere, and Debian's npm cannot stand beside another node.
+present() {
+  case $1 in
+    nodejs) command -v node >/dev/null || installed "$1" ;;
+    npm) command -v npm >/dev/null || installed "$1" ;;
+    *) installed "$1" ;;
+  esac
+}
+
 need() {
   local missing=() package
-  for package in "$@"; do installed "$package" || missing+=("$package"); done
+  for package in "$@"; do present "$package" || missing+=("$package"); done
   [ ${#missing[@]} -eq 0 ] && return 0
   command -v apt-get >/dev/null || die "this script installs Debian packages; on another system install the equivalents of: ${missing[*]}"
   local sudo=""

@@ -1,0 +1,53 @@
+#include "commands/remote.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <cstdlib>
+
+#include "http/client.h"
+
+namespace verge::commands {
+namespace {
+
+constexpr size_t kAnswerBytes = 64 << 20;
+
+http::task<Result<json::value>> ask(http::Client& client, std::string path, std::string token) {
+  http::ClientRequest request;
+  request.target = path;
+  if (!token.empty()) request.headers.push_back({"authorization", "Bearer " + token});
+  auto response = co_await client.send(std::move(request));
+  if (!response) co_return response.error();
+  auto body = co_await (*response)->read_all(kAnswerBytes);
+  if (!body) co_return body.error();
+  auto parsed = parse_json(*body);
+  const int status = (*response)->status;
+  if (status == 401 || status == 403)
+    co_return fail(Code::Unauthenticated, "the server wants a token: set VERGE_TOKEN (made by 'verge token create')");
+  if (status >= 400) co_return fail(Code::Internal, "the server answered {}: {}", status, body->substr(0, 400));
+  co_return parsed;
+}
+
+}  // namespace
+
+std::string default_server() {
+  const char* server = std::getenv("VERGE_SERVER");
+  return server && *server ? server : kDefaultServer;
+}
+
+Result<json::value> get_json(const std::string& server, const std::string& path, const std::string& token) {
+  VERGE_ASSIGN(endpoint, http::parse_endpoint(server));
+  boost::asio::io_context io;
+  http::ClientOptions options;
+  options.read_timeout_ms = 10'000;
+  http::Client client(io.get_executor(), endpoint, options);
+  Result<json::value> answer = fail(Code::Internal, "no answer");
+  boost::asio::co_spawn(io, ask(client, path, token), [&](std::exception_ptr failure, Result<json::value> result) {
+    answer = failure ? Result<json::value>(fail(Code::Io, "the request broke off")) : std::move(result);
+    client.close_idle();
+  });
+  io.run();
+  return answer;
+}
+
+}  // namespace verge::commands

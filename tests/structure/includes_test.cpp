@@ -1,0 +1,130 @@
+// The arrows between the folders of src/ (src/README.md) hold, and the README lists what is there.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kRoot = VERGE_SOURCE_DIR;
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::vector<fs::path> sources(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const auto extension = entry.path().extension();
+    if (entry.is_regular_file() && (extension == ".h" || extension == ".cpp")) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// folder -> folders that it may include, besides itself and support.
+const std::map<std::string, std::set<std::string>> kAllowed = {
+    {"commands", {"api", "router", "node", "worker", "engine", "protocol", "catalogue", "accounts", "store", "http"}},
+    {"api", {"protocol", "catalogue", "accounts", "http"}},
+    {"router", {"protocol"}},
+    {"node", {"protocol", "catalogue", "store", "http"}},
+    {"worker", {"protocol", "engine"}},
+    {"protocol", {"http"}},
+    {"accounts", {"store"}},
+    {"engine", {}},
+    {"catalogue", {}},
+    {"store", {}},
+    {"http", {}},
+    {"support", {}},
+};
+
+TEST(Includes, FollowTheArrows) {
+  const std::regex include(R"re(^\s*#include "([a-z_]+)/)re");
+  for (const fs::path& file : sources(kRoot / "src")) {
+    const std::string folder = fs::relative(file, kRoot / "src").begin()->string();
+    if (folder == "main.cpp") continue;
+    ASSERT_TRUE(kAllowed.contains(folder)) << folder << " is not in src/README.md's arrows";
+    std::istringstream lines(read(file));
+    for (std::string line; std::getline(lines, line);) {
+      std::smatch match;
+      if (!std::regex_search(line, match, include)) continue;
+      const std::string target = match[1];
+      EXPECT_TRUE(target == folder || target == "support" || kAllowed.at(folder).contains(target))
+          << fs::relative(file, kRoot) << " includes " << target << "/, which " << folder << "/ may not";
+    }
+  }
+}
+
+TEST(Includes, OnlyServeWiresAllLayers) {
+  const std::regex layer(R"re(#include "(api|router|node|worker)/)re");
+  for (const fs::path& file : sources(kRoot / "src/commands")) {
+    const std::string text = read(file);
+    std::set<std::string> layers;
+    for (std::sregex_iterator it(text.begin(), text.end(), layer), end; it != end; ++it) layers.insert((*it)[1]);
+    if (file.stem() == "serve") continue;
+    EXPECT_LE(layers.size(), 2u) << fs::relative(file, kRoot);
+  }
+}
+
+// One folder of a device never includes from another's.
+TEST(Includes, BackendsAreSiblings) {
+  const std::regex backend(R"re(#include "engine/backends/([a-z]+)/)re");
+  for (const fs::path& file : sources(kRoot / "src/engine/backends")) {
+    const auto relative = fs::relative(file, kRoot / "src/engine/backends");
+    if (std::distance(relative.begin(), relative.end()) < 2) continue;
+    const std::string text = read(file);
+    for (std::sregex_iterator it(text.begin(), text.end(), backend), end; it != end; ++it) EXPECT_EQ((*it)[1], relative.begin()->string()) << file;
+  }
+}
+
+TEST(Structure, ReadmeListsTheFolders) {
+  const std::string readme = read(kRoot / "src/README.md");
+  for (const auto& entry : fs::directory_iterator(kRoot / "src")) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_directory()) continue;
+    EXPECT_NE(readme.find("`" + name + "/`"), std::string::npos) << "src/README.md does not mention " << name << "/";
+  }
+  const std::regex mention(R"re(`([a-z_]+)/`)re");
+  for (std::sregex_iterator it(readme.begin(), readme.end(), mention), end; it != end; ++it)
+    EXPECT_TRUE(fs::is_directory(kRoot / "src" / (*it)[1].str())) << "src/README.md names " << (*it)[1] << "/, which is not there";
+}
+
+TEST(Structure, NoUnfinishedWords) {
+  const std::regex banned(R"re(\b(TODO|FIXME|XXX|HACK)\b)re");
+  for (const fs::path& file : sources(kRoot / "src")) {
+    std::istringstream lines(read(file));
+    int number = 0;
+    for (std::string line; std::getline(lines, line);) {
+      ++number;
+      EXPECT_FALSE(std::regex_search(line, banned)) << fs::relative(file, kRoot) << ":" << number << ": " << line;
+    }
+  }
+}
+
+// Kernels are compiled once per instruction set: an inline function of the standard library in one of them
+// could be the copy that the linker keeps for the whole program.
+TEST(Structure, KernelsIncludeNoStandardLibraryTemplates) {
+  const fs::path folder = kRoot / "src/engine/backends/cpu/kernels";
+  const std::set<std::string> allowed = {"immintrin.h", "stdint.h", "stddef.h", "string.h", "float.h", "limits.h"};
+  const std::regex include(R"re(^\s*#include <([^>]+)>)re");
+  for (const fs::path& file : sources(folder)) {
+    std::istringstream lines(read(file));
+    for (std::string line; std::getline(lines, line);) {
+      std::smatch match;
+      if (std::regex_search(line, match, include)) EXPECT_TRUE(allowed.contains(match[1])) << file.filename() << " includes <" << match[1] << ">";
+    }
+  }
+}
+
+}  // namespace
