@@ -1,0 +1,40 @@
+// The CPU backend: owns the threads and the choice of the instruction set, and hands every operation
+// to its family (matmul.h, attention.h, norm.h, elementwise.h).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/backends/cpu/isa.h"
+#include "engine/backends/cpu/matmul.h"
+#include "engine/backends/cpu/threads.h"
+
+namespace verge::engine::cpu {
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(int threads, Isa isa);
+  std::string name() const override;
+  int threads() const override { return threads_.count(); }
+
+  Result<std::unique_ptr<Matrix>> pack(const TensorView& weight, Precision precision) override;
+  size_t packed_bytes(DType type, int64_t out, int64_t in, Precision precision) const override;
+  Result<std::unique_ptr<KvCache>> make_kv_cache(int layers, int kv_heads, int head_dim, int pages, KvType type) override;
+  size_t kv_page_bytes(int layers, int kv_heads, int head_dim, KvType type) const override;
+
+  void embed(const TensorView& table, std::span<const int32_t> tokens, float scale, float* x) override;
+  void linear(const float* x, int n, RmsNorm norm, std::span<const LinearOutput> outputs) override;
+  void gated_linear(const float* x, int n, RmsNorm norm, const Matrix& gate, const Matrix& up, Activation activation, float* y) override;
+  void attention(const AttentionArgs& args) override;
+  void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm) override;
+  void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) override;
+
+ private:
+  Threads threads_;
+  const Isa isa_;
+  MatmulScratch scratch_;
+};
+
+}  // namespace verge::engine::cpu
