@@ -11,6 +11,14 @@
 
 namespace verge::catalogue {
 
+// A task as `/ai/tasks/search` shows it.
+struct Task {
+  std::string task;  // "text-generation"
+  std::string id;    // published uuid
+  std::string name;  // "Text Generation"
+  std::string description;
+};
+
 class Catalogue {
  public:
   // Built-in entries, then every *.json of `folders` (later ones win; a wrong file is an error that
@@ -25,9 +33,16 @@ class Catalogue {
   std::vector<const Entry*> all() const;               // by id
   void add(Entry entry);                               // `--model ID=PATH` of an unknown id
 
+  // {"input":…, "output":…}: the entry's own, else the one that its task's models share.
+  const json::object& schema(const Entry& entry) const;
+  const Task* task(std::string_view task) const;  // null = unknown
+  std::vector<const Task*> tasks() const;
+
  private:
   std::map<std::string, Entry, std::less<>> entries_;
   std::map<std::string, std::string, std::less<>> aliases_;
+  std::map<std::string, Task, std::less<>> tasks_;
+  std::map<std::string, json::object, std::less<>> task_schemas_;
 };
 
 bool valid_id(std::string_view id);

@@ -44,6 +44,7 @@ struct Entry {
   std::string created_at;
   std::string deprecated_on;       // "2026-05-30" or empty
   std::vector<std::string> aliases;
+  std::vector<std::string> tags;
   std::vector<Source> sources;
   int context_tokens = 0;
   int64_t parameters = 0;          // to tell the memory needed before a pull

