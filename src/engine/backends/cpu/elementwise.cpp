@@ -1,0 +1,23 @@
+#include "engine/backends/cpu/elementwise.h"
+
+#include <cstring>
+
+#include "engine/backends/cpu/isa.h"
+#include "engine/backends/cpu/kernels/norm.h"
+
+namespace verge::engine::cpu {
+
+void gate(const float* gate, const float* up, int64_t count, Activation activation, float* y, Isa isa) {
+  static_assert(static_cast<int>(Activation::Silu) == 0 && static_cast<int>(Activation::GeluTanh) == 1 &&
+                static_cast<int>(Activation::GeluErf) == 2 && static_cast<int>(Activation::Relu) == 3);
+  const NormKernels& kernels = isa == Isa::Avx512 ? avx512::norm_kernels : isa == Isa::Avx2 ? avx2::norm_kernels : base::norm_kernels;
+  kernels.gate(gate, up, count, static_cast<int>(activation), y);
+}
+
+void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::memcpy(y + i * dim, x + rows[i] * dim, static_cast<size_t>(dim) * sizeof(float));
+  }
+}
+
+}  // namespace verge::engine::cpu

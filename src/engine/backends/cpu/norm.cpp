@@ -1,0 +1,32 @@
+#include "engine/backends/cpu/norm.h"
+
+#include "engine/backends/cpu/isa.h"
+#include "engine/backends/cpu/kernels/norm.h"
+#include "engine/backends/cpu/threads.h"
+
+namespace verge::engine::cpu {
+namespace {
+
+const NormKernels& kernels_for(Isa isa) {
+  return isa == Isa::Avx512 ? avx512::norm_kernels : isa == Isa::Avx2 ? avx2::norm_kernels : base::norm_kernels;
+}
+
+}  // namespace
+
+void rms_norm_row(const float* x, int64_t dim, RmsNorm norm, float* y, Isa isa) {
+  kernels_for(isa).rms_norm(x, dim, norm.weight, norm.eps, y);
+}
+
+void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm, Threads& threads, Isa isa) {
+  const NormKernels& kernels = kernels_for(isa);
+  const auto row = [&](int64_t i) {
+    float* to = x + i * dim;
+    const float* from = y + i * dim;
+    norm.weight ? kernels.add_rms_norm(to, from, dim, norm.weight, norm.eps) : kernels.add(to, from, dim);
+  };
+  threads.parallel_for(n, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) row(i);
+  });
+}
+
+}  // namespace verge::engine::cpu
