@@ -1,4 +1,254 @@
+// A folder of the hub becomes a ModelFile in four steps: config.json to metadata (hub_config), weight files to
+// views (safetensors), hub names to GGUF names (hub_names), tokenizer files as text. Views point into the
+// mapped files, except for the few tensors that need other bytes, which go to one owned buffer: Gemma's norms
+// (the hub holds w where the formula has 1 + w), Llama 3's rotary divisors (computed), tensors at odd addresses.
+// Weights are kept in the hub's row order, so rope_interleaved stays false.
+//
+// File names out of the index are data: only plain names inside the folder are opened.
 #include "engine/formats/hub.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "engine/formats/hub_config.h"
+#include "engine/formats/hub_names.h"
+#include "engine/formats/mapped_file.h"
+#include "engine/formats/safetensors.h"
+#include "engine/formats/stop_ids.h"
+#include "support/json.h"
+#include "support/limits.h"
+
 namespace verge::engine {
-Result<std::shared_ptr<ModelFile>> open_hub(const std::string& folder) { return fail(Code::LoadFailed, "{}: the hub layout is not readable yet", folder); }
+namespace {
+
+namespace fs = std::filesystem;
+using Tensors = std::map<std::string, TensorView, std::less<>>;
+
+// nullopt where there is no such file.
+Result<std::optional<std::string>> read_text(const fs::path& path, uint64_t limit) {
+  std::error_code ec;
+  if (!fs::exists(path, ec)) return std::optional<std::string>();
+  if (!fs::is_regular_file(path, ec)) return fail(Code::LoadFailed, "{}: not a regular file", path.string());
+  const uint64_t size = fs::file_size(path, ec);
+  if (ec) return fail(Code::Io, "{}: cannot read its size: {}", path.string(), ec.message());
+  if (size > limit) return fail(Code::LoadFailed, "{}: {} bytes, limit {}", path.string(), size, limit);
+  std::string text(size, '\0');
+  std::ifstream in(path, std::ios::binary);
+  if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "{}: cannot read", path.string());
+  return std::optional<std::string>(std::move(text));
 }
+
+Result<json::object> parse_object(const std::string& text, const fs::path& path) {
+  auto value = parse_json(text);
+  if (!value) return fail(Code::LoadFailed, "{}: {}", path.string(), value.error().message);
+  if (!value->is_object()) return fail(Code::LoadFailed, "{}: not a JSON object", path.string());
+  return std::move(value->get_object());
+}
+
+// An empty object where the file is missing and not `required`.
+Result<json::object> read_object(const fs::path& path, uint64_t limit, bool required) {
+  VERGE_ASSIGN(text, read_text(path, limit));
+  if (text) return parse_object(*text, path);
+  if (required) return fail(Code::LoadFailed, "{}: no such file", path.string());
+  return json::object();
+}
+
+Result<Tensors> open_weights(const fs::path& path, ModelFile* file) {
+  VERGE_ASSIGN(map, MappedFile::open(path.string()));
+  VERGE_ASSIGN(tensors, parse_safetensors(map->bytes(), path.string()));
+  file->maps.push_back(std::move(map));
+  return tensors;
+}
+
+// The index says which shard holds each tensor; other tensors of a shard are left alone.
+Result<Tensors> open_shards(const fs::path& folder, const json::object& index, const fs::path& index_path, ModelFile* file) {
+  const json::object* places = get_object(index, "weight_map");
+  if (!places || places->empty()) return fail(Code::LoadFailed, "{}: no 'weight_map'", index_path.string());
+  if (places->size() > limits::kTensorCount) return fail(Code::LoadFailed, "{}: {} tensors, limit {}", index_path.string(), places->size(), limits::kTensorCount);
+  std::map<std::string, Tensors> shards;
+  Tensors tensors;
+  for (const auto& place : *places) {
+    if (!place.value().is_string()) return fail(Code::LoadFailed, "{}: 'weight_map' must hold file names", index_path.string());
+    const std::string shard(place.value().get_string());
+    if (shard.empty() || shard.find_first_of("/\\") != std::string::npos || shard.find('\0') != std::string::npos || shard.starts_with(".")) {
+      return fail(Code::LoadFailed, "{}: '{}' is not a plain file name", index_path.string(), shard.substr(0, 100));
+    }
+    auto it = shards.find(shard);
+    if (it == shards.end()) {
+      if (shards.size() >= limits::kSplitFiles) return fail(Code::LoadFailed, "{}: more than {} shards", index_path.string(), limits::kSplitFiles);
+      VERGE_ASSIGN(opened, open_weights(folder / shard, file));
+      it = shards.emplace(shard, std::move(opened)).first;
+    }
+    const auto found = it->second.find(std::string_view(place.key()));
+    if (found == it->second.end()) return fail(Code::LoadFailed, "{}: tensor '{}' is not in {}", index_path.string(), std::string_view(place.key()), shard);
+    tensors.insert(*found);
+  }
+  return tensors;
+}
+
+Result<Tensors> open_all_weights(const fs::path& folder, ModelFile* file) {
+  std::error_code ec;
+  if (fs::exists(folder / "model.safetensors", ec)) return open_weights(folder / "model.safetensors", file);
+  const fs::path index_path = folder / "model.safetensors.index.json";
+  if (!fs::exists(index_path, ec)) return fail(Code::LoadFailed, "{}: neither model.safetensors nor model.safetensors.index.json", folder.string());
+  VERGE_ASSIGN(index, read_object(index_path, limits::kConfigJsonBytes, true));
+  return open_shards(folder, index, index_path, file);
+}
+
+// Tensors whose bytes the file does not hold in usable form; filled in one pass once their total is known.
+struct Converted {
+  std::string name;
+  TensorView source;       // where data is to come from; null for `values`
+  bool add_one = false;    // to f32, plus 1
+  std::vector<float> values;
+};
+
+bool misaligned(const TensorView& tensor) {
+  return reinterpret_cast<uintptr_t>(tensor.data) % static_cast<uintptr_t>(info(tensor.type).block_bytes) != 0;
+}
+
+Result<> convert(const std::vector<Converted>& list, ModelFile* file) {
+  constexpr size_t kAlign = 64;
+  if (list.empty()) return {};
+  size_t total = 0;
+  for (const Converted& item : list) {
+    const size_t bytes = item.add_one || !item.source.data ? static_cast<size_t>(item.source.elements()) * 4 : item.source.bytes;
+    total += (bytes + kAlign - 1) / kAlign * kAlign;
+  }
+  VERGE_ASSIGN(owned, MappedFile::allocate(total, file->path));
+  std::byte* at = owned->owned_data();
+  for (const Converted& item : list) {
+    TensorView view = item.source;
+    if (item.add_one || !item.source.data) {
+      view.type = DType::F32;
+      view.bytes = static_cast<size_t>(view.elements()) * 4;
+      auto* out = reinterpret_cast<float*>(at);
+      if (item.source.data) dequantize(item.source, 0, view.elements(), out);
+      else std::copy(item.values.begin(), item.values.end(), out);
+      if (item.add_one) std::for_each(out, out + view.elements(), [](float& w) { w += 1; });
+    } else {
+      std::memcpy(at, item.source.data, view.bytes);
+    }
+    view.data = at;
+    file->tensors.insert_or_assign(item.name, view);
+    at += (view.bytes + kAlign - 1) / kAlign * kAlign;
+  }
+  file->maps.push_back(std::move(owned));
+  return {};
+}
+
+Result<> place_tensors(const Tensors& tensors, const HubConfig& hub, ModelFile* file) {
+  std::vector<Converted> converted;
+  for (const auto& [hub_name, view] : tensors) {
+    const auto name = gguf_tensor_name(hub_name, hub.sandwich_norms);
+    if (!name) return fail(Code::LoadFailed, "{}: tensor '{}' is not known for {}", file->path, hub_name, file->architecture);
+    if (name->empty() || (hub.tied_embeddings && *name == "output.weight")) continue;
+    if (view.type != DType::F32 && view.type != DType::F16 && view.type != DType::BF16) {
+      return fail(Code::LoadFailed, "{}: tensor '{}' {} is not of a floating-point type", file->path, hub_name, to_string(view));
+    }
+    if (!file->tensors.emplace(*name, view).second) return fail(Code::LoadFailed, "{}: two tensors are named '{}'", file->path, *name);
+    const bool add_one = hub.norms_lack_one && name->ends_with("norm.weight");
+    if (add_one || misaligned(view)) converted.push_back({*name, view, add_one, {}});
+  }
+  if (!hub.rope_factors.empty()) {
+    TensorView view;
+    view.rank = 1;
+    view.shape[0] = static_cast<int64_t>(hub.rope_factors.size());
+    converted.push_back({"rope_freqs.weight", view, false, hub.rope_factors});
+  }
+  return convert(converted, file);
+}
+
+// "eos_token_id" is a number or a list.
+void add_eos(const json::object& config, ModelFile* file) {
+  if (auto id = get_int(config, "eos_token_id")) add_stop_id(*id, &file->stop_ids);
+  if (const json::array* ids = get_array(config, "eos_token_id")) {
+    for (const json::value& id : *ids) if (id.is_int64()) add_stop_id(id.get_int64(), &file->stop_ids);
+  }
+}
+
+// tokenizer_config.json writes a token as a string or as {"content": …}.
+std::string token_text(const json::object& object, std::string_view key) {
+  if (auto text = get_string(object, key)) return *text;
+  const json::object* token = get_object(object, key);
+  return token ? get_string(*token, "content").value_or("") : "";
+}
+
+void add_stop_tokens(const json::object& tokenizer_config, ModelFile* file) {
+  const std::string eos = token_text(tokenizer_config, "eos_token");
+  const auto consider = [&](int64_t id, const std::string& content) {
+    if (!content.empty() && (content == eos || ends_turn(content))) add_stop_id(id, &file->stop_ids);
+  };
+  if (const json::object* added = get_object(tokenizer_config, "added_tokens_decoder")) {
+    for (const auto& entry : *added) {
+      const std::string key(entry.key());
+      const json::object* token = entry.value().if_object();
+      const bool number = !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == std::string::npos;
+      if (token && number) consider(std::stol(key), get_string(*token, "content").value_or(""));
+    }
+    return;
+  }
+  // Older folders: the list is in tokenizer.json alone. A fault in it is the tokenizer's to report.
+  auto tokenizer = parse_json(file->tokenizer_json);
+  const json::object* root = tokenizer ? tokenizer->if_object() : nullptr;
+  const json::array* added = root ? get_array(*root, "added_tokens") : nullptr;
+  if (!added) return;
+  for (const json::value& item : *added) {
+    if (const json::object* token = item.if_object()) consider(get_int(*token, "id").value_or(-1), get_string(*token, "content").value_or(""));
+  }
+}
+
+// chat_template: a string, or a list of {"name", "template"} of which "default" is meant.
+std::string template_of(const json::object& tokenizer_config) {
+  if (auto text = get_string(tokenizer_config, "chat_template")) return *text;
+  if (const json::array* list = get_array(tokenizer_config, "chat_template")) {
+    for (const json::value& item : *list) {
+      const json::object* entry = item.if_object();
+      if (entry && get_string(*entry, "name") == "default") return get_string(*entry, "template").value_or("");
+    }
+  }
+  return "";
+}
+
+Result<> read_tokenizer(const fs::path& folder, const json::object& config, ModelFile* file) {
+  VERGE_ASSIGN(tokenizer_json, read_text(folder / "tokenizer.json", limits::kTokenizerJsonBytes));
+  file->tokenizer_json = std::move(tokenizer_json).value_or("");
+  if (file->tokenizer_json.empty()) {
+    VERGE_ASSIGN(model, read_text(folder / "tokenizer.model", limits::kTokenizerJsonBytes));
+    file->tokenizer_model = std::move(model).value_or("");
+  }
+  VERGE_ASSIGN(tokenizer_config, read_text(folder / "tokenizer_config.json", limits::kConfigJsonBytes));
+  file->tokenizer_config = std::move(tokenizer_config).value_or("");
+  json::object settings;
+  if (!file->tokenizer_config.empty()) {
+    VERGE_ASSIGN(parsed, parse_object(file->tokenizer_config, folder / "tokenizer_config.json"));
+    settings = std::move(parsed);
+  }
+  VERGE_ASSIGN(jinja, read_text(folder / "chat_template.jinja", limits::kTemplateBytes));
+  file->chat_template = jinja ? std::move(*jinja) : template_of(settings);
+  VERGE_ASSIGN(generation, read_object(folder / "generation_config.json", limits::kConfigJsonBytes, false));
+  add_eos(config, file);
+  add_eos(generation, file);
+  add_stop_tokens(settings, file);
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<ModelFile>> open_hub(const std::string& folder) {
+  auto file = std::make_shared<ModelFile>();
+  file->path = folder;
+  file->format = "hub";
+  const fs::path config_path = fs::path(folder) / "config.json";
+  VERGE_ASSIGN(config, read_object(config_path, limits::kConfigJsonBytes, true));
+  VERGE_ASSIGN(hub, translate_config(config, config_path.string(), file.get()));
+  VERGE_ASSIGN(tensors, open_all_weights(folder, file.get()));
+  VERGE_TRY(place_tensors(tensors, hub, file.get()));
+  VERGE_TRY(read_tokenizer(folder, config, file.get()));
+  return file;
+}
+
+}  // namespace verge::engine

@@ -1,6 +1,10 @@
 // A model on disk, whatever its format: one configuration, named tensors, tokenizer material.
 // Names and configuration keys are GGUF's ("blk.0.attn_q.weight", "block_count"); the hub reader
-// translates (formats/hub.cpp), so models/ knows one naming.
+// translates (formats/hub.cpp), so models/ knows one naming. Tensors are llama.cpp's: token_embd, output_norm, output (absent
+// where tied), rope_freqs (divisors of the rotary frequencies, Llama 3's scaling), blk.N.{attn_norm, attn_q, attn_k, attn_v,
+// attn_output, attn_q_norm, attn_k_norm, ffn_norm, ffn_gate, ffn_up, ffn_down, post_attention_norm, post_ffw_norm}, each
+// with ".weight", some with ".bias". Norm weights are the factors themselves (Gemma's "1 +" is in them). The
+// configuration keys that the hub reader emits are listed in formats/hub_config.h.
 #pragma once
 
 #include <cstdint>
