@@ -1,0 +1,538 @@
+// See connection.h for the design. Order of this file: life and time, reading, the handler, answers.
+#include "http/connection.h"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <cstring>
+#include <ctime>
+
+#include "http/tls.h"
+#include "support/clock.h"
+#include "support/log.h"
+
+namespace verge::http {
+namespace {
+
+constexpr size_t kBufferBytes = 4096;            // an idle connection costs this and its coroutine
+constexpr size_t kReadAheadBytes = 64 << 10;     // pipelined requests held while a handler runs
+constexpr size_t kBodyReserveBytes = 1 << 20;    // a body announced larger than this earns its memory by arriving
+constexpr size_t kJoinBytes = 8 << 10;           // smaller bodies are copied behind their head
+constexpr int kLingerMs = 2'000;                 // after an early answer: time for the client to read it
+
+// "Date: …" line of this second (RFC 9110, 6.6.1).
+std::string_view date_line() {
+  thread_local std::time_t cached = 0;
+  thread_local char line[48];
+  thread_local size_t length = 0;
+  const std::time_t now = std::time(nullptr);
+  if (now != cached) {
+    cached = now;
+    std::tm utc;
+    gmtime_r(&now, &utc);
+    length = std::strftime(line, sizeof line, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
+  }
+  return {line, length};
+}
+
+bool framing_header(std::string_view name) {
+  return equal_names(name, "content-length") || equal_names(name, "transfer-encoding") || equal_names(name, "connection") || equal_names(name, "keep-alive") ||
+         equal_names(name, "date");
+}
+
+}  // namespace
+
+std::string_view reason_phrase(int status) {
+  switch (status) {
+    case 200: return "OK";
+    case 201: return "Created";
+    case 202: return "Accepted";
+    case 204: return "No Content";
+    case 206: return "Partial Content";
+    case 301: return "Moved Permanently";
+    case 302: return "Found";
+    case 304: return "Not Modified";
+    case 307: return "Temporary Redirect";
+    case 308: return "Permanent Redirect";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 406: return "Not Acceptable";
+    case 408: return "Request Timeout";
+    case 409: return "Conflict";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 415: return "Unsupported Media Type";
+    case 416: return "Range Not Satisfiable";
+    case 417: return "Expectation Failed";
+    case 422: return "Unprocessable Content";
+    case 424: return "Failed Dependency";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return "";
+  }
+}
+
+// ---- Life and time
+
+Connection::Connection(std::shared_ptr<Shared> shared, Stream::Socket socket, Peer peer, TlsServer* tls)
+    : shared_(std::move(shared)), stream_(std::move(socket)), peer_(std::move(peer)), arrival_(shared_->executor) {
+  if (tls) {
+    stream_.use_tls(tls->context());
+    tls_wanted_ = true;
+    phase_ = Phase::Handshake;
+  }
+  shared_->connections.insert(this);
+}
+
+Connection::~Connection() {
+  shared_->bodies_bytes -= body_charged_;
+  shared_->connections.erase(this);
+  if (shared_->connections.empty() && shared_->emptied) shared_->emptied->notify();
+}
+
+void Connection::start() {
+  asio::co_spawn(shared_->executor, [self = shared_from_this()]() -> task<void> { co_await self->serve(); },
+                 asio::bind_cancellation_slot(cancel_.slot(), [self = shared_from_this()](std::exception_ptr) { self->stream_.close(); }));
+}
+
+void Connection::set_deadline(int ms) { deadline_ = ms ? monotonic_ms() + ms : 0; }
+
+void Connection::sweep(int64_t now) {
+  if (deadline_ == 0 || now < deadline_) return;
+  deadline_ = 0;
+  // A head that takes too long has earned a 408, but only if some of it came.
+  if (phase_ == Phase::Head || phase_ == Phase::Body) {
+    std::string out;
+    close_after_ = true;
+    started_ = false;
+    const std::string body = shared_->options.error_body ? shared_->options.error_body(408, "the request took too long") : "";
+    Headers headers;
+    if (!body.empty()) headers.push_back({"Content-Type", "application/json"});
+    if (begin_answer(408, headers, body.size(), out)) stream_.try_write(out, body);
+  }
+  cancel();
+}
+
+void Connection::drain() {
+  close_after_ = true;
+  if (phase_ == Phase::Idle) cancel();
+}
+
+void Connection::cancel() {
+  lose_client();
+  stream_.close();
+}
+
+// There is nobody to answer any more: the handler, if one runs, is cancelled.
+void Connection::lose_client() {
+  if (gone_) return;
+  gone_ = true;
+  if (phase_ == Phase::Handler) cancel_.emit(asio::cancellation_type::terminal);
+}
+
+// ---- Reading
+
+bool Connection::make_room() {
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (end_ < capacity_) return true;
+  if (begin_ > 0) {
+    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+    return true;
+  }
+  const size_t limit = std::max(kReadAheadBytes, shared_->options.header_bytes);
+  if (capacity_ >= limit) return false;
+  const size_t grown = std::min(limit, std::max(kBufferBytes, capacity_ * 4));
+  std::unique_ptr<char[]> larger(new char[grown]);
+  if (end_) std::memcpy(larger.get(), buffer_.get(), end_);
+  buffer_ = std::move(larger);
+  capacity_ = grown;
+  return true;
+}
+
+void Connection::read_ahead() {
+  if (reading_ahead_ || gone_ || !make_room()) return;
+  reading_ahead_ = true;
+  stream_.async_read_some(asio::buffer(buffer_.get() + end_, capacity_ - end_), [self = shared_from_this()](error_code ec, size_t n) {
+    self->reading_ahead_ = false;
+    self->end_ += n;
+    if (ec) self->lose_client();
+    else if (self->phase_ == Phase::Handler) self->read_ahead();
+    self->arrival_.notify();
+  });
+}
+
+task<bool> Connection::more() {
+  if (gone_) co_return false;
+  const size_t before = end_ - begin_;
+  while (reading_ahead_ && end_ - begin_ == before) co_await arrival_.wait();
+  if (gone_) co_return false;
+  if (end_ - begin_ != before) co_return true;
+  if (!make_room()) co_return false;
+  error_code ec;
+  end_ += co_await stream_.async_read_some(asio::buffer(buffer_.get() + end_, capacity_ - end_), asio::redirect_error(asio::use_awaitable, ec));
+  if (ec) gone_ = true;
+  co_return !ec;
+}
+
+// False: the connection ends here. A refusal is to be sent.
+task<bool> Connection::read_head(Refusal& refusal) {
+  HeadScanner scanner;
+  phase_ = Phase::Idle;
+  set_deadline(shared_->options.idle_timeout_ms);
+  bool skipped_blank = false;
+  while (true) {
+    if (begin_ != end_ && phase_ == Phase::Idle) {
+      phase_ = Phase::Head;
+      set_deadline(shared_->options.header_timeout_ms);
+    }
+    // One empty line before a request is tolerated (RFC 9112, 2.2): some clients end bodies so.
+    if (!skipped_blank && buffered().substr(0, 2) == "\r\n") {
+      begin_ += 2;
+      skipped_blank = true;
+    }
+    if (buffered() != "\r") {
+      switch (scanner.scan(buffered())) {
+        case HeadScanner::State::Bad: refusal = {400, "invalid line end"}; co_return true;
+        case HeadScanner::State::Done: {
+          if (scanner.size() > shared_->options.header_bytes) {
+            refusal = {431, "the request's head is too large"};
+            co_return true;
+          }
+          refusal = parse_request_head(buffered().substr(0, scanner.size()), request_, framing_);
+          begin_ += scanner.size();
+          co_return true;
+        }
+        case HeadScanner::State::More: break;
+      }
+    }
+    if (end_ - begin_ > shared_->options.header_bytes) {
+      refusal = {431, "the request's head is too large"};
+      co_return true;
+    }
+    if (!co_await more()) co_return false;
+  }
+}
+
+bool Connection::charge_body(size_t bytes) {
+  if (bytes <= body_charged_) return true;
+  const size_t added = bytes - body_charged_;
+  if (shared_->bodies_bytes + added > limits::kBodiesBytes) return false;
+  shared_->bodies_bytes += added;
+  body_charged_ = bytes;
+  return true;
+}
+
+task<bool> Connection::read_body(Refusal& refusal) {
+  request_.body.clear();
+  request_.body_too_large = false;
+  request_.body_limit = shared_->options.body_limit ? shared_->options.body_limit(request_) : limits::kTextBodyBytes;
+  if (framing_.body == BodyKind::None) co_return true;
+  phase_ = Phase::Body;
+  set_deadline(shared_->options.body_timeout_ms);
+  if (framing_.body == BodyKind::Length && framing_.length > request_.body_limit) {
+    request_.body_too_large = true;
+    close_after_ = true;
+    co_return true;
+  }
+  if (framing_.expect_continue && begin_ == end_)
+    if (!co_await send("HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
+  co_return framing_.body == BodyKind::Length ? co_await read_length_body(refusal) : co_await read_chunked_body(refusal);
+}
+
+task<bool> Connection::read_length_body(Refusal& refusal) {
+  const size_t length = framing_.length;
+  std::string& body = request_.body;
+  const size_t here = std::min(length, end_ - begin_);
+  body.reserve(std::min(length, std::max(here, kBodyReserveBytes)));
+  body.assign(buffer_.get() + begin_, here);
+  begin_ += here;
+  size_t filled = here;
+  if (filled < length && reading_ahead_) {
+    // The read-ahead of the request before this one still runs: its bytes come first.
+    if (!co_await more()) co_return false;
+    const size_t take = std::min(length - filled, end_ - begin_);
+    body.append(buffer_.get() + begin_, take);
+    begin_ += take;
+    filled += take;
+  }
+  const int64_t began = monotonic_ms();
+  while (filled < length) {
+    // Straight into the body, whose memory doubles as bytes arrive.
+    const size_t room = std::min(length, std::max(kBodyReserveBytes, filled * 2));
+    if (!charge_body(room)) {
+      refusal = {503, "too many large requests at once"};
+      co_return true;
+    }
+    body.resize(room);
+    while (filled < room) {
+      error_code ec;
+      filled += co_await stream_.async_read_some(asio::buffer(body.data() + filled, room - filled), asio::redirect_error(asio::use_awaitable, ec));
+      if (ec) {
+        gone_ = true;
+        co_return false;
+      }
+      deadline_ = began + shared_->options.body_timeout_ms + static_cast<int64_t>(filled) * 1000 / limits::kBodyBytesPerSecond;
+    }
+  }
+  co_return true;
+}
+
+task<bool> Connection::read_chunked_body(Refusal& refusal) {
+  ChunkDecoder decoder;
+  const int64_t began = monotonic_ms();
+  while (true) {
+    size_t used = 0;
+    const auto state = decoder.feed(buffered(), request_.body_limit, request_.body, used);
+    begin_ += used;
+    switch (state) {
+      case ChunkDecoder::State::Done: co_return true;
+      case ChunkDecoder::State::Bad: refusal = {400, "invalid chunked body"}; co_return true;
+      case ChunkDecoder::State::TooLarge:
+        request_.body = std::string();
+        request_.body_too_large = true;
+        close_after_ = true;
+        co_return true;
+      case ChunkDecoder::State::More: break;
+    }
+    if (!charge_body(request_.body.size())) {
+      refusal = {503, "too many large requests at once"};
+      co_return true;
+    }
+    if (!co_await more()) co_return false;
+    deadline_ = began + shared_->options.body_timeout_ms + static_cast<int64_t>(request_.body.size()) * 1000 / limits::kBodyBytesPerSecond;
+  }
+}
+
+// ---- The handler
+
+task<void> Connection::serve() {
+  co_await asio::this_coro::throw_if_cancelled(true);
+  if (tls_wanted_) {
+    set_deadline(shared_->options.header_timeout_ms);
+    error_code ec;
+    co_await stream_.tls()->async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, ec));
+    if (ec) co_return;
+  }
+  request_.remote = peer_.name;
+  request_.loopback = peer_.loopback;
+  request_.tls = tls_wanted_;
+  while (!gone_) {
+    started_ = finished_ = chunked_ = bodiless_ = false;
+    Refusal refusal;
+    if (!co_await read_head(refusal)) co_return;
+    if (!refusal && !co_await read_body(refusal)) co_return;
+    if (refusal) {
+      co_await refuse(refusal);
+      co_return;
+    }
+    close_after_ |= !framing_.keep_alive || shared_->draining;
+    const bool go_on = co_await run_handler();
+    shared_->bodies_bytes -= body_charged_;
+    body_charged_ = 0;
+    if (request_.body.capacity() > kBufferBytes) request_.body = std::string();
+    if (!go_on) co_return;
+    if (close_after_) {
+      co_await linger();
+      co_return;
+    }
+  }
+}
+
+task<bool> Connection::run_handler() {
+  phase_ = Phase::Handler;
+  deadline_ = 0;
+  read_ahead();
+  ++shared_->running;
+  struct Running {
+    size_t& count;
+    ~Running() { --count; }
+  } running{shared_->running};
+  bool failed = false;
+  try {
+    co_await shared_->handler(request_, *this);
+  } catch (const boost::system::system_error& e) {
+    failed = true;
+    if (!gone_ || e.code() != asio::error::operation_aborted)
+      log::error("request failed", {{"method", request_.method}, {"path", request_.path}, {"error", e.what()}});
+  } catch (const std::exception& e) {
+    failed = true;
+    log::error("request failed", {{"method", request_.method}, {"path", request_.path}, {"error", e.what()}});
+  }
+  if (gone_) co_return false;
+  if (started_ && finished_) co_return true;
+  // Half an answer can only be cut off: the client sees that the end is missing.
+  if (started_) co_return false;
+  if (!failed) log::error("no answer from the handler", {{"method", request_.method}, {"path", request_.path}});
+  co_await refuse({500, "internal error"});
+  co_return false;
+}
+
+// An answer of the server itself, after which the connection closes.
+task<void> Connection::refuse(Refusal refusal) {
+  close_after_ = true;
+  std::string body = shared_->options.error_body ? shared_->options.error_body(refusal.status, refusal.why) : "";
+  Headers headers;
+  if (!body.empty()) headers.push_back({"Content-Type", "application/json"});
+  else headers.push_back({"Content-Type", "text/plain; charset=utf-8"});
+  if (body.empty()) body = std::string(refusal.why) + "\n";
+  phase_ = Phase::Handler;
+  const bool sent = co_await respond(refusal.status, std::move(headers), std::move(body));
+  if (sent) co_await linger();
+}
+
+// Closes in the order that lets the last answer arrive: our end, then read what the client still sends.
+// Closing with unread bytes would make the kernel send a reset, which destroys the answer on its way.
+task<void> Connection::linger() {
+  phase_ = Phase::Linger;
+  deadline_ = monotonic_ms() + kLingerMs;
+  error_code ec;
+  if (auto* tls = stream_.tls()) {
+    if (reading_ahead_) {  // an own read is under way: shutdown would start a second one
+      ::shutdown(stream_.socket().native_handle(), SHUT_WR);
+    } else {
+      co_await tls->async_shutdown(asio::redirect_error(asio::use_awaitable, ec));
+      co_return;
+    }
+  }
+  stream_.socket().shutdown(Stream::Socket::shutdown_send, ec);
+  while (true) {
+    begin_ = end_ = reading_ahead_ ? end_ : 0;
+    if (!co_await more()) co_return;
+  }
+}
+
+// ---- Answers
+
+// Writes the head of an answer to `out`. False: a header that no handler may send.
+bool Connection::begin_answer(int status, const Headers& headers, std::optional<size_t> length, std::string& out) {
+  for (const Header& h : headers)
+    if (!valid_header(h)) return false;
+  out.reserve(256);
+  out = "HTTP/1.1 ";
+  out += std::to_string(status);
+  out += ' ';
+  out += reason_phrase(status);
+  out += "\r\n";
+  out += date_line();
+  for (const Header& h : headers) {
+    if (framing_header(h.name)) {
+      if (equal_names(h.name, "connection") && equal_names(h.value, "close")) close_after_ = true;
+      continue;
+    }
+    out += h.name;
+    out += ": ";
+    out += h.value;
+    out += "\r\n";
+  }
+  const bool no_content = status == 204 || status == 304 || status < 200;
+  bodiless_ = no_content || request_.method == "HEAD";
+  chunked_ = !length && request_.minor_version == 1 && !no_content;
+  if (!length && request_.minor_version == 0) close_after_ = true;  // its end is the connection's
+  if (length && !no_content) {
+    out += "Content-Length: ";
+    out += std::to_string(*length);
+    out += "\r\n";
+  } else if (chunked_) {
+    out += "Transfer-Encoding: chunked\r\n";
+  }
+  if (close_after_ || shared_->draining) {
+    close_after_ = true;
+    out += "Connection: close\r\n";
+  } else if (request_.minor_version == 0) {
+    out += "Connection: keep-alive\r\n";
+  }
+  out += "\r\n";
+  started_ = true;
+  return true;
+}
+
+task<bool> Connection::send(std::string_view a, std::string_view b) {
+  if (gone_) co_return false;
+  const ssize_t taken = stream_.try_write(a, b);
+  if (taken < 0) {
+    lose_client();
+    co_return false;
+  }
+  size_t written = static_cast<size_t>(taken);
+  const size_t total = a.size() + b.size();
+  if (written == total) co_return true;
+  const int64_t deadline_before = deadline_;
+  while (written < total) {
+    const std::string_view rest = written < a.size() ? a.substr(written) : b.substr(written - a.size());
+    set_deadline(shared_->options.write_timeout_ms);
+    error_code ec;
+    written += co_await stream_.async_write_some(asio::buffer(rest.data(), rest.size()), asio::redirect_error(asio::use_awaitable, ec));
+    if (ec) {
+      lose_client();
+      co_return false;
+    }
+  }
+  deadline_ = deadline_before;
+  co_return !gone_;
+}
+
+task<bool> Connection::respond(int status, Headers headers, std::string body) {
+  if (started_) co_return false;
+  std::string out;
+  if (!begin_answer(status, headers, body.size(), out)) {
+    log::error("invalid header in an answer", {{"path", request_.path}});
+    status = 500;
+    body.clear();
+    begin_answer(status, {}, 0, out);
+  }
+  finished_ = true;
+  if (bodiless_) body.clear();
+  if (body.size() <= kJoinBytes) {
+    out += body;
+    co_return co_await send(out);
+  }
+  co_return co_await send(out, body);
+}
+
+task<bool> Connection::start(int status, Headers headers) {
+  if (started_) co_return false;
+  std::string out;
+  if (!begin_answer(status, headers, std::nullopt, out)) {
+    log::error("invalid header in an answer", {{"path", request_.path}});
+    begin_answer(500, {}, 0, out);
+    finished_ = true;
+    co_await send(out);
+    co_return false;
+  }
+  co_return co_await send(out);
+}
+
+task<bool> Connection::write(std::string_view chunk) {
+  if (!started_ || finished_) co_return false;
+  if (chunk.empty() || bodiless_) co_return !gone_;  // an empty chunk would be the end
+  if (!chunked_) co_return co_await send(chunk);
+  char size[20];
+  const int digits = std::snprintf(size, sizeof size, "%zx\r\n", chunk.size());
+  std::string framed;
+  framed.reserve(static_cast<size_t>(digits) + chunk.size() + 2);
+  framed.append(size, static_cast<size_t>(digits));
+  framed += chunk;
+  framed += "\r\n";
+  co_return co_await send(framed);
+}
+
+task<bool> Connection::finish() {
+  if (!started_ || finished_) co_return false;
+  finished_ = true;
+  if (bodiless_ || !chunked_) co_return !gone_;
+  co_return co_await send("0\r\n\r\n");
+}
+
+}  // namespace verge::http
