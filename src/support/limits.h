@@ -30,6 +30,9 @@ inline constexpr uint32_t kSchemaPatternSteps = 100'000;  // backtracking of a s
 // Metrics: series of one family; label values past these are counted as "other".
 inline constexpr size_t kMetricSeries = 500;
 
+// SQLite: wait this long for another process that writes.
+inline constexpr int kDbBusyMs = 5'000;
+
 // Internal protocol.
 inline constexpr size_t kFrameBytes = 128 << 20;       // one header + payload; above the HTTP body limit
 inline constexpr size_t kEventBytes = 16 << 20;
@@ -46,6 +49,11 @@ inline constexpr uint64_t kGgufAlignment = 1 << 16;    // 32 is usual; a page of
 inline constexpr uint64_t kSplitFiles = 1000;          // parts of one model; the largest published ones have near 200
 inline constexpr uint64_t kSafetensorsHeaderBytes = 16 << 20;  // near 100 bytes a tensor; its JSON costs ten times that in memory
 inline constexpr uint64_t kVocabulary = 4 << 20;
+inline constexpr uint64_t kVocabularyBytes = 512 << 20;     // all token texts together; offsets are 32 bits
+inline constexpr uint64_t kTokenizerMerges = 8 << 20;       // as many as array items
+inline constexpr size_t kSplitPatternBytes = 64 << 10;      // the longest in use has 3 KiB
+inline constexpr uint32_t kSplitMatchSteps = 10'000'000;    // backtracking of one match of a split pattern
+inline constexpr uint32_t kSplitMatchHeapKiB = 64 << 10;
 inline constexpr uint64_t kTokenizerJsonBytes = 256 << 20;
 inline constexpr uint64_t kConfigJsonBytes = 16 << 20;
 

@@ -1,0 +1,150 @@
+#include "accounts/accounts.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "support/random.h"
+
+namespace verge::accounts {
+namespace {
+
+constexpr const char* kMigrations[] = {
+    "CREATE TABLE tokens ("
+    " id TEXT PRIMARY KEY,"
+    " hash TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " scope TEXT NOT NULL CHECK (scope IN ('inference', 'admin')),"
+    " account TEXT NOT NULL,"
+    " created_ms INTEGER NOT NULL,"
+    " revoked_ms INTEGER NOT NULL DEFAULT 0) STRICT",
+};
+
+constexpr std::string_view kPrefix = "vrg_";
+constexpr size_t kIdLength = 12;      // hexadecimal digits: 48 bits, enough to tell tokens apart
+constexpr size_t kSecretLength = 43;  // 32 bytes as base64url without padding
+constexpr size_t kTokenLength = kPrefix.size() + kIdLength + 1 + kSecretLength;
+
+std::string hex(const unsigned char* bytes, size_t count) {
+  std::string out;
+  for (size_t i = 0; i < count; ++i) out += fmt::format("{:02x}", bytes[i]);
+  return out;
+}
+
+std::string base64url(const unsigned char* bytes, size_t count) {
+  static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string out;
+  for (size_t i = 0; i < count; i += 3) {
+    uint32_t group = static_cast<uint32_t>(bytes[i]) << 16;
+    if (i + 1 < count) group |= static_cast<uint32_t>(bytes[i + 1]) << 8;
+    if (i + 2 < count) group |= bytes[i + 2];
+    for (size_t j = 0; j < 4 && (j < 2 || i + j - 1 < count); ++j) out += kAlphabet[(group >> (18 - 6 * j)) & 63];
+  }
+  return out;
+}
+
+std::string sha256(std::string_view text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  return hex(digest.data(), digest.size());
+}
+
+bool plain_id(std::string_view text) {
+  return text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; });
+}
+
+constexpr const char* kColumns = "id, name, scope, account, created_ms, revoked_ms, hash";
+
+Token read_token(const store::Statement& row) {
+  return {row.text(0), row.text(1), row.text(2), row.text(3), row.number(4), row.number(5)};
+}
+
+Error unknown_token() { return Error{Code::Unauthenticated, "no valid API token"}; }
+
+}  // namespace
+
+Result<Accounts> Accounts::open(const std::string& data_folder) {
+  VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "accounts.db").string(), kMigrations));
+  Accounts accounts(std::move(db));
+  VERGE_ASSIGN(any, accounts.db_.prepare("SELECT EXISTS (SELECT 1 FROM tokens)"));
+  VERGE_ASSIGN(find, accounts.db_.prepare(fmt::format("SELECT {} FROM tokens WHERE id = ?1", kColumns)));
+  accounts.any_ = std::move(any);
+  accounts.find_ = std::move(find);
+  return accounts;
+}
+
+Result<NewToken> Accounts::create(const std::string& name, const std::string& scope, const std::string& account, int64_t now_ms) {
+  if (scope != "inference" && scope != "admin") return fail(Code::InvalidInput, "scope must be inference or admin, not '{}'", scope);
+  if (name.size() > 64) return fail(Code::InvalidInput, "a token's name has at most 64 bytes");
+  if (!plain_id(account)) return fail(Code::InvalidInput, "an account's id has letters, digits, '-' and '_' only, at most 64");
+  std::array<unsigned char, kIdLength / 2> id;
+  std::array<unsigned char, 32> secret;
+  random_bytes(id.data(), id.size());
+  random_bytes(secret.data(), secret.size());
+  NewToken made;
+  made.token = {hex(id.data(), id.size()), name, scope, account, now_ms, 0};
+  made.secret = fmt::format("{}{}_{}", kPrefix, made.token.id, base64url(secret.data(), secret.size()));
+  OPENSSL_cleanse(secret.data(), secret.size());
+  VERGE_ASSIGN(insert, db_.prepare("INSERT INTO tokens (id, hash, name, scope, account, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
+  insert.bind(1, made.token.id).bind(2, sha256(made.secret)).bind(3, name).bind(4, scope).bind(5, account).bind(6, now_ms);
+  VERGE_TRY(insert.step());
+  return made;
+}
+
+Result<std::vector<Token>> Accounts::list() {
+  VERGE_ASSIGN(rows, db_.prepare(fmt::format("SELECT {} FROM tokens ORDER BY created_ms, id", kColumns)));
+  std::vector<Token> tokens;
+  while (true) {
+    VERGE_ASSIGN(row, rows.step());
+    if (!row) return tokens;
+    tokens.push_back(read_token(rows));
+  }
+}
+
+Result<Token> Accounts::revoke(std::string_view id, int64_t now_ms) {
+  VERGE_ASSIGN(update, db_.prepare("UPDATE tokens SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms = 0"));
+  update.bind(1, id).bind(2, now_ms);
+  VERGE_TRY(update.step());
+  std::string hash;
+  VERGE_ASSIGN(token, find(id, hash));
+  if (!token) return fail(Code::NotFound, "no token has the id '{}'", id);
+  return *token;
+}
+
+Result<bool> Accounts::tokens_required() {
+  if (required_) return true;
+  VERGE_ASSIGN(row, any_->step());
+  required_ = row && any_->number(0) != 0;
+  any_->reset();
+  return required_;
+}
+
+Result<std::optional<Token>> Accounts::find(std::string_view id, std::string& hash) {
+  find_->bind(1, id);
+  auto row = find_->step();
+  std::optional<Token> token;
+  if (row && *row) {
+    token = read_token(*find_);
+    hash = find_->text(6);
+  }
+  find_->reset();
+  if (!row) return row.error();
+  return token;
+}
+
+Result<Token> Accounts::verify(std::string_view secret) {
+  if (secret.size() != kTokenLength || !secret.starts_with(kPrefix) || secret[kPrefix.size() + kIdLength] != '_') return unknown_token();
+  std::string kept;
+  VERGE_ASSIGN(token, find(secret.substr(kPrefix.size(), kIdLength), kept));
+  if (!token) return unknown_token();
+  std::string given = sha256(secret);
+  // In constant time: how much of a hash agrees must not show in the answer's delay.
+  if (kept.size() != given.size() || CRYPTO_memcmp(kept.data(), given.data(), given.size()) != 0) return unknown_token();
+  if (token->revoked_ms != 0) return unknown_token();
+  return *token;
+}
+
+}  // namespace verge::accounts

@@ -1,0 +1,100 @@
+#include "commands/token.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <ctime>
+
+#include "accounts/accounts.h"
+#include "commands/data_folder.h"
+#include "support/clock.h"
+#include "support/json.h"
+
+namespace verge::commands {
+namespace {
+
+struct Options {
+  std::string data = default_data_folder();
+  bool json = false;
+  std::string name, scope = "inference", account, id;
+};
+
+std::string date(int64_t ms) {
+  if (ms == 0) return "-";
+  auto seconds = static_cast<std::time_t>(ms / 1000);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &utc);
+  return text;
+}
+
+json::object as_json(const accounts::Token& token) {
+  json::object out{{"id", token.id}, {"name", token.name}, {"scope", token.scope}, {"account", nullptr}, {"created_ms", token.created_ms}, {"revoked_ms", nullptr}};
+  if (!token.account.empty()) out["account"] = token.account;
+  if (token.revoked_ms) out["revoked_ms"] = token.revoked_ms;
+  return out;
+}
+
+Result<void> create(accounts::Accounts& accounts, const Options& options) {
+  VERGE_ASSIGN(first, accounts.tokens_required());
+  VERGE_ASSIGN(made, accounts.create(options.name, options.scope, options.account, unix_ms()));
+  if (options.json) {
+    json::object out = as_json(made.token);
+    out["token"] = made.secret;
+    std::printf("%s\n", json::serialize(out).c_str());
+    return {};
+  }
+  std::printf("%s\n", made.secret.c_str());
+  std::fprintf(stderr, "This is token %s (%s). It is shown this once: only its hash is kept.\n", made.token.id.c_str(), made.token.scope.c_str());
+  if (!first) std::fprintf(stderr, "From now on the server of this data folder answers requests with a token only.\n");
+  return {};
+}
+
+Result<void> list(accounts::Accounts& accounts, const Options& options) {
+  VERGE_ASSIGN(tokens, accounts.list());
+  if (options.json) {
+    json::array out;
+    for (const auto& token : tokens) out.push_back(as_json(token));
+    std::printf("%s\n", json::serialize(out).c_str());
+    return {};
+  }
+  std::printf("%-14s %-10s %-18s %-17s %-17s %s\n", "ID", "SCOPE", "ACCOUNT", "CREATED", "REVOKED", "NAME");
+  for (const auto& token : tokens)
+    std::printf("%-14s %-10s %-18s %-17s %-17s %s\n", token.id.c_str(), token.scope.c_str(), token.account.empty() ? "any" : token.account.c_str(),
+                date(token.created_ms).c_str(), date(token.revoked_ms).c_str(), token.name.c_str());
+  return {};
+}
+
+Result<void> revoke(accounts::Accounts& accounts, const Options& options) {
+  VERGE_ASSIGN(token, accounts.revoke(options.id, unix_ms()));
+  if (options.json) std::printf("%s\n", json::serialize(as_json(token)).c_str());
+  else std::fprintf(stderr, "Token %s is revoked.\n", token.id.c_str());
+  return {};
+}
+
+}  // namespace
+
+int token(int argc, char** argv) {
+  CLI::App app("Create, list and revoke API tokens. Once one was made, every request needs one.", argv[0]);
+  app.require_subcommand(1);
+  app.fallthrough();
+  Options options;
+  app.add_option("--data", options.data, "Data folder of the server")->capture_default_str();
+  app.add_flag("--json", options.json, "Print JSON");
+  CLI::App* creating = app.add_subcommand("create", "Make a token and print it");
+  creating->add_option("--name", options.name, "What it is for");
+  creating->add_option("--scope", options.scope, "inference, or admin (everything)")->capture_default_str()->check(CLI::IsMember({"inference", "admin"}));
+  creating->add_option("--account", options.account, "The one account id that it may use; left out: any");
+  CLI::App* listing = app.add_subcommand("list", "List tokens, revoked ones too");
+  CLI::App* revoking = app.add_subcommand("revoke", "Make a token worthless, at once");
+  revoking->add_option("id", options.id, "Its id, from 'list'")->required();
+  CLI11_PARSE(app, argc, argv);
+
+  auto accounts = accounts::Accounts::open(options.data);
+  auto done = !accounts ? Result<void>(accounts.error()) : *creating ? create(*accounts, options) : *listing ? list(*accounts, options) : revoke(*accounts, options);
+  if (done) return 0;
+  std::fprintf(stderr, "verge token: %s\n", done.error().message.c_str());
+  return 1;
+}
+
+}  // namespace verge::commands

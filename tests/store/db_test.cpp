@@ -1,0 +1,114 @@
+#include "store/db.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace verge::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Folder {
+  Folder() {
+    std::string pattern = (fs::temp_directory_path() / "verge-db-XXXXXX").string();
+    path = mkdtemp(pattern.data());
+  }
+  ~Folder() { fs::remove_all(path); }
+  std::string file() const { return (path / "sub" / "x.db").string(); }
+  fs::path path;
+};
+
+constexpr const char* kOne[] = {"CREATE TABLE t (a TEXT, b INTEGER) STRICT"};
+constexpr const char* kTwo[] = {"CREATE TABLE t (a TEXT, b INTEGER) STRICT", "ALTER TABLE t ADD COLUMN c TEXT"};
+constexpr const char* kBroken[] = {"CREATE TABLE t (a TEXT, b INTEGER) STRICT", "ALTER TABLE t ADD COLUMN c TEXT; SELECT nonsense FROM nowhere"};
+
+TEST(Db, KeepsWhatIsWritten) {
+  Folder folder;
+  std::string text("a\0b'; DROP TABLE t; --", 22);
+  {
+    auto db = Db::open(folder.file(), kOne);
+    ASSERT_TRUE(db) << db.error().message;
+    auto insert = db->prepare("INSERT INTO t VALUES (?1, ?2)");
+    ASSERT_TRUE(insert);
+    ASSERT_TRUE(insert->bind(1, text).bind(2, int64_t{-5}).step());
+    EXPECT_EQ(db->changes(), 1);
+  }
+  auto db = Db::open(folder.file(), kOne);
+  auto select = db->prepare("SELECT a, b, NULL FROM t");
+  ASSERT_TRUE(*select->step());
+  EXPECT_EQ(select->text(0), text);
+  EXPECT_EQ(select->number(1), -5);
+  EXPECT_TRUE(select->is_null(2));
+  EXPECT_FALSE(*select->step());
+}
+
+TEST(Db, FileIsForItsOwnerOnlyAndDurable) {
+  Folder folder;
+  auto db = Db::open(folder.file(), kOne);
+  struct stat info;
+  ASSERT_EQ(::stat(folder.file().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ASSERT_EQ(::stat((folder.path / "sub").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+  auto mode = db->prepare("PRAGMA journal_mode");
+  ASSERT_TRUE(*mode->step());
+  EXPECT_EQ(mode->text(0), "wal");
+  auto sync = db->prepare("PRAGMA synchronous");
+  ASSERT_TRUE(*sync->step());
+  EXPECT_EQ(sync->number(0), 2);
+}
+
+TEST(Db, MigratesAnOldFileAndKeepsItsRows) {
+  Folder folder;
+  ASSERT_TRUE(Db::open(folder.file(), kOne)->execute("INSERT INTO t VALUES ('old', 1)"));
+  auto db = Db::open(folder.file(), kTwo);
+  ASSERT_TRUE(db);
+  auto select = db->prepare("SELECT a, c FROM t");
+  ASSERT_TRUE(select);
+  ASSERT_TRUE(*select->step());
+  EXPECT_EQ(select->text(0), "old");
+}
+
+TEST(Db, FailedMigrationLeavesTheFileAsItWas) {
+  Folder folder;
+  ASSERT_TRUE(Db::open(folder.file(), kOne));
+  EXPECT_FALSE(Db::open(folder.file(), kBroken));
+  auto db = Db::open(folder.file(), kOne);
+  ASSERT_TRUE(db) << db.error().message;
+  EXPECT_FALSE(db->prepare("SELECT c FROM t"));
+}
+
+TEST(Db, NewerFileIsRefused) {
+  Folder folder;
+  ASSERT_TRUE(Db::open(folder.file(), kTwo));
+  auto db = Db::open(folder.file(), kOne);
+  ASSERT_FALSE(db);
+  EXPECT_EQ(db.error().code, Code::LoadFailed);
+}
+
+TEST(Db, DamagedFileIsAnError) {
+  Folder folder;
+  fs::create_directories(folder.path / "sub");
+  std::ofstream(folder.file()) << std::string(8192, 'x');
+  auto db = Db::open(folder.file(), kOne);
+  ASSERT_FALSE(db);
+  EXPECT_EQ(db.error().code, Code::LoadFailed);
+}
+
+TEST(Db, PlaceThatCannotBeWrittenIsAnError) {
+  EXPECT_EQ(Db::open("/proc/nope/x.db", kOne).error().code, Code::Io);
+}
+
+TEST(Db, WrongStatementIsAnError) {
+  Folder folder;
+  auto db = Db::open(folder.file(), kOne);
+  EXPECT_FALSE(db->prepare("SELEC"));
+  EXPECT_FALSE(db->execute("INSERT INTO t VALUES ('a', 'not a number')"));
+}
+
+}  // namespace
+}  // namespace verge::store
