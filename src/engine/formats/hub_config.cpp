@@ -150,8 +150,9 @@ class Translator {
   // GGUF's keys: all layers windowed, none, or one global layer in every p.
   Result<> windows() {
     const bool switched_off = family_->window == Window::Switched && !get_bool(config_, "use_sliding_window").value_or(false);
-    if (family_->window == Window::Never || switched_off || (family_->window != Window::Alternating && !present("sliding_window"))) return {};
-    VERGE_ASSIGN(window, size("sliding_window", family_->architecture == "gemma3" || family_->architecture == "gemma2" ? 4096 : 0));
+    const json::value* stated = config_.if_contains("sliding_window");
+    if (family_->window == Window::Never || switched_off || (stated && stated->is_null())) return {};
+    VERGE_ASSIGN(window, size("sliding_window", 4096));  // every family's default where the key is missing
     VERGE_ASSIGN(windowed, windowed_layers());
     const auto count = std::count(windowed.begin(), windowed.end(), true);
     if (count == 0) return {};
@@ -181,7 +182,7 @@ class Translator {
       return windowed;
     }
     if (family_->window == Window::Switched) {  // layers from max_window_layers on
-      const int64_t first = get_int(config_, "max_window_layers").value_or(0);
+      const int64_t first = get_int(config_, "max_window_layers").value_or(28);
       for (size_t i = 0; i < windowed.size(); ++i) windowed[i] = static_cast<int64_t>(i) >= first;
     } else if (family_->window == Window::Alternating) {
       VERGE_ASSIGN(pattern, size("sliding_window_pattern", family_->pattern));
