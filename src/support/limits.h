@@ -57,6 +57,13 @@ inline constexpr uint32_t kSplitMatchHeapKiB = 64 << 10;
 inline constexpr uint64_t kTokenizerJsonBytes = 256 << 20;
 inline constexpr uint64_t kConfigJsonBytes = 16 << 20;
 
+// Shapes of language models; sizes of tensors are checked against the file besides.
+inline constexpr int kLayers = 1024;
+inline constexpr int kHeads = 1024;
+inline constexpr int kHeadDim = 512;                   // the attention kernels keep one head on the stack
+inline constexpr int kModelWidth = 1 << 20;
+inline constexpr int kContextTokens = 1 << 24;         // positions beyond are not exact in f32
+
 // Chat templates run in our own interpreter under these.
 inline constexpr size_t kTemplateBytes = 1 << 20;
 inline constexpr size_t kTemplateSteps = 10'000'000;       // about a second; templates that scan all messages for each of 1,000 fit

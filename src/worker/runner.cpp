@@ -1,0 +1,143 @@
+#include "worker/runner.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace verge::worker {
+
+Runner::Runner(const engine::LoadedModel& model, engine::KvCache& cache, RunnerOptions options)
+    : model_(&model), cache_(&cache), options_(std::move(options)), batch_(options_.batch) {
+  assert(options_.batch.pages == cache.pages);
+}
+
+void Runner::submit(Job job, int64_t now_ms, std::vector<Output>& out) {
+  const uint64_t id = job.id;
+  TextStream stream(*model_->tokenizer, job.generation.stop, job.generation.starts_text);
+  Answer answer{std::move(job.generation), std::move(stream), {}, false};
+  // What the client already has is read again for its state only; it may also have been the whole answer.
+  const char* ended = nullptr;
+  for (int32_t token : answer.generation.resume) {
+    if (is_stop(token) && !answer.generation.ignore_eos) {
+      ended = "stop";
+      break;
+    }
+    answer.stream.push(token);
+    answer.ids.push_back(token);
+    if (answer.stream.stopped()) ended = "stop";
+  }
+  if (!ended && static_cast<int>(answer.ids.size()) >= answer.generation.max_tokens) ended = "length";
+
+  Batch::Sequence sequence;
+  sequence.id = id;
+  sequence.tenant = std::move(job.tenant);
+  sequence.tokens = answer.generation.prompt;
+  sequence.tokens.insert(sequence.tokens.end(), answer.ids.begin(), answer.ids.end());
+  sequence.most_tokens = static_cast<int>(answer.generation.prompt.size()) + answer.generation.max_tokens;
+  sequence.deadline_ms = job.deadline_ms;
+  sequence.reject_if_busy = job.reject_if_busy;
+  if (ended) {
+    Answer& here = answers_.emplace(id, std::move(answer)).first->second;
+    accept(id, here, 0, out);
+    end(id, ended, out);
+    return;
+  }
+  if (Result<void> queued = batch_.submit(std::move(sequence), now_ms); !queued) {
+    out.push_back({id, protocol::Failure{std::move(queued.error())}});
+    return;
+  }
+  answers_.emplace(id, std::move(answer));
+}
+
+void Runner::cancel(uint64_t id) {
+  batch_.remove(id);
+  answers_.erase(id);
+}
+
+int Runner::step(int64_t now_ms, int prefill_rows, std::vector<Output>& out) {
+  const Plan plan = batch_.plan(now_ms, prefill_rows);
+  for (const Queue::Expired& expired : plan.expired) {
+    out.push_back({expired.id, protocol::Failure{expired.error}});
+    answers_.erase(expired.id);
+  }
+  if (plan.rows.empty()) return 0;
+  step_.clear();
+  size_t wanted = 0;
+  int rows = 0;
+  for (const Row& row : plan.rows) {
+    step_.push_back({row.tokens, row.position, row.pages, row.logits ? 1 : 0});
+    wanted += row.logits;
+    rows += static_cast<int>(row.tokens.size());
+  }
+  const size_t vocabulary = static_cast<size_t>(model_->model->info().vocabulary);
+  if (logits_.size() < wanted * vocabulary) logits_.resize(wanted * vocabulary);
+  model_->model->forward(step_, *cache_, logits_.data());
+  batch_.commit(plan);
+  ++steps_;
+  float* logits = logits_.data();
+  for (const Row& row : plan.rows) {
+    if (!row.logits) continue;
+    take(row.id, {logits, vocabulary}, out);
+    logits += vocabulary;
+  }
+  return rows;
+}
+
+void Runner::accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vector<Output>& out) {
+  if (answer.accepted) return;
+  answer.accepted = true;
+  const auto prompt = static_cast<int64_t>(answer.generation.prompt.size());
+  out.push_back({id, protocol::Accepted{prompt, std::min(cached_tokens, prompt), options_.node, options_.model, false}});
+}
+
+// Chooses the next token of `id` from its logits and gives out what follows from it.
+void Runner::take(uint64_t id, std::span<float> logits, std::vector<Output>& out) {
+  Answer& answer = answers_.at(id);
+  const Generation& g = answer.generation;
+  const engine::Sample sample = engine::sample(logits, g.sampling, g.prompt, answer.ids);
+  accept(id, answer, batch_.cached_tokens(id), out);
+  protocol::Token token;
+  if (is_stop(sample.id) && !g.ignore_eos) {
+    token.text = answer.stream.finish();
+    if (!token.text.empty()) {
+      token.ids.push_back(sample.id);
+      out.push_back({id, std::move(token)});
+    }
+    end(id, "stop", out);
+    return;
+  }
+  ++tokens_;
+  answer.ids.push_back(sample.id);
+  token.ids.push_back(sample.id);
+  token.text = answer.stream.push(sample.id);
+  if (g.sampling.logprobs >= 0) token.logprobs.push_back(logprob(sample));
+  const bool full = static_cast<int>(answer.ids.size()) >= g.max_tokens;
+  if (full) token.text += answer.stream.finish();
+  const bool stopped = answer.stream.stopped();
+  out.push_back({id, std::move(token)});
+  if (stopped || full) end(id, stopped ? "stop" : "length", out);
+  else batch_.append(id, sample.id);
+}
+
+void Runner::end(uint64_t id, const char* reason, std::vector<Output>& out) {
+  const Answer& answer = answers_.at(id);
+  const int64_t cached = batch_.contains(id) ? batch_.cached_tokens(id) : 0;
+  const auto prompt = static_cast<int64_t>(answer.generation.prompt.size());
+  out.push_back({id, protocol::Usage{prompt, static_cast<int64_t>(answer.ids.size()), std::min(cached, prompt)}});
+  out.push_back({id, protocol::End{reason}});
+  batch_.remove(id);
+  answers_.erase(id);
+}
+
+bool Runner::is_stop(int32_t id) const {
+  const std::vector<int32_t>& stops = model_->stop_ids;
+  return std::find(stops.begin(), stops.end(), id) != stops.end();
+}
+
+protocol::TokenLogprob Runner::logprob(const engine::Sample& sample) const {
+  const auto candidate = [&](int32_t id, float logprob) { return protocol::Candidate{id, model_->tokenizer->piece(id, true), logprob}; };
+  protocol::TokenLogprob out{candidate(sample.id, sample.logprob), {}};
+  for (const engine::Candidate& c : sample.top) out.top.push_back(candidate(c.id, c.logprob));
+  return out;
+}
+
+}  // namespace verge::worker

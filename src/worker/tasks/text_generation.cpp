@@ -1,0 +1,198 @@
+#include "worker/tasks/text_generation.h"
+
+#include <charconv>
+#include <limits>
+
+#include "support/limits.h"
+
+namespace verge::worker {
+namespace {
+
+// A message's content as one string: parts of type text are joined, as most templates know strings only.
+Result<std::string> content_text(const json::value& content, size_t index) {
+  if (content.is_string()) return std::string(content.get_string());
+  if (content.is_null()) return std::string();
+  if (!content.is_array()) return fail(Code::InvalidInput, "messages[{}].content must be a string or a list of parts", index);
+  std::string text;
+  for (const json::value& part : content.get_array()) {
+    if (part.is_string()) {
+      text += std::string_view(part.get_string());
+      continue;
+    }
+    const json::object* object = part.if_object();
+    const std::string type = object ? get_string(*object, "type").value_or("") : "";
+    if (!object || (type != "text" && type != "input_text"))
+      return fail(Code::UnsupportedParameter, "messages[{}].content: parts of type '{}' are not supported by this model", index, type);
+    text += get_string(*object, "text").value_or("");
+  }
+  return text;
+}
+
+Result<json::array> flat_messages(const json::array& messages) {
+  json::array out;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const json::object* message = messages[i].if_object();
+    if (!message || !get_string(*message, "role")) return fail(Code::InvalidInput, "messages[{}].role is missing", i);
+    json::object copy = *message;
+    if (const json::value* content = message->if_contains("content")) {
+      VERGE_ASSIGN(text, content_text(*content, i));
+      copy["content"] = text;
+    } else {
+      copy["content"] = "";
+    }
+    out.push_back(std::move(copy));
+  }
+  return out;
+}
+
+std::string transcript(const json::array& messages) {
+  std::string text;
+  for (const json::value& message : messages) {
+    text += std::string_view(message.at("role").as_string());
+    text += ": ";
+    text += std::string_view(message.at("content").as_string());
+    text += '\n';
+  }
+  return text + "assistant:";
+}
+
+std::string token_text(const engine::Tokenizer& tokenizer, int32_t id) { return id < 0 ? std::string() : tokenizer.piece(id, true); }
+
+Result<std::vector<int32_t>> encode_chat(json::array messages, const json::object& params, const engine::LoadedModel& model, int64_t now_unix_s) {
+  const engine::Tokenizer& tokenizer = *model.tokenizer;
+  engine::ChatTemplateInputs inputs;
+  inputs.messages = std::move(messages);
+  inputs.bos_token = token_text(tokenizer, tokenizer.bos());
+  inputs.eos_token = token_text(tokenizer, tokenizer.eos());
+  if (const json::object* extra = get_object(params, "chat_template_kwargs")) inputs.extra = *extra;
+  inputs.now_unix_s = now_unix_s;
+  VERGE_ASSIGN(text, model.chat_template->render(inputs));
+  std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = false, .parse_special = true});
+  const bool wants_bos = tokenizer.adds_bos() && tokenizer.bos() >= 0 && model.file->chat_template.find("bos_token") == std::string::npos;
+  if (wants_bos && (ids.empty() || ids.front() != tokenizer.bos())) ids.insert(ids.begin(), tokenizer.bos());
+  return ids;
+}
+
+Result<std::vector<int32_t>> encode_prompt(const json::object& params, const engine::LoadedModel& model, int64_t now_unix_s, bool* starts_text) {
+  const json::array* messages = get_array(params, "messages");
+  const std::optional<std::string> prompt = get_string(params, "prompt");
+  if (!messages && !prompt) return fail(Code::InvalidInput, "one of 'prompt' and 'messages' is required");
+  const bool raw = get_bool(params, "raw").value_or(false);
+  *starts_text = true;
+  if (messages) {
+    VERGE_ASSIGN(flat, flat_messages(*messages));
+    if (model.chat_template) return encode_chat(std::move(flat), params, model, now_unix_s);
+    return model.tokenizer->encode(transcript(flat), {.add_special = true, .parse_special = false});
+  }
+  if (!raw && model.chat_template) {
+    json::array one;
+    one.push_back(json::object{{"role", "user"}, {"content", *prompt}});
+    return encode_chat(std::move(one), params, model, now_unix_s);
+  }
+  *starts_text = prompt->empty();
+  return model.tokenizer->encode(*prompt, {.add_special = true, .parse_special = true});
+}
+
+Error context_overflow(int64_t requested, int64_t limit) {
+  Error error = fail(Code::ContextOverflow,
+                     "The estimated number of input and maximum output tokens ({}) exceeded this model context window limit ({}).", requested, limit);
+  error.requested = requested;
+  error.limit = limit;
+  return error;
+}
+
+Result<void> set_max_tokens(const json::object& params, int context_tokens, Generation& out) {
+  const int64_t prompt = static_cast<int64_t>(out.prompt.size());
+  const std::optional<int64_t> wanted = get_int(params, "max_tokens");
+  if (wanted && *wanted < 1) return fail(Code::InvalidInput, "max_tokens must be at least 1");
+  const bool strict = wanted && !get_bool(params, "max_tokens_default").value_or(false);
+  const int64_t left = context_tokens - prompt;
+  const int64_t most = wanted.value_or(1);
+  if (left < 1 || (strict && *wanted > left))
+    return context_overflow(most > std::numeric_limits<int64_t>::max() - prompt ? most : prompt + most, context_tokens);
+  out.max_tokens = static_cast<int>(wanted ? std::min(*wanted, left) : left);
+  return {};
+}
+
+Result<float> number(const json::object& params, std::string_view key, float standard) {
+  const json::value* value = params.if_contains(key);
+  if (!value || value->is_null()) return standard;
+  const std::optional<double> v = get_number(params, key);
+  if (!v) return fail(Code::InvalidInput, "{} must be a number", key);
+  return static_cast<float>(*v);
+}
+
+Result<void> set_logit_bias(const json::object& params, int32_t vocabulary, engine::SamplingParams& sampling) {
+  const json::object* biases = get_object(params, "logit_bias");
+  if (!biases) return {};
+  for (const auto& [key, value] : *biases) {
+    int32_t id = -1;
+    const auto [end, ec] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (ec != std::errc() || end != key.data() + key.size() || id < 0 || id >= vocabulary)
+      return fail(Code::InvalidInput, "logit_bias: '{}' is no token id of this model (0 to {})", std::string_view(key), vocabulary - 1);
+    if (!value.is_number()) return fail(Code::InvalidInput, "logit_bias['{}'] must be a number", id);
+    sampling.logit_bias.emplace_back(id, value.to_number<float>());
+  }
+  return {};
+}
+
+Result<void> set_sampling(const protocol::Request& request, const engine::LoadedModel& model, Generation& out) {
+  const json::object& params = request.params;
+  engine::SamplingParams& s = out.sampling;
+  VERGE_ASSIGN(temperature, number(params, "temperature", s.temperature));
+  VERGE_ASSIGN(top_p, number(params, "top_p", s.top_p));
+  VERGE_ASSIGN(min_p, number(params, "min_p", s.min_p));
+  VERGE_ASSIGN(repetition, number(params, "repetition_penalty", s.repetition_penalty));
+  VERGE_ASSIGN(frequency, number(params, "frequency_penalty", s.frequency_penalty));
+  VERGE_ASSIGN(presence, number(params, "presence_penalty", s.presence_penalty));
+  s.temperature = temperature;
+  s.top_p = top_p;
+  s.min_p = min_p;
+  s.repetition_penalty = repetition;
+  s.frequency_penalty = frequency;
+  s.presence_penalty = presence;
+  s.top_k = static_cast<int>(std::clamp<int64_t>(get_int(params, "top_k").value_or(0), 0, limits::kVocabulary));
+  s.logprobs = static_cast<int>(std::clamp<int64_t>(get_int(params, "logprobs").value_or(-1), -1, limits::kLogprobs));
+  s.seed = request.seed;
+  VERGE_TRY(set_logit_bias(params, model.tokenizer->vocabulary(), s));
+  out.ignore_eos = get_bool(params, "ignore_eos").value_or(false);
+  if (out.ignore_eos)
+    for (int32_t id : model.stop_ids) s.logit_bias.emplace_back(id, -std::numeric_limits<float>::infinity());
+  return {};
+}
+
+Result<void> set_stop(const json::object& params, Generation& out) {
+  const json::array* stop = get_array(params, "stop");
+  if (!stop) return {};
+  if (stop->size() > limits::kStopStrings) return fail(Code::InvalidInput, "stop: at most {} strings", limits::kStopStrings);
+  for (const json::value& value : *stop) {
+    if (!value.is_string()) return fail(Code::InvalidInput, "stop must be a list of strings");
+    if (value.get_string().size() > limits::kStopStringBytes) return fail(Code::InvalidInput, "stop: a string is over {} bytes", limits::kStopStringBytes);
+    if (!value.get_string().empty()) out.stop.emplace_back(value.get_string());
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Generation> prepare_generation(const protocol::Request& request, const engine::LoadedModel& model, int context_tokens, int64_t now_unix_s) {
+  Generation out;
+  VERGE_ASSIGN(prompt, encode_prompt(request.params, model, now_unix_s, &out.starts_text));
+  out.prompt = std::move(prompt);
+  // A model must start from something; where the text is empty and the model adds no BOS of its own, it gets one.
+  if (out.prompt.empty()) {
+    const int32_t start = model.tokenizer->bos() >= 0 ? model.tokenizer->bos() : model.tokenizer->eos();
+    if (start < 0) return fail(Code::InvalidInput, "the prompt is empty and this model has no start token");
+    out.prompt.push_back(start);
+  }
+  VERGE_TRY(set_max_tokens(request.params, context_tokens, out));
+  VERGE_TRY(set_sampling(request, model, out));
+  VERGE_TRY(set_stop(request.params, out));
+  out.resume = request.resume_ids;
+  if (out.resume.size() > static_cast<size_t>(out.max_tokens)) return fail(Code::InvalidInput, "more ids to resume from than max_tokens");
+  for (int32_t id : out.resume)
+    if (id < 0 || id >= model.tokenizer->vocabulary()) return fail(Code::InvalidInput, "id {} to resume from is not in the vocabulary", id);
+  return out;
+}
+
+}  // namespace verge::worker

@@ -1,0 +1,194 @@
+#include "worker/text_service.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <deque>
+#include <optional>
+#include <unordered_map>
+
+#include "support/clock.h"
+#include "support/limits.h"
+
+namespace verge::worker {
+namespace asio = boost::asio;
+using protocol::Event;
+using protocol::task;
+
+namespace {
+
+// About what an event costs while it waits.
+size_t event_bytes(const Event& event) {
+  const auto* token = std::get_if<protocol::Token>(&event);
+  if (!token) return 64;
+  size_t bytes = 64 + token->text.size();
+  for (const auto& l : token->logprobs) bytes += 64 * (1 + l.top.size());
+  return bytes;
+}
+
+struct Call {
+  explicit Call(const asio::any_io_executor& io) : wake(io) {}
+  std::deque<Event> events;
+  size_t bytes = 0;
+  bool held = false;
+  asio::steady_timer wake;  // cancelled when events come
+};
+
+// Runs a function when the scope is left, by return, exception or destruction of a coroutine.
+template <class F>
+struct Finally {
+  F run;
+  ~Finally() { run(); }
+};
+template <class F>
+Finally(F) -> Finally<F>;
+
+}  // namespace
+
+// Lives on the io thread.
+struct TextService::Calls {
+  std::unordered_map<uint64_t, std::shared_ptr<Call>> open;
+  uint64_t next_id = 1;
+  int active = 0;                  // run()s that have not ended
+  EngineThread* engine = nullptr;  // null once the service goes
+
+  void deliver(std::vector<Output> outputs) {
+    for (Output& output : outputs) {
+      const auto it = open.find(output.id);
+      if (it == open.end()) continue;  // cancelled while the step ran
+      Call& call = *it->second;
+      call.bytes += event_bytes(output.event);
+      call.events.push_back(std::move(output.event));
+      call.wake.cancel();
+      if (!call.held && engine && (call.events.size() > limits::kStreamBacklogEvents || call.bytes > limits::kStreamBacklogBytes)) {
+        call.held = true;
+        engine->hold(output.id, true);
+      }
+    }
+  }
+
+  Event pop(uint64_t id, Call& call) {
+    Event event = std::move(call.events.front());
+    call.events.pop_front();
+    call.bytes -= std::min(call.bytes, event_bytes(event));
+    if (call.held && engine && call.events.size() <= limits::kStreamBacklogEvents / 2 && call.bytes <= limits::kStreamBacklogBytes / 2) {
+      call.held = false;
+      engine->hold(id, false);
+    }
+    return event;
+  }
+};
+
+TextService::TextService(asio::any_io_executor io, Host& host, Options options)
+    : io_(std::move(io)), host_(&host), calls_(std::make_shared<Calls>()) {
+  RunnerOptions runner;
+  runner.node = std::move(options.node);
+  runner.model = std::move(options.model);
+  runner.batch.pages = host.cache->pages;
+  runner.batch.queue = options.queue;
+  engine_ = std::make_unique<EngineThread>(host.model, *host.cache, std::move(runner),
+                                           [io = io_, calls = std::weak_ptr<Calls>(calls_)](std::vector<Output> outputs) mutable {
+                                             asio::post(io, [calls, outputs = std::move(outputs)]() mutable {
+                                               if (auto here = calls.lock()) here->deliver(std::move(outputs));
+                                             });
+                                           });
+  calls_->engine = engine_.get();
+}
+
+TextService::~TextService() {
+  calls_->engine = nullptr;
+  engine_.reset();
+  prepare_.join();
+}
+
+task<void> TextService::run(protocol::Request request, protocol::EventSink& sink) {
+  if (draining_) {
+    Error error = fail(Code::Busy, "This worker is shutting down. Try again.");
+    error.retry_after_ms = 1000;
+    co_await sink.put(protocol::Failure{std::move(error)});
+    co_return;
+  }
+  if (!request.task.empty() && request.task != "text-generation") {
+    co_await sink.put(protocol::Failure{fail(Code::InvalidInput, "This model's task is text-generation, not {}.", request.task)});
+    co_return;
+  }
+  ++calls_->active;
+  const Finally leave{[calls = calls_] { --calls->active; }};
+
+  struct Prepared {
+    protocol::Request request;
+    std::optional<Result<Generation>> generation;
+  };
+  auto prepared = std::make_shared<Prepared>();
+  prepared->request = std::move(request);
+  const int64_t now_unix_ms = unix_ms();
+  co_await asio::co_spawn(
+      prepare_.get_executor(),
+      [](std::shared_ptr<Prepared> p, const Host* host, int64_t now_unix_s) -> task<void> {
+        p->generation = prepare_generation(p->request, host->model, host->context_tokens, now_unix_s);
+        co_return;
+      }(prepared, host_, now_unix_ms / 1000),
+      asio::use_awaitable);
+  if (!*prepared->generation) {
+    co_await sink.put(protocol::Failure{prepared->generation->error()});
+    co_return;
+  }
+
+  const uint64_t id = calls_->next_id++;
+  const auto call = std::make_shared<Call>(io_);
+  calls_->open.emplace(id, call);
+  bool ended = false;
+  const Finally close{[&ended, id, calls = calls_] {
+    calls->open.erase(id);
+    if (!ended && calls->engine) calls->engine->cancel(id);
+  }};
+  Runner::Job job;
+  job.id = id;
+  job.generation = std::move(**prepared->generation);
+  job.tenant = prepared->request.tenant;
+  if (prepared->request.deadline_ms != 0) job.deadline_ms = monotonic_ms() + std::max<int64_t>(1, prepared->request.deadline_ms - now_unix_ms);
+  job.reject_if_busy = prepared->request.reject_if_busy;
+  engine_->submit(std::move(job));
+
+  while (!ended) {
+    while (call->events.empty()) {
+      boost::system::error_code ignored;
+      call->wake.expires_at(asio::steady_timer::time_point::max());
+      co_await call->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return;
+    }
+    Event event = calls_->pop(id, *call);
+    ended = protocol::terminal(event);
+    if (!co_await sink.put(std::move(event))) co_return;
+  }
+}
+
+int TextService::active() const { return calls_->active; }
+
+json::object TextService::status() const {
+  const EngineThread::Status s = engine_->status();
+  const int64_t now = monotonic_ms();
+  return {{"task", "text-generation"},
+          {"active", calls_->active},
+          {"running", s.running},
+          {"waiting", s.waiting},
+          {"draining", draining_},
+          {"pages", s.pages},
+          {"free_pages", s.free_pages},
+          {"cached_pages", s.cached_pages},
+          {"context_tokens", host_->context_tokens},
+          {"steps", s.steps},
+          {"tokens", s.tokens},
+          {"stepping", s.stepping},
+          {"last_step_ms_ago", s.last_step_ms == 0 ? -1 : now - s.last_step_ms},
+          {"preemptions", s.preemptions},
+          {"prompt_tokens", s.prompt_tokens},
+          {"prefix_hit_tokens", s.prefix_hits},
+          {"prefill_tokens_per_second", s.prefill_rows_per_second}};
+}
+
+}  // namespace verge::worker
