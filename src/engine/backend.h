@@ -121,6 +121,8 @@ class Backend {
   virtual void attention(const AttentionArgs& args) = 0;
   // x += rms_norm(y), {n, dim} (Gemma's norms after attention and MLP).
   virtual void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm) = 0;
+  // x = cap * tanh(x / cap), in place (Gemma 2's logits).
+  virtual void softcap(float* x, int64_t count, float cap) = 0;
   // y[i] = x[rows[i]], {rows, dim}.
   virtual void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) = 0;
 };

@@ -63,6 +63,8 @@ void CpuBackend::add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm 
   cpu::add_norm(x, y, n, dim, norm, threads_, isa_);
 }
 
+void CpuBackend::softcap(float* x, int64_t count, float cap) { cpu::softcap(x, count, cap, threads_, isa_); }
+
 void CpuBackend::gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) {
   cpu::gather_rows(x, rows, dim, y);
 }

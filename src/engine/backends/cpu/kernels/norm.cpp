@@ -95,8 +95,19 @@ void gate(const float* gate, const float* up, int64_t count, int activation, flo
   }
 }
 
+void softcap(float* x, int64_t count, float cap) {
+  const Lanes c = set1(cap);
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) store(x + i, mul(c, tanh(div(load(x + i), c))));
+  if (i == count) return;
+  float tail[kWidth] = {};
+  for (int k = 0; i + k < count; ++k) tail[k] = x[i + k];
+  store(tail, mul(c, tanh(div(load(tail), c))));
+  for (int k = 0; i + k < count; ++k) x[i + k] = tail[k];
+}
+
 }  // namespace
 
-const NormKernels norm_kernels = {rms_norm, add_rms_norm, add, gate};
+const NormKernels norm_kernels = {rms_norm, add_rms_norm, add, gate, softcap};
 
 }  // namespace verge::engine::cpu::VERGE_ISA

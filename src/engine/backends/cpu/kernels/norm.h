@@ -13,6 +13,8 @@ struct NormKernels {
   void (*add)(float* x, const float* y, int64_t count);
   // y = activation(gate) * up; activation 0 SiLU, 1 GELU by tanh, 2 GELU by erf, 3 ReLU.
   void (*gate)(const float* gate, const float* up, int64_t count, int activation, float* y);
+  // x = cap * tanh(x / cap).
+  void (*softcap)(float* x, int64_t count, float cap);
 };
 
 namespace base { extern const NormKernels norm_kernels; }

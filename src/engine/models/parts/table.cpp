@@ -1,0 +1,25 @@
+#include "engine/models/table.h"
+
+namespace verge::engine {
+
+// models.inc is written by the build: VERGE_MODEL(llama) VERGE_MODEL(qwen) …
+#define VERGE_MODEL(file) std::span<const Architecture> file##_architectures();
+#include "models.inc"
+#undef VERGE_MODEL
+
+Result<const Architecture*> find_architecture(const ModelFile& file) {
+  std::string names;
+  for (const auto& list : {
+#define VERGE_MODEL(file) file##_architectures(),
+#include "models.inc"
+#undef VERGE_MODEL
+       }) {
+    for (const Architecture& architecture : list) {
+      if (file.architecture == architecture.name) return &architecture;
+      names += names.empty() ? architecture.name : std::string(", ") + architecture.name;
+    }
+  }
+  return fail(Code::LoadFailed, "{}: architecture '{}' is not supported; these are: {}", file.path, file.architecture.substr(0, 64), names);
+}
+
+}  // namespace verge::engine
