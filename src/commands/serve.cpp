@@ -1,0 +1,227 @@
+// The one place that sees all layers. One io_context, one thread: api, router and node are coroutines on it;
+// the engine's threads live in the worker processes.
+#include "commands/serve.h"
+
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cstdio>
+#include <filesystem>
+
+#include "accounts/accounts.h"
+#include "api/api.h"
+#include "catalogue/catalogue.h"
+#include "commands/data_folder.h"
+#include "http/server.h"
+#include "http/tls.h"
+#include "node/node.h"
+#include "router/router.h"
+#include "support/log.h"
+#include "support/metrics.h"
+
+namespace verge::commands {
+namespace {
+
+namespace asio = boost::asio;
+
+struct Options {
+  std::string listen = "127.0.0.1:8780";
+  std::string data = default_data_folder();
+  std::vector<std::string> models;     // ID=PATH
+  std::vector<std::string> preload;
+  std::vector<std::string> catalogues;
+  bool stand_ins = false;
+  std::string name = "local";
+  std::string certificate, key;
+  bool insecure = false;
+  std::string log_level = "info", log_format = "text";
+  int threads = 0, context = 0;
+  uint64_t memory_mib = 0, kv_mib = 0;
+  std::string kv_type, weights;
+  int drain_s = limits::kDrainMs / 1000;
+};
+
+struct Address {
+  std::string host;
+  uint16_t port = 0;
+};
+
+Result<Address> parse_address(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
+  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos || std::stoul(port) > 65535)
+    return fail(Code::InvalidInput, "--listen wants HOST:PORT, as in 127.0.0.1:8780, not '{}'", text);
+  std::string host = text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  return Address{host.empty() ? "127.0.0.1" : host, static_cast<uint16_t>(std::stoul(port))};
+}
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+// --model ID=PATH. Ids are free; a path must exist now, so that a slip of the pen shows at start.
+Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue, node::ResolveOptions& resolve) {
+  for (const std::string& text : options.models) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) return fail(Code::InvalidInput, "--model wants ID=PATH, not '{}'", text);
+    const std::string id = text.substr(0, equals);
+    std::error_code ec;
+    const auto path = std::filesystem::canonical(text.substr(equals + 1), ec);
+    if (ec) return fail(Code::Io, "--model {}: cannot open {}: {}", id, text.substr(equals + 1), ec.message());
+    if (!catalogue::valid_id(id)) return fail(Code::InvalidInput, "--model: '{}' is no model id (as in @me/name)", id);
+    const catalogue::Entry* known = catalogue.find(id);
+    if (!known) {
+      catalogue::Entry entry;
+      entry.id = id;
+      entry.task = "text-generation";
+      entry.description = "From " + path.filename().string();
+      catalogue.add(std::move(entry));
+    }
+    resolve.paths[known ? known->id : id] = path.string();
+  }
+  return {};
+}
+
+Result<void> check_exposure(const Options& options, const Address& address, accounts::Accounts& accounts) {
+  if (is_loopback(address.host) || options.insecure) return {};
+  VERGE_ASSIGN(tokens, accounts.tokens_required());
+  if (!tokens)
+    return fail(Code::Forbidden,
+                "{} is not loopback and no API token exists: anyone on the network could use this server. Make one with 'verge token create' "
+                "(same --data), or say --insecure to serve without",
+                options.listen);
+  if (options.certificate.empty())
+    return fail(Code::Forbidden,
+                "{} is not loopback and there is no TLS: tokens would travel in clear. Give --tls-cert and --tls-key, or say --insecure if a "
+                "proxy in front does TLS",
+                options.listen);
+  return {};
+}
+
+Result<int> serve_until_signal(const Options& options) {
+  VERGE_ASSIGN(address, parse_address(options.listen));
+  std::error_code ec;
+  std::filesystem::create_directories(options.data, ec);
+  if (ec) return fail(Code::Io, "cannot make the data folder {}: {}", options.data, ec.message());
+
+  auto folders = catalogue::Catalogue::user_folders();
+  folders.insert(folders.end(), options.catalogues.begin(), options.catalogues.end());
+  VERGE_ASSIGN(catalogue, catalogue::Catalogue::load(folders));
+  node::NodeOptions node_options;
+  node_options.name = options.name;
+  node_options.resolve.stand_ins = options.stand_ins;
+  node_options.threads = options.threads;
+  node_options.context_tokens = options.context;
+  node_options.memory_bytes = options.memory_mib << 20;
+  node_options.kv_bytes = options.kv_mib << 20;
+  node_options.kv_type = options.kv_type;
+  node_options.weights = options.weights;
+  VERGE_TRY(map_models(options, catalogue, node_options.resolve));
+  VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
+  VERGE_TRY(check_exposure(options, address, accounts));
+  VERGE_ASSIGN(tokens, accounts.tokens_required());
+
+  asio::io_context io(1);
+  metrics::Registry metrics;
+  VERGE_ASSIGN(node, node::Node::make(io.get_executor(), catalogue, node_options));
+  router::Router router(io.get_executor(), &metrics);
+  router.add_node(options.name, *node);
+
+  bool ready = false, draining = false;
+  api::Options api_options;
+  api_options.node = options.name;
+  api_options.metrics = &metrics;
+  api_options.ready = [&] { return ready && !draining; };
+  api_options.status = [&] { return node->status(); };
+  api::Api api(router, catalogue, &accounts, std::move(api_options));
+  http::ServerOptions http_options;
+  http_options.body_limit = [&](const http::RequestHead& head) { return api.body_limit(head); };
+  http_options.error_body = api::Api::error_body;
+  if (!options.certificate.empty()) {
+    VERGE_ASSIGN(tls, http::TlsServer::load(options.certificate, options.key));
+    http_options.tls = tls;
+  }
+  http::Server server(io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return api.handle(in, out); }, http_options);
+  VERGE_TRY(server.listen_tcp(address.host, address.port));
+
+  // First signal: drain. Second: stop now.
+  asio::signal_set signals(io, SIGINT, SIGTERM);
+  std::function<void(boost::system::error_code, int)> on_signal = [&](boost::system::error_code error, int number) {
+    if (error) return;
+    if (draining) {
+      log::warn("stopping at once");
+      io.stop();
+      return;
+    }
+    draining = true;
+    log::info("draining", {{"signal", number}, {"limit_s", options.drain_s}});
+    signals.async_wait(on_signal);
+    asio::co_spawn(
+        io,
+        [&]() -> asio::awaitable<void> {
+          co_await server.drain(options.drain_s * 1000);
+          co_await node->stop(2000);
+        },
+        [&](std::exception_ptr) { io.stop(); });
+  };
+  signals.async_wait(on_signal);
+  for (const std::string& id : options.preload) node->preload(id);
+  ready = true;
+  log::info("serving", {{"address", fmt::format("{}://{}:{}", options.certificate.empty() ? "http" : "https", address.host, server.port())},
+                        {"data", options.data},
+                        {"tokens", tokens ? "required" : "not required"}});
+  io.run();
+  log::info("stopped");
+  return 0;
+}
+
+void add_options(CLI::App& app, Options& o) {
+  app.add_option("--listen", o.listen, "HOST:PORT to serve on")->capture_default_str();
+  app.add_option("--data", o.data, "Folder of the server's state")->capture_default_str();
+  app.add_option("--model", o.models, "ID=PATH: serve a model file or folder under an id (repeatable)");
+  app.add_option("--preload", o.preload, "Load this model at start (repeatable)");
+  app.add_option("--catalogue", o.catalogues, "Folder with catalogue entries of your own (repeatable)");
+  app.add_flag("--stand-ins", o.stand_ins, "Answer for models whose weights are not here with the small one of their task");
+  app.add_option("--name", o.name, "Name of this node in answers and logs")->capture_default_str();
+  app.add_option("--threads", o.threads, "Threads per model (0 = all cores)")->capture_default_str();
+  app.add_option("--context", o.context, "Context window in tokens (0 = the model's)")->capture_default_str();
+  app.add_option("--memory", o.memory_mib, "Memory for models in MiB (0 = 80 % of the machine)")->capture_default_str();
+  app.add_option("--kv-memory", o.kv_mib, "KV cache per model in MiB (0 = chosen)")->capture_default_str();
+  app.add_option("--kv-type", o.kv_type, "f16, bf16 or f32")->check(CLI::IsMember({"f16", "bf16", "f32"}));
+  app.add_option("--weights", o.weights, "native, or f32 for reference results")->check(CLI::IsMember({"native", "f32"}));
+  app.add_option("--tls-cert", o.certificate, "PEM certificate chain");
+  app.add_option("--tls-key", o.key, "PEM private key");
+  app.add_flag("--insecure", o.insecure, "Serve beyond loopback without tokens or TLS");
+  app.add_option("--drain", o.drain_s, "Seconds that running requests get after SIGTERM")->capture_default_str();
+  app.add_option("--log-level", o.log_level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();
+  app.add_option("--log-format", o.log_format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+}
+
+log::Level level(const std::string& text) {
+  if (text == "debug") return log::Level::Debug;
+  if (text == "warn") return log::Level::Warn;
+  if (text == "error") return log::Level::Error;
+  return log::Level::Info;
+}
+
+}  // namespace
+
+int serve(int argc, char** argv) {
+  Options options;
+  CLI::App app("Start the server: the Workers AI and OpenAI APIs on this machine", argv[0]);
+  add_options(app, options);
+  CLI11_PARSE(app, argc, argv);
+  log::configure(level(options.log_level), options.log_format == "json" ? log::Format::Json : log::Format::Text, "serve");
+  ::signal(SIGPIPE, SIG_IGN);
+  auto done = serve_until_signal(options);
+  if (!done) {
+    std::fprintf(stderr, "verge serve: %s\n", done.error().message.c_str());
+    return 1;
+  }
+  return *done;
+}
+
+}  // namespace verge::commands
