@@ -19,7 +19,7 @@ CpuBackend::CpuBackend(int threads, Isa isa) : threads_(threads), isa_(isa) {}
 std::string CpuBackend::name() const { return std::string("cpu-") + to_string(isa_); }
 
 Result<std::unique_ptr<Matrix>> CpuBackend::pack(const TensorView& weight, Precision precision) {
-  return cpu::pack(weight, precision, threads_);
+  return cpu::pack(weight, precision, arena_, threads_);
 }
 
 size_t CpuBackend::packed_bytes(DType type, int64_t out, int64_t in, Precision precision) const {

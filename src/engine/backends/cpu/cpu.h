@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/backend.h"
+#include "engine/backends/cpu/arena.h"
 #include "engine/backends/cpu/isa.h"
 #include "engine/backends/cpu/matmul.h"
 #include "engine/backends/cpu/threads.h"
@@ -35,6 +36,7 @@ class CpuBackend final : public Backend {
  private:
   Threads threads_;
   const Isa isa_;
+  Arena arena_;
   MatmulScratch scratch_;
 };
 

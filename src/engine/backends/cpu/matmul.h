@@ -1,6 +1,8 @@
 // Linear layers. See Backend::linear and Backend::gated_linear for the contract.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -11,9 +13,27 @@ namespace verge::engine::cpu {
 
 class Threads;
 
+// Grows and never shrinks; 64-byte aligned. Its contents are lost when it grows.
+class Scratch {
+ public:
+  uint8_t* reserve(size_t bytes);
+
+ private:
+  struct Free {
+    void operator()(uint8_t* p) const;
+  };
+  std::unique_ptr<uint8_t, Free> data_;
+  size_t size_ = 0;
+};
+
 // Working memory of the calls of one backend, kept between them.
 struct MatmulScratch {
-  std::vector<float> x, gate, up;
+  struct PerThread {
+    Scratch row;     // one row after its norm
+    Scratch panels;  // activations, where each thread prepares its own
+  };
+  Scratch panels;    // activations that the threads prepare together
+  std::vector<PerThread> threads;
 };
 
 void linear(const float* x, int n, RmsNorm norm, std::span<const LinearOutput> outputs, Threads& threads, Isa isa, MatmulScratch& scratch);

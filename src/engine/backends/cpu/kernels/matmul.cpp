@@ -1,0 +1,388 @@
+// Product kernels: packed groups of 16 rows times a panel of activations (layouts: ../layout.h).
+//
+// A kernel is put together from a reader of codes, a reader of scales and a panel width, so a type
+// is one line of the table at the end. Codes are unpacked in registers right before their products: with several
+// columns the unpacking hides behind the multiplications, and with one column the kernel waits for memory anyway.
+// Each element of the result is one chain over the blocks of k, the same for every width and every place in
+// a call: that is what makes a row's bits independent of its batch. Inside a block sums are integers, and exact.
+#include "engine/backends/cpu/kernels/matmul.h"
+
+#include "engine/backends/cpu/kernels/rows16.h"
+
+namespace verge::engine::cpu::VERGE_ISA {
+namespace {
+
+// --- codes of one block: code(step) is [16][4] ---
+
+struct Bits4 {
+  static constexpr int kBytes = 256;
+  static constexpr bool kSmall = true;
+  const uint8_t* p;
+  template <int Step>
+  VERGE_INLINE Codes code(Bits4 block) {
+    const Codes both = load_codes(block.p + Step / 2 * 64);
+    return Step % 2 ? high_nibbles(both) : low_nibbles(both);
+  }
+};
+
+struct Bits5 {
+  static constexpr int kBytes = 320;
+  static constexpr bool kSmall = true;
+  const uint8_t* p;
+  template <int Step>
+  VERGE_INLINE Codes code(Bits5 block) {
+    return add_bits<4 - Step>(Bits4::code<Step>(Bits4{block.p}), load_codes(block.p + 256), 0x10);
+  }
+};
+
+struct Bits6 {
+  static constexpr int kBytes = 384;
+  static constexpr bool kSmall = true;
+  const uint8_t* p;
+  template <int Step>
+  VERGE_INLINE Codes code(Bits6 block) {
+    return add_bits<4 - 2 * (Step % 4)>(Bits4::code<Step>(Bits4{block.p}), load_codes(block.p + 256 + Step / 4 * 64), 0x30);
+  }
+};
+
+struct Bits8 {
+  static constexpr int kBytes = 512;
+  static constexpr bool kSmall = false;
+  const uint8_t* p;
+  template <int Step>
+  VERGE_INLINE Codes code(Bits8 block) { return load_codes(block.p + Step * 64); }
+};
+
+// --- scales of one chunk. Offset: log2 of (code of zero / 8), -1 for codes that start at zero ---
+
+template <int Log2Offset>
+struct PlainScale {
+  static constexpr int kOffset = Log2Offset;
+  static constexpr bool kMin = false, kHalves = false;
+  const uint8_t* p;
+  explicit PlainScale(const uint8_t* scales) : p(scales) {}
+  Floats scale(int64_t block) const { return load_f16(p + block * 32); }
+};
+
+struct ScaleAndMin {
+  static constexpr int kOffset = -1;
+  static constexpr bool kMin = true, kHalves = false;
+  const uint8_t* p;
+  explicit ScaleAndMin(const uint8_t* scales) : p(scales) {}
+  Floats scale(int64_t block) const { return load_f16(p + block * 64); }
+  Floats min(int64_t block) const { return load_f16(p + block * 64 + 32); }
+};
+
+struct ScaleAndMinK {
+  static constexpr int kOffset = -1;
+  static constexpr bool kMin = true, kHalves = false;
+  const uint8_t* p;
+  Floats d, m;
+  explicit ScaleAndMinK(const uint8_t* scales) : p(scales + 64), d(load_f16(scales)), m(load_f16(scales + 32)) {}
+  Floats scale(int64_t block) const { return mul(d, load_u8(p + block * 16)); }  // 11 x 6 bits: exact
+  Floats min(int64_t block) const { return mul(m, load_u8(p + 128 + block * 16)); }
+};
+
+struct HalfScales {  // one scale for 16 elements
+  static constexpr int kOffset = 2;
+  static constexpr bool kMin = false, kHalves = true;
+  const uint8_t* p;
+  Floats d;
+  explicit HalfScales(const uint8_t* scales) : p(scales + 32), d(load_f16(scales)) {}
+  Floats first(int64_t block) const { return mul(d, load_i8(p + block * 32)); }
+  Floats second(int64_t block) const { return mul(d, load_i8(p + block * 32 + 16)); }
+};
+
+// --- products ---
+
+template <int N>
+struct Count {
+  static constexpr int kCount = N;
+};
+
+// Calls body(Count, first) for all C columns of a panel, as many at a time as the registers hold.
+template <int C, class Body>
+VERGE_INLINE void for_columns(const Body& body) {
+  if constexpr (C <= kColumnsTogether) {
+    body(Count<C>(), 0);
+  } else {
+    int first = 0;
+    for (; first + kColumnsTogether <= C; first += kColumnsTogether) body(Count<kColumnsTogether>(), first);
+    if constexpr (C % kColumnsTogether != 0) body(Count<C % kColumnsTogether>(), first);
+  }
+}
+
+template <class Bits, int Step, int C>
+VERGE_INLINE void add_step(Bits block, const uint8_t* codes_of_columns, Sums* sums) {
+  const Codes codes = Bits::template code<Step>(block);
+#pragma GCC unroll 8
+  for (int c = 0; c < C; ++c) {
+    sums[c] = dot<Bits::kSmall>(sums[c], codes, load_quad<Bits::kSmall>(codes_of_columns + c * 32 + Step * 4));
+  }
+}
+
+template <class Bits, int First, int C>
+VERGE_INLINE void add_half(Bits block, const uint8_t* columns, Sums* even, Sums* odd) {
+  add_step<Bits, First, C>(block, columns, even);
+  add_step<Bits, First + 1, C>(block, columns, odd);
+  add_step<Bits, First + 2, C>(block, columns, even);
+  add_step<Bits, First + 3, C>(block, columns, odd);
+}
+
+template <int Offset, int C>
+VERGE_INLINE void start(const uint8_t* offsets, Sums* sums) {
+#pragma GCC unroll 8
+  for (int c = 0; c < C; ++c) {
+    if constexpr (Offset < 0) {
+      sums[c] = zero_sums();
+    } else {
+      sums[c] = start_sums<Offset>(offsets + c * 4);
+    }
+  }
+}
+
+// With one or two columns a chain of dependent products would be the bottleneck: two chains, added at the end
+// (integers: the same sum).
+template <int C>
+struct Chains {
+  static constexpr bool kTwo = C <= 2;
+  Sums even[C], odd[kTwo ? C : 1];
+  Sums* other() { return kTwo ? odd : even; }
+  void begin() {
+    if constexpr (kTwo) {
+      for (int c = 0; c < C; ++c) odd[c] = zero_sums();
+    }
+  }
+  Floats total(int c) const {
+    if constexpr (kTwo) return to_floats(add(even[c], odd[c]));
+    return to_floats(even[c]);
+  }
+};
+
+// Where the parts of a panel's block lie for its columns from `first` on.
+struct Columns {
+  const uint8_t *codes, *d, *d_sum, *offset, *offset_first, *offset_second;
+  VERGE_INLINE Columns at(const uint8_t* block, int width, int first) {
+    const uint8_t* rest = block + width * 32 + first * 4;
+    return {block + first * 32, rest, rest + width * 4, rest + width * 8, rest + width * 12, rest + width * 16};
+  }
+};
+
+template <class Bits, class Scales, int C>
+VERGE_INLINE void add_block(Bits block, const Scales& scales, int64_t b, const Columns& columns, Floats* acc) {
+  Chains<C> chains;
+  chains.begin();
+  if constexpr (Scales::kHalves) {
+    Floats value[C];
+    start<Scales::kOffset, C>(columns.offset_first, chains.even);
+    add_half<Bits, 0, C>(block, columns.codes, chains.even, chains.other());
+    const Floats first = scales.first(b);
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) value[c] = mul(chains.total(c), first);
+    chains.begin();
+    start<Scales::kOffset, C>(columns.offset_second, chains.even);
+    add_half<Bits, 4, C>(block, columns.codes, chains.even, chains.other());
+    const Floats second = scales.second(b);
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) acc[c] = fma(fma(chains.total(c), second, value[c]), broadcast(load_f32(columns.d + c * 4)), acc[c]);
+  } else {
+    start<Scales::kOffset, C>(columns.offset, chains.even);
+    add_half<Bits, 0, C>(block, columns.codes, chains.even, chains.other());
+    add_half<Bits, 4, C>(block, columns.codes, chains.even, chains.other());
+    const Floats scale = scales.scale(b);
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) acc[c] = fma(mul(chains.total(c), scale), broadcast(load_f32(columns.d + c * 4)), acc[c]);
+    if constexpr (Scales::kMin) {
+      const Floats min = scales.min(b);
+#pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) acc[c] = fma(min, broadcast(load_f32(columns.d_sum + c * 4)), acc[c]);
+    }
+  }
+}
+
+// One group times the columns [first, first + C) of a panel of `width` columns.
+template <Layout L, class Bits, class Scales, int C>
+VERGE_COLUMNS void quantized_columns(const uint8_t* group, int64_t in, const uint8_t* panel, int width, int first, float* tile) {
+  Floats acc[C];
+#pragma GCC unroll 8
+  for (int c = 0; c < C; ++c) acc[c] = zero_floats();
+  for (int64_t left = in / kBlockElements; left > 0; left -= kChunkBlocks) {
+    const int64_t blocks = left < kChunkBlocks ? left : kChunkBlocks;
+    const Scales scales(group + blocks * Bits::kBytes);
+    for (int64_t b = 0; b < blocks; ++b, panel += width * kColumnBytes) {
+      add_block<Bits, Scales, C>(Bits{group + b * Bits::kBytes}, scales, b, Columns::at(panel, width, first), acc);
+    }
+    group += chunk_bytes(L, blocks);
+  }
+#pragma GCC unroll 8
+  for (int c = 0; c < C; ++c) store(tile + (first + c) * kGroupRows, acc[c]);
+}
+
+template <Layout L, class Bits, class Scales, int C>
+void quantized_product(const uint8_t* groups, int count, int64_t in, const uint8_t* panel, float* tile) {
+  for (int g = 0; g < count; ++g, groups += group_bytes(L, in), tile += C * kGroupRows) {
+    for_columns<C>([&](auto columns, int first) {
+      quantized_columns<L, Bits, Scales, columns.kCount>(groups, in, panel, C, first, tile);
+    });
+  }
+}
+
+struct WeightsF32 {
+  static constexpr int kBytes = 64, kElements = 1;
+  VERGE_INLINE Floats load_weights(const uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
+  VERGE_INLINE Floats product(Floats acc, Floats w, const uint8_t* x) { return fma(w, broadcast(load_f32(x)), acc); }
+};
+
+struct WeightsF16 {
+  static constexpr int kBytes = 32, kElements = 1;
+  VERGE_INLINE Floats load_weights(const uint8_t* p) { return load_f16(p); }
+  VERGE_INLINE Floats product(Floats acc, Floats w, const uint8_t* x) { return fma(w, broadcast(load_f32(x)), acc); }
+};
+
+struct WeightsBF16 {
+  static constexpr int kBytes = 64, kElements = 2;
+  VERGE_INLINE Pairs load_weights(const uint8_t* p) { return load_pairs(p); }
+  VERGE_INLINE Floats product(Floats acc, Pairs w, const uint8_t* x) { return dot_pairs(acc, w, load_i32(x)); }
+};
+
+// G groups at once, columns [first, first + C): with few columns their chains hide the latency of the multiply-add.
+template <class Weights, int C, int G>
+VERGE_COLUMNS void float_columns(const uint8_t* groups, size_t stride, int64_t steps, const uint8_t* panel, int width, int first, float* tile) {
+  Floats acc[G][C];
+#pragma GCC unroll 4
+  for (int g = 0; g < G; ++g) {
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) acc[g][c] = zero_floats();
+  }
+  const uint8_t* x = panel + first * 4;
+  for (int64_t k = 0; k < steps; ++k, x += width * 4) {
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      const auto w = Weights::load_weights(groups + static_cast<size_t>(g) * stride + k * Weights::kBytes);
+#pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) acc[g][c] = Weights::product(acc[g][c], w, x + c * 4);
+    }
+  }
+#pragma GCC unroll 4
+  for (int g = 0; g < G; ++g) {
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) store(tile + (g * width + first + c) * kGroupRows, acc[g][c]);
+  }
+}
+
+template <Layout L, class Weights, int C>
+void float_product(const uint8_t* groups, int count, int64_t in, const uint8_t* panel, float* tile) {
+  const size_t stride = group_bytes(L, in);
+  const int64_t steps = (in + Weights::kElements - 1) / Weights::kElements;
+  constexpr int kMost = C <= 4 || kGroupsTogether == 1 ? kGroupsTogether : kGroupsTogether / 2;
+  int g = 0;
+  for (; g + kMost <= count; g += kMost, groups += kMost * stride, tile += kMost * C * kGroupRows) {
+    for_columns<C>([&](auto columns, int first) {
+      float_columns<Weights, columns.kCount, kMost>(groups, stride, steps, panel, C, first, tile);
+    });
+  }
+  for (; g < count; ++g, groups += stride, tile += C * kGroupRows) {
+    for_columns<C>([&](auto columns, int first) { float_columns<Weights, columns.kCount, 1>(groups, stride, steps, panel, C, first, tile); });
+  }
+}
+
+// --- activations ---
+
+void prepare_int8(const float* x, int64_t in, uint8_t* panel, int width, int column) {
+  const auto w = static_cast<size_t>(width), c = static_cast<size_t>(column);
+  for (int64_t k = 0; k < in; k += kBlockElements, panel += w * kColumnBytes) {
+    const float most = largest_magnitude(x + k);
+    // Below this 127 / most could overflow; such a block adds nothing to any sum.
+    const bool empty = most < 1e-30f;
+    const float d = empty ? 0 : most / 127, scale = empty ? 0 : 127 / most;
+    const __m128i first = to_codes(x + k, scale), second = to_codes(x + k + 16, scale);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(panel + c * 32), first);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(panel + c * 32 + 16), second);
+    // psadbw adds unsigned bytes: 128 too much each.
+    const __m128i flip = _mm_set1_epi8(-128), zero = _mm_setzero_si128();
+    const __m128i a = _mm_sad_epu8(_mm_xor_si128(first, flip), zero), b = _mm_sad_epu8(_mm_xor_si128(second, flip), zero);
+    const int32_t sum_first = _mm_cvtsi128_si32(a) + _mm_extract_epi16(a, 4) - 16 * 128;
+    const int32_t sum_second = _mm_cvtsi128_si32(b) + _mm_extract_epi16(b, 4) - 16 * 128;
+    const float d_sum = d * static_cast<float>(sum_first + sum_second);
+    const int32_t offsets[3] = {-8 * (sum_first + sum_second), -8 * sum_first, -8 * sum_second};
+    uint8_t* rest = panel + w * 32 + c * 4;
+    memcpy(rest, &d, 4);
+    memcpy(rest + w * 4, &d_sum, 4);
+    for (size_t i = 0; i < 3; ++i) memcpy(rest + w * 4 * (2 + i), &offsets[i], 4);
+  }
+}
+
+void prepare_f32(const float* x, int64_t in, uint8_t* panel, int width, int column) {
+  float* to = reinterpret_cast<float*>(panel) + column;
+  for (int64_t k = 0; k < in; ++k) to[k * width] = x[k];
+}
+
+// Round to nearest, ties to even; NaN stays NaN.
+VERGE_INLINE uint32_t bf16_bits(const float* x) {
+  uint32_t bits;
+  memcpy(&bits, x, 4);
+  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  return (bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 0x40 : rounded;
+}
+
+void prepare_bf16(const float* x, int64_t in, uint8_t* panel, int width, int column) {
+  uint32_t* to = reinterpret_cast<uint32_t*>(panel) + column;
+  for (int64_t k = 0; k + 1 < in; k += 2, to += width) *to = bf16_bits(x + k) | (bf16_bits(x + k + 1) << 16);
+  if (in % 2) *to = bf16_bits(x + in - 1);
+}
+
+void store_tile(const float* tile, int width, int columns, int64_t rows, const float* bias, bool accumulate, float* y, int64_t y_stride) {
+  for (int64_t g = 0; g * kGroupRows < rows; ++g) {
+    const int64_t first = g * kGroupRows, count = rows - first < kGroupRows ? rows - first : kGroupRows;
+    for (int c = 0; c < columns; ++c) {
+      const float* from = tile + (g * width + c) * kGroupRows;
+      float* to = y + c * y_stride + first;
+      if (count == kGroupRows) {
+        Floats value = load(from);
+        if (bias) value = add(value, load(bias + first));
+        if (accumulate) value = add(load(to), value);
+        store(to, value);
+        continue;
+      }
+      for (int64_t r = 0; r < count; ++r) {
+        float value = from[r];
+        if (bias) value += bias[first + r];
+        to[r] = accumulate ? to[r] + value : value;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+#define VERGE_QUANTIZED(layout, bits, scales)                                                                              \
+  {                                                                                                                        \
+    quantized_product<layout, bits, scales, 1>, quantized_product<layout, bits, scales, 2>,                                \
+        quantized_product<layout, bits, scales, 3>, quantized_product<layout, bits, scales, 4>,                            \
+        quantized_product<layout, bits, scales, 6>, quantized_product<layout, bits, scales, 8>                             \
+  }
+#define VERGE_FLOAT(layout, weights)                                                                                       \
+  {                                                                                                                        \
+    float_product<layout, weights, 1>, float_product<layout, weights, 2>, float_product<layout, weights, 3>,               \
+        float_product<layout, weights, 4>, float_product<layout, weights, 6>, float_product<layout, weights, 8>            \
+  }
+
+extern const MatmulKernels matmul_kernels = {
+    {
+        VERGE_FLOAT(Layout::F32, WeightsF32),
+        VERGE_FLOAT(Layout::F16, WeightsF16),
+        VERGE_FLOAT(Layout::BF16, WeightsBF16),
+        VERGE_QUANTIZED(Layout::Q4_0, Bits4, PlainScale<0>),
+        VERGE_QUANTIZED(Layout::Q4_1, Bits4, ScaleAndMin),
+        VERGE_QUANTIZED(Layout::Q5_0, Bits5, PlainScale<1>),
+        VERGE_QUANTIZED(Layout::Q5_1, Bits5, ScaleAndMin),
+        VERGE_QUANTIZED(Layout::Q8_0, Bits8, PlainScale<4>),
+        VERGE_QUANTIZED(Layout::Q4_K, Bits4, ScaleAndMinK),
+        VERGE_QUANTIZED(Layout::Q5_K, Bits5, ScaleAndMinK),
+        VERGE_QUANTIZED(Layout::Q6_K, Bits6, HalfScales),
+    },
+    {prepare_int8, prepare_f32, prepare_bf16},
+    store_tile,
+};
+
+}  // namespace verge::engine::cpu::VERGE_ISA
