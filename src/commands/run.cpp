@@ -1,0 +1,211 @@
+// `verge run MODEL [PROMPT]`. Where the answer comes from is asker.h's business (this process, or a server);
+// this file reads the command line and shows. With a prompt, on the command line or through a pipe: one
+// answer on stdout, as it is made. Without, on a terminal: a chat that keeps its history.
+// Exit codes: 0 answered, 1 failed, 2 wrong use.
+#include "commands/run.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <unistd.h>
+
+#include "catalogue/catalogue.h"
+#include "commands/asker.h"
+#include "node/resolve.h"
+#include "support/limits.h"
+#include "support/log.h"
+#include "support/random.h"
+
+namespace verge::commands {
+namespace {
+
+struct Options {
+  std::string model, prompt, image, audio, system, server;
+  std::optional<uint64_t> seed;
+  std::optional<double> temperature;
+  std::optional<int64_t> max_tokens;
+  int threads = 0;
+  bool json = false, raw = false, verbose = false;
+};
+
+int complain(const std::string& message, int code = 1) {
+  std::fprintf(stderr, "verge run: %s\n", message.c_str());
+  return code;
+}
+
+Result<LocalOptions> locate(const Options& options) {
+  LocalOptions local;
+  local.id = options.model;
+  local.threads = options.threads;
+  local.show_progress = isatty(STDERR_FILENO);
+  std::error_code ec;
+  if (std::filesystem::exists(options.model, ec)) {
+    local.path = options.model;
+    return local;
+  }
+  VERGE_ASSIGN(catalogue, catalogue::Catalogue::load(catalogue::Catalogue::user_folders()));
+  if (!catalogue::valid_id(options.model)) return fail(Code::NoSuchModel, "no such file: {}", options.model);
+  node::ResolveOptions resolve;
+  resolve.models_folder = node::default_models_folder();
+  VERGE_ASSIGN(resolved, node::resolve_model(catalogue, resolve, options.model));
+  if (!resolved.task.empty() && resolved.task != "text-generation")
+    return fail(Code::InvalidInput, "{} is a model for {}; this command answers text-generation", resolved.id, resolved.task);
+  local.path = resolved.path;
+  local.id = resolved.id;
+  return local;
+}
+
+Result<std::unique_ptr<Asker>> make_asker(const Options& options) {
+  if (!options.server.empty()) {
+    const char* token = std::getenv("VERGE_TOKEN");
+    return make_remote_asker(options.server, options.model, token ? token : "");
+  }
+  VERGE_ASSIGN(local, locate(options));
+  return make_local_asker(local);
+}
+
+Question question_of(const Options& options) {
+  Question question;
+  question.raw = options.raw;
+  question.temperature = options.temperature;
+  question.max_tokens = options.max_tokens;
+  question.seed = options.seed.value_or(random_u64() >> 1);
+  return question;
+}
+
+json::object message(const char* role, const std::string& content) { return {{"role", role}, {"content", content}}; }
+
+void print_figures(const Answer& a) {
+  const double decode_s = a.total_s - a.first_token_s;
+  const double rate = decode_s > 0 && a.usage.completion_tokens > 1 ? static_cast<double>(a.usage.completion_tokens - 1) / decode_s : 0;
+  std::fprintf(stderr, "model %s, %lld prompt tokens (%lld cached), %lld answer tokens, first token after %.3f s, then %.1f tokens/s, finish: %s\n",
+               a.model.c_str(), static_cast<long long>(a.usage.prompt_tokens), static_cast<long long>(a.usage.cached_tokens),
+               static_cast<long long>(a.usage.completion_tokens), a.first_token_s, rate, a.finish_reason.empty() ? "-" : a.finish_reason.c_str());
+}
+
+void show(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+int answer_once(Asker& asker, const Options& options, const std::string& prompt) {
+  Question question = question_of(options);
+  question.prompt = prompt;
+  if (!options.system.empty()) question.messages = {message("system", options.system), message("user", prompt)};
+  const auto answer = asker.ask(question, false, options.json ? [](std::string_view) {} : show);
+  if (!answer) {
+    if (!options.json) std::printf("\n");
+    return complain(answer.error().message);
+  }
+  if (options.json) {
+    const protocol::Usage& u = answer->usage;
+    json::object out{{"response", answer->text},
+                     {"usage",
+                      {{"prompt_tokens", u.prompt_tokens},
+                       {"completion_tokens", u.completion_tokens},
+                       {"total_tokens", u.prompt_tokens + u.completion_tokens}}},
+                     {"model", answer->model}};
+    if (!answer->finish_reason.empty()) out["finish_reason"] = answer->finish_reason;
+    std::printf("%s\n", json::serialize(out).c_str());
+  } else if (!answer->text.ends_with('\n')) {
+    std::printf("\n");
+  }
+  if (options.verbose) print_figures(*answer);
+  return 0;
+}
+
+int chat(Asker& asker, const Options& options) {
+  json::array history;
+  const auto restart = [&] {
+    history.clear();
+    if (!options.system.empty()) history.push_back(message("system", options.system));
+  };
+  restart();
+  std::printf("Chat with %s. /clear forgets, /bye or Ctrl-D ends, Ctrl-C stops an answer.\n", options.model.c_str());
+  std::string line;
+  while (std::printf(">>> "), std::fflush(stdout), std::getline(std::cin, line)) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (line == "/bye" || line == "/exit" || line == "/quit") return 0;
+    if (line == "/clear") {
+      restart();
+      std::printf("Forgotten.\n");
+      continue;
+    }
+    if (line == "/help" || line == "/?") {
+      std::printf("/clear  forget what was said\n/bye    end\nCtrl-C  stop an answer\n");
+      continue;
+    }
+    Question question = question_of(options);
+    question.messages = history;
+    question.messages.push_back(message("user", line));
+    const auto answer = asker.ask(question, true, show);
+    std::printf("\n");
+    if (!answer) {
+      complain(answer.error().message);
+      if (answer.error().code == Code::ContextOverflow) std::fprintf(stderr, "/clear starts anew.\n");
+      continue;
+    }
+    if (options.verbose) print_figures(*answer);
+    // An answer that was cut off is kept as far as it went, as the reader saw it.
+    history = std::move(question.messages);
+    history.push_back(message("assistant", answer->text));
+  }
+  std::printf("\n");
+  return 0;
+}
+
+// All of stdin, as the prompt; without the newline that a shell's echo adds.
+Result<std::string> read_stdin() {
+  std::string text;
+  char buffer[1 << 16];
+  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, stdin)) > 0;) {
+    text.append(buffer, n);
+    if (text.size() > limits::kTextBodyBytes) return fail(Code::TooLarge, "the prompt is over {} bytes", limits::kTextBodyBytes);
+  }
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  CLI::App app("Ask a model once, or chat with it", argv[0]);
+  Options options;
+  app.add_option("model", options.model, "A model's id (see 'verge models'), a GGUF file or a model folder")->required();
+  auto* prompt = app.add_option("prompt", options.prompt, "What to ask; without it: a chat on a terminal, else stdin is the prompt");
+  app.add_option("--system", options.system, "System message");
+  app.add_option("--temperature", options.temperature, "0 = always the likeliest token (default 0.6)")->check(CLI::Range(0.0, 5.0));
+  app.add_option("--max-tokens", options.max_tokens, "Longest answer, in tokens (default: what the context window allows)")->check(CLI::PositiveNumber);
+  app.add_option("--seed", options.seed, "Makes the answer repeatable");
+  app.add_option("--threads", options.threads, "Threads that compute (default: all cores)")->check(CLI::NonNegativeNumber);
+  app.add_option("--image", options.image, "A picture, for models that see");
+  app.add_option("--audio", options.audio, "A clip, for models that hear");
+  app.add_option("--server", options.server, "Ask a running server instead, e.g. http://127.0.0.1:8780 (token from $VERGE_TOKEN)");
+  app.add_flag("--raw", options.raw, "Give the prompt to the model as it is, without its chat template");
+  app.add_flag("--json", options.json, "Print one JSON object when the answer is complete");
+  app.add_flag("--verbose", options.verbose, "Print token counts and speed to stderr");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  log::configure(options.verbose ? log::Level::Info : log::Level::Warn, log::Format::Text, "run");
+  if (!options.image.empty() || !options.audio.empty())
+    return complain(fmt::format("{} generates text and takes no {}", options.model, options.image.empty() ? "audio" : "image"));
+  if (options.raw && !options.system.empty()) return complain("--raw takes the prompt as it is; --system cannot be added to it", 2);
+
+  std::string text = options.prompt;
+  const bool interactive = prompt->count() == 0 && isatty(STDIN_FILENO) && !options.json;
+  if (prompt->count() == 0 && !interactive) {
+    auto read = read_stdin();
+    if (!read) return complain(read.error().message);
+    text = std::move(*read);
+  }
+  auto asker = make_asker(options);
+  if (!asker) return complain(asker.error().message);
+  return interactive ? chat(**asker, options) : answer_once(**asker, options, text);
+}
+
+}  // namespace verge::commands
