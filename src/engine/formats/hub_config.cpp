@@ -250,6 +250,9 @@ class Translator {
   Result<> rope_scaling(const json::object& parameters, double base, int64_t rotary) {
     const std::string type = scaling_type(parameters);
     if (type == "default") return {};
+    if (type != "linear" && type != "yarn" && type != "llama3") {
+      return fail(Code::LoadFailed, "{}: RoPE type '{}' is not supported (default, linear, yarn and llama3 are)", path_, type.substr(0, 32));
+    }
     VERGE_ASSIGN(config_original, positive(config_, "original_max_position_embeddings", static_cast<double>(context_)));
     VERGE_ASSIGN(original, positive(parameters, "original_max_position_embeddings", config_original));
     VERGE_ASSIGN(factor, positive(parameters, "factor", type == "yarn" ? static_cast<double>(context_) / original : 0));
@@ -259,8 +262,7 @@ class Translator {
       return {};
     }
     if (type == "yarn") return yarn(parameters, factor, original);
-    if (type == "llama3") return llama3(parameters, factor, original, base, rotary);
-    return fail(Code::LoadFailed, "{}: RoPE type '{}' is not supported (default, linear, yarn and llama3 are)", path_, type.substr(0, 32));
+    return llama3(parameters, factor, original, base, rotary);
   }
 
   Result<> yarn(const json::object& parameters, double factor, double original) {

@@ -39,6 +39,29 @@ std::optional<std::vector<uint64_t>> unsigned_integers(const json::object& objec
   return values;
 }
 
+// Members of the outermost object of a valid JSON text. Boost.JSON keeps the last of equal keys, so their number tells
+// whether a name was repeated.
+size_t count_members(std::string_view text) {
+  size_t members = 0, depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      else if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    } else if (c == ':' && depth == 1) {
+      ++members;
+    }
+  }
+  return members;
+}
+
 // One entry {"dtype": …, "shape": […], "data_offsets": [begin, end]}, offsets relative to `data`.
 Result<TensorView> read_tensor(const json::value& entry, std::span<const std::byte> data, const std::string& name, const std::string& path) {
   const json::object* object = entry.if_object();
@@ -77,11 +100,13 @@ Result<std::map<std::string, TensorView, std::less<>>> parse_safetensors(std::sp
   }
   if (length > rest.size()) return fail(Code::LoadFailed, "{}: truncated: a header of {} bytes goes past the end", path, length);
   constexpr size_t kDepth = 4;  // tensors, tensor, shape: 3
-  auto header = parse_json({reinterpret_cast<const char*>(rest.data()), length}, kDepth);
+  const std::string_view text(reinterpret_cast<const char*>(rest.data()), length);
+  auto header = parse_json(text, kDepth);
   if (!header) return fail(Code::LoadFailed, "{}: bad header: {}", path, header.error().message);
   const json::object* entries = header->if_object();
   if (!entries) return fail(Code::LoadFailed, "{}: the header is not an object", path);
   if (entries->size() > limits::kTensorCount) return fail(Code::LoadFailed, "{}: {} tensors, limit {}", path, entries->size(), limits::kTensorCount);
+  if (count_members(text) != entries->size()) return fail(Code::LoadFailed, "{}: a tensor name appears twice", path);
 
   std::map<std::string, TensorView, std::less<>> tensors;
   std::vector<std::pair<TensorView, std::string>> placed;
