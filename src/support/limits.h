@@ -93,6 +93,10 @@ inline constexpr size_t kStreamBacklogBytes = 256 << 10;  // ... until half of i
 inline constexpr int kPrefillStepMs = 400;             // a step's prefill delays the others' next token about so long
 inline constexpr uint64_t kKvBytes = 1ull << 30;       // KV cache where nobody says: enough for 16 long chats of a 1B model
 inline constexpr uint64_t kWorkerExtraBytes = 2ull << 30;  // heap that a worker may add after its model is loaded
+inline constexpr int kSseKeepAliveMs = 15'000;         // a silent stream gets a comment: proxies cut at 30 or 60 s
+inline constexpr size_t kLogitBias = 1024;             // entries; OpenAI allows 300
+inline constexpr int kTopLogprobs = 20;                // OpenAI's limit
+inline constexpr int kAnswers = 8;                     // of one request: each is a sequence of its own
 static_assert(kBatchTokens % kPageTokens == 0);
 
 }  // namespace verge::limits

@@ -1,0 +1,67 @@
+#include "api/admission.h"
+
+#include <algorithm>
+
+#include "accounts/accounts.h"
+
+namespace verge::api {
+namespace {
+
+// The secret of "Bearer x"; Anthropic-style and Azure-style keys are other headers that clients can set.
+std::string_view bearer(const http::Incoming& in) {
+  std::string_view value = in.header("authorization");
+  if (value.size() > 7 && http::equal_names(value.substr(0, 7), "bearer ")) {
+    value.remove_prefix(7);
+    while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
+    return value;
+  }
+  return {};
+}
+
+Result<void> admit_without_token(const Call& call) {
+  if (!call.in.loopback) return Error{Code::Forbidden, "this server answers its own machine only until a token was made (`verge token create`)"};
+  std::string_view origin = call.in.header("origin");
+  if (origin.empty() || loopback_origin(origin)) return {};
+  const auto& allowed = call.context.options.origins;
+  if (std::find(allowed.begin(), allowed.end(), origin) != allowed.end() || std::find(allowed.begin(), allowed.end(), "*") != allowed.end()) return {};
+  return fail(Code::Forbidden, "pages of {:.128} may not use this server without a token: start it with --origin, or make a token", origin);
+}
+
+}  // namespace
+
+bool loopback_origin(std::string_view origin) {
+  for (std::string_view scheme : {"http://", "https://"}) {
+    if (!origin.starts_with(scheme)) continue;
+    std::string_view host = origin.substr(scheme.size());
+    if (host.starts_with("[::1]")) host = host.substr(0, 5 + (host.size() > 5 && host[5] != ':'));
+    else host = host.substr(0, host.find(':'));
+    return host == "localhost" || host.ends_with(".localhost") || host == "127.0.0.1" || host == "[::1]";
+  }
+  return false;
+}
+
+Result<void> admit(Call& call, const Route& route) {
+  auto account = call.path.find("account");
+  call.tenant = account == call.path.end() ? "default" : account->second;
+  if (route.access == Access::Open) return {};
+  if (route.access == Access::Local && call.in.loopback) return {};
+  bool required = false;
+  if (call.context.accounts) {
+    auto asked = call.context.accounts->tokens_required();
+    if (!asked) return asked.error();
+    required = *asked;
+  }
+  if (!required) return admit_without_token(call);
+  std::string_view secret = bearer(call.in);
+  if (secret.empty()) return Error{Code::Unauthenticated, "a token is needed"};
+  auto token = call.context.accounts->verify(secret);
+  if (!token) return token.error();
+  if ((route.access == Access::Admin || route.access == Access::Local) && token->scope != "admin") return Error{Code::Forbidden, "Authentication error: this needs a token of scope admin"};
+  if (!token->account.empty()) {
+    if (account != call.path.end() && account->second != token->account) return fail(Code::Forbidden, "Authentication error: this token is for another account");
+    call.tenant = token->account;
+  }
+  return {};
+}
+
+}  // namespace verge::api

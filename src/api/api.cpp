@@ -1,0 +1,155 @@
+// The way of a request: id, Miniflare's wrapping undone, route, CORS, admission, body, endpoint; then
+// the log line and the metrics, whatever way it ended.
+#include "api/api.h"
+
+#include <boost/system/system_error.hpp>
+
+#include "api/admission.h"
+#include "api/call.h"
+#include "api/routes.h"
+#include "support/clock.h"
+#include "support/log.h"
+#include "support/uuid.h"
+
+namespace verge::api {
+namespace {
+
+// Miniflare's proxy client posts everything to "/" and keeps the real request in headers:
+// MF-URL: https://workers-binding.ai/run?version=3, MF-Header-<name>: <value>.
+constexpr std::string_view kBindingOrigin = "https://workers-binding.ai/";
+
+bool is_wrapped(const http::RequestHead& head) { return head.path == "/" && head.header("mf-url").starts_with(kBindingOrigin); }
+
+// The path and query inside; nullopt where the path is badly encoded.
+std::optional<std::string> wrapped_path(const http::RequestHead& head, std::string* query) {
+  std::string_view target = head.header("mf-url").substr(kBindingOrigin.size() - 1);
+  size_t mark = target.find('?');
+  if (query) *query = mark == target.npos ? "" : std::string(target.substr(mark + 1));
+  return http::percent_decode(target.substr(0, mark));
+}
+
+void unwrap(http::Incoming& in) {
+  std::string query;
+  auto path = wrapped_path(in, &query);
+  if (!path) return;
+  http::Headers headers;
+  for (http::Header& header : in.headers) {
+    constexpr std::string_view kPrefix = "mf-header-";
+    if (header.name.size() > kPrefix.size() && http::equal_names(std::string_view(header.name).substr(0, kPrefix.size()), kPrefix))
+      headers.push_back({header.name.substr(kPrefix.size()), std::move(header.value)});
+    else if (http::equal_names(header.name, "authorization"))
+      headers.push_back(std::move(header));
+  }
+  in.path = std::move(*path);
+  in.query = std::move(query);
+  in.headers = std::move(headers);
+}
+
+// Pages may read every answer: admission decides who gets a good one.
+void add_cors(http::Headers& headers) {
+  headers.push_back({"access-control-allow-origin", "*"});
+  headers.push_back({"access-control-expose-headers", "cf-ai-req-id, verge-node, verge-model, verge-substituted, retry-after"});
+}
+
+http::task<void> answer_preflight(Call& call) {
+  http::Headers headers;
+  std::string_view wanted = call.in.header("access-control-request-headers");
+  headers.push_back({"access-control-allow-methods", "GET, POST, OPTIONS"});
+  headers.push_back({"access-control-allow-headers", wanted.empty() || wanted.size() > 1024 ? "authorization, content-type" : std::string(wanted)});
+  headers.push_back({"access-control-max-age", "86400"});
+  if (!call.in.header("access-control-request-private-network").empty()) headers.push_back({"access-control-allow-private-network", "true"});
+  return respond(call, 204, std::move(headers), "");
+}
+
+// Writes the log line and counts when the request is over, however it is over.
+class Record {
+ public:
+  Record(Call& call, std::string_view route) : call_(call), route_(route) { call_.context.counters.in_flight.add(1); }
+  void set_route(std::string_view route) { route_ = route; }
+  ~Record() {
+    Counters& counters = call_.context.counters;
+    counters.in_flight.add(-1);
+    double seconds = static_cast<double>(monotonic_us() - call_.started_us) / 1e6;
+    counters.requests.add(1, {std::string(route_), method(), call_.status ? std::to_string(call_.status) : "client_gone"});
+    counters.duration.observe(seconds, {std::string(route_)});
+    if (call_.error_code) counters.errors.add(1, {std::to_string(call_.error_code)});
+    bool quiet = route_ == "/healthz" || route_ == "/readyz" || route_ == "/metrics";
+    double first = call_.first_token_us ? static_cast<double>(call_.first_token_us - call_.started_us) / 1e3 : 0;
+    log::write(quiet ? log::Level::Debug : log::Level::Info, "request",
+               {{"id", call_.id}, {"method", call_.in.method}, {"route", route_}, {"status", call_.status}, {"code", call_.error_code}, {"ms", seconds * 1e3},
+                {"first_token_ms", first}, {"model", call_.model}, {"tenant", call_.tenant}, {"prompt_tokens", call_.prompt_tokens},
+                {"completion_tokens", call_.completion_tokens}, {"remote", call_.in.remote}});
+  }
+
+ private:
+  // Methods are the client's to invent: only known ones become labels.
+  std::string method() const {
+    for (const char* known : {"GET", "POST", "OPTIONS", "HEAD", "PUT", "DELETE", "PATCH"})
+      if (call_.in.method == known) return known;
+    return "other";
+  }
+  Call& call_;
+  std::string_view route_;
+};
+
+Options with_metrics(Options options, metrics::Registry* own) {
+  if (!options.metrics) options.metrics = own;
+  return options;
+}
+
+}  // namespace
+
+Api::Api(protocol::Service& service, const catalogue::Catalogue& catalogue, accounts::Accounts* accounts, Options options) {
+  auto own = options.metrics ? nullptr : std::make_unique<metrics::Registry>();
+  Options complete = with_metrics(std::move(options), own.get());
+  Counters counters(*complete.metrics);
+  context_ = std::unique_ptr<Context>(new Context{service, catalogue, accounts, std::move(complete), std::move(own), std::move(counters)});
+}
+Api::~Api() = default;
+
+http::task<void> Api::handle(http::Incoming& in, http::Responder& out) {
+  Call call(*context_, in, out);
+  call.id = uuid_v4();
+  call.started_us = monotonic_us();
+  call.headers = {{"cf-ai-req-id", call.id}, {"verge-node", context_->options.node}};
+  add_cors(call.headers);
+  if (is_wrapped(in)) unwrap(in);
+  Record record(call, "other");
+  call.shape = shape_of_path(in.path);
+  if (in.method == "OPTIONS") {
+    record.set_route("preflight");
+    co_await answer_preflight(call);
+    co_return;
+  }
+  Match match = match_route(in.method, in.path);
+  if (!match.route) {
+    if (!match.allowed.empty()) call.headers.push_back({"allow", match.allowed});
+    co_await respond_error(call, match.allowed.empty() ? no_such_route(in.path) : fail(Code::MethodNotAllowed, "Method not allowed: this takes {}", match.allowed));
+    co_return;
+  }
+  record.set_route(match.route->pattern);
+  call.shape = match.route->shape;
+  call.path = std::move(match.path);
+  if (auto admitted = admit(call, *match.route); !admitted) {
+    co_await respond_error(call, admitted.error());
+    co_return;
+  }
+  if (in.body_too_large) {
+    Error error{Code::TooLarge, "Request is too large"};
+    error.limit = static_cast<int64_t>(in.body_limit);
+    co_await respond_error(call, error);
+    co_return;
+  }
+  co_await match.route->run(call);
+}
+
+size_t Api::body_limit(const http::RequestHead& head) const {
+  std::string path = is_wrapped(head) ? wrapped_path(head, nullptr).value_or("") : head.path;
+  Match match = match_route(head.method, path);
+  // Text on paths that nobody takes is read, so that the connection can go on after the refusal.
+  return match.route ? std::max<size_t>(match.route->body_bytes, 64 << 10) : 64 << 10;
+}
+
+std::string Api::error_body(int status, std::string_view message) { return server_error_body(status, message); }
+
+}  // namespace verge::api

@@ -1,0 +1,56 @@
+// The API: an HTTP request becomes protocol::Requests, a Service answers them with Events, and Events
+// become the answer. Wire shapes of Workers AI and OpenAI live here and nowhere below.
+// Owner: commands/serve, on the one io thread; everything it is given outlives it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/message.h"
+#include "http/server.h"
+#include "protocol/service.h"
+#include "support/json.h"
+#include "support/limits.h"
+#include "support/metrics.h"
+
+namespace verge::catalogue {
+class Catalogue;
+}
+namespace verge::accounts {
+class Accounts;
+}
+
+namespace verge::api {
+
+struct Options {
+  std::string node = "local";                // `verge-node` of answers that no model gave
+  std::vector<std::string> origins;          // web pages that may call without a token; loopback ones always may
+  std::function<bool()> ready;               // /readyz; absent = always
+  std::function<json::value()> status;       // /verge/v1/status; absent = {}
+  metrics::Registry* metrics = nullptr;      // /metrics; absent = none are kept
+  int keep_alive_ms = limits::kSseKeepAliveMs;  // a stream silent for so long gets a comment
+};
+
+struct Context;
+
+class Api {
+ public:
+  // accounts may be null: then no token is ever needed.
+  Api(protocol::Service& service, const catalogue::Catalogue& catalogue, accounts::Accounts* accounts, Options options);
+  ~Api();
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
+
+  // For http::Server: its handler and two of its options.
+  http::task<void> handle(http::Incoming& in, http::Responder& out);
+  size_t body_limit(const http::RequestHead& head) const;
+  static std::string error_body(int status, std::string_view message);
+
+ private:
+  std::unique_ptr<Context> context_;
+};
+
+}  // namespace verge::api

@@ -1,0 +1,57 @@
+#include "api/call.h"
+
+#include "support/log.h"
+
+namespace verge::api {
+
+Counters::Counters(metrics::Registry& registry)
+    : requests(registry.counter("verge_http_requests_total", "HTTP requests answered.", {"route", "method", "status"})),
+      errors(registry.counter("verge_request_errors_total", "Requests refused or failed, by published error code.", {"code"})),
+      prompt_tokens(registry.counter("verge_prompt_tokens_total", "Prompt tokens read.", {"model"})),
+      cached_tokens(registry.counter("verge_prompt_tokens_cached_total", "Prompt tokens found in the prefix cache.", {"model"})),
+      generated_tokens(registry.counter("verge_generation_tokens_total", "Tokens generated.", {"model"})),
+      duration(registry.histogram("verge_http_request_duration_seconds", "Time from a request's arrival to the end of its answer.", {"route"})),
+      queue_time(registry.histogram("verge_request_queue_seconds", "Time from a request's arrival until a model has read its prompt.", {"model"})),
+      first_token(registry.histogram("verge_time_to_first_token_seconds", "Time from a request's arrival to its first token.", {"model"})),
+      token_interval(registry.histogram("verge_time_per_output_token_seconds", "Time between tokens of one answer.", {"model"})),
+      in_flight(registry.gauge("verge_requests_in_flight", "Requests whose answer is not finished.")) {}
+
+http::task<void> respond(Call& call, int status, http::Headers headers, std::string body) {
+  call.status = status;
+  headers.insert(headers.begin(), call.headers.begin(), call.headers.end());
+  co_await call.out.respond(status, std::move(headers), std::move(body));
+}
+
+http::task<void> respond_json(Call& call, int status, std::string body) {
+  return respond(call, status, {{"content-type", "application/json"}}, std::move(body));
+}
+
+http::task<void> respond_json(Call& call, const json::value& body) { return respond_json(call, 200, json::serialize(body)); }
+
+json::object envelope(json::value result) {
+  return {{"result", std::move(result)}, {"success", true}, {"errors", json::array()}, {"messages", json::array()}};
+}
+
+http::task<void> respond_envelope(Call& call, json::value result, json::object more) {
+  json::object body = envelope(std::move(result));
+  for (auto& [key, value] : more) body[key] = std::move(value);
+  return respond_json(call, 200, json::serialize(body));
+}
+
+http::task<void> respond_error(Call& call, const Error& error) {
+  Published published = publish(error, call.shape, call.id);
+  call.error_code = published.code;
+  if (published.status >= 500) log::error("request failed", {{"id", call.id}, {"model", call.model}, {"code", to_string(error.code)}, {"error", error.message}});
+  http::Headers headers = error_headers(error);
+  headers.push_back({"content-type", "application/json"});
+  return respond(call, published.status, std::move(headers), json::serialize(error_body(published, call.shape, call.id)));
+}
+
+Result<json::object> body_object(const Call& call) {
+  if (call.in.body.empty()) return fail(Code::InvalidInput, "the request has no body; it must be a JSON object");
+  VERGE_ASSIGN(value, parse_json(call.in.body));
+  if (!value.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in another type");
+  return std::move(value.get_object());
+}
+
+}  // namespace verge::api

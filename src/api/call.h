@@ -1,0 +1,67 @@
+// One request on its way through api: what endpoints read, and how they answer.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "api/api.h"
+#include "api/errors.h"
+#include "catalogue/catalogue.h"
+
+namespace verge::api {
+
+// Metric families of the API, made once.
+struct Counters {
+  explicit Counters(metrics::Registry& registry);
+  metrics::Counter requests, errors, prompt_tokens, cached_tokens, generated_tokens;
+  metrics::Histogram duration, queue_time, first_token, token_interval;
+  metrics::Gauge in_flight;
+};
+
+struct Context {
+  protocol::Service& service;
+  const catalogue::Catalogue& catalogue;
+  accounts::Accounts* accounts;
+  Options options;
+  std::unique_ptr<metrics::Registry> own_metrics;  // where the options bring none
+  Counters counters;
+};
+
+struct Call {
+  Call(Context& c, http::Incoming& i, http::Responder& o) : context(c), in(i), out(o) {}
+
+  Context& context;
+  http::Incoming& in;
+  http::Responder& out;
+  std::string id;        // cf-ai-req-id
+  Shape shape = Shape::Rest;
+  std::map<std::string, std::string, std::less<>> path;  // "account", "model" of the route's pattern
+  std::string tenant;    // account that is charged
+  http::Headers headers;  // of every answer: request id, CORS, verge-*
+  int64_t started_us = 0;
+
+  // For the access log and the metrics, filled on the way.
+  std::string model;
+  int status = 0;  // 0 = the client left before an answer
+  int error_code = 0;
+  int64_t prompt_tokens = 0, completion_tokens = 0;
+  int64_t first_token_us = 0;  // 0 = none
+
+};
+
+// The calls below take what they need before they return: their arguments need not live on.
+http::task<void> respond(Call& call, int status, http::Headers headers, std::string body);
+// JSON with content type exactly "application/json": the binding compares it as a whole.
+http::task<void> respond_json(Call& call, int status, std::string body);
+http::task<void> respond_json(Call& call, const json::value& body);
+// {"result":…,"success":true,"errors":[],"messages":[]}, with further members after it.
+http::task<void> respond_envelope(Call& call, json::value result, json::object more = {});
+http::task<void> respond_error(Call& call, const Error& error);
+
+json::object envelope(json::value result);
+
+// The body as a JSON object, whatever its content type says.
+Result<json::object> body_object(const Call& call);
+
+}  // namespace verge::api

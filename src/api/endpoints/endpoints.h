@@ -1,0 +1,32 @@
+// All endpoints; each is one row of routes.cpp.
+#pragma once
+
+#include "api/call.h"
+
+namespace verge::api {
+
+// rest.cpp: POST /client/v4/accounts/{account}/ai/run/{model...}
+http::task<void> run_rest(Call& call);
+http::task<void> run_rest_universal(Call& call);  // …/ai/run with {"model","input"}
+// binding.cpp: what workerd's `env.AI` sends
+http::task<void> run_binding(Call& call);
+http::task<void> run_websocket(Call& call);
+http::task<void> markdown(Call& call);
+// models.cpp
+http::task<void> search_models(Call& call);
+http::task<void> model_schema(Call& call);
+http::task<void> search_tasks(Call& call);
+http::task<void> search_authors(Call& call);
+// openai_*.cpp
+http::task<void> openai_chat(Call& call);
+http::task<void> openai_completions(Call& call);
+http::task<void> openai_models(Call& call);
+http::task<void> openai_model(Call& call);
+http::task<void> openai_not_built(Call& call);
+// health.cpp
+http::task<void> healthz(Call& call);
+http::task<void> readyz(Call& call);
+http::task<void> metrics_text(Call& call);
+http::task<void> status(Call& call);
+
+}  // namespace verge::api

@@ -1,0 +1,158 @@
+// The catalogue over REST and the binding.
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+#include <set>
+
+#include "api/endpoints/endpoints.h"
+#include "api/endpoints/text.h"
+#include "support/clock.h"
+
+namespace verge::api {
+namespace {
+
+using catalogue::Entry;
+
+constexpr int64_t kPageDefault = 100, kPageMost = 1000;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+std::string_view author_of(std::string_view id) {
+  if (id.starts_with('@')) id = id.substr(std::min(id.find('/'), id.size() - 1) + 1);
+  return id.substr(0, id.find('/'));
+}
+
+// 1 = @cf, 2 = @hf, as published; 3 = this project's and the user's own.
+int source_of(std::string_view id) { return id.starts_with("@cf/") ? 1 : id.starts_with("@hf/") ? 2 : 3; }
+
+std::string today() {
+  auto seconds = static_cast<std::time_t>(unix_ms() / 1000);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[16];
+  std::strftime(text, sizeof text, "%Y-%m-%d", &utc);
+  return text;
+}
+
+json::object task_json(const catalogue::Task& task) { return {{"id", task.id}, {"name", task.name}, {"description", task.description}}; }
+
+json::object property(std::string_view id, json::value value) { return {{"property_id", id}, {"value", std::move(value)}}; }
+
+json::object model_json(const Entry& entry, const catalogue::Task* task) {
+  json::array properties;
+  if (!entry.prices.empty()) {
+    json::array prices;
+    for (const catalogue::Price& price : entry.prices) prices.push_back(json::object{{"unit", price.unit}, {"price", price.usd}, {"currency", "USD"}});
+    properties.push_back(property("price", std::move(prices)));
+  }
+  if (entry.context_tokens > 0) properties.push_back(property("context_window", json::value(std::to_string(entry.context_tokens))));
+  if (!entry.deprecated_on.empty()) properties.push_back(property("planned_deprecation_date", json::value(entry.deprecated_on)));
+  for (const auto& [id, value] : entry.properties) properties.push_back(property(id, value));
+  json::array tags;
+  for (const std::string& tag : entry.tags) tags.push_back(json::value(tag));
+  json::object out{{"id", entry.uuid}, {"source", source_of(entry.id)}, {"name", entry.id}, {"description", entry.description}};
+  out["task"] = task ? task_json(*task) : json::object{{"id", ""}, {"name", entry.task}, {"description", ""}};
+  out["created_at"] = entry.created_at;
+  out["tags"] = std::move(tags);
+  out["properties"] = std::move(properties);
+  if (!entry.deprecated_on.empty()) out["deprecated"] = entry.deprecated_on <= today();
+  return out;
+}
+
+// A query parameter that is a number of at least 1.
+Result<int64_t> positive(const Call& call, std::string_view name, int64_t otherwise) {
+  auto text = call.in.query_param(name);
+  if (!text || text->empty()) return otherwise;
+  int64_t number = 0;
+  auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (ec != std::errc() || end != text->data() + text->size() || number < 1) return fail(Code::InvalidInput, "'/{}' must be >= 1", name);
+  return number;
+}
+
+struct Filter {
+  std::string author, search, task;
+  std::optional<int64_t> source;
+  bool hide_experimental = false, include_deprecated = false;
+
+  bool takes(const Entry& entry, const catalogue::Task* entry_task, const std::string& date) const {
+    if (!author.empty() && lower(author_of(entry.id)) != author) return false;
+    if (source && source_of(entry.id) != *source) return false;
+    if (!task.empty() && lower(entry.task) != task && !(entry_task && (lower(entry_task->name) == task || entry_task->id == task))) return false;
+    if (!search.empty() && lower(entry.id).find(search) == std::string::npos && lower(entry.description).find(search) == std::string::npos) return false;
+    if (hide_experimental && get_string(entry.properties, "beta") == "true") return false;
+    return include_deprecated || entry.deprecated_on.empty() || entry.deprecated_on > date;
+  }
+};
+
+Result<Filter> read_filter(const Call& call) {
+  Filter filter;
+  auto flag = [&](std::string_view name) {
+    auto text = call.in.query_param(name);
+    return text && *text != "false" && *text != "0";
+  };
+  filter.author = lower(call.in.query_param("author").value_or(""));
+  filter.search = lower(call.in.query_param("search").value_or(""));
+  filter.task = lower(call.in.query_param("task").value_or(""));
+  filter.hide_experimental = flag("hide_experimental");
+  filter.include_deprecated = flag("include_deprecated");
+  if (auto format = call.in.query_param("format")) return not_built("/format");
+  if (auto source = call.in.query_param("source"); source && !source->empty()) {
+    VERGE_ASSIGN(number, positive(call, "source", 0));
+    filter.source = number;
+  }
+  return filter;
+}
+
+}  // namespace
+
+http::task<void> search_models(Call& call) {
+  auto filter = read_filter(call);
+  auto page = positive(call, "page", 1), per_page = positive(call, "per_page", kPageDefault);
+  if (!filter || !page || !per_page) {
+    return respond_error(call, !filter ? filter.error() : !page ? page.error() : per_page.error());
+  }
+  size_t size = static_cast<size_t>(std::min(*per_page, kPageMost)), total = 0;
+  // Past-the-end pages are empty: clients page until they see one.
+  uint64_t first = static_cast<uint64_t>(std::min<int64_t>(*page - 1, 1 << 20)) * size;
+  const std::string date = today();
+  json::array models;
+  for (const Entry* entry : call.context.catalogue.all()) {
+    const catalogue::Task* task = call.context.catalogue.task(entry->task);
+    if (!filter->takes(*entry, task, date)) continue;
+    if (total >= first && models.size() < size) models.push_back(model_json(*entry, task));
+    ++total;
+  }
+  json::object info{{"count", models.size()}, {"page", *page}, {"per_page", size}, {"total_count", total}};
+  return respond_envelope(call, std::move(models), {{"result_info", std::move(info)}});
+}
+
+http::task<void> model_schema(Call& call) {
+  auto id = call.in.query_param("model");
+  if (!id || id->empty()) {
+    return respond_error(call, fail(Code::InvalidInput, "required properties at '/' are 'model'"));
+  }
+  const Entry* entry = catalogue::valid_id(*id) ? call.context.catalogue.find(*id) : nullptr;
+  if (!entry) return respond_error(call, no_such_model(*id));
+  return respond_envelope(call, call.context.catalogue.schema(*entry));
+}
+
+http::task<void> search_tasks(Call& call) {
+  json::array tasks;
+  for (const catalogue::Task* task : call.context.catalogue.tasks()) tasks.push_back(task_json(*task));
+  return respond_envelope(call, std::move(tasks));
+}
+
+http::task<void> search_authors(Call& call) {
+  std::set<std::string, std::less<>> names;
+  for (const Entry* entry : call.context.catalogue.all()) names.emplace(author_of(entry->id));
+  json::array authors;
+  for (const std::string& name : names) authors.push_back(json::object{{"id", name}, {"name", name}});
+  return respond_envelope(call, std::move(authors));
+}
+
+}  // namespace verge::api

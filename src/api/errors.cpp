@@ -1,0 +1,169 @@
+#include "api/errors.h"
+
+#include <algorithm>
+
+namespace verge::api {
+namespace {
+
+struct Row {
+  Code code;
+  int status;
+  int published;
+  const char* type;         // OpenAI
+  const char* openai_code;  // OpenAI
+  const char* prefix;       // of REST's message
+};
+
+// The published table (developers.cloudflare.com/workers-ai/platform/errors) and what the live service
+// was seen to send beside it. 5xx codes are Verge's own: the service publishes none.
+constexpr Row kRows[] = {
+    {Code::InvalidInput, 400, 5006, "invalid_request_error", "", "AiError: "},
+    {Code::UnsupportedParameter, 400, 5006, "invalid_request_error", "unsupported_parameter", "AiError: "},
+    {Code::NoSuchModel, 400, 5007, "invalid_request_error", "model_not_found", "AiError: "},
+    {Code::ModelUnavailable, 404, 3042, "invalid_request_error", "model_not_available", "AiError: "},
+    {Code::ContextOverflow, 413, 5021, "invalid_request_error", "context_length_exceeded", "AiError: "},
+    {Code::TooLarge, 413, 3006, "invalid_request_error", "request_too_large", "AiError: "},
+    {Code::Unauthenticated, 401, 10000, "invalid_request_error", "invalid_api_key", ""},
+    {Code::Forbidden, 403, 10000, "invalid_request_error", "permission_denied", ""},
+    {Code::NotFound, 404, 7003, "invalid_request_error", "unknown_url", ""},
+    {Code::MethodNotAllowed, 405, 10405, "invalid_request_error", "method_not_allowed", ""},
+    {Code::Busy, 429, 3040, "rate_limit_error", "capacity_exceeded", "AiError: "},
+    {Code::QuotaUsed, 429, 3036, "insufficient_quota", "insufficient_quota", "AiError: "},
+    {Code::Timeout, 408, 3046, "timeout_error", "timeout", "AiError: AiError: "},
+    {Code::Aborted, 408, 3008, "timeout_error", "aborted", "AiError: "},
+    {Code::LoadFailed, 500, 5001, "server_error", "model_load_failed", "AiError: "},
+    {Code::WorkerGone, 503, 5001, "server_error", "worker_lost", "AiError: "},
+    {Code::Io, 500, 5001, "server_error", "", "AiError: AiError: "},
+    {Code::Internal, 500, 5001, "server_error", "", "AiError: AiError: "},
+};
+
+const Row& row_of(Code code) {
+  for (const Row& row : kRows)
+    if (row.code == code) return row;
+  return kRows[std::size(kRows) - 1];
+}
+
+// "'/messages/0/role' must …" -> "messages.0.role"
+std::string first_pointer(std::string_view message) {
+  size_t start = message.find("'/");
+  while (start != message.npos) {
+    size_t end = message.find('\'', start + 2);
+    if (end == message.npos) return "";
+    if (end > start + 2) {
+      std::string name(message.substr(start + 2, end - start - 2));
+      std::replace(name.begin(), name.end(), '/', '.');
+      return name;
+    }
+    start = message.find("'/", end + 1);
+  }
+  return "";
+}
+
+std::string describe(const Error& error) {
+  switch (error.code) {
+    case Code::InvalidInput:
+    case Code::UnsupportedParameter: return "Bad input: Error: " + error.message;
+    case Code::ContextOverflow:
+      return fmt::format("The estimated number of input and maximum output tokens ({}) exceeded this model context window limit ({}).", error.requested, error.limit);
+    case Code::TooLarge:
+      return error.limit > 0 ? fmt::format("Request is too large (limit {} bytes)", error.limit) : "Request is too large";
+    case Code::Unauthenticated: return "Authentication error";
+    case Code::Busy: return "Capacity temporarily exceeded, please try again.";
+    case Code::QuotaUsed:
+      return "you have used up your daily free allocation of 10,000 neurons, please upgrade to Cloudflare's Workers Paid plan if you would like to continue usage.";
+    case Code::Timeout: return "Request timeout";
+    case Code::Aborted: return "Request was aborted";
+    case Code::Io:
+    case Code::Internal: return "Internal server error";  // the cause is in the log, not for clients
+    default: return error.message;
+  }
+}
+
+}  // namespace
+
+Published publish(const Error& error, Shape shape, std::string_view request_id) {
+  const Row& row = row_of(error.code);
+  Published out;
+  out.status = row.status;
+  out.code = row.published;
+  out.description = describe(error);
+  out.type = row.type;
+  out.openai_code = row.openai_code;
+  if (error.code == Code::InvalidInput || error.code == Code::UnsupportedParameter) out.param = first_pointer(error.message);
+  if (error.code == Code::NoSuchModel) out.param = "model";
+  // Published for itself: no model here takes adapters.
+  if (error.code == Code::UnsupportedParameter && out.param == "lora") {
+    out.status = 405;
+    out.code = 5005;
+    out.description = error.message;
+  }
+  // REST gives another number than the binding for a spent allocation.
+  if (error.code == Code::QuotaUsed && shape == Shape::Rest) out.code = 4006;
+  // The API's edge answers for what lies under it, other paths are plainly not there.
+  if (error.code == Code::NotFound && error.message == "No route for that URI") {
+    out.status = 400;
+    out.code = 7000;
+  }
+  out.message = row.prefix + out.description;
+  if (*row.prefix && !request_id.empty()) out.message += fmt::format(" ({})", request_id);
+  return out;
+}
+
+json::object error_body(const Published& error, Shape shape, std::string_view request_id) {
+  json::array errors{json::object{{"code", error.code}, {"message", error.message}}};
+  switch (shape) {
+    case Shape::Rest: {
+      // An edge error has no result at all, a model's error an empty one: as seen.
+      json::value result = error.code >= 7000 ? json::value(nullptr) : json::value(json::object());
+      return {{"result", std::move(result)}, {"success", false}, {"errors", std::move(errors)}, {"messages", json::array()}};
+    }
+    case Shape::Binding:
+      return {{"internalCode", error.code}, {"name", "AiError"},         {"description", error.description},   {"message", "AiError: " + error.description},
+              {"httpCode", error.status},   {"requestId", request_id}, {"errors", std::move(errors)}, {"success", false}};
+    case Shape::OpenAi: {
+      json::object body{{"message", error.description}, {"type", error.type}, {"param", nullptr}, {"code", nullptr}};
+      if (!error.param.empty()) body["param"] = error.param;
+      if (!error.openai_code.empty()) body["code"] = error.openai_code;
+      return {{"error", std::move(body)}, {"errors", std::move(errors)}, {"success", false}};
+    }
+  }
+  return {};
+}
+
+http::Headers error_headers(const Error& error) {
+  http::Headers headers;
+  if (error.code == Code::Busy || error.code == Code::QuotaUsed || error.code == Code::WorkerGone) {
+    int64_t ms = error.retry_after_ms > 0 ? error.retry_after_ms : 1000;
+    headers.push_back({"retry-after", std::to_string((ms + 999) / 1000)});
+  }
+  if (error.code == Code::Unauthenticated) headers.push_back({"www-authenticate", "Bearer"});
+  return headers;
+}
+
+std::string server_error_body(int status, std::string_view message) {
+  int code = status == 408 ? 3007 : status == 413 ? 3006 : status == 400 ? 3003 : status == 503 ? 3040 : 7003;
+  json::array errors{json::object{{"code", code}, {"message", message}}};
+  json::object openai{{"message", message}, {"type", status < 500 ? "invalid_request_error" : "server_error"}, {"param", nullptr}, {"code", nullptr}};
+  return json::serialize(json::object{{"result", nullptr}, {"success", false}, {"errors", std::move(errors)}, {"messages", json::array()}, {"error", std::move(openai)}});
+}
+
+Error no_such_model(std::string_view id) {
+  std::string shown(id.substr(0, 128));
+  for (char& c : shown)
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+  return fail(Code::NoSuchModel, "No such model {} or task", shown);
+}
+
+Error no_such_route(std::string_view path) {
+  if (path.starts_with("/client/v4/") || path.starts_with("/v1/")) return Error{Code::NotFound, "No route for that URI"};
+  std::string shown(path.substr(0, 128));
+  for (char& c : shown)
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+  return fail(Code::NotFound, "Could not route to {}, perhaps your object identifier is invalid?", shown);
+}
+
+Error not_built(std::string_view pointer, std::string_view hint) {
+  return fail(Code::UnsupportedParameter, "'{}' is not supported by this server yet{}{}", pointer, hint.empty() ? "" : ": ", hint);
+}
+
+}  // namespace verge::api

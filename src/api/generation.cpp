@@ -1,0 +1,266 @@
+// One child coroutine a Request runs Service::run() with a sink of its own; the handler's coroutine
+// waits for them, sends keep-alive comments meanwhile, and is the one that is cancelled when the
+// client leaves. It never returns before its children have: they use its frame.
+//
+// Why children and not a plain co_await: a stream that is silent for long needs a second hand that
+// writes comments, and several answers to one prompt should share the model's batches.
+#include "api/generation.h"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "api/sse.h"
+#include "support/clock.h"
+#include "support/log.h"
+
+namespace verge::api {
+namespace asio = boost::asio;
+namespace {
+
+// State of one generate(); its children refer to it.
+struct Run {
+  Run(asio::any_io_executor executor, Call& c, AnswerFormat& f, bool s, size_t count)
+      : call(c), format(f), stream(s), answers(count), sse(executor, c.out), wake(executor) {}
+
+  Call& call;
+  AnswerFormat& format;
+  bool stream;
+  std::vector<Answer> answers;
+  SseStream sse;
+  asio::steady_timer wake;      // cancelled when something has changed
+  size_t left = 0;              // children that still run
+  bool closed = false;          // sinks take nothing any more
+  bool client_gone = false;
+  bool accepted = false;
+  std::optional<Error> failure;  // the first
+
+  void fail_with(Error error) {
+    if (!failure) failure = std::move(error);
+    closed = true;
+    wake.cancel();
+  }
+  http::Headers stream_headers() const {
+    http::Headers headers = call.headers;
+    headers.push_back({"content-type", "text/event-stream"});
+    headers.push_back({"cache-control", "no-cache"});
+    headers.push_back({"x-accel-buffering", "no"});  // nginx would hold events back
+    return headers;
+  }
+};
+
+class Sink : public protocol::EventSink {
+ public:
+  Sink(Run& run, size_t index) : run_(run), index_(index) {}
+
+  protocol::task<bool> put(protocol::Event event) override {
+    if (run_.closed || done_) co_return false;
+    if (auto* accepted = std::get_if<protocol::Accepted>(&event)) take(*accepted);
+    else if (auto* token = std::get_if<protocol::Token>(&event)) co_return co_await take(std::move(*token));
+    else if (auto* result = std::get_if<protocol::Result>(&event)) answer().result = std::move(result->value);
+    else if (auto* usage = std::get_if<protocol::Usage>(&event)) answer().usage = *usage;
+    else if (auto* end = std::get_if<protocol::End>(&event)) co_return co_await take(std::move(*end));
+    else if (auto* failure = std::get_if<protocol::Failure>(&event)) {
+      done_ = true;
+      run_.fail_with(std::move(failure->error));
+    }
+    co_return true;
+  }
+  bool done() const { return done_; }
+
+ private:
+  Answer& answer() { return run_.answers[index_]; }
+  Counters& counters() { return run_.call.context.counters; }
+
+  void take(const protocol::Accepted& accepted) {
+    answer().usage.prompt_tokens = accepted.prompt_tokens;
+    answer().usage.cached_tokens = accepted.cached_tokens;
+    if (run_.accepted) return;  // a retry after the first token, or another answer of this call
+    run_.accepted = true;
+    counters().queue_time.observe(static_cast<double>(monotonic_us() - run_.call.started_us) / 1e6, {run_.call.model});
+    http::Headers& headers = run_.call.headers;
+    std::erase_if(headers, [](const http::Header& header) { return header.name == "verge-node"; });
+    headers.push_back({"verge-node", accepted.node.empty() ? run_.call.context.options.node : accepted.node});
+    headers.push_back({"verge-model", accepted.model.empty() ? run_.call.model : accepted.model});
+    if (accepted.substituted) headers.push_back({"verge-substituted", "1"});
+  }
+
+  // Sends events of a stream, the head before the first of them.
+  protocol::task<bool> send(std::string events) {
+    bool sent = true;
+    if (!run_.sse.started()) sent = co_await run_.sse.start(run_.stream_headers(), run_.format.opening() + events);
+    else if (!events.empty()) sent = co_await run_.sse.write(std::move(events));
+    if (!sent) {
+      run_.client_gone = run_.closed = true;
+      run_.wake.cancel();
+    }
+    co_return sent && !run_.closed;
+  }
+
+  protocol::task<bool> take(protocol::Token token) {
+    count(token.ids.size());
+    answer().usage.completion_tokens += static_cast<int64_t>(token.ids.size());
+    if (run_.stream) co_return co_await send(run_.format.piece(index_, token));
+    answer().text += token.text;
+    for (protocol::TokenLogprob& logprob : token.logprobs) answer().logprobs.push_back(std::move(logprob));
+    co_return true;
+  }
+
+  protocol::task<bool> take(protocol::End end) {
+    done_ = true;
+    answer().finish_reason = std::move(end.finish_reason);
+    if (run_.stream) co_return co_await send(run_.format.ending(index_, answer()));
+    co_return true;
+  }
+
+  void count(size_t tokens) {
+    if (tokens == 0) return;
+    int64_t now = monotonic_us();
+    Call& call = run_.call;
+    if (call.first_token_us == 0) {
+      call.first_token_us = now;
+      counters().first_token.observe(static_cast<double>(now - call.started_us) / 1e6, {call.model});
+    } else if (last_token_us_ != 0) {
+      double each = static_cast<double>(now - last_token_us_) / 1e6 / static_cast<double>(tokens);
+      for (size_t i = 0; i < tokens; ++i) counters().token_interval.observe(each, {call.model});
+    }
+    last_token_us_ = now;
+  }
+
+  Run& run_;
+  size_t index_;
+  bool done_ = false;
+  int64_t last_token_us_ = 0;
+};
+
+struct Child {
+  Child(Run& run, size_t index) : sink(run, index) {}
+  Sink sink;
+  asio::cancellation_signal cancel;
+};
+
+void start(asio::any_io_executor executor, Run& run, protocol::Service& service, Child& child, protocol::Request request) {
+  ++run.left;
+  auto ended = [&run, &child](std::exception_ptr exception) {
+    --run.left;
+    std::string why = "the model ended its answer without saying how";
+    try {
+      if (exception) std::rethrow_exception(exception);
+    } catch (const std::exception& e) {
+      why = e.what();
+    }
+    if (!child.sink.done() && !run.closed) run.fail_with(Error{Code::Internal, std::move(why)});
+    run.wake.cancel();
+  };
+  asio::co_spawn(executor, service.run(std::move(request), child.sink), asio::bind_cancellation_slot(child.cancel.slot(), std::move(ended)));
+}
+
+// Waits for the children, whatever happens to this coroutine. False: it was cancelled, the client has left.
+class Waiting {
+ public:
+  Waiting(Run& run, std::vector<std::unique_ptr<Child>>& children) : run_(run), children_(children) {}
+
+  http::task<bool> wait() {
+    while (run_.left > 0) {
+      if (!cancelled_ && (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
+        cancelled_ = run_.closed = run_.client_gone = true;
+        // From here on this coroutine only waits for the others, whatever else is asked of it.
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+      }
+      try {
+        co_await step();
+      } catch (const boost::system::system_error&) {
+        run_.client_gone = run_.closed = true;  // cancelled, or a broken connection, while it wrote a comment
+      }
+    }
+    co_return !cancelled_;
+  }
+
+ private:
+  http::task<void> step() {
+    if (run_.closed && !stopped_) {
+      stopped_ = true;
+      // A sibling in the middle of an event finishes it: an error event must not land inside.
+      if (!run_.client_gone) co_await run_.sse.idle();
+      for (auto& child : children_) child->cancel.emit(asio::cancellation_type::terminal);
+      co_return;
+    }
+    int64_t silent_ms = run_.sse.started() ? monotonic_ms() - run_.sse.last_write_ms() : 0;
+    int64_t limit_ms = run_.call.context.options.keep_alive_ms;
+    if (run_.sse.started() && !run_.closed && silent_ms >= limit_ms) {
+      if (!co_await run_.sse.write(std::string(kSseComment))) run_.client_gone = run_.closed = true;
+      co_return;
+    }
+    run_.wake.expires_after(std::chrono::milliseconds(limit_ms - std::min(silent_ms, limit_ms - 1)));
+    boost::system::error_code woken;
+    co_await run_.wake.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+  }
+
+  Run& run_;
+  std::vector<std::unique_ptr<Child>>& children_;
+  bool cancelled_ = false, stopped_ = false;
+};
+
+void count_usage(Call& call, const std::vector<Answer>& answers) {
+  Counters& counters = call.context.counters;
+  for (const Answer& answer : answers) {
+    call.prompt_tokens += answer.usage.prompt_tokens;
+    call.completion_tokens += answer.usage.completion_tokens;
+    counters.prompt_tokens.add(static_cast<double>(answer.usage.prompt_tokens), {call.model});
+    counters.cached_tokens.add(static_cast<double>(answer.usage.cached_tokens), {call.model});
+    counters.generated_tokens.add(static_cast<double>(answer.usage.completion_tokens), {call.model});
+  }
+}
+
+}  // namespace
+
+protocol::Usage total_usage(const std::vector<Answer>& answers, size_t answers_a_prompt) {
+  protocol::Usage total;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    total.completion_tokens += answers[i].usage.completion_tokens;
+    if (i % answers_a_prompt != 0) continue;
+    total.prompt_tokens += answers[i].usage.prompt_tokens;
+    total.cached_tokens += answers[i].usage.cached_tokens;
+  }
+  return total;
+}
+
+http::task<void> generate(Call& call, std::vector<protocol::Request> requests, AnswerFormat& format, bool stream) {
+  asio::any_io_executor executor = co_await asio::this_coro::executor;
+  Run run(executor, call, format, stream, requests.size());
+  std::vector<std::unique_ptr<Child>> children;
+  for (size_t i = 0; i < requests.size(); ++i) children.push_back(std::make_unique<Child>(run, i));
+  for (size_t i = 0; i < requests.size(); ++i) start(executor, run, call.context.service, *children[i], std::move(requests[i]));
+  Waiting waiting(run, children);
+  bool waited = co_await waiting.wait();
+  count_usage(call, run.answers);
+  if (!waited) throw boost::system::system_error(asio::error::operation_aborted);
+  if (run.client_gone) co_return;
+  if (run.failure) {
+    if (!run.sse.started()) {
+      co_await respond_error(call, *run.failure);
+      co_return;
+    }
+    // The status line is out: the error travels inside the stream, which then closes.
+    Published published = publish(*run.failure, call.shape, call.id);
+    call.error_code = published.code;
+    log::error("stream failed", {{"id", call.id}, {"model", call.model}, {"code", to_string(run.failure->code)}, {"error", run.failure->message}});
+    co_await run.sse.finish(format.failure(published, call.id));
+  } else if (stream) {
+    co_await run.sse.finish(format.closing(run.answers));
+  } else {
+    co_await respond_json(call, format.whole(run.answers));
+  }
+}
+
+}  // namespace verge::api

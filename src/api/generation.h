@@ -1,0 +1,44 @@
+// Runs the Requests of one call on the Service and writes the answer, whole or as a stream.
+//
+// G1 The status line is sent only after the first token or an error is known.
+// G2 A stream ends with exactly one of: the format's closing events, or one error event. Then it closes.
+// G3 When generate() returns, every run() that it started has ended: nothing below works for a
+//    client that has left.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/call.h"
+#include "protocol/event.h"
+#include "protocol/request.h"
+
+namespace verge::api {
+
+// What one Request came to.
+struct Answer {
+  std::string text;
+  std::vector<protocol::TokenLogprob> logprobs;
+  json::value result;  // of tasks that do not stream
+  std::string finish_reason;
+  protocol::Usage usage;
+};
+
+// Prompts that are the same are counted once.
+protocol::Usage total_usage(const std::vector<Answer>& answers, size_t answers_a_prompt);
+
+// How a route writes text. All stream parts are whole SSE events, or empty.
+class AnswerFormat {
+ public:
+  virtual ~AnswerFormat() = default;
+  virtual json::value whole(const std::vector<Answer>& answers) = 0;
+  virtual std::string opening() { return {}; }  // before the first token of any answer
+  virtual std::string piece(size_t index, const protocol::Token& token) = 0;
+  virtual std::string ending(size_t /*index*/, const Answer& /*answer*/) { return {}; }  // an answer is complete
+  virtual std::string closing(const std::vector<Answer>& answers) = 0;
+  virtual std::string failure(const Published& error, std::string_view request_id) = 0;
+};
+
+http::task<void> generate(Call& call, std::vector<protocol::Request> requests, AnswerFormat& format, bool stream);
+
+}  // namespace verge::api

@@ -1,0 +1,102 @@
+#include "api/routes.h"
+
+#include <algorithm>
+
+#include "api/endpoints/endpoints.h"
+#include "support/limits.h"
+
+namespace verge::api {
+namespace {
+
+constexpr size_t kNone = 0, kText = limits::kTextBodyBytes, kMedia = limits::kBodyBytes;
+
+#define VERGE_OPENAI_ROUTES(prefix)                                                                       \
+  {"POST", prefix "/chat/completions", openai_chat, Shape::OpenAi, Access::Inference, kText},             \
+  {"POST", prefix "/completions", openai_completions, Shape::OpenAi, Access::Inference, kText},           \
+  {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Inference, kNone},                      \
+  {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Inference, kNone},            \
+  {"POST", prefix "/embeddings", openai_not_built, Shape::OpenAi, Access::Inference, kText},              \
+  {"POST", prefix "/responses", openai_not_built, Shape::OpenAi, Access::Inference, kText}
+
+constexpr Route kRoutes[] = {
+    {"POST", "/client/v4/accounts/{account}/ai/run", run_rest_universal, Shape::Rest, Access::Inference, kMedia},
+    {"POST", "/client/v4/accounts/{account}/ai/run/{model...}", run_rest, Shape::Rest, Access::Inference, kMedia},
+    {"GET", "/client/v4/accounts/{account}/ai/run/{model...}", run_websocket, Shape::Rest, Access::Inference, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/models/search", search_models, Shape::Rest, Access::Inference, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/models/schema", model_schema, Shape::Rest, Access::Inference, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/tasks/search", search_tasks, Shape::Rest, Access::Inference, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/authors/search", search_authors, Shape::Rest, Access::Inference, kNone},
+    VERGE_OPENAI_ROUTES("/client/v4/accounts/{account}/ai/v1"),
+    VERGE_OPENAI_ROUTES("/v1"),
+    {"POST", "/run", run_binding, Shape::Binding, Access::Inference, kMedia},
+    {"GET", "/run", run_websocket, Shape::Binding, Access::Inference, kNone},
+    {"POST", "/ai-gateway/run", run_binding, Shape::Binding, Access::Inference, kMedia},
+    {"GET", "/ai-api/models/search", search_models, Shape::Binding, Access::Inference, kNone},
+    {"POST", "/to-everything/markdown/transformer", markdown, Shape::Binding, Access::Inference, kMedia},
+    {"GET", "/to-everything/markdown/supported", markdown, Shape::Binding, Access::Inference, kNone},
+    {"GET", "/verge/v1/status", status, Shape::Rest, Access::Admin, kNone},
+    {"GET", "/metrics", metrics_text, Shape::Rest, Access::Local, kNone},
+    {"GET", "/healthz", healthz, Shape::Rest, Access::Open, kNone},
+    {"GET", "/readyz", readyz, Shape::Rest, Access::Open, kNone},
+};
+
+// Cuts the next segment off the front of `path`.
+std::string_view take_segment(std::string_view& path) {
+  size_t end = path.find('/');
+  std::string_view segment = path.substr(0, end);
+  path = end == path.npos ? std::string_view() : path.substr(end + 1);
+  return segment;
+}
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+bool match_pattern(std::string_view pattern, std::string_view path, std::map<std::string, std::string, std::less<>>* values) {
+  if (path.empty() || path.front() != '/') return false;
+  path.remove_prefix(1);
+  pattern.remove_prefix(1);
+  bool more = true;  // a path may still have an empty last segment
+  while (!pattern.empty()) {
+    std::string_view wanted = take_segment(pattern);
+    if (wanted.ends_with("...}")) {
+      if (path.empty()) return false;
+      if (values) values->emplace(wanted.substr(1, wanted.size() - 5), path);
+      return true;
+    }
+    if (!more) return false;
+    more = path.find('/') != path.npos;
+    std::string_view segment = take_segment(path);
+    if (wanted.starts_with('{')) {
+      if (segment.empty()) return false;
+      if (values) values->emplace(wanted.substr(1, wanted.size() - 2), segment);
+    } else if (segment != wanted) {
+      return false;
+    }
+  }
+  return !more;
+}
+
+Match match_route(std::string_view method, std::string_view path) {
+  Match match;
+  std::string_view wanted = method == "HEAD" ? "GET" : method;
+  for (const Route& route : kRoutes) {
+    std::map<std::string, std::string, std::less<>> values;
+    if (!match_pattern(route.pattern, path, &values)) continue;
+    if (route.method == wanted) {
+      match.route = &route;
+      match.path = std::move(values);
+      return match;
+    }
+    if (match.allowed.find(route.method) == std::string::npos) match.allowed += (match.allowed.empty() ? "" : ", ") + std::string(route.method);
+  }
+  return match;
+}
+
+Shape shape_of_path(std::string_view path) {
+  if (path.starts_with("/v1/") || path.find("/ai/v1/") != path.npos) return Shape::OpenAi;
+  if (path.starts_with("/run") || path.starts_with("/ai-") || path.starts_with("/to-everything")) return Shape::Binding;
+  return Shape::Rest;
+}
+
+}  // namespace verge::api

@@ -1,0 +1,43 @@
+// The table of endpoints.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "api/call.h"
+
+namespace verge::api {
+
+// What a token must be good for. A route's row says it, so that none can be forgotten.
+enum class Access {
+  Open,       // no token, whoever asks
+  Local,      // no token from this machine, else as Admin
+  Inference,  // once tokens exist: any
+  Admin,      // once tokens exist: one of scope admin
+};
+
+struct Route {
+  std::string_view method;
+  std::string_view pattern;  // segments; {name} takes one, {name...} the rest, slashes too
+  http::task<void> (*run)(Call& call);
+  Shape shape;
+  Access access;
+  size_t body_bytes;
+};
+std::span<const Route> routes();
+
+struct Match {
+  const Route* route = nullptr;
+  std::string allowed;  // where only the method is wrong: the methods that are right
+  std::map<std::string, std::string, std::less<>> path;
+};
+// HEAD is served where GET is.
+Match match_route(std::string_view method, std::string_view path);
+bool match_pattern(std::string_view pattern, std::string_view path, std::map<std::string, std::string, std::less<>>* values);
+
+// How an error on a path that no route takes is written.
+Shape shape_of_path(std::string_view path);
+
+}  // namespace verge::api

@@ -1,0 +1,122 @@
+#include "api/tasks/text_answers.h"
+
+#include <algorithm>
+
+#include "api/sse.h"
+#include "api/tasks/openai_text.h"
+#include "api/tasks/text_generation.h"
+#include "api/utf8.h"
+
+namespace verge::api {
+namespace {
+
+size_t characters(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+// ---- Native
+
+json::value NativeText::whole(const std::vector<Answer>& answers) {
+  json::object result{{"response", lossy_utf8(answers[0].text)}, {"usage", usage_json(answers[0].usage)}};
+  if (shape_ == Shape::Rest) return envelope(std::move(result));
+  return result;
+}
+
+std::string NativeText::piece(size_t /*index*/, const protocol::Token& token) {
+  if (token.text.empty()) return {};
+  return sse_event(json::object{{"response", lossy_utf8(token.text)}});
+}
+
+std::string NativeText::closing(const std::vector<Answer>& answers) {
+  return sse_event(json::object{{"response", ""}, {"usage", usage_json(answers[0].usage)}}) + std::string(kSseDone);
+}
+
+std::string NativeText::failure(const Published& error, std::string_view request_id) { return sse_event(error_body(error, shape_, request_id)); }
+
+// ---- OpenAI
+
+json::object OpenAiText::head(bool chunk) const {
+  std::string_view object = !settings_.chat ? "text_completion" : chunk ? "chat.completion.chunk" : "chat.completion";
+  return {{"id", settings_.id}, {"object", object}, {"created", settings_.created}, {"model", settings_.model}};
+}
+
+json::value OpenAiText::whole(const std::vector<Answer>& answers) {
+  json::array choices;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const Answer& answer = answers[i];
+    json::object choice{{"index", i}};
+    if (settings_.chat) choice["message"] = json::object{{"role", "assistant"}, {"content", lossy_utf8(answer.text)}, {"refusal", nullptr}};
+    else choice["text"] = lossy_utf8(answer.text);
+    choice["logprobs"] = settings_.chat ? chat_logprobs(answer.logprobs) : completion_logprobs(answer.logprobs, 0);
+    choice["finish_reason"] = answer.finish_reason;
+    choices.push_back(std::move(choice));
+  }
+  json::object body = head(false);
+  body["choices"] = std::move(choices);
+  body["usage"] = usage_json(total_usage(answers, settings_.answers_a_prompt));
+  if (settings_.shape == Shape::Rest) return envelope(std::move(body));
+  return body;
+}
+
+// One chunk; `text` is what a native route repeats as "response".
+std::string OpenAiText::event(json::object choice, std::string_view text) {
+  json::object chunk = head(true);
+  chunk["choices"] = json::array{std::move(choice)};
+  if (settings_.include_usage) chunk["usage"] = nullptr;
+  if (settings_.native_route && !text.empty()) chunk["response"] = text;
+  return sse_event(chunk);
+}
+
+std::string OpenAiText::first(size_t index) {
+  if (opened_.size() <= index) {
+    opened_.resize(index + 1);
+    characters_.resize(index + 1);
+  }
+  if (opened_[index]) return {};
+  opened_[index] = true;
+  if (!settings_.chat) return {};
+  return event({{"index", index}, {"delta", json::object{{"role", "assistant"}, {"content", ""}}}, {"logprobs", nullptr}, {"finish_reason", nullptr}}, "");
+}
+
+std::string OpenAiText::piece(size_t index, const protocol::Token& token) {
+  std::string out = first(index);
+  if (token.text.empty() && token.logprobs.empty()) return out;
+  std::string text = lossy_utf8(token.text);
+  json::object choice{{"index", index}};
+  if (settings_.chat) choice["delta"] = json::object{{"content", text}};
+  else choice["text"] = text;
+  choice["logprobs"] = settings_.chat ? chat_logprobs(token.logprobs) : completion_logprobs(token.logprobs, characters_[index]);
+  choice["finish_reason"] = nullptr;
+  characters_[index] += characters(text);
+  return out + event(std::move(choice), text);
+}
+
+std::string OpenAiText::ending(size_t index, const Answer& answer) {
+  std::string out = first(index);
+  json::object choice{{"index", index}};
+  if (settings_.chat) choice["delta"] = json::object();
+  else choice["text"] = "";
+  choice["logprobs"] = nullptr;
+  choice["finish_reason"] = answer.finish_reason;
+  return out + event(std::move(choice), "");
+}
+
+std::string OpenAiText::closing(const std::vector<Answer>& answers) {
+  json::object usage = usage_json(total_usage(answers, settings_.answers_a_prompt));
+  std::string out;
+  if (settings_.native_route) {
+    out = sse_event(json::object{{"response", ""}, {"usage", std::move(usage)}});
+  } else if (settings_.include_usage) {
+    json::object chunk = head(true);
+    chunk["choices"] = json::array();
+    chunk["usage"] = std::move(usage);
+    out = sse_event(chunk);
+  }
+  return out + std::string(kSseDone);
+}
+
+std::string OpenAiText::failure(const Published& error, std::string_view request_id) { return sse_event(error_body(error, settings_.shape, request_id)); }
+
+}  // namespace verge::api

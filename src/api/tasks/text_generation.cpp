@@ -1,0 +1,267 @@
+// From published JSON to the worker's parameters.
+//
+// A native request is checked in this order: the model's published schema (whose messages clients
+// know), then what is published but not built, then the values once more while they are read. The
+// last step is not idle: schemas leave gaps (max_tokens has no minimum), users' models may bring
+// schemas of their own, and the worker trusts what it gets.
+//
+// Properties that no schema knows are ignored, as the published service does, but for a few that
+// widen it: min_p, stop, logit_bias, chat_template_kwargs, ignore_eos, max_completion_tokens.
+#include "api/tasks/text_generation.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "api/errors.h"
+#include "catalogue/schema.h"
+#include "support/limits.h"
+
+namespace verge::api {
+namespace {
+
+constexpr TextRanges kNativeRanges{.temperature_most = 5, .top_k_least = 0, .top_k_most = 1 << 20, .seed_least = INT64_MIN, .seed_most = INT64_MAX};
+constexpr double kDefaultTemperature = 0.6;
+constexpr int64_t kDefaultMaxTokens = 256;
+constexpr int64_t kMaxTokensMost = 1 << 30;  // any context window is less; the worker checks against the model's
+
+constexpr std::string_view kBooleans[] = {"raw", "stream", "store", "parallel_tool_calls", "skip_special_tokens", "ignore_eos"};
+
+bool is_empty(const json::value& value) {
+  return value.is_null() || (value.is_array() && value.get_array().empty()) || (value.is_string() && value.get_string().empty()) ||
+         (value.is_object() && value.get_object().empty());
+}
+bool is_one_of(const json::value& value, std::initializer_list<std::string_view> texts) {
+  return value.is_string() && std::find(texts.begin(), texts.end(), std::string_view(value.get_string())) != texts.end();
+}
+bool is_false(const json::value& value) { return value.is_bool() && !value.get_bool(); }
+bool is_text_format(const json::value& value) {
+  return value.is_object() && value.get_object().contains("type") && is_one_of(value.get_object().at("type"), {"text"});
+}
+bool is_text_only(const json::value& value) { return value.is_array() && value.get_array().size() == 1 && is_one_of(value.get_array()[0], {"text"}); }
+
+// A published parameter that is not built, with the values that ask for nothing.
+struct Unbuilt {
+  std::string_view name;
+  bool (*harmless)(const json::value&);
+  std::string_view hint;
+};
+constexpr Unbuilt kUnbuilt[] = {
+    {"tools", is_empty, "leave it out"},
+    {"functions", is_empty, "leave it out"},
+    {"tool_choice", [](const json::value& v) { return is_one_of(v, {"none", "auto"}); }, ""},
+    {"function_call", [](const json::value& v) { return is_one_of(v, {"none", "auto"}); }, ""},
+    {"response_format", is_text_format, "only {\"type\":\"text\"} is"},
+    {"guided_json", is_empty, ""},
+    {"lora", is_empty, ""},
+    {"image", is_empty, "this model reads text only"},
+    {"requests", is_empty, "asynchronous batches; send the requests one by one"},
+    {"audio", is_empty, ""},
+    {"modalities", is_text_only, "only [\"text\"] is"},
+    {"prediction", is_empty, ""},
+    {"reasoning_effort", [](const json::value& v) { return v.is_null(); }, "use chat_template_kwargs where the model's template has a switch"},
+    {"web_search_options", [](const json::value& v) { return v.is_null(); }, ""},
+    {"store", is_false, ""},
+    {"service_tier", [](const json::value& v) { return is_one_of(v, {"auto", "default"}); }, ""},
+    {"suffix", is_empty, ""},
+    {"echo", is_false, ""},
+};
+
+// {"50256": -100} -> the same with ids checked.
+void read_logit_bias(Params& in, json::object& out) {
+  const json::object* bias = in.object("logit_bias");
+  if (!bias || bias->empty()) return;
+  if (bias->size() > limits::kLogitBias) return in.refuse(fail(Code::InvalidInput, "maxProperties at '/logit_bias' is {}, got {}", limits::kLogitBias, bias->size()));
+  json::object checked;
+  for (const auto& [key, value] : *bias) {
+    std::string_view text = key;
+    int32_t id = -1;
+    auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (ec != std::errc() || end != text.data() + text.size() || id < 0)
+      return in.refuse(fail(Code::InvalidInput, "'/logit_bias' must have token ids as keys"));
+    if (!value.is_number()) return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/logit_bias/{}', 'number' not in '{}'", id, type_name(value)));
+    double amount = value.to_number<double>();
+    if (!(std::fabs(amount) <= 100)) return in.refuse(fail(Code::InvalidInput, "'/logit_bias/{}' must be >= -100 and <= 100", id));
+    checked[std::to_string(id)] = amount;
+  }
+  out["logit_bias"] = std::move(checked);
+}
+
+void read_stop(Params& in, json::object& out) {
+  const json::value* stop = in.find("stop");
+  if (!stop) return;
+  json::array list;
+  if (stop->is_string()) list.push_back(*stop);
+  else if (stop->is_array()) list = stop->get_array();
+  else return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/stop', 'string' or 'array' not in '{}'", type_name(*stop)));
+  if (list.size() > limits::kStopStrings) return in.refuse(fail(Code::InvalidInput, "maxItems at '/stop' is {}, got {}", limits::kStopStrings, list.size()));
+  json::array checked;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].is_string()) return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/stop/{}', 'string' not in '{}'", i, type_name(list[i])));
+    if (list[i].get_string().size() > limits::kStopStringBytes)
+      return in.refuse(fail(Code::InvalidInput, "Length of '/stop/{}' must be <= {}", i, limits::kStopStringBytes));
+    if (!list[i].get_string().empty()) checked.push_back(list[i]);
+  }
+  if (!checked.empty()) out["stop"] = std::move(checked);
+}
+
+void read_max_tokens(Params& in, const catalogue::Entry& entry, bool limit_tokens, json::object& out) {
+  std::optional<int64_t> most = in.integer("max_tokens", 1, kMaxTokensMost);
+  if (std::optional<int64_t> newer = in.integer("max_completion_tokens", 1, kMaxTokensMost)) most = newer;
+  if (!most && limit_tokens) {
+    const json::value* own = entry.defaults.if_contains("max_tokens");
+    if (!own) most = kDefaultMaxTokens;
+    else most = get_int(entry.defaults, "max_tokens");  // null = none
+  }
+  if (most) out["max_tokens"] = *most;
+}
+
+Result<std::string> join_parts(const json::array& parts, size_t message) {
+  std::string text;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const json::object* part = parts[i].if_object();
+    if (!part) return fail(Code::InvalidInput, "Type mismatch of '/messages/{}/content/{}', 'object' not in '{}'", message, i, type_name(parts[i]));
+    std::string type = get_string(*part, "type").value_or("text");
+    if (type != "text") return not_built(fmt::format("/messages/{}/content/{}", message, i), fmt::format("content of type {:.32}; this model reads text only", type));
+    std::optional<std::string> piece = get_string(*part, "text");
+    if (!piece) return fail(Code::InvalidInput, "required properties at '/messages/{}/content/{}' are 'type,text'", message, i);
+    if (i > 0) text += '\n';
+    text += *piece;
+  }
+  return text;
+}
+
+Result<json::object> normalise_message(const json::value& value, size_t index) {
+  auto place = [&](std::string_view field) { return fmt::format("/messages/{}{}{}", index, field.empty() ? "" : "/", field); };
+  const json::object* message = value.if_object();
+  if (!message) return fail(Code::InvalidInput, "Type mismatch of '{}', 'object' not in '{}'", place(""), type_name(value));
+  const json::value* role = message->if_contains("role");
+  const json::value* content = message->if_contains("content");
+  for (std::string_view field : {"tool_calls", "function_call", "audio"})
+    if (const json::value* part = message->if_contains(field); part && !is_empty(*part)) return not_built(place(field));
+  if (!role || !content) return fail(Code::InvalidInput, "required properties at '{}' are 'role,content'", place(""));
+  if (!role->is_string()) return fail(Code::InvalidInput, "Type mismatch of '{}', 'string' not in '{}'", place("role"), type_name(*role));
+  std::string name(role->get_string());
+  if (name == "tool" || name == "function") return not_built(place("role"), "messages of tools");
+  if (name == "developer") name = "system";
+  if (name != "system" && name != "user" && name != "assistant")
+    return fail(Code::InvalidInput, "enum {:.32} not in system,user,assistant,tool at '{}'", name, place("role"));
+  json::object out;
+  out["role"] = name;
+  if (content->is_string()) {
+    out["content"] = *content;
+  } else if (content->is_array()) {
+    VERGE_ASSIGN(text, join_parts(content->get_array(), index));
+    out["content"] = std::move(text);
+  } else if (content->is_null() && name == "assistant") {
+    out["content"] = "";
+  } else {
+    return fail(Code::InvalidInput, "Type mismatch of '{}', 'string' not in '{}'", place("content"), type_name(*content));
+  }
+  // Further texts of a message (name, reasoning_content …) are the template's to use.
+  for (const auto& [key, more] : *message)
+    if (!out.contains(key) && more.is_string()) out[key] = more;
+  return out;
+}
+
+}  // namespace
+
+Result<json::array> normalise_messages(const json::value& messages) {
+  if (!messages.is_array()) return fail(Code::InvalidInput, "Type mismatch of '/messages', 'array' not in '{}'", type_name(messages));
+  const json::array& list = messages.get_array();
+  if (list.empty()) return fail(Code::InvalidInput, "minItems at '/messages' is 1, got 0");
+  json::array out;
+  for (size_t i = 0; i < list.size(); ++i) {
+    VERGE_ASSIGN(message, normalise_message(list[i], i));
+    out.push_back(std::move(message));
+  }
+  return out;
+}
+
+Result<void> refuse_unbuilt(const json::object& body) {
+  for (const Unbuilt& parameter : kUnbuilt) {
+    const json::value* value = body.if_contains(parameter.name);
+    if (!value || value->is_null() || parameter.harmless(*value)) continue;
+    return not_built(fmt::format("/{}", parameter.name), parameter.hint);
+  }
+  return {};
+}
+
+void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& ranges, bool limit_tokens, TextRequest& out) {
+  json::object& params = out.params;
+  read_max_tokens(in, entry, limit_tokens, params);
+  params["temperature"] = in.number("temperature", 0, ranges.temperature_most).value_or(get_number(entry.defaults, "temperature").value_or(kDefaultTemperature));
+  // Old schemas allow 2; more than 1 can't mean more than everything.
+  if (auto top_p = in.number("top_p", 0, 2)) params["top_p"] = std::min(*top_p, 1.0);
+  if (auto top_k = in.integer("top_k", ranges.top_k_least, ranges.top_k_most); top_k && *top_k > 0) params["top_k"] = *top_k;
+  if (auto min_p = in.number("min_p", 0, 1)) params["min_p"] = *min_p;
+  // 0 is in the published range and would divide by it: it stands for "off", as 1 does.
+  if (auto penalty = in.number("repetition_penalty", 0, 2); penalty && *penalty > 0) params["repetition_penalty"] = *penalty;
+  if (auto penalty = in.number("frequency_penalty", -2, 2)) params["frequency_penalty"] = *penalty;
+  if (auto penalty = in.number("presence_penalty", -2, 2)) params["presence_penalty"] = *penalty;
+  if (in.flag("ignore_eos").value_or(false)) params["ignore_eos"] = true;
+  if (const json::object* kwargs = in.object("chat_template_kwargs"); kwargs && !kwargs->empty()) params["chat_template_kwargs"] = *kwargs;
+  read_logit_bias(in, params);
+  read_stop(in, params);
+  if (auto seed = in.integer("seed", ranges.seed_least, ranges.seed_most)) out.seed = static_cast<uint64_t>(*seed);
+  out.stream = in.flag("stream").value_or(false);
+  out.n = static_cast<int>(in.integer("n", 1, limits::kAnswers).value_or(1));
+}
+
+void read_chat_logprobs(Params& in, TextRequest& out) {
+  bool wanted = in.flag("logprobs").value_or(false);
+  auto top = in.integer("top_logprobs", 0, limits::kTopLogprobs);
+  if (top && *top > 0 && !wanted) in.refuse(fail(Code::InvalidInput, "'/top_logprobs' needs '/logprobs' to be true"));
+  if (wanted) out.params["logprobs"] = top.value_or(0);
+}
+
+Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry& entry, const json::object& schema) {
+  if (json::object* object = input.if_object()) {
+    object->erase("options");  // the route's, not the model's
+    for (std::string_view name : kBooleans)
+      if (json::value* value = object->if_contains(name); value && value->is_string())
+        if (auto flag = as_bool(*value)) *value = *flag;
+    for (auto it = object->begin(); it != object->end();) it = it->value().is_null() ? object->erase(it) : it + 1;
+  }
+  VERGE_TRY(catalogue::validate(schema, input));
+  if (!input.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in '{}'", type_name(input));
+  const json::object& body = input.get_object();
+  VERGE_TRY(refuse_unbuilt(body));
+
+  Params in(body);
+  TextRequest out;
+  read_sampling(in, entry, kNativeRanges, true, out);
+  bool raw = in.flag("raw").value_or(false);
+  if (entry.answer_shape == "openai") read_chat_logprobs(in, out);
+  if (!in.ok()) return in.error();
+  if (entry.answer_shape == "native" && out.n != 1) return fail(Code::InvalidInput, "'/n' must be <= 1 for this model");
+  if (const json::value* messages = in.find("messages")) {
+    out.chat = true;
+    VERGE_ASSIGN(list, normalise_messages(*messages));
+    if (!raw) {
+      out.params["messages"] = std::move(list);
+      out.params["raw"] = false;
+      return out;
+    }
+    // Without a template messages are just their texts.
+    std::string text;
+    for (const json::value& message : list) text += (text.empty() ? "" : "\n") + std::string(message.at("content").as_string());
+    out.params["prompt"] = std::move(text);
+  } else {
+    auto prompt = in.text("prompt");
+    if (!in.ok()) return in.error();
+    if (!prompt) return fail(Code::InvalidInput, "required properties at '/' are 'prompt'");
+    out.params["prompt"] = std::move(*prompt);
+  }
+  out.params["raw"] = raw;
+  return out;
+}
+
+json::object usage_json(const protocol::Usage& usage) {
+  return {{"prompt_tokens", usage.prompt_tokens},
+          {"completion_tokens", usage.completion_tokens},
+          {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
+          {"prompt_tokens_details", json::object{{"cached_tokens", usage.cached_tokens}}}};
+}
+
+}  // namespace verge::api

@@ -1,0 +1,52 @@
+// Published JSON of text generation <-> the parameters that the worker takes (worker/tasks/text_generation.h).
+// The native route's shape is here and what it shares with OpenAI's, whose own part is openai_text.h.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/tasks/params.h"
+#include "catalogue/entry.h"
+#include "protocol/event.h"
+#include "support/error.h"
+#include "support/json.h"
+
+namespace verge::api {
+
+// A request after validation, before a Request is made of it.
+struct TextRequest {
+  json::object params;           // normalised; all of it but the prompt is the same for every prompt
+  std::vector<json::value> prompts;  // of a completion with several; else empty and params has "prompt" or "messages"
+  std::optional<uint64_t> seed;  // nullopt = the client leaves it to us
+  int n = 1;                     // answers a prompt
+  bool chat = false;             // messages were given
+  bool stream = false;
+  bool include_usage = false;    // of an OpenAI stream
+};
+
+// `input` is what stands beside the model in a native request, `schema` the model's published input.
+// InvalidInput and UnsupportedParameter name the field.
+Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry& entry, const json::object& schema);
+
+// ---- Shared with OpenAI's routes
+
+struct TextRanges {
+  double temperature_most;
+  int64_t top_k_least, top_k_most;
+  int64_t seed_least, seed_most;
+};
+// Sampling parameters of `in` into `out.params`, with the entry's defaults. `limit_tokens`: without
+// max_tokens the entry's default counts; else the answer may fill the context window.
+void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& ranges, bool limit_tokens, TextRequest& out);
+// logprobs and top_logprobs of a chat.
+void read_chat_logprobs(Params& in, TextRequest& out);
+// [{role, content: string, …}]: parts of text are joined, "developer" becomes "system".
+Result<json::array> normalise_messages(const json::value& messages);
+// UnsupportedParameter for what is published but not built, where it would change the answer.
+Result<void> refuse_unbuilt(const json::object& body);
+
+// {"prompt_tokens":…,"completion_tokens":…,"total_tokens":…,"prompt_tokens_details":{"cached_tokens":…}}
+json::object usage_json(const protocol::Usage& usage);
+
+}  // namespace verge::api
