@@ -1,0 +1,23 @@
+// The npm `openai` package: chat, stream, typed errors. usage: node openai.mjs BASE
+import assert from "node:assert/strict";
+import OpenAI from "openai";
+
+const client = new OpenAI({ baseURL: `${process.argv[2]}/client/v4/accounts/test/ai/v1`, apiKey: "none", maxRetries: 0 });
+const chat = { model: "@t/stories", messages: [{ role: "user", content: "Once upon a time" }], max_tokens: 24, temperature: 0 };
+
+const answer = await client.chat.completions.create(chat);
+assert.equal(answer.choices[0].finish_reason, "length");
+assert.equal(answer.usage.completion_tokens, 24);
+let text = "";
+for await (const chunk of await client.chat.completions.create({ ...chat, stream: true })) text += chunk.choices[0]?.delta?.content ?? "";
+assert.equal(text, answer.choices[0].message.content);
+
+const completion = await client.completions.create({ model: "@t/stories", prompt: "Once upon a time", max_tokens: 8, temperature: 0 });
+assert.ok(completion.choices[0].text.length > 0);
+const ids = [];
+for await (const model of client.models.list()) ids.push(model.id);
+assert.ok(ids.includes("@t/stories"));
+
+await assert.rejects(client.chat.completions.create({ ...chat, model: "@cf/nobody/nothing" }), (e) => e instanceof OpenAI.APIError && e.status >= 400 && /nothing/.test(e.message));
+await assert.rejects(client.chat.completions.create({ ...chat, temperature: 99 }), (e) => e instanceof OpenAI.BadRequestError && /temperature/.test(e.message));
+console.log("ok");
