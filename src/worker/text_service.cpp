@@ -1,12 +1,12 @@
 #include "worker/text_service.h"
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <atomic>
 #include <deque>
 #include <optional>
 #include <unordered_map>
@@ -35,7 +35,23 @@ struct Call {
   std::deque<Event> events;
   size_t bytes = 0;
   bool held = false;
-  asio::steady_timer wake;  // cancelled when events come
+  asio::steady_timer wake;  // cancelled when something has changed
+
+  // Until something has changed; false = run() was cancelled.
+  task<bool> wait() {
+    boost::system::error_code ignored;
+    wake.expires_at(asio::steady_timer::time_point::max());
+    co_await wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_return (co_await asio::this_coro::cancellation_state).cancelled() == asio::cancellation_type::none;
+  }
+};
+
+// Crosses to the thread that tokenises and back; touched by one of the two threads at a time.
+struct Prepared {
+  protocol::Request request;
+  std::optional<Result<Generation>> generation;
+  bool done = false;                    // of the io thread alone
+  std::atomic<bool> abandoned = false;  // nobody waits any more: not worth the work
 };
 
 // Runs a function when the scope is left, by return, exception or destruction of a coroutine.
@@ -105,41 +121,47 @@ TextService::~TextService() {
   prepare_.join();
 }
 
+// Events are named before they are put: GCC 12 destroys an aggregate made inside a co_await expression twice.
 task<void> TextService::run(protocol::Request request, protocol::EventSink& sink) {
-  if (draining_) {
-    Error error = fail(Code::Busy, "This worker is shutting down. Try again.");
+  if (draining_ || calls_->active >= limits::kQueueLength + limits::kSequences) {
+    Error error = draining_ ? fail(Code::Busy, "This worker is shutting down. Try again.")
+                            : fail(Code::Busy, "The model's queue is full ({} requests are here). Try again later.", calls_->active);
     error.retry_after_ms = 1000;
-    co_await sink.put(protocol::Failure{std::move(error)});
+    Event failure = protocol::Failure{std::move(error)};
+    co_await sink.put(std::move(failure));
     co_return;
   }
   if (!request.task.empty() && request.task != "text-generation") {
-    co_await sink.put(protocol::Failure{fail(Code::InvalidInput, "This model's task is text-generation, not {}.", request.task)});
+    Event failure = protocol::Failure{fail(Code::InvalidInput, "This model's task is text-generation, not {}.", request.task)};
+    co_await sink.put(std::move(failure));
     co_return;
   }
   ++calls_->active;
   const Finally leave{[calls = calls_] { --calls->active; }};
 
-  struct Prepared {
-    protocol::Request request;
-    std::optional<Result<Generation>> generation;
-  };
-  auto prepared = std::make_shared<Prepared>();
+  const auto call = std::make_shared<Call>(io_);
+  const auto prepared = std::make_shared<Prepared>();
   prepared->request = std::move(request);
+  const Finally abandon{[prepared] { prepared->abandoned = true; }};
   const int64_t now_unix_ms = unix_ms();
-  co_await asio::co_spawn(
-      prepare_.get_executor(),
-      [](std::shared_ptr<Prepared> p, const Host* host, int64_t now_unix_s) -> task<void> {
-        p->generation = prepare_generation(p->request, host->model, host->context_tokens, now_unix_s);
-        co_return;
-      }(prepared, host_, now_unix_ms / 1000),
-      asio::use_awaitable);
+  // Not by co_spawn on the other thread: a cancellation would then reach into a coroutine that runs there.
+  asio::post(prepare_, [prepared, call, io = io_, host = host_, now_unix_s = now_unix_ms / 1000] {
+    if (prepared->abandoned) return;
+    prepared->generation = prepare_generation(prepared->request, host->model, host->context_tokens, now_unix_s);
+    asio::post(io, [prepared, call] {
+      prepared->done = true;
+      call->wake.cancel();
+    });
+  });
+  while (!prepared->done)
+    if (!co_await call->wait()) co_return;
   if (!*prepared->generation) {
-    co_await sink.put(protocol::Failure{prepared->generation->error()});
+    Event failure = protocol::Failure{prepared->generation->error()};
+    co_await sink.put(std::move(failure));
     co_return;
   }
 
   const uint64_t id = calls_->next_id++;
-  const auto call = std::make_shared<Call>(io_);
   calls_->open.emplace(id, call);
   bool ended = false;
   const Finally close{[&ended, id, calls = calls_] {
@@ -150,17 +172,13 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   job.id = id;
   job.generation = std::move(**prepared->generation);
   job.tenant = prepared->request.tenant;
-  if (prepared->request.deadline_ms != 0) job.deadline_ms = monotonic_ms() + std::max<int64_t>(1, prepared->request.deadline_ms - now_unix_ms);
+  if (prepared->request.deadline_ms != 0) job.deadline_ms = std::max<int64_t>(1, monotonic_ms() + prepared->request.deadline_ms - now_unix_ms);
   job.reject_if_busy = prepared->request.reject_if_busy;
   engine_->submit(std::move(job));
 
   while (!ended) {
-    while (call->events.empty()) {
-      boost::system::error_code ignored;
-      call->wake.expires_at(asio::steady_timer::time_point::max());
-      co_await call->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-      if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) co_return;
-    }
+    while (call->events.empty())
+      if (!co_await call->wait()) co_return;
     Event event = calls_->pop(id, *call);
     ended = protocol::terminal(event);
     if (!co_await sink.put(std::move(event))) co_return;

@@ -1,0 +1,164 @@
+#include "worker/tasks/text_generation.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/worker/fake_model.h"
+
+namespace verge::worker {
+namespace {
+
+// "<role>content" for each message, then "<assistant>"; `bos_token` first where asked.
+class TinyTemplate final : public engine::ChatTemplate {
+ public:
+  Result<std::string> render(const engine::ChatTemplateInputs& inputs) const override {
+    std::string text;
+    for (const json::value& m : inputs.messages) {
+      if (m.at("role").as_string() == "bad") return fail(Code::InvalidInput, "unknown role");
+      text += "<" + std::string(m.at("role").as_string()) + ">" + std::string(m.at("content").as_string());
+    }
+    return text + "<assistant>";
+  }
+};
+
+protocol::Request request(json::object params) {
+  protocol::Request r;
+  r.params = std::move(params);
+  r.seed = 42;
+  return r;
+}
+
+std::string text_of(const Generation& g) {
+  std::string text;
+  for (int32_t id : g.prompt) text += id == 257 ? "^" : std::string(1, static_cast<char>(id));
+  return text;
+}
+
+struct TextGeneration : ::testing::Test {
+  engine::LoadedModel base = testing::fake_loaded_model();
+  engine::LoadedModel chat = testing::fake_loaded_model();
+  void SetUp() override {
+    chat.chat_template = std::make_unique<TinyTemplate>();
+    chat.file->chat_template = "{{ messages }}";
+  }
+  Result<Generation> prepare(json::object params, const engine::LoadedModel& model, int context = 1000) {
+    return prepare_generation(request(std::move(params)), model, context, 0);
+  }
+};
+
+TEST_F(TextGeneration, APromptPassesThroughTheChatTemplateUnlessRaw) {
+  EXPECT_EQ(text_of(*prepare({{"prompt", "hi"}}, chat)), "^<user>hi<assistant>");
+  EXPECT_TRUE(prepare({{"prompt", "hi"}}, chat)->starts_text);
+  EXPECT_EQ(text_of(*prepare({{"prompt", "hi"}, {"raw", true}}, chat)), "^hi");
+  EXPECT_FALSE(prepare({{"prompt", "hi"}, {"raw", true}}, chat)->starts_text);
+}
+
+TEST_F(TextGeneration, ATemplateThatWritesBosItselfGetsNoSecond) {
+  chat.file->chat_template = "{{ bos_token }}…";
+  EXPECT_EQ(text_of(*prepare({{"prompt", "hi"}}, chat)), "<user>hi<assistant>");
+}
+
+TEST_F(TextGeneration, WithoutATemplateMessagesAreATranscript) {
+  const json::array messages{{{"role", "system"}, {"content", "Be brief."}}, {{"role", "user"}, {"content", "hi"}}};
+  EXPECT_EQ(text_of(*prepare({{"messages", messages}}, base)), "^system: Be brief.\nuser: hi\nassistant:");
+  EXPECT_EQ(text_of(*prepare({{"prompt", "hi"}}, base)), "^hi");
+}
+
+TEST_F(TextGeneration, TextPartsAreJoinedAndOthersRefused) {
+  const json::array parts{{{"type", "text"}, {"text", "a"}}, {{"type", "text"}, {"text", "b"}}};
+  EXPECT_EQ(text_of(*prepare({{"messages", json::array{{{"role", "user"}, {"content", parts}}}}}, chat)), "^<user>ab<assistant>");
+  const json::array image{{{"type", "image_url"}, {"image_url", "x"}}};
+  const auto refused = prepare({{"messages", json::array{{{"role", "user"}, {"content", image}}}}}, chat);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::UnsupportedParameter);
+  EXPECT_NE(refused.error().message.find("image_url"), std::string::npos);
+}
+
+TEST_F(TextGeneration, TheTemplatesOwnErrorReachesTheClient) {
+  const auto refused = prepare({{"messages", json::array{{{"role", "bad"}, {"content", "x"}}}}}, chat);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::InvalidInput);
+}
+
+TEST_F(TextGeneration, HostileShapesAreErrorsThatNameTheField) {
+  for (json::object params : {json::object{}, json::object{{"prompt", 5}}, json::object{{"messages", json::array{1}}},
+                              json::object{{"messages", json::array{json::object{{"content", "x"}}}}},
+                              json::object{{"messages", json::array{json::object{{"role", "user"}, {"content", 7}}}}}}) {
+    const auto result = prepare(params, chat);
+    ASSERT_FALSE(result) << json::serialize(params);
+    EXPECT_EQ(result.error().code, Code::InvalidInput);
+  }
+  EXPECT_NE(prepare({{"prompt", "a"}, {"top_p", "x"}}, base).error().message.find("top_p"), std::string::npos);
+}
+
+TEST_F(TextGeneration, TheContextWindowIsStrictForAWishAndShrinksADefault) {
+  // "^" + 9 characters = 10 tokens of 20.
+  const auto over = prepare({{"prompt", "123456789"}, {"max_tokens", 11}}, base, 20);
+  ASSERT_FALSE(over);
+  EXPECT_EQ(over.error().code, Code::ContextOverflow);
+  EXPECT_EQ(over.error().requested, 21);
+  EXPECT_EQ(over.error().limit, 20);
+  EXPECT_EQ(over.error().message, "The estimated number of input and maximum output tokens (21) exceeded this model context window limit (20).");
+  EXPECT_EQ(prepare({{"prompt", "123456789"}, {"max_tokens", 10}}, base, 20)->max_tokens, 10);
+  EXPECT_EQ(prepare({{"prompt", "123456789"}, {"max_tokens", 256}, {"max_tokens_default", true}}, base, 20)->max_tokens, 10);
+  EXPECT_EQ(prepare({{"prompt", "123456789"}}, base, 20)->max_tokens, 10);
+  const auto full = prepare({{"prompt", "123456789"}, {"max_tokens", 256}, {"max_tokens_default", true}}, base, 10);
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().requested, 266);
+  EXPECT_FALSE(prepare({{"prompt", "x"}, {"max_tokens", INT64_MAX}}, base));
+  EXPECT_EQ(prepare({{"prompt", "x"}, {"max_tokens", 0}}, base).error().code, Code::InvalidInput);
+}
+
+TEST_F(TextGeneration, SamplingParametersArrive) {
+  const auto g = prepare({{"prompt", "x"}, {"temperature", 0}, {"top_p", 0.5}, {"top_k", 7}, {"min_p", 0.1}, {"repetition_penalty", 1.5},
+                          {"frequency_penalty", -0.5}, {"presence_penalty", 1}, {"logprobs", 4}, {"logit_bias", {{"5", -100}, {"6", 1.5}}}},
+                         base);
+  ASSERT_TRUE(g);
+  const engine::SamplingParams& s = g->sampling;
+  EXPECT_EQ(s.temperature, 0);
+  EXPECT_EQ(s.top_p, 0.5f);
+  EXPECT_EQ(s.top_k, 7);
+  EXPECT_EQ(s.min_p, 0.1f);
+  EXPECT_EQ(s.repetition_penalty, 1.5f);
+  EXPECT_EQ(s.frequency_penalty, -0.5f);
+  EXPECT_EQ(s.presence_penalty, 1);
+  EXPECT_EQ(s.logprobs, 4);
+  EXPECT_EQ(s.seed, 42u);
+  EXPECT_EQ(s.logit_bias, (std::vector<std::pair<int32_t, float>>{{5, -100.f}, {6, 1.5f}}));
+}
+
+TEST_F(TextGeneration, LogitBiasOutsideTheVocabularyIsRefused) {
+  for (const char* id : {"258", "-1", "x", "5x", "99999999999"}) {
+    const auto result = prepare({{"prompt", "x"}, {"logit_bias", {{id, 1}}}}, base);
+    ASSERT_FALSE(result) << id;
+    EXPECT_NE(result.error().message.find("logit_bias"), std::string::npos);
+  }
+}
+
+TEST_F(TextGeneration, IgnoreEosForbidsTheStopTokens) {
+  const auto g = prepare({{"prompt", "x"}, {"ignore_eos", true}}, base);
+  ASSERT_EQ(g->sampling.logit_bias.size(), 1u);
+  EXPECT_EQ(g->sampling.logit_bias[0].first, 256);
+  EXPECT_TRUE(std::isinf(g->sampling.logit_bias[0].second));
+}
+
+TEST_F(TextGeneration, StopStringsAreBounded) {
+  EXPECT_EQ(prepare({{"prompt", "x"}, {"stop", {"a", "", "b"}}}, base)->stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_FALSE(prepare({{"prompt", "x"}, {"stop", {1}}}, base));
+  EXPECT_FALSE(prepare({{"prompt", "x"}, {"stop", json::array(limits::kStopStrings + 1, "s")}}, base));
+  EXPECT_FALSE(prepare({{"prompt", "x"}, {"stop", {std::string(limits::kStopStringBytes + 1, 's')}}}, base));
+}
+
+TEST_F(TextGeneration, ResumeIdsAreChecked) {
+  auto r = request({{"prompt", "x"}, {"max_tokens", 2}});
+  r.resume_ids = {1, 2};
+  EXPECT_EQ(prepare_generation(r, base, 100, 0)->resume, (std::vector<int32_t>{1, 2}));
+  r.resume_ids = {1, 258};
+  EXPECT_FALSE(prepare_generation(r, base, 100, 0));
+  r.resume_ids = {1, 2, 3};
+  EXPECT_FALSE(prepare_generation(r, base, 100, 0));
+}
+
+}  // namespace
+}  // namespace verge::worker
