@@ -263,7 +263,9 @@ task<Result<ConnectionPtr>> Client::Impl::connect() {
     error_code ec;
     SSL_set_tlsext_host_name(tls.native_handle(), endpoint.host.c_str());
     tls.set_verify_callback(asio::ssl::host_name_verification(endpoint.host), ec);
-    if (!ec) co_await tls.async_handshake(asio::ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, ec));
+    if (!ec) {
+      co_await tls.async_handshake(asio::ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, ec));
+    }
     if (ec) connected = fail(Code::Io, "TLS with {} failed: {}", endpoint.to_string(), ec.message());
   }
   if (connection->timed_out) co_return fail(Code::Timeout, "cannot connect to {}: no answer after {} ms", endpoint.to_string(), options.connect_timeout_ms);
@@ -375,7 +377,8 @@ task<Result<std::unique_ptr<ClientResponse>>> Client::Impl::send(ClientRequest r
   auto head = request_head(request);
   if (!head) co_return head.error();
   for (bool first = true;; first = false) {
-    ConnectionPtr connection = first ? take_idle() : nullptr;
+    ConnectionPtr connection;
+    if (first) connection = take_idle();
     const bool reused = connection != nullptr;
     if (!connection) {
       auto fresh = co_await connect();

@@ -1,4 +1,7 @@
 // See connection.h for the design. Order of this file: life and time, reading, the handler, answers.
+//
+// GCC 12 miscompiles (ud2 at the first resume) a coroutine with co_await inside ?: or in the condition
+// of an `if` that is itself the unbraced branch of another statement: such places have braces here.
 #include "http/connection.h"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -176,7 +179,9 @@ void Connection::read_ahead() {
 task<bool> Connection::more() {
   if (gone_) co_return false;
   const size_t before = end_ - begin_;
-  while (reading_ahead_ && end_ - begin_ == before) co_await arrival_.wait();
+  while (reading_ahead_ && end_ - begin_ == before) {
+    co_await arrival_.wait();
+  }
   if (gone_) co_return false;
   if (end_ - begin_ != before) co_return true;
   if (!make_room()) co_return false;
@@ -246,9 +251,12 @@ task<bool> Connection::read_body(Refusal& refusal) {
     close_after_ = true;
     co_return true;
   }
-  if (framing_.expect_continue && begin_ == end_)
-    if (!co_await send("HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
-  co_return framing_.body == BodyKind::Length ? co_await read_length_body(refusal) : co_await read_chunked_body(refusal);
+  if (framing_.expect_continue && begin_ == end_) {
+    const bool sent = co_await send("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!sent) co_return false;
+  }
+  if (framing_.body == BodyKind::Length) co_return co_await read_length_body(refusal);
+  co_return co_await read_chunked_body(refusal);
 }
 
 task<bool> Connection::read_length_body(Refusal& refusal) {
@@ -332,7 +340,9 @@ task<void> Connection::serve() {
     started_ = finished_ = chunked_ = bodiless_ = false;
     Refusal refusal;
     if (!co_await read_head(refusal)) co_return;
-    if (!refusal && !co_await read_body(refusal)) co_return;
+    if (!refusal) {
+      if (!co_await read_body(refusal)) co_return;
+    }
     if (refusal) {
       co_await refuse(refusal);
       co_return;

@@ -16,9 +16,31 @@ using task = boost::asio::awaitable<T>;
 struct Header {
   std::string name;
   std::string value;
+  Header(std::string n, std::string v) : name(std::move(n)), value(std::move(v)) {}
 };
-// Order and repetitions are kept. Names compare without case.
-using Headers = std::vector<Header>;
+
+// Order and repetitions are kept. Names compare without case. A type of its own for the constructors'
+// sake: GCC 12 cannot compile an initializer_list inside a co_await expression ("array used as
+// initializer"), and `co_await out.respond(200, {{"content-type", "text/plain"}}, text)` is how answers read.
+class Headers : public std::vector<Header> {
+ public:
+  Headers() = default;
+  Headers(Header a) { add(std::move(a)); }
+  Headers(Header a, Header b) { add(std::move(a), std::move(b)); }
+  Headers(Header a, Header b, Header c) { add(std::move(a), std::move(b), std::move(c)); }
+  Headers(Header a, Header b, Header c, Header d) { add(std::move(a), std::move(b), std::move(c), std::move(d)); }
+  Headers(Header a, Header b, Header c, Header d, Header e) { add(std::move(a), std::move(b), std::move(c), std::move(d), std::move(e)); }
+  Headers(Header a, Header b, Header c, Header d, Header e, Header f) {
+    add(std::move(a), std::move(b), std::move(c), std::move(d), std::move(e), std::move(f));
+  }
+
+ private:
+  template <class... H>
+  void add(H&&... headers) {
+    reserve(sizeof...(headers));
+    (push_back(std::move(headers)), ...);
+  }
+};
 
 bool equal_names(std::string_view a, std::string_view b);
 // First value of that name; empty where there is none.
