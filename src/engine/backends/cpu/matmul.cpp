@@ -1,7 +1,7 @@
 // A linear layer in two phases. First the activations: each row is normed, brought to the form that the
 // weights' type multiplies with (8-bit codes, bf16, f32) and laid out in panels of up to eight columns. With little
 // to prepare every thread does all of it for itself, which is cheaper than meeting at a barrier; otherwise the
-// threads share it. Then the products: the groups of 16 output rows, of all outputs of the call together, are
+// threads share it, by panels and ranges of k. Then the products: the groups of 16 output rows, of all outputs of the call together, are
 // handed out in pieces that get smaller towards the end. For each few groups a thread goes over all
 // panels, so weights come from memory once, and the tile of results is finished (bias, activation, sum) while it is
 // in the nearest cache.
@@ -16,7 +16,6 @@
 
 #include "engine/backends/cpu/elementwise.h"
 #include "engine/backends/cpu/kernels/matmul.h"
-#include "engine/backends/cpu/norm.h"
 #include "engine/backends/cpu/pack.h"
 #include "engine/backends/cpu/threads.h"
 
@@ -101,17 +100,17 @@ struct Call {
     return panels;
   }
 
-  void prepare(int panel, const Panels& panels, float* row) const {
-    const int columns = shape.columns(panel), width = width_for(columns).columns;
-    for (int c = 0; c < columns; ++c) {
-      const float* from = x + (static_cast<int64_t>(panel) * kPanelColumns + c) * shape.in;
-      if (norm.weight) {
-        rms_norm_row(from, shape.in, norm, row, isa);
-        from = row;
-      }
-      for (int kind = 0; kind < kPanelKinds; ++kind) {
-        if (panels.of[kind]) kernels.prepare[kind](from, shape.in, panels.of[kind] + shape.offset(static_cast<PanelKind>(kind), panel), width, c);
-      }
+  // Part `part` of `parts` of a panel: a range of k, of all its columns.
+  void prepare(int panel, int part, int parts, const Panels& panels) const {
+    PanelSource source{x + static_cast<int64_t>(panel) * kPanelColumns * shape.in, shape.in, shape.columns(panel), norm.weight, {}};
+    if (norm.weight) {
+      for (int c = 0; c < source.columns; ++c) source.inverse_rms[c] = kernels.inverse_rms(source.x + c * shape.in, shape.in, norm.eps);
+    }
+    const auto cut = [&](int at) { return at == parts ? shape.in : shape.in * at / parts / kBlockElements * kBlockElements; };
+    for (int kind = 0; kind < kPanelKinds; ++kind) {
+      if (!panels.of[kind]) continue;
+      kernels.prepare[kind](source, cut(part), cut(part + 1), panels.of[kind] + shape.offset(static_cast<PanelKind>(kind), panel),
+                            width_for(source.columns).columns);
     }
   }
 
@@ -154,26 +153,24 @@ void execute(const Call& call, int64_t groups, Threads& threads, MatmulScratch& 
   const Shape& shape = call.shape;
   const bool alone = shape.n * shape.in <= kAloneElements;
   const bool fork = threads.count() > 1 && shape.n * shape.in * groups * kGroupRows >= kForkProducts;
-  if (scratch.threads.size() < static_cast<size_t>(threads.count())) scratch.threads.resize(static_cast<size_t>(threads.count()));
-  const auto row_of = [&](int thread) {
-    return reinterpret_cast<float*>(scratch.threads[static_cast<size_t>(thread)].row.reserve(static_cast<size_t>(shape.in) * sizeof(float)));
-  };
   if (!fork) {
     const Panels panels = call.place(scratch.panels.reserve(call.panel_memory()));
-    for (int p = 0; p < shape.panels(); ++p) call.prepare(p, panels, row_of(0));
+    for (int p = 0; p < shape.panels(); ++p) call.prepare(p, 0, 1, panels);
     return body(int64_t{0}, groups, panels);
   }
   const Pieces pieces(groups, threads.count(), std::clamp<int64_t>(groups / (8 * threads.count()), 1, kCallGroups));
+  if (alone && scratch.own_panels.size() < static_cast<size_t>(threads.count())) scratch.own_panels.resize(static_cast<size_t>(threads.count()));
   Panels shared;
   if (!alone) shared = call.place(scratch.panels.reserve(call.panel_memory()));
+  // A few panels are cut along k too, so that all threads have a part.
+  const int parts = shape.panels() < 4 * threads.count() ? threads.count() : 1, jobs = shape.panels() * parts;
   threads.run([&](int thread) {
     Panels panels = shared;
-    float* row = row_of(thread);
     if (alone) {
-      panels = call.place(scratch.threads[static_cast<size_t>(thread)].panels.reserve(call.panel_memory()));
-      for (int p = 0; p < shape.panels(); ++p) call.prepare(p, panels, row);
+      panels = call.place(scratch.own_panels[static_cast<size_t>(thread)].reserve(call.panel_memory()));
+      for (int p = 0; p < shape.panels(); ++p) call.prepare(p, 0, 1, panels);
     } else {
-      for (int64_t p; (p = threads.take(1)) < shape.panels();) call.prepare(static_cast<int>(p), panels, row);
+      for (int64_t job; (job = threads.take(1)) < jobs;) call.prepare(static_cast<int>(job) / parts, static_cast<int>(job) % parts, parts, panels);
       threads.barrier();
     }
     int64_t begin, end;
@@ -228,10 +225,10 @@ void linear(const float* x, int n, RmsNorm norm, std::span<const LinearOutput> o
       for_tiles(from, to, call.shape, [&](int64_t group, int count, int panel) {
         const int columns = call.shape.columns(panel);
         const int64_t row = group * kGroupRows;
+        float* y = output.y + static_cast<int64_t>(panel) * kPanelColumns * weight.out + row;
         call.product(weight, group, count, panels, panel, tile.values);
         call.kernels.store(tile.values, width_for(columns).columns, columns, std::min<int64_t>(count * kGroupRows, weight.out - row),
-                           output.bias ? output.bias + row : nullptr, output.accumulate,
-                           output.y + static_cast<int64_t>(panel) * kPanelColumns * weight.out + row, weight.out);
+                           output.bias ? output.bias + row : nullptr, output.accumulate, y, weight.out);
       });
       first += weight.groups;
     }
@@ -252,11 +249,12 @@ void gated_linear(const float* x, int n, RmsNorm norm, const Matrix& gate_matrix
     for_tiles(begin, end, call.shape, [&](int64_t group, int count, int panel) {
       const int columns = call.shape.columns(panel), width = width_for(columns).columns;
       const int64_t row = group * kGroupRows;
+      float* to = y + static_cast<int64_t>(panel) * kPanelColumns * gate_weight.out + row;
       call.product(gate_weight, group, count, panels, panel, gates.values);
       call.product(up_weight, group, count, panels, panel, ups.values);
       gate(gates.values, ups.values, static_cast<int64_t>(count) * width * kGroupRows, activation, gates.values, isa);
       call.kernels.store(gates.values, width, columns, std::min<int64_t>(count * kGroupRows, gate_weight.out - row), nullptr, false,
-                         y + static_cast<int64_t>(panel) * kPanelColumns * gate_weight.out + row, gate_weight.out);
+                         to, gate_weight.out);
     });
   });
 }

@@ -28,12 +28,8 @@ class Scratch {
 
 // Working memory of the calls of one backend, kept between them.
 struct MatmulScratch {
-  struct PerThread {
-    Scratch row;     // one row after its norm
-    Scratch panels;  // activations, where each thread prepares its own
-  };
-  Scratch panels;    // activations that the threads prepare together
-  std::vector<PerThread> threads;
+  Scratch panels;                   // activations that the threads prepare together
+  std::vector<Scratch> own_panels;  // or each for itself
 };
 
 void linear(const float* x, int n, RmsNorm norm, std::span<const LinearOutput> outputs, Threads& threads, Isa isa, MatmulScratch& scratch);

@@ -95,6 +95,10 @@ struct HalfScales {  // one scale for 16 elements
 
 // --- products ---
 
+// Integer weights are asked for this many blocks before they are used: the processors' own prefetch loses its way
+// between the two places of a chunk that are read in turn. (Plain types are one stream each; there it does better.)
+constexpr int64_t kBlocksAhead = 16;
+
 template <int N>
 struct Count {
   static constexpr int kCount = N;
@@ -209,7 +213,12 @@ VERGE_COLUMNS void quantized_columns(const uint8_t* group, int64_t in, const uin
   for (int64_t left = in / kBlockElements; left > 0; left -= kChunkBlocks) {
     const int64_t blocks = left < kChunkBlocks ? left : kChunkBlocks;
     const Scales scales(group + blocks * Bits::kBytes);
+    constexpr size_t kBlockShare = chunk_bytes(L, kChunkBlocks) / kChunkBlocks;
+    const uint8_t* ahead = group + kBlocksAhead * kBlockShare;
     for (int64_t b = 0; b < blocks; ++b, panel += width * kColumnBytes) {
+#pragma GCC unroll 9
+      for (size_t line = 0; line < kBlockShare; line += kLine) __builtin_prefetch(ahead + line);
+      ahead += kBlockShare;
       add_block<Bits, Scales, C>(Bits{group + b * Bits::kBytes}, scales, b, Columns::at(panel, width, first), acc);
     }
     group += chunk_bytes(L, blocks);
@@ -288,47 +297,104 @@ void float_product(const uint8_t* groups, int count, int64_t in, const uint8_t* 
 
 // --- activations ---
 
-void prepare_int8(const float* x, int64_t in, uint8_t* panel, int width, int column) {
-  const auto w = static_cast<size_t>(width), c = static_cast<size_t>(column);
-  for (int64_t k = 0; k < in; k += kBlockElements, panel += w * kColumnBytes) {
-    const float most = largest_magnitude(x + k);
-    // Below this 127 / most could overflow; such a block adds nothing to any sum.
-    const bool empty = most < 1e-30f;
-    const float d = empty ? 0 : most / 127, scale = empty ? 0 : 127 / most;
-    const __m128i first = to_codes(x + k, scale), second = to_codes(x + k + 16, scale);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(panel + c * 32), first);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(panel + c * 32 + 16), second);
-    // psadbw adds unsigned bytes: 128 too much each.
-    const __m128i flip = _mm_set1_epi8(-128), zero = _mm_setzero_si128();
-    const __m128i a = _mm_sad_epu8(_mm_xor_si128(first, flip), zero), b = _mm_sad_epu8(_mm_xor_si128(second, flip), zero);
-    const int32_t sum_first = _mm_cvtsi128_si32(a) + _mm_extract_epi16(a, 4) - 16 * 128;
-    const int32_t sum_second = _mm_cvtsi128_si32(b) + _mm_extract_epi16(b, 4) - 16 * 128;
-    const float d_sum = d * static_cast<float>(sum_first + sum_second);
-    const int32_t offsets[3] = {-8 * (sum_first + sum_second), -8 * sum_first, -8 * sum_second};
-    uint8_t* rest = panel + w * 32 + c * 4;
-    memcpy(rest, &d, 4);
-    memcpy(rest + w * 4, &d_sum, 4);
-    for (size_t i = 0; i < 3; ++i) memcpy(rest + w * 4 * (2 + i), &offsets[i], 4);
+// Four chains of 16 lanes: the order of the sum is fixed by dim alone.
+float inverse_rms(const float* x, int64_t dim, float eps) {
+  Floats sums[4] = {zero_floats(), zero_floats(), zero_floats(), zero_floats()};
+  int64_t k = 0;
+  for (; k + 64 <= dim; k += 64) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const Floats value = load(x + k + 16 * i);
+      sums[i] = fma(value, value, sums[i]);
+    }
+  }
+  float total = sum_of(add(add(sums[0], sums[1]), add(sums[2], sums[3])));
+  for (; k < dim; ++k) total += x[k] * x[k];
+  return 1.0f / __builtin_sqrtf(total / static_cast<float>(dim) + eps);
+}
+
+void prepare_int8(const PanelSource& source, int64_t begin, int64_t end, uint8_t* panel, int width) {
+  const auto w = static_cast<size_t>(width);
+  panel += static_cast<size_t>(begin / kBlockElements) * w * kColumnBytes;
+  for (int64_t k = begin; k < end; k += kBlockElements, panel += w * kColumnBytes) {
+    Floats norm_a, norm_b;
+    if (source.norm_weight) {
+      norm_a = load(source.norm_weight + k);
+      norm_b = load(source.norm_weight + k + 16);
+    }
+    for (int c = 0; c < source.columns; ++c) {
+      const float* x = source.x + c * source.stride + k;
+      Floats a = load(x), b = load(x + 16);
+      if (source.norm_weight) {
+        const Floats scale = broadcast(source.inverse_rms[c]);
+        a = mul(mul(a, scale), norm_a);
+        b = mul(mul(b, scale), norm_b);
+      }
+      const float most = largest_magnitude(a, b);
+      // Below this 127 / most could overflow; such a block adds nothing to any sum.
+      const bool empty = most < 1e-30f;
+      const float d = empty ? 0 : most * (1.0f / 127), to_code = empty ? 0 : 127 / most;
+      const __m128i first = to_codes(a, to_code), second = to_codes(b, to_code);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(panel + c * 32), first);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(panel + c * 32 + 16), second);
+      // psadbw adds unsigned bytes: 128 too much each.
+      const __m128i flip = _mm_set1_epi8(-128), zero = _mm_setzero_si128();
+      const __m128i sum_a = _mm_sad_epu8(_mm_xor_si128(first, flip), zero), sum_b = _mm_sad_epu8(_mm_xor_si128(second, flip), zero);
+      const int32_t sum_first = _mm_cvtsi128_si32(sum_a) + _mm_extract_epi16(sum_a, 4) - 16 * 128;
+      const int32_t sum_second = _mm_cvtsi128_si32(sum_b) + _mm_extract_epi16(sum_b, 4) - 16 * 128;
+      const float d_sum = d * static_cast<float>(sum_first + sum_second);
+      const int32_t offsets[3] = {-8 * (sum_first + sum_second), -8 * sum_first, -8 * sum_second};
+      uint8_t* rest = panel + w * 32 + static_cast<size_t>(c) * 4;
+      memcpy(rest, &d, 4);
+      memcpy(rest + w * 4, &d_sum, 4);
+      for (size_t i = 0; i < 3; ++i) memcpy(rest + w * 4 * (2 + i), &offsets[i], 4);
+    }
   }
 }
 
-void prepare_f32(const float* x, int64_t in, uint8_t* panel, int width, int column) {
-  float* to = reinterpret_cast<float*>(panel) + column;
-  for (int64_t k = 0; k < in; ++k) to[k * width] = x[k];
+// Elements [k, k + count) of column c, count <= kPiece.
+constexpr int kPiece = 64;
+VERGE_INLINE void read_piece(const PanelSource& source, int c, int64_t k, int count, float* to) {
+  const float* x = source.x + c * source.stride + k;
+  if (!source.norm_weight) {
+    memcpy(to, x, static_cast<size_t>(count) * sizeof(float));
+    return;
+  }
+  for (int i = 0; i < count; ++i) to[i] = x[i] * source.inverse_rms[c] * source.norm_weight[k + i];
+}
+
+void prepare_f32(const PanelSource& source, int64_t begin, int64_t end, uint8_t* panel, int width) {
+  for (int64_t k = begin; k < end; k += kPiece) {
+    const int count = static_cast<int>(end - k < kPiece ? end - k : kPiece);
+    for (int c = 0; c < source.columns; ++c) {
+      float piece[kPiece];
+      read_piece(source, c, k, count, piece);
+      float* to = reinterpret_cast<float*>(panel) + k * width + c;
+      for (int i = 0; i < count; ++i, to += width) *to = piece[i];
+    }
+  }
 }
 
 // Round to nearest, ties to even; NaN stays NaN.
-VERGE_INLINE uint32_t bf16_bits(const float* x) {
+VERGE_INLINE uint32_t bf16_bits(float x) {
   uint32_t bits;
-  memcpy(&bits, x, 4);
+  memcpy(&bits, &x, 4);
   const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   return (bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 0x40 : rounded;
 }
 
-void prepare_bf16(const float* x, int64_t in, uint8_t* panel, int width, int column) {
-  uint32_t* to = reinterpret_cast<uint32_t*>(panel) + column;
-  for (int64_t k = 0; k + 1 < in; k += 2, to += width) *to = bf16_bits(x + k) | (bf16_bits(x + k + 1) << 16);
-  if (in % 2) *to = bf16_bits(x + in - 1);
+void prepare_bf16(const PanelSource& source, int64_t begin, int64_t end, uint8_t* panel, int width) {
+  for (int64_t k = begin; k < end; k += kPiece) {
+    const int count = static_cast<int>(end - k < kPiece ? end - k : kPiece);
+    for (int c = 0; c < source.columns; ++c) {
+      float piece[kPiece] = {};
+      uint16_t halves[kPiece];
+      read_piece(source, c, k, count, piece);
+      for (int i = 0; i < kPiece; ++i) halves[i] = static_cast<uint16_t>(bf16_bits(piece[i]));
+      uint32_t* to = reinterpret_cast<uint32_t*>(panel) + k / 2 * width + c;
+      for (int i = 0; i < count; i += 2, to += width) memcpy(to, halves + i, 4);
+    }
+  }
 }
 
 void store_tile(const float* tile, int width, int columns, int64_t rows, const float* bias, bool accumulate, float* y, int64_t y_stride) {
@@ -382,6 +448,7 @@ extern const MatmulKernels matmul_kernels = {
         VERGE_QUANTIZED(Layout::Q6_K, Bits6, HalfScales),
     },
     {prepare_int8, prepare_f32, prepare_bf16},
+    inverse_rms,
     store_tile,
 };
 

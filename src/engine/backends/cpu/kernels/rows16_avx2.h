@@ -116,20 +116,27 @@ VERGE_INLINE Floats dot_pairs(Floats acc, Pairs w, int32_t x) {
   return fma(w.second, {{second, second}}, fma(w.first, {{first, first}}, acc));
 }
 
-VERGE_INLINE float largest_magnitude(const float* x) {
+VERGE_INLINE float largest_magnitude(Floats a, Floats b) {
   const __m256 clear = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-  __m256 most = _mm256_and_ps(_mm256_loadu_ps(x), clear);
-  for (int i = 8; i < 32; i += 8) most = _mm256_max_ps(most, _mm256_and_ps(_mm256_loadu_ps(x + i), clear));
+  const __m256 x = _mm256_max_ps(_mm256_and_ps(a.part[0], clear), _mm256_and_ps(a.part[1], clear));
+  const __m256 y = _mm256_max_ps(_mm256_and_ps(b.part[0], clear), _mm256_and_ps(b.part[1], clear));
+  const __m256 most = _mm256_max_ps(x, y);
   __m128 half = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
   half = _mm_max_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
 }
-VERGE_INLINE __m128i to_codes(const float* x, float scale) {
+VERGE_INLINE __m128i to_codes(Floats x, float scale) {
   const __m256 s = _mm256_set1_ps(scale);
-  const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), s)), b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), s));
+  const __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(x.part[0], s)), b = _mm256_cvtps_epi32(_mm256_mul_ps(x.part[1], s));
   const __m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
   const __m128i high = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
   return _mm_packs_epi16(low, high);
+}
+VERGE_INLINE float sum_of(Floats x) {
+  const __m256 both = _mm256_add_ps(x.part[0], x.part[1]);
+  __m128 half = _mm_add_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1));
+  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
 }
 
 }  // namespace verge::engine::cpu::VERGE_ISA

@@ -63,12 +63,9 @@ VERGE_INLINE Floats dot_pairs(Floats acc, Pairs w, int32_t x) {
   return _mm512_dpbf16_ps(acc, (__m512bh)w.value, (__m512bh)_mm512_set1_epi32(x));
 }
 
-VERGE_INLINE float largest_magnitude(const float* x) {  // of 32
-  return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(x)), _mm512_abs_ps(_mm512_loadu_ps(x + 16))));
-}
-// q[i] = round(x[i] * scale) for 16 elements; out of range and NaN give the nearest end.
-VERGE_INLINE __m128i to_codes(const float* x, float scale) {
-  return _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale))));
-}
+VERGE_INLINE float largest_magnitude(Floats a, Floats b) { return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b))); }
+// round(x[i] * scale) as i8; out of range and NaN give the nearest end.
+VERGE_INLINE __m128i to_codes(Floats x, float scale) { return _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(scale)))); }
+VERGE_INLINE float sum_of(Floats x) { return _mm512_reduce_add_ps(x); }
 
 }  // namespace verge::engine::cpu::VERGE_ISA

@@ -135,18 +135,24 @@ VERGE_INLINE Floats dot_pairs(Floats acc, Pairs w, int32_t x) {
   return fma(w.second, {{second, second, second, second}}, fma(w.first, {{first, first, first, first}}, acc));
 }
 
-VERGE_INLINE float largest_magnitude(const float* x) {
+VERGE_INLINE float largest_magnitude(Floats a, Floats b) {
   const __m128 clear = _mm_castsi128_ps(_mm_set1_epi32(0x7fffffff));
-  __m128 most = _mm_and_ps(_mm_loadu_ps(x), clear);
-  for (int i = 4; i < 32; i += 4) most = _mm_max_ps(most, _mm_and_ps(_mm_loadu_ps(x + i), clear));
+  __m128 most = _mm_and_ps(a.part[0], clear);
+  for (int i = 1; i < 4; ++i) most = _mm_max_ps(most, _mm_and_ps(a.part[i], clear));
+  for (int i = 0; i < 4; ++i) most = _mm_max_ps(most, _mm_and_ps(b.part[i], clear));
   most = _mm_max_ps(most, _mm_movehl_ps(most, most));
   return _mm_cvtss_f32(_mm_max_ss(most, _mm_shuffle_ps(most, most, 1)));
 }
-VERGE_INLINE __m128i to_codes(const float* x, float scale) {
+VERGE_INLINE __m128i to_codes(Floats x, float scale) {
   const __m128 s = _mm_set1_ps(scale);
   __m128i q[4];
-  for (int i = 0; i < 4; ++i) q[i] = _mm_cvtps_epi32(_mm_mul_ps(_mm_loadu_ps(x + 4 * i), s));
+  for (int i = 0; i < 4; ++i) q[i] = _mm_cvtps_epi32(_mm_mul_ps(x.part[i], s));
   return _mm_packs_epi16(_mm_packs_epi32(q[0], q[1]), _mm_packs_epi32(q[2], q[3]));
+}
+VERGE_INLINE float sum_of(Floats x) {
+  __m128 sum = _mm_add_ps(_mm_add_ps(x.part[0], x.part[1]), _mm_add_ps(x.part[2], x.part[3]));
+  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_shuffle_ps(sum, sum, 1)));
 }
 
 }  // namespace verge::engine::cpu::VERGE_ISA
