@@ -1,0 +1,166 @@
+#include "engine/tokenizers/bpe.h"
+
+#include "engine/tokenizers/unicode.h"
+#include "support/limits.h"
+
+namespace verge::engine {
+namespace {
+
+uint64_t pair_key(int32_t left, int32_t right) {
+  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+}
+
+size_t spread(uint64_t key) {
+  key *= 0x9E3779B97F4A7C15ull;
+  return static_cast<size_t>(key ^ key >> 32);
+}
+
+}  // namespace
+
+Bpe::Bpe(const Vocabulary& vocabulary, BpeOptions options) : vocabulary_(vocabulary), options_(std::move(options)) {
+  std::string text;
+  for (int byte = 0; byte < 256; ++byte) {
+    text.clear();
+    append_utf8(text, byte_level_char(static_cast<uint8_t>(byte)));
+    byte_symbols_[byte] = options_.byte_level      ? vocabulary.find(text)
+                          : options_.byte_fallback ? vocabulary.byte_token(static_cast<uint8_t>(byte))
+                                                   : -1;
+  }
+}
+
+Result<void> Bpe::add_merge(std::string_view left, std::string_view right, uint32_t rank, std::string* joined) {
+  // A symbol inside a word carries the prefix once: "##a" + "##b" is "##ab".
+  std::string_view tail = right;
+  if (!options_.continuing_prefix.empty() && tail.starts_with(options_.continuing_prefix)) {
+    tail.remove_prefix(options_.continuing_prefix.size());
+  }
+  joined->assign(left).append(tail);
+  int32_t left_id = vocabulary_.find(left), right_id = vocabulary_.find(right), id = vocabulary_.find(*joined);
+  if (left_id < 0 || right_id < 0 || id < 0) {
+    std::string_view missing = left_id < 0 ? left : right_id < 0 ? right : std::string_view(*joined);
+    return fail(Code::LoadFailed, "tokenizer: merge {} needs \"{}\", which is no token", rank, missing.substr(0, 64));
+  }
+  size_t mask = merges_.size() - 1;
+  uint64_t pair = pair_key(left_id, right_id);
+  size_t at = spread(pair) & mask;
+  while (merges_[at].id >= 0 && merges_[at].pair != pair) at = (at + 1) & mask;
+  if (merges_[at].id < 0) merges_[at] = {pair, rank, id};  // a pair listed twice keeps its first rank
+  return {};
+}
+
+Result<std::unique_ptr<Bpe>> Bpe::make(const Vocabulary& vocabulary, const std::vector<std::string>& merges, BpeOptions options) {
+  std::vector<std::pair<std::string_view, std::string_view>> pairs;
+  pairs.reserve(merges.size());
+  for (const std::string& merge : merges) {
+    size_t space = merge.find(' ', 1);
+    if (space == std::string::npos) {
+      return fail(Code::LoadFailed, "tokenizer: merge {} (\"{}\") is not two tokens", pairs.size(), std::string_view(merge).substr(0, 64));
+    }
+    pairs.emplace_back(std::string_view(merge).substr(0, space), std::string_view(merge).substr(space + 1));
+  }
+  return make(vocabulary, pairs, std::move(options));
+}
+
+Result<std::unique_ptr<Bpe>> Bpe::make(const Vocabulary& vocabulary, std::span<const std::pair<std::string_view, std::string_view>> merges,
+                                       BpeOptions options) {
+  if (merges.size() > limits::kTokenizerMerges) {
+    return fail(Code::LoadFailed, "tokenizer: {} merges, limit {}", merges.size(), limits::kTokenizerMerges);
+  }
+  std::unique_ptr<Bpe> bpe(new Bpe(vocabulary, std::move(options)));
+  size_t slots = 16;
+  while (slots < merges.size() * 2) slots *= 2;
+  bpe->merges_.resize(slots);
+  std::string joined;
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    VERGE_TRY(bpe->add_merge(merges[rank].first, merges[rank].second, static_cast<uint32_t>(rank), &joined));
+  }
+  return bpe;
+}
+
+PairMerge Bpe::lookup(const Symbol& left, const Symbol& right) const {
+  if (left.id < 0 || right.id < 0) return {kNoMerge, -1};
+  uint64_t pair = pair_key(left.id, right.id);
+  size_t mask = merges_.size() - 1;
+  for (size_t at = spread(pair) & mask; merges_[at].id >= 0; at = (at + 1) & mask) {
+    if (merges_[at].pair == pair) return {merges_[at].rank, merges_[at].id};
+  }
+  return {kNoMerge, -1};
+}
+
+void Bpe::split_bytes(std::string_view word, SymbolScratch* scratch) const {
+  for (size_t i = 0; i < word.size(); ++i) {
+    scratch->symbols.push_back({static_cast<uint32_t>(i), 1, byte_symbols_[static_cast<uint8_t>(word[i])]});
+  }
+}
+
+void Bpe::split_characters(std::string_view word, SymbolScratch* scratch) const {
+  const bool affixes = !options_.continuing_prefix.empty() || !options_.word_suffix.empty();
+  std::string text;
+  for (size_t at = 0; at < word.size();) {
+    uint32_t length = code_point_at(word, at).length;
+    std::string_view character = word.substr(at, length);
+    if (affixes) {
+      text.clear();
+      if (at > 0) text += options_.continuing_prefix;
+      text += character;
+      if (at + length == word.size()) text += options_.word_suffix;
+      character = text;
+    }
+    scratch->symbols.push_back({static_cast<uint32_t>(at), length, vocabulary_.find(character)});
+    at += length;
+  }
+}
+
+int32_t Bpe::whole_word(std::string_view word) const {
+  int32_t id;
+  if (options_.byte_level) {
+    std::string text;
+    append_byte_level(text, word);
+    id = vocabulary_.find(text);
+  } else {
+    id = vocabulary_.find(word);
+  }
+  // Plain text never becomes a control token.
+  return id >= 0 && vocabulary_.kind(id) != TokenKind::Control ? id : -1;
+}
+
+void Bpe::put_unknown(std::string_view bytes, std::vector<int32_t>* out, size_t word_start) const {
+  if (options_.byte_fallback) {
+    bool all = true;
+    for (char c : bytes) all &= byte_symbols_[static_cast<uint8_t>(c)] >= 0;
+    if (all) {
+      for (char c : bytes) out->push_back(byte_symbols_[static_cast<uint8_t>(c)]);
+      return;
+    }
+  }
+  if (options_.unknown < 0) return;
+  if (options_.fuse_unknown && out->size() > word_start && out->back() == options_.unknown) return;
+  out->push_back(options_.unknown);
+}
+
+void Bpe::encode(std::string_view word, SymbolScratch* scratch, std::vector<int32_t>* out) const {
+  if (word.empty()) return;
+  if (options_.ignore_merges || (options_.whole_newlines && word.find_first_not_of('\n') == std::string_view::npos)) {
+    if (int32_t id = whole_word(word); id >= 0) {
+      out->push_back(id);
+      return;
+    }
+  }
+  scratch->symbols.clear();
+  if (options_.byte_level) {
+    split_bytes(word, scratch);
+  } else {
+    split_characters(word, scratch);
+  }
+  merge_symbols(*scratch, [this](const Symbol& left, const Symbol& right) { return lookup(left, right); });
+  size_t word_start = out->size();
+  for (const Symbol& symbol : scratch->symbols) {
+    if (symbol.id >= 0) {
+      out->push_back(symbol.id);
+    } else {
+      put_unknown(word.substr(symbol.begin, symbol.length), out, word_start);
+    }
+  }
+}
+
+}  // namespace verge::engine

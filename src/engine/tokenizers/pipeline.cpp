@@ -1,0 +1,131 @@
+#include "engine/tokenizers/pipeline.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace verge::engine {
+
+// Remembers where in the output the ids of recent words stand: a text repeats its words, and copying ids is
+// some twenty times cheaper than merging. Direct-mapped and of fixed size; it lives for one encode().
+class Pipeline::WordCache {
+ public:
+  explicit WordCache(size_t text_bytes) {
+    if (text_bytes >= 512) entries_.resize(std::clamp<size_t>(std::bit_ceil(text_bytes / 8), 64, 16384));
+  }
+
+  template <class Encode>
+  void encode(std::string_view word, std::vector<int32_t>* out, Encode&& encode_word) {
+    if (entries_.empty() || word.size() > kLongestWord) return encode_word();
+    Entry& entry = entries_[hash_bytes(word) & (entries_.size() - 1)];
+    if (entry.length == word.size() && std::equal(word.begin(), word.end(), entry.text)) {
+      size_t at = out->size();
+      out->resize(at + entry.count);
+      std::copy_n(out->begin() + entry.begin, entry.count, out->begin() + static_cast<ptrdiff_t>(at));
+      return;
+    }
+    size_t begin = out->size();
+    encode_word();
+    size_t count = out->size() - begin;
+    if (count > UINT16_MAX || begin > UINT32_MAX) return;
+    std::copy(word.begin(), word.end(), entry.text);
+    entry.length = static_cast<uint16_t>(word.size());
+    entry.count = static_cast<uint16_t>(count);
+    entry.begin = static_cast<uint32_t>(begin);
+  }
+
+ private:
+  static constexpr size_t kLongestWord = 40;  // bytes; longer words hardly repeat
+  struct Entry {
+    char text[kLongestWord];
+    uint16_t length = 0;  // 0: empty, as no word is
+    uint16_t count = 0;
+    uint32_t begin = 0;
+  };
+  std::vector<Entry> entries_;
+};
+
+void Pipeline::encode_words(std::string_view text, bool first, WordCache* cache, SymbolScratch* scratch, std::vector<int32_t>* out) const {
+  if (text.empty()) return;
+  auto encode_word = [&](std::string_view word) {
+    if (word.empty()) return;
+    if (!cache_words) return model->encode(word, scratch, out);
+    cache->encode(word, out, [&] { model->encode(word, scratch, out); });
+  };
+  if (!splitter) return encode_word(text);
+  Words words;
+  words.first = first;
+  words.list.push_back(text);
+  splitter->apply(&words);
+  for (std::string_view word : words.list) encode_word(word);
+}
+
+void Pipeline::encode_fragment(std::string_view text, Normalizer::Place place, bool parse_special, WordCache* cache,
+                               SymbolScratch* scratch, std::vector<int32_t>* out) const {
+  std::string normalized;
+  if (normalizer) {
+    normalized = text;
+    normalizer->apply(&normalized, place);
+    text = normalized;
+  }
+  if (special_normalized.empty()) return encode_words(text, place.first, cache, scratch, out);
+  std::vector<Fragment> fragments;
+  special_normalized.partition(text, parse_special, &fragments);
+  bool first = place.first;
+  for (const Fragment& fragment : fragments) {
+    if (fragment.id >= 0) {
+      out->push_back(fragment.id);
+    } else {
+      encode_words(fragment.text, first, cache, scratch, out);
+    }
+    first = false;
+  }
+}
+
+std::vector<int32_t> Pipeline::encode(std::string_view text, const EncodeOptions& options) const {
+  std::vector<int32_t> out;
+  out.reserve(text.size() / 3 + prefix.size() + suffix.size());
+  if (options.add_special) out = prefix;
+  std::vector<Fragment> fragments;
+  special.partition(text, options.parse_special, &fragments);
+  WordCache cache(text.size());
+  SymbolScratch scratch;
+  Normalizer::Place place;
+  for (const Fragment& fragment : fragments) {
+    if (fragment.id >= 0) {
+      out.push_back(fragment.id);
+      place.after_special = true;
+    } else {
+      encode_fragment(fragment.text, place, options.parse_special, &cache, &scratch, &out);
+      place.after_special = false;
+    }
+    place.first = false;
+  }
+  if (options.add_special) out.insert(out.end(), suffix.begin(), suffix.end());
+  return out;
+}
+
+bool Pipeline::is_control(int32_t id) const {
+  if (!vocabulary_->contains(id)) return false;
+  TokenKind kind = vocabulary_->kind(id);
+  return kind == TokenKind::Control || kind == TokenKind::Unknown;
+}
+
+std::string Pipeline::piece(int32_t id, bool special_too) const {
+  if (!vocabulary_->contains(id) || (!special_too && is_control(id))) return "";
+  return std::string(pieces.at(id));
+}
+
+std::string Pipeline::decode(const std::vector<int32_t>& ids, bool special_too) const {
+  std::string out;
+  bool at_start = drop_leading_space;
+  for (int32_t id : ids) {
+    if (!vocabulary_->contains(id) || (!special_too && is_control(id))) continue;
+    std::string_view bytes = pieces.at(id);
+    if (at_start && !is_control(id) && bytes.starts_with(' ')) bytes.remove_prefix(1);
+    if (!bytes.empty() || !is_control(id)) at_start = false;
+    out += bytes;
+  }
+  return out;
+}
+
+}  // namespace verge::engine

@@ -1,0 +1,56 @@
+// UTF-8 and the Unicode properties that tokenizers ask for (tables: utf8proc, Unicode 14).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace verge::engine {
+
+struct CodePoint {
+  char32_t value = 0xFFFD;  // U+FFFD where `valid` is false
+  uint32_t length = 1;      // bytes taken; an invalid sequence takes one byte
+  bool valid = false;       // false: stray or missing continuation, overlong form, surrogate, past U+10FFFF
+};
+
+// The code point at `at` (< text.size()).
+CodePoint code_point_at(std::string_view text, size_t at);
+void append_utf8(std::string& out, char32_t point);
+// Length of the longest prefix that is valid UTF-8.
+size_t valid_utf8_prefix(std::string_view text);
+inline bool is_valid_utf8(std::string_view text) { return valid_utf8_prefix(text) == text.size(); }
+// `text` with every invalid byte as U+FFFD.
+std::string sanitize_utf8(std::string_view text);
+
+bool is_whitespace(char32_t point);            // Unicode White_Space
+bool is_letter(char32_t point);                // L*
+bool is_number(char32_t point);                // N*
+bool is_alphanumeric(char32_t point);          // what Rust's char::is_alphanumeric and \w mean by word characters, less "_"
+bool is_mark(char32_t point);                  // M*
+bool is_nonspacing_mark(char32_t point);       // Mn
+bool is_punctuation(char32_t point);           // P*
+bool is_ascii_punctuation(char32_t point);     // ! to / : to @ [ to ` { to ~
+bool is_other(char32_t point);                 // C*, unassigned included
+bool is_chinese(char32_t point);               // the CJK blocks that BERT splits singly
+char32_t to_lower(char32_t point);             // simple mapping
+
+enum class NormalForm { C, D, KC, KD };
+// Invalid bytes become U+FFFD.
+std::string normalize_unicode(std::string_view text, NormalForm form);
+// Full lower-casing, a code point at a time (no final-sigma rule), as Rust's char::to_lowercase.
+std::string lowercase(std::string_view text);
+
+// GPT-2's byte-level alphabet: a printable character for each byte; 33–126, 161–172 and 174–255 stand for
+// themselves, the others follow from U+0100 in order.
+char32_t byte_level_char(uint8_t byte);
+// The byte that a character of that alphabet stands for, -1 where it is none.
+int byte_level_byte(char32_t point);
+void append_byte_level(std::string& out, std::string_view bytes);
+// The reverse: the bytes that a token's text stands for. Characters outside the alphabet stay as they are.
+void byte_level_to_bytes(std::string_view text, std::string* out);
+
+inline constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";  // U+2581, SentencePiece's space
+void space_symbols_to_spaces(std::string_view text, std::string* out);
+
+}  // namespace verge::engine
