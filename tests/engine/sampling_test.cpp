@@ -59,7 +59,7 @@ std::map<int32_t, double> kept_by_sorting(const std::vector<float>& logits, cons
 void expect_distribution(const std::vector<float>& logits, SamplingParams p, const char* what) {
   const auto expected = kept_by_sorting(logits, p);
   std::map<int32_t, int> counts;
-  constexpr int kDraws = 8000;
+  constexpr int kDraws = 4000;
   std::vector<int32_t> answer;
   for (int i = 0; i < kDraws; ++i) {
     p.seed = static_cast<uint64_t>(i) * 7919 + 1;

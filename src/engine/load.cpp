@@ -1,0 +1,39 @@
+#include "engine/load.h"
+
+#include "engine/models/table.h"
+
+namespace verge::engine {
+
+Result<LoadedModel> load_model(const std::string& path, Backend& backend, const LoadOptions& options) {
+  LoadedModel loaded;
+  VERGE_ASSIGN(file, open_model_file(path));
+  loaded.file = std::move(file);
+  VERGE_ASSIGN(architecture, find_architecture(*loaded.file));
+  // Before the weights: these fail fast.
+  auto tokenizer = make_tokenizer(*loaded.file);
+  if (!tokenizer) return fail(Code::LoadFailed, "{}: {}", path, tokenizer.error().message);
+  loaded.tokenizer = std::move(*tokenizer);
+  if (!loaded.file->chat_template.empty()) {
+    auto compiled = ChatTemplate::compile(loaded.file->chat_template);
+    if (!compiled) return fail(Code::LoadFailed, "{}: chat template: {}", path, compiled.error().message);
+    loaded.chat_template = std::move(*compiled);
+  }
+  VERGE_ASSIGN(model, architecture->load(loaded.file, backend, options));
+  loaded.model = std::move(model);
+  if (loaded.tokenizer->vocabulary() > loaded.model->info().vocabulary) {
+    return fail(Code::LoadFailed, "{}: the tokenizer has {} tokens, the model {}", path, loaded.tokenizer->vocabulary(),
+                loaded.model->info().vocabulary);
+  }
+  loaded.stop_ids = loaded.file->stop_ids;
+  return loaded;
+}
+
+Result<MemoryNeed> memory_needed(const std::string& path) {
+  VERGE_ASSIGN(file, open_model_file(path));
+  VERGE_ASSIGN(architecture, find_architecture(*file));
+  VERGE_ASSIGN(backend, make_cpu_backend({1, ""}));
+  VERGE_ASSIGN(need, architecture->need(*file, *backend, Precision::Native));
+  return MemoryNeed{need.weights, need.kv_per_token, need.scratch, need.context_tokens, "text-generation"};
+}
+
+}  // namespace verge::engine
