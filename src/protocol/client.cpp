@@ -1,0 +1,84 @@
+#include "protocol/client.h"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "protocol/frame.h"
+#include "support/limits.h"
+
+namespace verge::protocol {
+namespace {
+
+Error gone(const http::Client& client, std::string_view what) { return fail(Code::WorkerGone, "{}: {}", client.endpoint().to_string(), what); }
+
+}  // namespace
+
+Client::Client(boost::asio::any_io_executor executor, http::Endpoint endpoint, http::ClientOptions options)
+    : executor_(executor), client_(executor, std::move(endpoint), options) {}
+
+task<void> Client::run(Request request, EventSink& sink) {
+  http::ClientRequest post{"POST", "/v1/run", {{"Content-Type", "application/x-verge-request"}}, encode_request(request)};
+  request = Request();  // the payload is in memory once
+  if (post.body.size() > limits::kFrameBytes) {
+    co_await sink.put(Failure{fail(Code::TooLarge, "the request is larger than {} bytes", limits::kFrameBytes)});
+    co_return;
+  }
+  auto sent = co_await client_.send(std::move(post));
+  if (!sent) {
+    co_await sink.put(Failure{gone(client_, sent.error().message)});
+    co_return;
+  }
+  http::ClientResponse& response = **sent;
+  if (response.status != 200) {
+    co_await sink.put(Failure{gone(client_, fmt::format("HTTP status {}", response.status))});
+    co_return;
+  }
+  EventReader reader;
+  while (true) {
+    auto event = reader.next();
+    if (!event) {
+      co_await sink.put(Failure{gone(client_, event.error().message)});
+      co_return;
+    }
+    if (event->has_value()) {
+      const bool last = terminal(**event);
+      if (last) {
+        // Reads the end of the body first, so that the connection is back in the pool, and its other
+        // end free, when the receiver acts on the terminal event.
+        auto rest = co_await response.read();
+        (void)rest;
+      }
+      const bool taken = co_await sink.put(std::move(**event));
+      if (last || !taken) co_return;  // not taken: the response's end closes the connection
+      continue;
+    }
+    auto bytes = co_await response.read();
+    if (!bytes || bytes->empty()) {
+      co_await sink.put(Failure{gone(client_, bytes ? "the answer ended early" : bytes.error().message)});
+      co_return;
+    }
+    reader.feed(*bytes);
+  }
+}
+
+task<verge::Result<json::object>> Client::status(int timeout_ms) {
+  using namespace boost::asio::experimental::awaitable_operators;
+  const auto ask = [this]() -> task<verge::Result<json::object>> {
+    http::ClientRequest get{"GET", "/v1/status", {}, ""};
+    auto sent = co_await client_.send(std::move(get));
+    if (!sent) co_return gone(client_, sent.error().message);
+    auto body = co_await (*sent)->read_all(limits::kEventBytes);
+    if (!body) co_return gone(client_, body.error().message);
+    if ((*sent)->status != 200) co_return gone(client_, fmt::format("HTTP status {}", (*sent)->status));
+    auto parsed = parse_json(*body);
+    if (!parsed || !parsed->is_object()) co_return gone(client_, "invalid status");
+    co_return std::move(parsed->get_object());
+  };
+  boost::asio::steady_timer timer(executor_, std::chrono::milliseconds(timeout_ms));
+  auto outcome = co_await (ask() || timer.async_wait(boost::asio::use_awaitable));
+  if (outcome.index() == 1) co_return gone(client_, fmt::format("no status within {} ms", timeout_ms));
+  co_return std::move(std::get<0>(outcome));
+}
+
+}  // namespace verge::protocol

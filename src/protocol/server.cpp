@@ -1,0 +1,86 @@
+#include "protocol/server.h"
+
+#include "protocol/frame.h"
+
+namespace verge::protocol {
+namespace {
+
+using http::Incoming;
+using http::Responder;
+
+constexpr const char* kEvents = "application/x-verge-events";
+
+// Events to chunks. The status line goes out with the first of them: every answer is a 200 that holds
+// its own outcome.
+class ChunkSink : public EventSink {
+ public:
+  explicit ChunkSink(Responder& out) : out_(out) {}
+  task<bool> put(Event event) override {
+    if (!out_.started()) {
+      const bool started = co_await out_.start(200, {{"Content-Type", kEvents}});
+      if (!started) co_return false;
+    }
+    ended_ = terminal(event);
+    frame_.clear();
+    encode_event(event, frame_);
+    const bool written = co_await out_.write(frame_);
+    co_return written;
+  }
+  bool ended() const { return ended_; }
+
+ private:
+  Responder& out_;
+  std::string frame_;
+  bool ended_ = false;
+};
+
+task<void> answer_run(Service& service, Incoming& in, Responder& out) {
+  ChunkSink sink(out);
+  Error error;
+  if (in.body_too_large) {
+    error = Error{Code::TooLarge, fmt::format("the request is larger than {} bytes", in.body_limit), 0, static_cast<int64_t>(in.body_limit)};
+  } else {
+    auto request = decode_request(in.body);
+    in.body = std::string();  // an image or clip is in memory once
+    if (request) {
+      co_await service.run(std::move(*request), sink);
+      // S1 holds for services; a bug in one must not look like an answer cut short by the network.
+      if (sink.ended()) {
+        co_await out.finish();
+        co_return;
+      }
+      error = fail(Code::Internal, "the service ended without an answer");
+    } else {
+      error = request.error();
+    }
+  }
+  const bool put = co_await sink.put(Failure{error});
+  if (put) co_await out.finish();
+}
+
+}  // namespace
+
+http::Handler service_handler(Service& service, StatusCallback status) {
+  return [&service, status = std::move(status)](Incoming& in, Responder& out) -> task<void> {
+    if (in.path == "/v1/run" && in.method == "POST") {
+      co_await answer_run(service, in, out);
+    } else if (in.path == "/v1/status" && in.method == "GET") {
+      std::string body = json::serialize(status ? status() : json::object());
+      co_await out.respond(200, {{"Content-Type", "application/json"}}, std::move(body));
+    } else {
+      co_await out.respond(404, {{"Content-Type", "text/plain"}}, "not found\n");
+    }
+  };
+}
+
+namespace {
+http::ServerOptions with_limits(http::ServerOptions options) {
+  if (!options.body_limit) options.body_limit = [](const http::RequestHead& head) { return head.path == "/v1/run" ? limits::kFrameBytes : size_t{0}; };
+  return options;
+}
+}  // namespace
+
+Server::Server(boost::asio::any_io_executor executor, Service& service, StatusCallback status, http::ServerOptions options)
+    : server_(std::move(executor), service_handler(service, std::move(status)), with_limits(std::move(options))) {}
+
+}  // namespace verge::protocol
