@@ -92,6 +92,33 @@ class Record {
   std::string_view route_;
 };
 
+// No coroutine: GCC 12 destroys temporaries of co_await expressions twice, so in api only functions
+// that must outlive a wait are coroutines.
+http::task<void> dispatch(Call& call, Record& record) {
+  const http::Incoming& in = call.in;
+  call.shape = shape_of_path(in.path);
+  if (in.method == "OPTIONS") {
+    record.set_route("preflight");
+    return answer_preflight(call);
+  }
+  Match match = match_route(in.method, in.path);
+  if (!match.route && match.allowed.empty()) return respond_error(call, no_such_route(in.path));
+  if (!match.route) {
+    call.headers.push_back({"allow", match.allowed});
+    return respond_error(call, fail(Code::MethodNotAllowed, "Method not allowed: this takes {}", match.allowed));
+  }
+  record.set_route(match.route->pattern);
+  call.shape = match.route->shape;
+  call.path = std::move(match.path);
+  if (auto admitted = admit(call, *match.route); !admitted) return respond_error(call, admitted.error());
+  if (in.body_too_large) {
+    Error error{Code::TooLarge, "Request is too large"};
+    error.limit = static_cast<int64_t>(in.body_limit);
+    return respond_error(call, error);
+  }
+  return match.route->run(call);
+}
+
 Options with_metrics(Options options, metrics::Registry* own) {
   if (!options.metrics) options.metrics = own;
   return options;
@@ -111,36 +138,13 @@ http::task<void> Api::handle(http::Incoming& in, http::Responder& out) {
   Call call(*context_, in, out);
   call.id = uuid_v4();
   call.started_us = monotonic_us();
-  call.headers = {{"cf-ai-req-id", call.id}, {"verge-node", context_->options.node}};
+  call.headers.push_back({"cf-ai-req-id", call.id});
+  call.headers.push_back({"verge-node", context_->options.node});
   add_cors(call.headers);
   if (is_wrapped(in)) unwrap(in);
   Record record(call, "other");
-  call.shape = shape_of_path(in.path);
-  if (in.method == "OPTIONS") {
-    record.set_route("preflight");
-    co_await answer_preflight(call);
-    co_return;
-  }
-  Match match = match_route(in.method, in.path);
-  if (!match.route) {
-    if (!match.allowed.empty()) call.headers.push_back({"allow", match.allowed});
-    co_await respond_error(call, match.allowed.empty() ? no_such_route(in.path) : fail(Code::MethodNotAllowed, "Method not allowed: this takes {}", match.allowed));
-    co_return;
-  }
-  record.set_route(match.route->pattern);
-  call.shape = match.route->shape;
-  call.path = std::move(match.path);
-  if (auto admitted = admit(call, *match.route); !admitted) {
-    co_await respond_error(call, admitted.error());
-    co_return;
-  }
-  if (in.body_too_large) {
-    Error error{Code::TooLarge, "Request is too large"};
-    error.limit = static_cast<int64_t>(in.body_limit);
-    co_await respond_error(call, error);
-    co_return;
-  }
-  co_await match.route->run(call);
+  http::task<void> answer = dispatch(call, record);
+  co_await std::move(answer);
 }
 
 size_t Api::body_limit(const http::RequestHead& head) const {

@@ -64,17 +64,8 @@ class Sink : public protocol::EventSink {
   Sink(Run& run, size_t index) : run_(run), index_(index) {}
 
   protocol::task<bool> put(protocol::Event event) override {
-    if (run_.closed || done_) co_return false;
-    if (auto* accepted = std::get_if<protocol::Accepted>(&event)) take(*accepted);
-    else if (auto* token = std::get_if<protocol::Token>(&event)) co_return co_await take(std::move(*token));
-    else if (auto* result = std::get_if<protocol::Result>(&event)) answer().result = std::move(result->value);
-    else if (auto* usage = std::get_if<protocol::Usage>(&event)) answer().usage = *usage;
-    else if (auto* end = std::get_if<protocol::End>(&event)) co_return co_await take(std::move(*end));
-    else if (auto* failure = std::get_if<protocol::Failure>(&event)) {
-      done_ = true;
-      run_.fail_with(std::move(failure->error));
-    }
-    co_return true;
+    if (run_.closed || done_) return ready(false);
+    return std::visit([this](auto& kind) { return take(std::move(kind)); }, event);
   }
   bool done() const { return done_; }
 
@@ -82,10 +73,12 @@ class Sink : public protocol::EventSink {
   Answer& answer() { return run_.answers[index_]; }
   Counters& counters() { return run_.call.context.counters; }
 
-  void take(const protocol::Accepted& accepted) {
+  static protocol::task<bool> ready(bool value) { co_return value; }
+
+  protocol::task<bool> take(protocol::Accepted accepted) {
     answer().usage.prompt_tokens = accepted.prompt_tokens;
     answer().usage.cached_tokens = accepted.cached_tokens;
-    if (run_.accepted) return;  // a retry after the first token, or another answer of this call
+    if (run_.accepted) return ready(true);  // a retry after the first token, or another answer of this call
     run_.accepted = true;
     counters().queue_time.observe(static_cast<double>(monotonic_us() - run_.call.started_us) / 1e6, {run_.call.model});
     http::Headers& headers = run_.call.headers;
@@ -93,13 +86,19 @@ class Sink : public protocol::EventSink {
     headers.push_back({"verge-node", accepted.node.empty() ? run_.call.context.options.node : accepted.node});
     headers.push_back({"verge-model", accepted.model.empty() ? run_.call.model : accepted.model});
     if (accepted.substituted) headers.push_back({"verge-substituted", "1"});
+    return ready(true);
   }
 
   // Sends events of a stream, the head before the first of them.
   protocol::task<bool> send(std::string events) {
     bool sent = true;
-    if (!run_.sse.started()) sent = co_await run_.sse.start(run_.stream_headers(), run_.format.opening() + events);
-    else if (!events.empty()) sent = co_await run_.sse.write(std::move(events));
+    if (!run_.sse.started()) {
+      http::Headers headers = run_.stream_headers();
+      std::string first = run_.format.opening() + events;
+      sent = co_await run_.sse.start(std::move(headers), std::move(first));
+    } else if (!events.empty()) {
+      sent = co_await run_.sse.write(std::move(events));
+    }
     if (!sent) {
       run_.client_gone = run_.closed = true;
       run_.wake.cancel();
@@ -110,17 +109,33 @@ class Sink : public protocol::EventSink {
   protocol::task<bool> take(protocol::Token token) {
     count(token.ids.size());
     answer().usage.completion_tokens += static_cast<int64_t>(token.ids.size());
-    if (run_.stream) co_return co_await send(run_.format.piece(index_, token));
+    if (run_.stream) return send(run_.format.piece(index_, token));
     answer().text += token.text;
     for (protocol::TokenLogprob& logprob : token.logprobs) answer().logprobs.push_back(std::move(logprob));
-    co_return true;
+    return ready(true);
   }
 
   protocol::task<bool> take(protocol::End end) {
     done_ = true;
     answer().finish_reason = std::move(end.finish_reason);
-    if (run_.stream) co_return co_await send(run_.format.ending(index_, answer()));
-    co_return true;
+    if (run_.stream) return send(run_.format.ending(index_, answer()));
+    return ready(true);
+  }
+
+  protocol::task<bool> take(protocol::Result result) {
+    answer().result = std::move(result.value);
+    return ready(true);
+  }
+
+  protocol::task<bool> take(protocol::Usage usage) {
+    answer().usage = usage;
+    return ready(true);
+  }
+
+  protocol::task<bool> take(protocol::Failure failure) {
+    done_ = true;
+    run_.fail_with(std::move(failure.error));
+    return ready(true);
   }
 
   void count(size_t tokens) {
@@ -172,7 +187,8 @@ class Waiting {
 
   http::task<bool> wait() {
     while (run_.left > 0) {
-      if (!cancelled_ && (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (!cancelled_ && state.cancelled() != asio::cancellation_type::none) {
         cancelled_ = run_.closed = run_.client_gone = true;
         // From here on this coroutine only waits for the others, whatever else is asked of it.
         co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
@@ -198,7 +214,9 @@ class Waiting {
     int64_t silent_ms = run_.sse.started() ? monotonic_ms() - run_.sse.last_write_ms() : 0;
     int64_t limit_ms = run_.call.context.options.keep_alive_ms;
     if (run_.sse.started() && !run_.closed && silent_ms >= limit_ms) {
-      if (!co_await run_.sse.write(std::string(kSseComment))) run_.client_gone = run_.closed = true;
+      std::string comment(kSseComment);
+      const bool sent = co_await run_.sse.write(std::move(comment));
+      if (!sent) run_.client_gone = run_.closed = true;
       co_return;
     }
     run_.wake.expires_after(std::chrono::milliseconds(limit_ms - std::min(silent_ms, limit_ms - 1)));
@@ -235,9 +253,9 @@ protocol::Usage total_usage(const std::vector<Answer>& answers, size_t answers_a
   return total;
 }
 
-http::task<void> generate(Call& call, std::vector<protocol::Request> requests, AnswerFormat& format, bool stream) {
+http::task<void> generate(Call& call, std::vector<protocol::Request> requests, std::unique_ptr<AnswerFormat> format, bool stream) {
   asio::any_io_executor executor = co_await asio::this_coro::executor;
-  Run run(executor, call, format, stream, requests.size());
+  Run run(executor, call, *format, stream, requests.size());
   std::vector<std::unique_ptr<Child>> children;
   for (size_t i = 0; i < requests.size(); ++i) children.push_back(std::make_unique<Child>(run, i));
   for (size_t i = 0; i < requests.size(); ++i) start(executor, run, call.context.service, *children[i], std::move(requests[i]));
@@ -255,11 +273,14 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, A
     Published published = publish(*run.failure, call.shape, call.id);
     call.error_code = published.code;
     log::error("stream failed", {{"id", call.id}, {"model", call.model}, {"code", to_string(run.failure->code)}, {"error", run.failure->message}});
-    co_await run.sse.finish(format.failure(published, call.id));
+    std::string event = format->failure(published, call.id);
+    co_await run.sse.finish(std::move(event));
   } else if (stream) {
-    co_await run.sse.finish(format.closing(run.answers));
+    std::string events = format->closing(run.answers);
+    co_await run.sse.finish(std::move(events));
   } else {
-    co_await respond_json(call, format.whole(run.answers));
+    json::value body = format->whole(run.answers);
+    co_await respond_json(call, body);
   }
 }
 

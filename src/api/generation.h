@@ -6,6 +6,7 @@
 //    client that has left.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,6 @@ class AnswerFormat {
   virtual std::string failure(const Published& error, std::string_view request_id) = 0;
 };
 
-http::task<void> generate(Call& call, std::vector<protocol::Request> requests, AnswerFormat& format, bool stream);
+http::task<void> generate(Call& call, std::vector<protocol::Request> requests, std::unique_ptr<AnswerFormat> format, bool stream);
 
 }  // namespace verge::api

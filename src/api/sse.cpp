@@ -42,11 +42,16 @@ http::task<bool> SseStream::send(http::Headers* headers, std::string events, boo
   Turn turn{*impl_};
   if (headers && !started_) {
     started_ = true;
-    if (!co_await out_.start(200, std::move(*headers))) co_return false;
+    const bool sent = co_await out_.start(200, std::move(*headers));
+    if (!sent) co_return false;
   }
-  if (!events.empty() && !co_await out_.write(events)) co_return false;
+  if (!events.empty()) {
+    const bool sent = co_await out_.write(events);
+    if (!sent) co_return false;
+  }
   last_write_ms_ = monotonic_ms();
-  co_return !last || co_await out_.finish();
+  if (!last) co_return true;
+  co_return co_await out_.finish();
 }
 
 http::task<bool> SseStream::start(http::Headers headers, std::string events) { co_return co_await send(&headers, std::move(events), false); }

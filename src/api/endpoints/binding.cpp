@@ -34,10 +34,9 @@ http::task<void> run_binding(Call& call) {
   auto entry = id.empty() ? Result<const catalogue::Entry*>(fail(Code::InvalidInput, "the header cf-consn-model-id is missing")) : find_model(call, id);
   auto read = entry ? read_inputs(call) : Result<Inputs>(entry.error());
   if (!read) {
-    co_await respond_error(call, read.error());
-    co_return;
+    return respond_error(call, read.error());
   }
-  co_await run_native(call, **entry, std::move(read->inputs), read->options);
+  return run_native(call, **entry, std::move(read->inputs), read->options);
 }
 
 http::task<void> run_websocket(Call& call) {

@@ -18,16 +18,16 @@ http::task<void> complete(Call& call, Parse parse, bool chat) {
   auto text = entry ? parse(*body, **entry) : Result<TextRequest>(entry.error());
   auto options = text ? read_options(get_object(*body, "options")) : Result<RunOptions>(text.error());
   if (!options) {
-    co_await respond_error(call, options.error());
-    co_return;
+    return respond_error(call, options.error());
   }
-  OpenAiText format({.chat = chat,
-                     .include_usage = text->include_usage,
-                     .answers_a_prompt = static_cast<size_t>(text->n),
-                     .id = (chat ? "chatcmpl-" : "cmpl-") + call.id,
-                     .model = *model,
-                     .created = unix_ms() / 1000});
-  co_await generate(call, make_requests(call, **entry, *text, *options), format, text->stream);
+  OpenAiText::Settings settings;
+  settings.chat = chat;
+  settings.include_usage = text->include_usage;
+  settings.answers_a_prompt = static_cast<size_t>(text->n);
+  settings.id = (chat ? "chatcmpl-" : "cmpl-") + call.id;
+  settings.model = *model;
+  settings.created = unix_ms() / 1000;
+  return generate(call, make_requests(call, **entry, *text, *options), std::make_unique<OpenAiText>(std::move(settings)), text->stream);
 }
 
 }  // namespace

@@ -18,15 +18,13 @@ http::task<void> run_rest(Call& call) {
   auto queue = refuse_queue_parameter(call);
   auto body = !entry ? Result<json::object>(entry.error()) : !queue ? Result<json::object>(queue.error()) : body_object(call);
   if (!body) {
-    co_await respond_error(call, body.error());
-    co_return;
+    return respond_error(call, body.error());
   }
   auto options = read_options(get_object(*body, "options"));
   if (!options) {
-    co_await respond_error(call, options.error());
-    co_return;
+    return respond_error(call, options.error());
   }
-  co_await run_native(call, **entry, std::move(*body), *options);
+  return run_native(call, **entry, std::move(*body), *options);
 }
 
 http::task<void> run_rest_universal(Call& call) {
@@ -38,10 +36,9 @@ http::task<void> run_rest_universal(Call& call) {
   auto entry = body ? find_model(call, *model) : Result<const catalogue::Entry*>(body.error());
   auto options = entry ? read_options(get_object(*body, "options")) : Result<RunOptions>(entry.error());
   if (!options) {
-    co_await respond_error(call, options.error());
-    co_return;
+    return respond_error(call, options.error());
   }
-  co_await run_native(call, **entry, std::move(*input), *options);
+  return run_native(call, **entry, std::move(*input), *options);
 }
 
 }  // namespace verge::api

@@ -69,24 +69,22 @@ http::task<void> run_native(Call& call, const catalogue::Entry& entry, json::val
   static const json::object kAnything;
   const json::object* schema = get_object(call.context.catalogue.schema(entry), "input");
   auto text = parse_native_text(std::move(input), entry, schema ? *schema : kAnything);
-  if (!text) {
-    co_await respond_error(call, text.error());
-    co_return;
-  }
-  auto requests = make_requests(call, entry, *text, options);
+  if (!text) return respond_error(call, text.error());
+  std::unique_ptr<AnswerFormat> format;
   if (entry.answer_shape == "native") {
-    NativeText format(call.shape);
-    co_await generate(call, std::move(requests), format, text->stream);
-    co_return;
+    format = std::make_unique<NativeText>(call.shape);
+  } else {
+    OpenAiText::Settings settings;
+    settings.shape = call.shape;
+    settings.native_route = true;
+    settings.chat = text->chat;
+    settings.answers_a_prompt = static_cast<size_t>(text->n);
+    settings.id = (text->chat ? "chatcmpl-" : "cmpl-") + call.id;
+    settings.model = entry.id;
+    settings.created = unix_ms() / 1000;
+    format = std::make_unique<OpenAiText>(std::move(settings));
   }
-  OpenAiText format({.shape = call.shape,
-                     .native_route = true,
-                     .chat = text->chat,
-                     .answers_a_prompt = static_cast<size_t>(text->n),
-                     .id = (text->chat ? "chatcmpl-" : "cmpl-") + call.id,
-                     .model = entry.id,
-                     .created = unix_ms() / 1000});
-  co_await generate(call, std::move(requests), format, text->stream);
+  return generate(call, make_requests(call, entry, *text, options), std::move(format), text->stream);
 }
 
 }  // namespace verge::api
