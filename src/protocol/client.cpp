@@ -43,14 +43,13 @@ task<void> Client::run(Request request, EventSink& sink) {
     }
     if (event->has_value()) {
       const bool last = terminal(**event);
-      if (last) {
-        // Reads the end of the body first, so that the connection is back in the pool, and its other
-        // end free, when the receiver acts on the terminal event.
-        auto rest = co_await response.read();
-        (void)rest;
-      }
       const bool taken = co_await sink.put(std::move(**event));
-      if (last || !taken) co_return;  // not taken: the response's end closes the connection
+      if (!taken) co_return;  // the response's end closes the connection
+      if (last) {
+        auto rest = co_await response.read();  // the end of the body: only then can the connection be used again
+        (void)rest;
+        co_return;
+      }
       continue;
     }
     auto bytes = co_await response.read();
@@ -62,21 +61,22 @@ task<void> Client::run(Request request, EventSink& sink) {
   }
 }
 
+task<verge::Result<json::object>> Client::ask_status() {
+  http::ClientRequest get{"GET", "/v1/status", {}, ""};
+  auto sent = co_await client_.send(std::move(get));
+  if (!sent) co_return gone(client_, sent.error().message);
+  auto body = co_await (*sent)->read_all(limits::kEventBytes);
+  if (!body) co_return gone(client_, body.error().message);
+  if ((*sent)->status != 200) co_return gone(client_, fmt::format("HTTP status {}", (*sent)->status));
+  auto parsed = parse_json(*body);
+  if (!parsed || !parsed->is_object()) co_return gone(client_, "invalid status");
+  co_return std::move(parsed->get_object());
+}
+
 task<verge::Result<json::object>> Client::status(int timeout_ms) {
   using namespace boost::asio::experimental::awaitable_operators;
-  const auto ask = [this]() -> task<verge::Result<json::object>> {
-    http::ClientRequest get{"GET", "/v1/status", {}, ""};
-    auto sent = co_await client_.send(std::move(get));
-    if (!sent) co_return gone(client_, sent.error().message);
-    auto body = co_await (*sent)->read_all(limits::kEventBytes);
-    if (!body) co_return gone(client_, body.error().message);
-    if ((*sent)->status != 200) co_return gone(client_, fmt::format("HTTP status {}", (*sent)->status));
-    auto parsed = parse_json(*body);
-    if (!parsed || !parsed->is_object()) co_return gone(client_, "invalid status");
-    co_return std::move(parsed->get_object());
-  };
   boost::asio::steady_timer timer(executor_, std::chrono::milliseconds(timeout_ms));
-  auto outcome = co_await (ask() || timer.async_wait(boost::asio::use_awaitable));
+  auto outcome = co_await (ask_status() || timer.async_wait(boost::asio::use_awaitable));
   if (outcome.index() == 1) co_return gone(client_, fmt::format("no status within {} ms", timeout_ms));
   co_return std::move(std::get<0>(outcome));
 }
