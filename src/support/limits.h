@@ -37,6 +37,19 @@ inline constexpr int kDbBusyMs = 5'000;
 inline constexpr size_t kFrameBytes = 128 << 20;       // one header + payload; above the HTTP body limit
 inline constexpr size_t kEventBytes = 16 << 20;
 
+// Router. Ejection and retry budget are Envoy's defaults.
+inline constexpr int kAttempts = 3;                    // in a row that bring the client nothing new
+inline constexpr int kAttemptsInAll = 10;              // a long answer may survive several nodes, a poisoned one not all
+inline constexpr int kRetryFloor = 3;
+inline constexpr int kRetryPercent = 20;               // of the requests under way
+inline constexpr int kRetrySameMs = 100;               // a worker's restart; four times as long the second time
+inline constexpr int kRetryElsewhereMs = 25;
+inline constexpr int kEjectFailures = 5;               // in a row
+inline constexpr int kEjectMs = 30'000;                // times the number of ejections
+inline constexpr int kEjectMaxMs = 300'000;
+inline constexpr int kNodeLateMs = 3'000;              // three heartbeats
+inline constexpr int kNodeForgottenMs = 60'000;
+
 // Model files are hostile: counts are checked against these before anything is allocated.
 inline constexpr uint64_t kTensorCount = 1 << 17;
 inline constexpr uint64_t kMetadataCount = 1 << 16;

@@ -1,0 +1,180 @@
+// The shell: asks the pure parts and does what they say. One request is one coroutine; what it holds
+// (its place in the registry, in the retry budget) it gives back in destructors, so that a cancelled
+// one leaves nothing behind.
+#include "router/router.h"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <map>
+
+#include "router/attempts.h"
+#include "router/choose.h"
+#include "router/registry.h"
+#include "router/resume.h"
+#include "support/clock.h"
+#include "support/log.h"
+
+namespace verge::router {
+
+namespace asio = boost::asio;
+using namespace protocol;
+
+namespace {
+
+// Calls a function at the end of the scope, also when the coroutine is destroyed there.
+template <class F>
+class AtEnd {
+ public:
+  explicit AtEnd(F f) : f_(std::move(f)) {}
+  ~AtEnd() { f_(); }
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
+
+ private:
+  F f_;
+};
+
+}  // namespace
+
+struct Router::Impl {
+  asio::any_io_executor executor;
+  Registry registry;
+  RetryBudget budget;
+  std::map<std::string, Service*> services;
+  metrics::Counter retries, resumes, failures;
+  bool counted = false;
+};
+
+namespace {
+
+// One attempt's events: on to the client as Resume allows, failures kept for Attempts.
+class AttemptSink : public EventSink {
+ public:
+  AttemptSink(EventSink& client, Resume& resume, Registry& registry, const std::string& node)
+      : client_(client), resume_(resume), registry_(registry), node_(node), began_(monotonic_ms()) {}
+
+  task<bool> put(Event event) override {
+    if (ended || failure) co_return false;
+    if (auto* failed = std::get_if<Failure>(&event)) {
+      failure = std::move(failed->error);
+      co_return true;
+    }
+    const bool token = std::holds_alternative<Token>(event) || std::holds_alternative<protocol::Result>(event);
+    if (token && !resume_.progress()) registry_.first_token(node_, resume_.request().model, monotonic_ms() - began_);
+    const bool last = terminal(event);
+    auto out = resume_.pass(std::move(event));
+    if (!out) {
+      failure = out.error();
+      co_return false;
+    }
+    if (last) ended = true;
+    if (!out->has_value()) co_return true;
+    const bool taken = co_await client_.put(std::move(**out));
+    if (!taken) gone = true;
+    co_return taken;
+  }
+
+  bool ended = false;  // the terminal event has been passed on
+  bool gone = false;   // the client is
+  std::optional<Error> failure;
+
+ private:
+  EventSink& client_;
+  Resume& resume_;
+  Registry& registry_;
+  const std::string& node_;
+  int64_t began_;
+};
+
+}  // namespace
+
+Router::Router(asio::any_io_executor executor, metrics::Registry* metrics) : impl_(std::make_unique<Impl>()) {
+  impl_->executor = std::move(executor);
+  if (!metrics) return;
+  impl_->counted = true;
+  impl_->retries = metrics->counter("verge_router_retries_total", "Attempts repeated after a failure.", {"reason"});
+  impl_->resumes = metrics->counter("verge_router_resumes_total", "Answers continued by another attempt after their first token.");
+  impl_->failures = metrics->counter("verge_router_failures_total", "Requests that failed after all attempts.", {"code"});
+}
+Router::~Router() = default;
+
+void Router::add_node(const std::string& name, Service& service, bool local) {
+  impl_->services[name] = &service;
+  NodeState state;
+  state.any_model = local;
+  impl_->registry.add(name, local, std::move(state), monotonic_ms());
+}
+void Router::remove_node(const std::string& name) {
+  impl_->services.erase(name);
+  impl_->registry.remove(name);
+}
+void Router::set_draining(const std::string& name, bool draining) { impl_->registry.set_draining(name, draining); }
+void Router::update_node(const std::string& name, const NodeState& state) {
+  if (impl_->services.count(name)) impl_->registry.heartbeat(name, state, monotonic_ms());
+}
+
+task<void> Router::run(Request request, EventSink& sink) {
+  Impl& impl = *impl_;
+  const Need need{request.model, 0, request.affinity};
+  const uint64_t seed = request.seed;
+  // The deadline is on the wall clock; decisions are on the one that never jumps.
+  const int64_t now = monotonic_ms();
+  Attempts attempts(request.deadline_ms ? now + (request.deadline_ms - unix_ms()) : 0, seed);
+  const std::string id = request.id;
+  Resume resume(std::move(request));
+  impl.budget.request_started();
+  AtEnd request_over([&impl] { impl.budget.request_ended(); });
+  bool holds_budget = false;
+  AtEnd budget_back([&] {
+    if (holds_budget) impl.budget.give_back();
+  });
+
+  Error error;
+  for (int attempt = 0;; ++attempt) {
+    const uint64_t attempt_seed = seed + static_cast<uint64_t>(attempt);
+    const Choice choice = choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed);
+    const auto service = impl.services.find(choice.node);
+    if (!choice || service == impl.services.end()) {
+      if (attempt == 0) error = Error{Code::Busy, choice.why, 0, 0, 1000};
+      break;  // else: the error of the attempt before
+    }
+    AttemptSink attempt_sink(sink, resume, impl.registry, choice.node);
+    const Error* outcome = nullptr;
+    {
+      impl.registry.started(choice.node, need.model);
+      const Error cancelled{Code::Aborted, ""};
+      outcome = &cancelled;
+      AtEnd attempt_over([&] { impl.registry.ended(choice.node, need.model, outcome, monotonic_ms()); });
+      co_await service->second->run(resume.next(), attempt_sink);
+      if (attempt_sink.failure) outcome = &*attempt_sink.failure;
+      else if (attempt_sink.ended) outcome = nullptr;
+    }
+    if (attempt_sink.ended || attempt_sink.gone) co_return;
+    error = attempt_sink.failure ? *attempt_sink.failure : fail(Code::WorkerGone, "{} ended without an answer", choice.node);
+
+    const Failed failed{choice.node, choice.local, error, resume.accepted(), resume.progress()};
+    attempts.mark_tried(choice.node);
+    const bool others = static_cast<bool>(choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed));
+    if (std::exchange(holds_budget, false)) impl.budget.give_back();
+    const Decision decision = attempts.failed(failed, others, impl.budget, monotonic_ms());
+    const Retry* retry = std::get_if<Retry>(&decision);
+    if (!retry) break;
+    holds_budget = retry->costs_budget;
+    if (retry->same_node) attempts.forget_tried();
+    log::info("retrying", {{"request", id}, {"node", choice.node}, {"code", to_string(error.code)}, {"after_tokens", resume.request().resume_ids.size()}});
+    if (impl.counted) {
+      impl.retries.add(1, {to_string(error.code)});
+      if (resume.resumed()) impl.resumes.add();
+    }
+    const int64_t wait = retry->at - monotonic_ms();
+    if (wait > 0) {
+      asio::steady_timer timer(impl.executor, std::chrono::milliseconds(wait));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+  if (impl.counted) impl.failures.add(1, {to_string(error.code)});
+  co_await sink.put(Failure{error});
+}
+
+}  // namespace verge::router
