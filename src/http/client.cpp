@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -25,6 +26,11 @@ namespace {
 
 constexpr size_t kReadBytes = 16 << 10;
 constexpr int kFullBacklogPauseMs = 5;  // a unix socket's listener that is behind refuses at once; TCP would wait
+
+// An operation that was aborted, but not by our time-out, belongs to a cancelled coroutine.
+void pass_cancellation(error_code ec) {
+  if (ec == asio::error::operation_aborted) throw boost::system::system_error(ec);
+}
 
 // A connection and what has arrived on it. Its deadline is one lazy timer: moving it is an assignment.
 struct Connection : std::enable_shared_from_this<Connection> {
@@ -56,6 +62,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
     const size_t n = co_await stream.async_read_some(asio::buffer(buffer.data() + before, kReadBytes), asio::redirect_error(asio::use_awaitable, ec));
     buffer.resize(before + n);
     if (timed_out) co_return fail(Code::Timeout, "no answer in time");
+    pass_cancellation(ec);
     if (ec == asio::error::eof || ec == asio::ssl::error::stream_truncated) co_return size_t{0};
     if (ec) co_return fail(Code::Io, "connection lost: {}", ec.message());
     co_return n;
@@ -70,6 +77,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
       error_code ec;
       written += co_await stream.async_write_some(asio::buffer(rest.data(), rest.size()), asio::redirect_error(asio::use_awaitable, ec));
       if (timed_out) co_return fail(Code::Timeout, "the request was not taken in time");
+      pass_cancellation(ec);
       if (ec) co_return fail(Code::Io, "connection lost: {}", ec.message());
     }
     co_return Result<void>();
@@ -266,6 +274,7 @@ task<Result<ConnectionPtr>> Client::Impl::connect() {
     if (!ec) {
       co_await tls.async_handshake(asio::ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, ec));
     }
+    if (!connection->timed_out) pass_cancellation(ec);
     if (ec) connected = fail(Code::Io, "TLS with {} failed: {}", endpoint.to_string(), ec.message());
   }
   if (connection->timed_out) co_return fail(Code::Timeout, "cannot connect to {}: no answer after {} ms", endpoint.to_string(), options.connect_timeout_ms);
@@ -326,6 +335,7 @@ task<Result<void>> Client::Impl::connect_tcp(Connection& connection) {
     error_code ignored;
     socket.close(ignored);
     co_await socket.async_connect(asio::generic::stream_protocol::endpoint(candidate), asio::redirect_error(asio::use_awaitable, ec));
+    if (!connection.timed_out) pass_cancellation(ec);
     if (ec) continue;
     const int on = 1;
     ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

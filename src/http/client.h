@@ -47,7 +47,8 @@ struct ClientRequest {
 };
 
 // An answer whose body is read piece by piece. Dropping it before its end closes the connection: that
-// is how the server learns that nobody waits. The same where a coroutine in read() is cancelled.
+// is how the server learns that nobody waits. A coroutine that is cancelled in here throws
+// system_error(operation_aborted), and its connection closes.
 class ClientResponse {
  public:
   virtual ~ClientResponse() = default;
