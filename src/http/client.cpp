@@ -38,10 +38,11 @@ struct Connection : std::enable_shared_from_this<Connection> {
 
   void set_deadline(int ms) {
     deadline = ms ? monotonic_ms() + ms : 0;
-    if (ms && !armed) arm();
+    if (ms && (!armed || deadline < fires_at)) arm();
   }
   void arm() {
     armed = true;
+    fires_at = deadline;
     timer.expires_after(std::chrono::milliseconds(std::max<int64_t>(0, deadline - monotonic_ms())));
     timer.async_wait([weak = weak_from_this()](error_code ec) {
       auto self = weak.lock();
@@ -93,6 +94,7 @@ struct Connection : std::enable_shared_from_this<Connection> {
   Stream stream;
   asio::steady_timer timer;
   int64_t deadline = 0;
+  int64_t fires_at = 0;  // the timer, while armed; a later deadline waits for it to fire and look again
   bool armed = false;
   bool timed_out = false;
   std::string buffer;  // read and not used yet

@@ -354,7 +354,8 @@ task<void> Connection::serve() {
     if (request_.body.capacity() > kBufferBytes) request_.body = std::string();
     if (!go_on) co_return;
     if (close_after_) {
-      co_await linger();
+      // A request that was read whole has no bytes on their way: nothing to wait for.
+      if (request_.body_too_large || begin_ != end_) co_await linger();
       co_return;
     }
   }
