@@ -120,8 +120,7 @@ int32_t Bpe::whole_word(std::string_view word) const {
   } else {
     id = vocabulary_.find(word);
   }
-  // Plain text never becomes a control token.
-  return id >= 0 && vocabulary_.kind(id) != TokenKind::Control ? id : -1;
+  return id >= 0 && vocabulary_.spelled(id) ? id : -1;
 }
 
 void Bpe::put_unknown(std::string_view bytes, std::vector<int32_t>* out, size_t word_start) const {

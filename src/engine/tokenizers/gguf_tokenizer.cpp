@@ -85,7 +85,7 @@ class Builder {
       int64_t kind = kinds ? (*kinds)[i] : 1;
       if (kind < 1 || kind > 6) kind = static_cast<int64_t>(TokenKind::Unused);
       double score = scores ? (*scores)[i] : whole_scores ? static_cast<double>((*whole_scores)[i]) : 0.0;
-      VERGE_TRY(vocabulary().add((*tokens)[i], static_cast<TokenKind>(kind), static_cast<float>(score)));
+      VERGE_TRY(vocabulary().add((*tokens)[i], static_cast<TokenKind>(kind), score));
     }
     return {};
   }
@@ -151,7 +151,7 @@ class Builder {
     auto model = std::make_unique<SentencePieceBpe>(vocabulary(), unknown);
     const bool space_prefix = file_.boolean(key("add_space_prefix")).value_or(true);
     pipeline_->normalizer = std::make_unique<SpaceSymbolNormalizer>(space_prefix, false);
-    pipeline_->splitter = std::make_unique<SpaceSymbolSplitter>(model->before_space());
+    pipeline_->splitter = std::make_unique<SpaceSymbolSplitter>(vocabulary());
     pipeline_->model = std::move(model);
     pipeline_->drop_leading_space = space_prefix;
     VERGE_TRY(read_ends(1, 2, true, false));

@@ -121,8 +121,8 @@ std::string Pipeline::decode(const std::vector<int32_t>& ids, bool special_too) 
   for (int32_t id : ids) {
     if (!vocabulary_->contains(id) || (!special_too && is_control(id))) continue;
     std::string_view bytes = pieces.at(id);
-    if (at_start && !is_control(id) && bytes.starts_with(' ')) bytes.remove_prefix(1);
-    if (!bytes.empty() || !is_control(id)) at_start = false;
+    if (at_start && bytes.starts_with(' ')) bytes.remove_prefix(1);
+    at_start = false;
     out += bytes;
   }
   return out;

@@ -19,18 +19,6 @@ uint32_t priority_of(float score) {
 
 SentencePieceBpe::SentencePieceBpe(const Vocabulary& vocabulary, int32_t unknown) : vocabulary_(vocabulary), unknown_(unknown) {
   for (int byte = 0; byte < 256; ++byte) bytes_[byte] = vocabulary.byte_token(static_cast<uint8_t>(byte));
-  for (int32_t id = 0; id < vocabulary.size(); ++id) {
-    if (mergeable(vocabulary.text(id)) != id) continue;
-    std::string_view text = vocabulary.text(id);
-    for (size_t at = text.find(kSpaceSymbol, 1); at != std::string_view::npos; at = text.find(kSpaceSymbol, at + 1)) {
-      size_t before = at - 1;
-      while (before > 0 && at - before < 4 && (static_cast<uint8_t>(text[before]) & 0xC0) == 0x80) --before;
-      char32_t point = code_point_at(text, before).value;
-      if (point != 0x2581) before_space_.push_back(point);
-    }
-  }
-  std::sort(before_space_.begin(), before_space_.end());
-  before_space_.erase(std::unique(before_space_.begin(), before_space_.end()), before_space_.end());
 }
 
 // The token that merging may form. Control, unknown and byte tokens are not spelled out of text.
@@ -41,11 +29,11 @@ int32_t SentencePieceBpe::mergeable(std::string_view text) const {
   return kind == TokenKind::Normal || kind == TokenKind::UserDefined || kind == TokenKind::Unused ? id : -1;
 }
 
-void SentencePieceBpe::put_bytes(std::string_view text, std::vector<int32_t>* out) const {
+void SentencePieceBpe::put_bytes(std::string_view text, size_t word_start, std::vector<int32_t>* out) const {
   bool all = true;
   for (char c : text) all &= bytes_[static_cast<uint8_t>(c)] >= 0;
   if (!all) {
-    if (unknown_ >= 0) out->push_back(unknown_);
+    if (unknown_ >= 0 && (out->size() == word_start || out->back() != unknown_)) out->push_back(unknown_);
     return;
   }
   for (char c : text) out->push_back(bytes_[static_cast<uint8_t>(c)]);
@@ -53,14 +41,14 @@ void SentencePieceBpe::put_bytes(std::string_view text, std::vector<int32_t>* ou
 
 // An unused token serves as a step of merging only; in the result the two halves that it was last merged
 // from stand for it.
-void SentencePieceBpe::resegment(std::string_view text, const Halves& halves, std::vector<int32_t>* out) const {
+void SentencePieceBpe::resegment(std::string_view text, const Halves& halves, size_t word_start, std::vector<int32_t>* out) const {
   int32_t id = mergeable(text);
-  if (id < 0) return put_bytes(text, out);
+  if (id < 0) return put_bytes(text, word_start, out);
   if (vocabulary_.kind(id) == TokenKind::Unused) {
     for (auto half = halves.rbegin(); half != halves.rend(); ++half) {
       if (half->first != id) continue;
-      resegment(text.substr(0, half->second), halves, out);
-      resegment(text.substr(half->second), halves, out);
+      resegment(text.substr(0, half->second), halves, word_start, out);
+      resegment(text.substr(half->second), halves, word_start, out);
       return;
     }
   }
@@ -80,15 +68,31 @@ void SentencePieceBpe::encode(std::string_view word, SymbolScratch* scratch, std
     int32_t id = mergeable(word.substr(left.begin, left.length + right.length));
     if (id < 0) return {kNoMerge, -1};
     if (vocabulary_.kind(id) == TokenKind::Unused) halves.emplace_back(id, left.length);
-    return {priority_of(vocabulary_.score(id)), id};
+    return {priority_of(static_cast<float>(vocabulary_.score(id))), id};
   });
+  const size_t word_start = out->size();
   for (const Symbol& symbol : symbols) {
     if (symbol.id >= 0 && vocabulary_.kind(symbol.id) != TokenKind::Unused) {
       out->push_back(symbol.id);
     } else {
-      resegment(word.substr(symbol.begin, symbol.length), halves, out);
+      resegment(word.substr(symbol.begin, symbol.length), halves, word_start, out);
     }
   }
+}
+
+SpaceSymbolSplitter::SpaceSymbolSplitter(const Vocabulary& vocabulary) {
+  for (int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.kind(id) == TokenKind::Control) continue;
+    std::string_view text = vocabulary.text(id);
+    for (size_t at = text.find(kSpaceSymbol, 1); at != std::string_view::npos; at = text.find(kSpaceSymbol, at + 1)) {
+      size_t before = at - 1;
+      while (before > 0 && at - before < 4 && (static_cast<uint8_t>(text[before]) & 0xC0) == 0x80) --before;
+      char32_t point = code_point_at(text, before).value;
+      if (point != 0x2581) before_space_.push_back(point);
+    }
+  }
+  std::sort(before_space_.begin(), before_space_.end());
+  before_space_.erase(std::unique(before_space_.begin(), before_space_.end()), before_space_.end());
 }
 
 void SpaceSymbolSplitter::apply(Words* words) const {

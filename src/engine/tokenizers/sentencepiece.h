@@ -1,5 +1,5 @@
 // SentencePiece's BPE: neighbouring symbols whose joined text is a token merge, best score first; what is
-// left without a token becomes "<0xXX>" bytes, or the unknown token.
+// left without a token becomes "<0xXX>" bytes, or the unknown token (one for neighbours).
 #pragma once
 
 #include <array>
@@ -17,30 +17,26 @@ class SentencePieceBpe final : public WordModel {
   SentencePieceBpe(const Vocabulary& vocabulary, int32_t unknown);
   void encode(std::string_view word, SymbolScratch* scratch, std::vector<int32_t>* out) const override;
 
-  // Code points that stand directly before a U+2581 inside some token. Where another one stands before a
-  // U+2581 no merge can reach across, so the text may be cut there: the ids stay the same.
-  const std::vector<char32_t>& before_space() const { return before_space_; }
-
  private:
   int32_t mergeable(std::string_view text) const;
   using Halves = std::vector<std::pair<int32_t, uint32_t>>;  // unused token, bytes of its left half, as offered
-  void resegment(std::string_view text, const Halves& halves, std::vector<int32_t>* out) const;
-  void put_bytes(std::string_view text, std::vector<int32_t>* out) const;
+  void resegment(std::string_view text, const Halves& halves, size_t word_start, std::vector<int32_t>* out) const;
+  void put_bytes(std::string_view text, size_t word_start, std::vector<int32_t>* out) const;
 
   const Vocabulary& vocabulary_;
   int32_t unknown_;
   std::array<int32_t, 256> bytes_{};
-  std::vector<char32_t> before_space_;
 };
 
-// Cuts escaped text at word beginnings (see before_space).
+// Cuts escaped text where a word begins (at U+2581), so that words can be remembered. The ids stay the same: it
+// cuts only after code points that stand before a U+2581 in no token, where no merge can reach across.
 class SpaceSymbolSplitter final : public Splitter {
  public:
-  explicit SpaceSymbolSplitter(const std::vector<char32_t>& before_space) : before_space_(before_space) {}
+  explicit SpaceSymbolSplitter(const Vocabulary& vocabulary);
   void apply(Words* words) const override;
 
  private:
-  const std::vector<char32_t>& before_space_;
+  std::vector<char32_t> before_space_;  // code points after which there is no cut; sorted
 };
 
 // The white-space rules of SentencePiece models: a space before the text (and after special tokens), and

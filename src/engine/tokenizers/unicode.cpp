@@ -137,7 +137,7 @@ bool is_ascii_punctuation(char32_t point) {
 
 bool is_other(char32_t point) {
   auto c = category(point);
-  return c == UTF8PROC_CATEGORY_CN || (c >= UTF8PROC_CATEGORY_CC && c <= UTF8PROC_CATEGORY_CO);
+  return c >= UTF8PROC_CATEGORY_CC && c <= UTF8PROC_CATEGORY_CO;
 }
 
 // Hugging Face's ranges: the fifth block starts at 2B920 there (Unicode's at 2B820), which models were trained with.

@@ -31,7 +31,7 @@ bool is_mark(char32_t point);                  // M*
 bool is_nonspacing_mark(char32_t point);       // Mn
 bool is_punctuation(char32_t point);           // P*
 bool is_ascii_punctuation(char32_t point);     // ! to / : to @ [ to ` { to ~
-bool is_other(char32_t point);                 // C*, unassigned included
+bool is_other(char32_t point);                 // Cc, Cf, Cs, Co; not what is unassigned, as in the libraries of the models
 bool is_chinese(char32_t point);               // the CJK blocks that BERT splits singly
 char32_t to_lower(char32_t point);             // simple mapping
 

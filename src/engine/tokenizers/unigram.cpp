@@ -13,14 +13,25 @@ constexpr double kUnknownPenalty = 10.0;  // below the least score of a token (S
 }  // namespace
 
 Unigram::Unigram(const Vocabulary& vocabulary, Options options) : vocabulary_(vocabulary), options_(options) {
-  float least = std::numeric_limits<float>::max();
+  double least = std::numeric_limits<double>::max();
+  greatest_score_ = std::numeric_limits<double>::lowest();
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
     TokenKind kind = vocabulary.kind(id);
-    if (kind == TokenKind::Normal) least = std::min(least, vocabulary.score(id));
+    if (kind == TokenKind::Normal) {
+      least = std::min(least, vocabulary.score(id));
+      greatest_score_ = std::max(greatest_score_, vocabulary.score(id));
+    }
     if (kind == TokenKind::Normal || kind == TokenKind::UserDefined) trie_.insert(vocabulary.text(id), id);
   }
-  if (least == std::numeric_limits<float>::max()) least = 0;
+  if (greatest_score_ == std::numeric_limits<double>::lowest()) greatest_score_ = 0;
+  if (least == std::numeric_limits<double>::max()) least = 0;
   unknown_score_ = least - kUnknownPenalty;
+}
+
+// User-defined tokens win over any spelling of their text.
+double Unigram::score_of(int32_t id, size_t bytes) const {
+  if (vocabulary_.kind(id) != TokenKind::UserDefined) return vocabulary_.score(id);
+  return options_.user_defined_by_length ? static_cast<double>(bytes) * greatest_score_ - 0.1 : 0.0;
 }
 
 void Unigram::encode(std::string_view word, SymbolScratch*, std::vector<int32_t>* out) const {
@@ -41,8 +52,7 @@ void Unigram::encode(std::string_view word, SymbolScratch*, std::vector<int32_t>
     };
     trie_.prefixes(word.substr(at), [&](size_t bytes, int32_t id) {
       if (bytes == length) whole_character = true;
-      // User-defined tokens count as certain.
-      offer(at + bytes, id, score + (vocabulary_.kind(id) == TokenKind::UserDefined ? 0.0 : static_cast<double>(vocabulary_.score(id))));
+      offer(at + bytes, id, score + score_of(id, bytes));
     });
     if (!whole_character) offer(at + length, kUnknownHere, score + unknown_score_);
     at += length;
@@ -61,7 +71,7 @@ void Unigram::encode(std::string_view word, SymbolScratch*, std::vector<int32_t>
       for (auto c = bytes.rbegin(); c != bytes.rend(); ++c) out->push_back(vocabulary_.byte_token(static_cast<uint8_t>(*c)));
       after_unknown = false;
     } else {
-      if (options_.unknown >= 0 && !(options_.fuse_unknown && after_unknown)) out->push_back(options_.unknown);
+      if (options_.unknown >= 0 && !after_unknown) out->push_back(options_.unknown);
       after_unknown = true;
     }
   }

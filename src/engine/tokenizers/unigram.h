@@ -15,17 +15,19 @@ class Unigram final : public WordModel {
   struct Options {
     int32_t unknown = -1;
     bool byte_fallback = false;       // unknown characters become "<0xXX>" tokens
-    bool fuse_unknown = true;         // neighbouring unknowns are one token
+    bool user_defined_by_length = false;  // SentencePiece's score for user-defined tokens; else 0, llama.cpp's
   };
   // The vocabulary must outlive the model.
   Unigram(const Vocabulary& vocabulary, Options options);
   void encode(std::string_view word, SymbolScratch* scratch, std::vector<int32_t>* out) const override;
 
  private:
+  double score_of(int32_t id, size_t bytes) const;
+
   const Vocabulary& vocabulary_;
   Options options_;
   Trie trie_;
-  double unknown_score_ = 0;
+  double unknown_score_ = 0, greatest_score_ = 0;
 };
 
 // SentencePiece's normaliser: the character map (user-defined tokens left as they are), then the white-space rules.

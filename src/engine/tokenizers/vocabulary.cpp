@@ -60,7 +60,7 @@ void Vocabulary::grow() {
   }
 }
 
-Result<void> Vocabulary::add(std::string_view text, TokenKind kind, float score) {
+Result<void> Vocabulary::add(std::string_view text, TokenKind kind, double score) {
   if (tokens_.size() >= limits::kVocabulary) return fail(Code::LoadFailed, "tokenizer: more than {} tokens", limits::kVocabulary);
   if (arena_.size() + text.size() > limits::kVocabularyBytes) {
     return fail(Code::LoadFailed, "tokenizer: token texts of more than {} bytes", limits::kVocabularyBytes);
@@ -81,7 +81,7 @@ Result<void> Vocabulary::add(std::string_view text, TokenKind kind, float score)
     }
     slots_[at] = {static_cast<uint32_t>(hash >> 32), id};
   }
-  tokens_.push_back({static_cast<uint32_t>(arena_.size()), static_cast<uint32_t>(text.size()), score, kind});
+  tokens_.push_back({score, static_cast<uint32_t>(arena_.size()), static_cast<uint32_t>(text.size()), kind});
   arena_.append(text);
   longest_ = std::max(longest_, text.size());
   return {};

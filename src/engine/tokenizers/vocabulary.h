@@ -21,14 +21,16 @@ class Vocabulary {
  public:
   // Appends a token; its id is the size before. A text that is there already is LoadFailed with both ids;
   // an empty text is a hole that find() never returns.
-  Result<void> add(std::string_view text, TokenKind kind, float score);
+  Result<void> add(std::string_view text, TokenKind kind, double score);
   void reserve(size_t tokens, size_t bytes);
 
   int32_t size() const { return static_cast<int32_t>(tokens_.size()); }
   std::string_view text(int32_t id) const { return std::string_view(arena_).substr(tokens_[id].offset, tokens_[id].length); }
   TokenKind kind(int32_t id) const { return tokens_[id].kind; }
   void set_kind(int32_t id, TokenKind kind) { tokens_[id].kind = kind; }
-  float score(int32_t id) const { return tokens_[id].score; }
+  // Whether plain text may spell the token: control tokens and added ones come only from a match as a whole.
+  bool spelled(int32_t id) const { return kind(id) == TokenKind::Normal || kind(id) == TokenKind::Unused; }
+  double score(int32_t id) const { return tokens_[id].score; }
   int32_t find(std::string_view text) const;             // -1 where there is none
   size_t longest() const { return longest_; }            // bytes of the longest text
   bool contains(int64_t id) const { return id >= 0 && id < size(); }
@@ -37,8 +39,8 @@ class Vocabulary {
 
  private:
   struct Token {
+    double score;
     uint32_t offset, length;
-    float score;
     TokenKind kind;
   };
   struct Slot {

@@ -26,7 +26,8 @@ void WordPiece::encode(std::string_view word, SymbolScratch*, std::vector<int32_
     int32_t id = -1;
     while (candidate.size() > prefix) {
       id = vocabulary_.find(candidate);
-      if (id >= 0) break;
+      if (id >= 0 && vocabulary_.spelled(id)) break;
+      id = -1;
       candidate.pop_back();
       while (candidate.size() > prefix && begin + candidate.size() - prefix < word.size() &&
              (static_cast<uint8_t>(word[begin + candidate.size() - prefix]) & 0xC0) == 0x80) {
@@ -46,11 +47,12 @@ void BertNormalizer::apply(std::string* text, const Place&) const {
     CodePoint point = code_point_at(*text, at);
     at += point.length;
     if (options_.clean_text) {
+      const bool kept = point.value == '\t' || point.value == '\n' || point.value == '\r';
+      if (point.value == 0 || point.value == 0xFFFD || (!kept && is_other(point.value))) continue;
       if (is_whitespace(point.value)) {
         out.push_back(' ');
         continue;
       }
-      if (point.value == 0 || point.value == 0xFFFD || is_other(point.value)) continue;
     }
     const bool alone = options_.split_chinese && is_chinese(point.value);
     if (alone) out.push_back(' ');
