@@ -44,6 +44,10 @@ struct ClientRequest {
   std::string target = "/";
   Headers headers;
   std::string body;
+
+  ClientRequest() = default;
+  ClientRequest(std::string m, std::string t, Headers h = {}, std::string b = {})
+      : method(std::move(m)), target(std::move(t)), headers(std::move(h)), body(std::move(b)) {}
 };
 
 // An answer whose body is read piece by piece. Dropping it before its end closes the connection: that

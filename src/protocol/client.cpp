@@ -54,7 +54,8 @@ task<void> Client::run(Request request, EventSink& sink) {
     }
     auto bytes = co_await response.read();
     if (!bytes || bytes->empty()) {
-      co_await sink.put(Failure{gone(client_, bytes ? "the answer ended early" : bytes.error().message)});
+      const std::string why = bytes ? "the answer ended early" : bytes.error().message;
+      co_await sink.put(Failure{gone(client_, why)});
       co_return;
     }
     reader.feed(*bytes);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -12,6 +13,11 @@
 
 namespace verge::protocol {
 
+// The events have constructors because GCC 12 copies an aggregate that is made inside a co_await
+// expression byte by byte (strings and all), and `co_await sink.put(Failure{error})` is how events are put.
+// verge::Error is an aggregate still: make one with fail() or in a variable, not inside a co_await, and
+// keep ?: out of there too.
+
 // The request has left the queue: it has a slot and its prompt is read.
 struct Accepted {
   int64_t prompt_tokens = 0;
@@ -19,6 +25,10 @@ struct Accepted {
   std::string node;           // name of the node that answers
   std::string model;          // id of what really answers (a stand-in's own id)
   bool substituted = false;
+
+  Accepted() = default;
+  Accepted(int64_t prompt, int64_t cached, std::string node_name, std::string model_id, bool stand_in)
+      : prompt_tokens(prompt), cached_tokens(cached), node(std::move(node_name)), model(std::move(model_id)), substituted(stand_in) {}
 };
 
 struct Candidate {
@@ -37,10 +47,16 @@ struct Token {
   std::vector<int32_t> ids;
   std::string text;
   std::vector<TokenLogprob> logprobs;  // one an id where asked for
+
+  Token() = default;
+  Token(std::vector<int32_t> i, std::string t, std::vector<TokenLogprob> l = {}) : ids(std::move(i)), text(std::move(t)), logprobs(std::move(l)) {}
 };
 
 struct Result {
   json::value value;  // the answer of a task that does not stream
+
+  Result() = default;
+  explicit Result(json::value v) : value(std::move(v)) {}
 };
 
 struct Usage {
@@ -51,10 +67,16 @@ struct Usage {
 
 struct Failure {
   Error error;
+
+  Failure() = default;
+  explicit Failure(Error e) : error(std::move(e)) {}
 };
 
 struct End {
   std::string finish_reason;  // "stop", "length"
+
+  End() = default;
+  explicit End(std::string reason) : finish_reason(std::move(reason)) {}
 };
 
 using Event = std::variant<Accepted, Token, Result, Usage, Failure, End>;
