@@ -42,8 +42,10 @@ Result<json::value> get_json(const std::string& server, const std::string& path,
   options.read_timeout_ms = 10'000;
   http::Client client(io.get_executor(), endpoint, options);
   Result<json::value> answer = fail(Code::Internal, "no answer");
-  boost::asio::co_spawn(io, ask(client, path, token), [&](std::exception_ptr failure, Result<json::value> result) {
-    answer = failure ? Result<json::value>(fail(Code::Io, "the request broke off")) : std::move(result);
+  // co_spawn wants a result that can be made from nothing: the answer goes to a variable instead.
+  auto keep = [&]() -> http::task<void> { answer = co_await ask(client, path, token); };
+  boost::asio::co_spawn(io, keep(), [&](std::exception_ptr failure) {
+    if (failure) answer = fail(Code::Io, "the request broke off");
     client.close_idle();
   });
   io.run();

@@ -34,6 +34,7 @@ struct Options {
   std::vector<std::string> models;     // ID=PATH
   std::vector<std::string> preload;
   std::vector<std::string> catalogues;
+  std::vector<std::string> origins;    // web pages that may call without a token
   bool stand_ins = false;
   std::string name = "local";
   std::string certificate, key;
@@ -134,6 +135,8 @@ Result<int> serve_until_signal(const Options& options) {
   api::Options api_options;
   api_options.node = options.name;
   api_options.metrics = &metrics;
+  api_options.insecure = options.insecure;
+  api_options.origins = options.origins;
   api_options.ready = [&] { return ready && !draining; };
   api_options.status = [&] { return node->status(); };
   api::Api api(router, catalogue, &accounts, std::move(api_options));
@@ -196,6 +199,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tls-key", o.key, "PEM private key");
   app.add_flag("--insecure", o.insecure, "Serve beyond loopback without tokens or TLS");
   app.add_option("--drain", o.drain_s, "Seconds that running requests get after SIGTERM")->capture_default_str();
+  app.add_option("--origin", o.origins, "Web origin that may call without a token, as https://app.example, or * (repeatable); this machine's always may");
   app.add_option("--log-level", o.log_level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();
   app.add_option("--log-format", o.log_format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
 }
