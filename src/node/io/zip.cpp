@@ -142,7 +142,8 @@ Result<void> ZipFile::read(const Member& member, const std::function<Result<void
   uint64_t at = member.offset + kLocalBytes + u16(local + 26) + u16(local + 28);
   if (at > size_ || member.packed > size_ - at) return damaged("member past the end");
 
-  std::vector<char> in(1 << 18), out(1 << 18);
+  std::vector<char> in(static_cast<size_t>(std::clamp<uint64_t>(member.packed, 1, 1 << 18)));
+  std::vector<char> out(static_cast<size_t>(std::clamp<uint64_t>(member.bytes, 256, 1 << 18)));
   uLong crc = crc32(0, nullptr, 0);
   uint64_t left = member.packed, made = 0;
   auto deliver = [&](const char* data, size_t n) -> Result<void> {
