@@ -1,0 +1,266 @@
+// The worker as a process, driven as the node does it: status pipe, socket, signals.
+#include "worker/worker.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "protocol/client.h"
+#include "support/json.h"
+
+namespace verge::worker {
+namespace {
+namespace asio = boost::asio;
+
+constexpr const char* kStories = VERGE_TEST_DATA "/models/stories260K/stories260K-f32.gguf";
+
+class Process {
+ public:
+  explicit Process(const std::string& model) {
+    folder_ = std::filesystem::temp_directory_path() / ("verge-worker-test-" + std::to_string(getpid()) + "-" + std::to_string(count_++));
+    std::filesystem::create_directories(folder_);
+    path_ = folder_ / "s";
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(listen(listener, 64), 0);
+    int status[2], in[2];
+    EXPECT_EQ(pipe2(status, O_CLOEXEC), 0);
+    EXPECT_EQ(pipe2(in, O_CLOEXEC), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(in[0], STDIN_FILENO);
+      close(in[1]);  // the child's own copy would keep stdin open
+      close(status[0]);
+      WorkerOptions options;
+      options.host.path = model;
+      options.host.threads = 1;
+      options.id = "stories";
+      options.node = "test";
+      options.status_fd = status[1];
+      options.listen_fd = listener;
+      _exit(run_worker(std::move(options)));
+    }
+    close(listener);
+    close(status[1]);
+    close(in[0]);
+    status_ = fdopen(status[0], "r");
+    stdin_ = in[1];
+  }
+  ~Process() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+    fclose(status_);
+    if (stdin_ >= 0) close(stdin_);
+    std::filesystem::remove_all(folder_);
+  }
+
+  // The next status line that is not "loading"; empty at the end of the pipe.
+  json::object last_state() {
+    char line[8192];
+    while (std::fgets(line, sizeof line, status_)) {
+      const auto parsed = parse_json(line);
+      EXPECT_TRUE(parsed) << line;
+      if (parsed && parsed->at("state") != "loading") return parsed->as_object();
+    }
+    return {};
+  }
+  int wait() {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+  void close_stdin() {
+    close(stdin_);
+    stdin_ = -1;
+  }
+  void signal(int number) { kill(pid_, number); }
+  http::Endpoint endpoint() const {
+    http::Endpoint endpoint;
+    endpoint.unix_path = path_;
+    return endpoint;
+  }
+
+ private:
+  static inline int count_ = 0;
+  std::filesystem::path folder_;
+  std::string path_;
+  pid_t pid_ = -1;
+  std::FILE* status_ = nullptr;
+  int stdin_ = -1;
+};
+
+struct Sink : protocol::EventSink {
+  explicit Sink(std::function<void()> first = {}) : on_first(std::move(first)) {}
+  protocol::task<bool> put(protocol::Event event) override {
+    if (const auto* token = std::get_if<protocol::Token>(&event)) {
+      text += token->text;
+      ++tokens;
+      if (on_first) std::exchange(on_first, {})();
+    }
+    if (const auto* end = std::get_if<protocol::End>(&event)) finish = end->finish_reason;
+    if (const auto* failure = std::get_if<protocol::Failure>(&event)) error = failure->error;
+    co_return true;
+  }
+  std::function<void()> on_first;
+  std::string text, finish;
+  int tokens = 0;
+  Error error;
+};
+
+// `logprobs` makes events large: what is on its way when a worker dies is then less than the answer.
+protocol::Request request(int max_tokens, int logprobs = -1) {
+  protocol::Request r;
+  r.id = "r";
+  r.model = "stories";
+  r.task = "text-generation";
+  r.params = {{"prompt", "Once upon a time"}, {"raw", true}, {"max_tokens", max_tokens}, {"temperature", 0}, {"ignore_eos", true}, {"logprobs", logprobs}};
+  return r;
+}
+
+void ask(asio::io_context& io, protocol::Client& client, Sink& sink, int max_tokens) {
+  asio::co_spawn(io, client.run(request(max_tokens), sink), [&client](std::exception_ptr) { client.close_idle(); });
+}
+
+TEST(WorkerProcess, LoadsAnswersAndDrains) {
+  Process process(kStories);
+  const json::object ready = process.last_state();
+  ASSERT_EQ(ready.at("state"), "ready") << json::serialize(ready);
+  EXPECT_EQ(ready.at("task"), "text-generation");
+  EXPECT_EQ(ready.at("architecture"), "llama");
+  for (const char* key : {"context_tokens", "pages", "weight_bytes", "kv_bytes"}) EXPECT_GT(ready.at(key).to_number<int64_t>(), 0) << key;
+
+  asio::io_context io;
+  protocol::Client client(io.get_executor(), process.endpoint());
+  Sink first, second;
+  ask(io, client, first, 40);
+  ask(io, client, second, 40);
+  io.run();
+  EXPECT_EQ(first.error.message, "");
+  EXPECT_EQ(first.finish, "length");
+  EXPECT_FALSE(first.text.empty());
+  EXPECT_EQ(first.text, second.text);
+
+  json::object status;
+  const auto look = [&]() -> protocol::task<void> {
+    auto result = co_await client.status();
+    EXPECT_TRUE(result);
+    if (result) status = *result;
+    client.close_idle();
+  };
+  asio::co_spawn(io, look(), asio::detached);
+  io.restart();
+  io.run();
+  EXPECT_EQ(status.at("running"), 0);
+  EXPECT_GE(status.at("tokens").to_number<int>(), 80);
+
+  process.signal(SIGTERM);
+  EXPECT_EQ(process.wait(), 0);
+}
+
+TEST(WorkerProcess, SigtermLetsARunningAnswerEndAndRefusesNewOnes) {
+  Process process(kStories);
+  ASSERT_EQ(process.last_state().at("state"), "ready");
+  asio::io_context io;
+  protocol::Client client(io.get_executor(), process.endpoint());
+  Sink running([&] { process.signal(SIGTERM); });
+  ask(io, client, running, 200);
+  io.run();
+  ASSERT_EQ(running.error.message, "");
+  EXPECT_EQ(running.tokens, 200);
+  EXPECT_EQ(process.wait(), 0);
+}
+
+TEST(WorkerProcess, ASecondSigtermEndsItAtOnce) {
+  Process process(kStories);
+  ASSERT_EQ(process.last_state().at("state"), "ready");
+  asio::io_context io;
+  protocol::Client client(io.get_executor(), process.endpoint());
+  Sink running([&] {
+    process.signal(SIGTERM);
+    process.signal(SIGSTOP);  // so that the two arrive apart
+    process.signal(SIGTERM);
+    process.signal(SIGCONT);
+  });
+  ask(io, client, running, 400);
+  io.run();
+  ASSERT_GT(running.tokens, 0);
+  EXPECT_EQ(process.wait(), 0);
+}
+
+TEST(WorkerProcess, EndsWhenItsNodeIsGone) {
+  Process process(kStories);
+  ASSERT_EQ(process.last_state().at("state"), "ready");
+  process.close_stdin();
+  EXPECT_EQ(process.wait(), 0);
+}
+
+TEST(WorkerProcess, ADamagedModelIsToldAndExitsWithThree) {
+  Process process(VERGE_TEST_DATA "/expected/stories260K.json");
+  const json::object state = process.last_state();
+  ASSERT_EQ(state.at("state"), "failed");
+  EXPECT_FALSE(state.at("error").at("message").as_string().empty());
+  EXPECT_NE(code_from_string(std::string_view(state.at("error").at("code").as_string())), Code::Internal);
+  EXPECT_EQ(process.wait(), 3);
+}
+
+TEST(WorkerProcess, KilledInTheMiddleItsClientIsToldAndAnotherGoesOn) {
+  asio::io_context io;
+  std::string whole;
+  {
+    Process process(kStories);
+    ASSERT_EQ(process.last_state().at("state"), "ready");
+    protocol::Client client(io.get_executor(), process.endpoint());
+    Sink sink;
+    ask(io, client, sink, 450);
+    io.run();
+    whole = sink.text;
+  }
+  Process first(kStories), second(kStories);
+  ASSERT_EQ(first.last_state().at("state"), "ready");
+  ASSERT_EQ(second.last_state().at("state"), "ready");
+  struct Ids : Sink {
+    using Sink::Sink;
+    protocol::task<bool> put(protocol::Event event) override {
+      if (const auto* token = std::get_if<protocol::Token>(&event)) ids.insert(ids.end(), token->ids.begin(), token->ids.end());
+      co_return co_await Sink::put(std::move(event));
+    }
+    std::vector<int32_t> ids;
+  };
+  Ids cut([&] { first.signal(SIGKILL); });
+  protocol::Client one(io.get_executor(), first.endpoint()), two(io.get_executor(), second.endpoint());
+  asio::co_spawn(io, one.run(request(450, 20), cut), [&](std::exception_ptr) { one.close_idle(); });
+  io.restart();
+  io.run();
+  EXPECT_EQ(cut.error.code, Code::WorkerGone);
+  EXPECT_EQ(cut.finish, "");
+  EXPECT_LT(cut.ids.size(), 450u);
+  Sink rest;
+  protocol::Request resume = request(450, 20);
+  resume.resume_ids = cut.ids;
+  asio::co_spawn(io, two.run(resume, rest), [&](std::exception_ptr) { two.close_idle(); });
+  io.restart();
+  io.run();
+  EXPECT_EQ(cut.text + rest.text, whole);
+}
+
+}  // namespace
+}  // namespace verge::worker
