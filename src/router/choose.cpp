@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kEqualMs = 5;          // estimates closer than this, or a tenth, are equal
 constexpr int64_t kAffinityMs = 50;      // a cached prefix is worth this much, or as long as the best wait again
+constexpr int kFailureMs = 1'000;        // a failure since the last heartbeat: the node is likely dead
 constexpr int kLoadFloorMs = 1'000;      // no model loads faster, whatever the node says: loaded beats cold
 
 // FNV-1a: std::hash may differ between the machines that must agree.
@@ -40,7 +41,7 @@ int64_t expected_ms(const Node& node, const std::string& model) {
   const int busy = std::max(state.queued + state.running, ours);
   const double waiting = static_cast<double>(busy) / std::max(1, node.state.slots) + state.queued;
   const int64_t load = state.loaded ? 0 : std::max(kLoadFloorMs, state.load_ms);
-  return node.state.rtt_ms + load + static_cast<int64_t>(first * (1 + waiting));
+  return node.state.rtt_ms + load + node.failures_unheard * kFailureMs + static_cast<int64_t>(first * (1 + waiting));
 }
 
 Choice choose(const Registry& registry, const Need& need, const Tried& tried, Instant now, uint64_t seed) {

@@ -28,7 +28,7 @@ struct Choice {
 };
 
 // The nearest by expected time to the first token: round trip, load time where the model is cold (so a
-// loaded node beats a cold one), its queue, and its own first-token time. Nodes that differ by less than the estimate
+// loaded node beats a cold one), its queue, its own first-token time, and failures since it was last heard. Nodes that differ by less than the estimate
 // is worth are equal, and the seed decides: otherwise all routers would run to the same node at once.
 Choice choose(const Registry& registry, const Need& need, const Tried& tried, Instant now, uint64_t seed);
 

@@ -17,6 +17,7 @@ void Registry::heartbeat(const std::string& name, NodeState state, Instant now) 
   Node& node = nodes_[name];
   node.state = std::move(state);
   node.heard_at = std::max(node.heard_at, now);
+  node.failures_unheard = 0;
 }
 
 void Registry::set_draining(const std::string& name, bool draining) {
@@ -43,7 +44,7 @@ void Registry::started(const std::string& name, const std::string& model) {
 void Registry::first_token(const std::string& name, const std::string& model, int64_t ms) {
   const auto it = nodes_.find(name);
   if (it == nodes_.end()) return;
-  it->second.failures = 0;
+  it->second.failures = it->second.failures_unheard = 0;
   constexpr double kNew = 0.2;  // weight of the newest: about the last ten requests count
   const auto [average, first] = it->second.first_token_ms.try_emplace(model, static_cast<double>(ms));
   if (!first) average->second += kNew * (static_cast<double>(ms) - average->second);
@@ -66,9 +67,10 @@ void Registry::ended(const std::string& name, const std::string& model, const Er
   Node& node = it->second;
   if (const auto count = node.under_way.find(model); count != node.under_way.end() && --count->second <= 0) node.under_way.erase(count);
   if (!error || error->code != Code::WorkerGone) {
-    if (!error) node.failures = 0;
+    if (!error) node.failures = node.failures_unheard = 0;
     return;
   }
+  ++node.failures_unheard;
   if (++node.failures < limits::kEjectFailures || !may_eject(node, now)) return;
   node.failures = 0;
   node.ejections = std::min(node.ejections + 1, limits::kEjectMaxMs / limits::kEjectMs);

@@ -43,6 +43,7 @@ struct Node {
   std::map<std::string, int> under_way;            // requests, by model
   std::map<std::string, double> first_token_ms;    // moving average, by model
   int failures = 0;                                // in a row
+  int failures_unheard = 0;                        // since its last sign of life: it may be dead and not late yet
   int ejections = 0;
   Instant ejected_until = 0;
 };

@@ -32,6 +32,7 @@ void run_to_end(asio::io_context& io, F f) {
     failure = e;
     done = true;
   });
+  io.restart();
   while (!done && io.run_one() > 0) {
   }
   if (failure) std::rethrow_exception(failure);

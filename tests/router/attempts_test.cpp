@@ -1,0 +1,117 @@
+#include "router/attempts.h"
+
+#include <gtest/gtest.h>
+
+#include "support/limits.h"
+
+namespace verge::router {
+namespace {
+
+Failed failed_at(const std::string& node, Code code, bool local = false, bool accepted = false, bool progress = false) {
+  return {node, local, Error{code, "why"}, accepted, progress};
+}
+const Retry* retry_of(const Decision& decision) { return std::get_if<Retry>(&decision); }
+
+TEST(Attempts, RetriesElsewhereAtOnce) {
+  Attempts attempts(0, 1);
+  RetryBudget budget;
+  const Decision decision = attempts.failed(failed_at("a", Code::WorkerGone), true, budget, 1000);
+  ASSERT_TRUE(retry_of(decision));
+  EXPECT_EQ(1000, retry_of(decision)->at);
+  EXPECT_FALSE(retry_of(decision)->same_node);
+  EXPECT_TRUE(attempts.tried().count("a"));
+}
+
+TEST(Attempts, GivesTheOnlyNodeTimeToRestartItsWorker) {
+  Attempts attempts(0, 1);
+  RetryBudget budget;
+  const Decision first = attempts.failed(failed_at("a", Code::WorkerGone, true), false, budget, 1000);
+  ASSERT_TRUE(retry_of(first));
+  EXPECT_TRUE(retry_of(first)->same_node);
+  EXPECT_GE(retry_of(first)->at, 1000 + limits::kRetrySameMs / 2);
+  const Decision second = attempts.failed(failed_at("a", Code::WorkerGone, true), false, budget, 2000);
+  ASSERT_TRUE(retry_of(second));
+  EXPECT_GT(retry_of(second)->at - 2000, retry_of(first)->at - 1000) << "longer each time";
+}
+
+TEST(Attempts, NeverRetriesWhatWouldFailAgain) {
+  for (Code code : {Code::InvalidInput, Code::UnsupportedParameter, Code::NoSuchModel, Code::ModelUnavailable, Code::ContextOverflow, Code::TooLarge, Code::Unauthenticated,
+                    Code::Forbidden, Code::NotFound, Code::MethodNotAllowed, Code::QuotaUsed, Code::Timeout, Code::Aborted, Code::LoadFailed, Code::Io, Code::Internal}) {
+    Attempts attempts(0, 1);
+    RetryBudget budget;
+    const Decision decision = attempts.failed(failed_at("a", code), true, budget, 0);
+    ASSERT_FALSE(retry_of(decision)) << to_string(code);
+    EXPECT_EQ(code, std::get<GiveUp>(decision).error.code);
+  }
+}
+
+TEST(Attempts, ABusyNodeIsLeftForAnotherOnly) {
+  RetryBudget budget;
+  EXPECT_TRUE(retry_of(Attempts(0, 1).failed(failed_at("a", Code::Busy), true, budget, 0)));
+  EXPECT_FALSE(retry_of(Attempts(0, 1).failed(failed_at("a", Code::Busy), false, budget, 0)));
+}
+
+TEST(Attempts, StopsAfterThreeWithoutProgress) {
+  Attempts attempts(0, 1);
+  RetryBudget budget;
+  EXPECT_TRUE(retry_of(attempts.failed(failed_at("a", Code::WorkerGone, true), true, budget, 0)));
+  EXPECT_TRUE(retry_of(attempts.failed(failed_at("b", Code::WorkerGone, true), true, budget, 0)));
+  EXPECT_FALSE(retry_of(attempts.failed(failed_at("c", Code::WorkerGone, true), true, budget, 0)));
+}
+
+TEST(Attempts, ProgressEarnsMoreButNotForever) {
+  Attempts attempts(0, 1);
+  RetryBudget budget;
+  int retries = 0;
+  while (retry_of(attempts.failed(failed_at("a", Code::WorkerGone, true, true, true), false, budget, 0))) ++retries;
+  EXPECT_EQ(limits::kAttemptsInAll - 1, retries);
+}
+
+TEST(Attempts, NothingStartsAtOrPastTheDeadline) {
+  RetryBudget budget;
+  EXPECT_FALSE(retry_of(Attempts(1000, 1).failed(failed_at("a", Code::WorkerGone, true), true, budget, 1000)));
+  EXPECT_TRUE(retry_of(Attempts(1000, 1).failed(failed_at("a", Code::WorkerGone, true), true, budget, 999)));
+  EXPECT_FALSE(retry_of(Attempts(1000, 1).failed(failed_at("a", Code::WorkerGone, true), false, budget, 990))) << "the wait would pass it";
+}
+
+// With all nodes failing, retries stay under a fifth of the requests under way.
+TEST(RetryBudget, HoldsForAStormOfFailures) {
+  RetryBudget budget;
+  for (int i = 0; i < 100; ++i) budget.request_started();
+  int granted = 0;
+  for (int i = 0; i < 100; ++i) {
+    Attempts attempts(0, static_cast<uint64_t>(i));
+    const Decision decision = attempts.failed(failed_at("a", Code::WorkerGone), true, budget, 0);
+    if (retry_of(decision)) {
+      EXPECT_TRUE(retry_of(decision)->costs_budget);
+      ++granted;
+    }
+  }
+  EXPECT_EQ(20, granted);
+  EXPECT_EQ(20, budget.retries());
+  budget.give_back();
+  EXPECT_TRUE(budget.take());
+  EXPECT_FALSE(budget.take());
+}
+
+TEST(RetryBudget, HasAFloorOfThree) {
+  RetryBudget budget;
+  budget.request_started();
+  EXPECT_TRUE(budget.take() && budget.take() && budget.take());
+  EXPECT_FALSE(budget.take());
+}
+
+TEST(RetryBudget, ANodesDeathIsFreeOnceAndLocalRestartsAlways) {
+  RetryBudget budget;
+  while (budget.take()) {
+  }
+  Attempts remote(0, 1);
+  EXPECT_TRUE(retry_of(remote.failed(failed_at("a", Code::WorkerGone, false, true), true, budget, 0)));
+  EXPECT_FALSE(retry_of(remote.failed(failed_at("b", Code::WorkerGone, false, true), true, budget, 0)));
+  Attempts local(0, 1);
+  EXPECT_TRUE(retry_of(local.failed(failed_at("a", Code::WorkerGone, true), false, budget, 0)));
+  EXPECT_TRUE(retry_of(local.failed(failed_at("a", Code::WorkerGone, true), false, budget, 0)));
+}
+
+}  // namespace
+}  // namespace verge::router
