@@ -1,10 +1,14 @@
 #include "engine/tokenizers/bpe.h"
 
+#include <algorithm>
+
 #include "engine/tokenizers/unicode.h"
 #include "support/limits.h"
 
 namespace verge::engine {
 namespace {
+
+constexpr size_t kMergeBatch = 64;
 
 uint64_t pair_key(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -28,23 +32,42 @@ Bpe::Bpe(const Vocabulary& vocabulary, BpeOptions options) : vocabulary_(vocabul
   }
 }
 
-Result<void> Bpe::add_merge(std::string_view left, std::string_view right, uint32_t rank, std::string* joined) {
-  // A symbol inside a word carries the prefix once: "##a" + "##b" is "##ab".
-  std::string_view tail = right;
-  if (!options_.continuing_prefix.empty() && tail.starts_with(options_.continuing_prefix)) {
-    tail.remove_prefix(options_.continuing_prefix.size());
+// Finds the three tokens of `merges` and enters them, ranks from `rank` on. A batch at a time, as the look-ups
+// are bound by memory latency.
+Result<void> Bpe::add_merges(std::span<const std::pair<std::string_view, std::string_view>> merges, uint32_t rank) {
+  std::array<std::string_view, kMergeBatch * 3> texts;
+  std::array<int32_t, kMergeBatch * 3> ids;
+  std::string joined;
+  std::array<size_t, kMergeBatch + 1> ends{};
+  for (size_t i = 0; i < merges.size(); ++i) {
+    // A symbol inside a word carries the prefix once: "##a" + "##b" is "##ab".
+    std::string_view tail = merges[i].second;
+    if (!options_.continuing_prefix.empty() && tail.starts_with(options_.continuing_prefix)) {
+      tail.remove_prefix(options_.continuing_prefix.size());
+    }
+    joined.append(merges[i].first).append(tail);
+    ends[i + 1] = joined.size();
   }
-  joined->assign(left).append(tail);
-  int32_t left_id = vocabulary_.find(left), right_id = vocabulary_.find(right), id = vocabulary_.find(*joined);
-  if (left_id < 0 || right_id < 0 || id < 0) {
-    std::string_view missing = left_id < 0 ? left : right_id < 0 ? right : std::string_view(*joined);
-    return fail(Code::LoadFailed, "tokenizer: merge {} needs \"{}\", which is no token", rank, missing.substr(0, 64));
+  for (size_t i = 0; i < merges.size(); ++i) {
+    texts[3 * i] = merges[i].first;
+    texts[3 * i + 1] = merges[i].second;
+    texts[3 * i + 2] = std::string_view(joined).substr(ends[i], ends[i + 1] - ends[i]);
   }
-  size_t mask = merges_.size() - 1;
-  uint64_t pair = pair_key(left_id, right_id);
-  size_t at = spread(pair) & mask;
-  while (merges_[at].id >= 0 && merges_[at].pair != pair) at = (at + 1) & mask;
-  if (merges_[at].id < 0) merges_[at] = {pair, rank, id};  // a pair listed twice keeps its first rank
+  const size_t count = merges.size() * 3;
+  vocabulary_.find_all(std::span(texts).first(count), std::span(ids).first(count));
+  for (size_t i = 0; i < count; ++i) {
+    if (ids[i] < 0) {
+      return fail(Code::LoadFailed, "tokenizer: merge {} needs \"{}\", which is no token", rank + i / 3, texts[i].substr(0, 64));
+    }
+  }
+  const size_t mask = merges_.size() - 1;
+  for (size_t i = 0; i < merges.size(); ++i) __builtin_prefetch(&merges_[spread(pair_key(ids[3 * i], ids[3 * i + 1])) & mask]);
+  for (size_t i = 0; i < merges.size(); ++i) {
+    const uint64_t pair = pair_key(ids[3 * i], ids[3 * i + 1]);
+    size_t at = spread(pair) & mask;
+    while (merges_[at].id >= 0 && merges_[at].pair != pair) at = (at + 1) & mask;
+    if (merges_[at].id < 0) merges_[at] = {pair, rank + static_cast<uint32_t>(i), ids[3 * i + 2]};  // listed twice: the first rank
+  }
   return {};
 }
 
@@ -70,9 +93,8 @@ Result<std::unique_ptr<Bpe>> Bpe::make(const Vocabulary& vocabulary, std::span<c
   size_t slots = 16;
   while (slots < merges.size() * 2) slots *= 2;
   bpe->merges_.resize(slots);
-  std::string joined;
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    VERGE_TRY(bpe->add_merge(merges[rank].first, merges[rank].second, static_cast<uint32_t>(rank), &joined));
+  for (size_t rank = 0; rank < merges.size(); rank += kMergeBatch) {
+    VERGE_TRY(bpe->add_merges(merges.subspan(rank, std::min(kMergeBatch, merges.size() - rank)), static_cast<uint32_t>(rank)));
   }
   return bpe;
 }

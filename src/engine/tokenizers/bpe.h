@@ -19,8 +19,8 @@ struct BpeOptions {
   bool whole_newlines = false;   // a run of line feeds that is a token is taken at once (Gemma 4)
   int32_t unknown = -1;          // for what nothing else covers; -1: left out
   bool fuse_unknown = false;     // neighbouring unknowns are one
-  std::string continuing_prefix; // of symbols that do not start a word
-  std::string word_suffix;       // of the last symbol of a word ("</w>")
+  std::string continuing_prefix = {};  // of symbols that do not start a word
+  std::string word_suffix = {};  // of the last symbol of a word ("</w>")
 };
 
 class Bpe final : public WordModel {
@@ -39,7 +39,7 @@ class Bpe final : public WordModel {
     int32_t id = -1;
   };
   Bpe(const Vocabulary& vocabulary, BpeOptions options);
-  Result<void> add_merge(std::string_view left, std::string_view right, uint32_t rank, std::string* joined);
+  Result<void> add_merges(std::span<const std::pair<std::string_view, std::string_view>> merges, uint32_t rank);
   PairMerge lookup(const Symbol& left, const Symbol& right) const;
   void split_bytes(std::string_view word, SymbolScratch* scratch) const;
   void split_characters(std::string_view word, SymbolScratch* scratch) const;

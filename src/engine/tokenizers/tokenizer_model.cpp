@@ -156,13 +156,13 @@ class Builder {
     options.merge_spaces = spec_.merge_spaces;
     options.escape = spec_.escape_spaces;
     pipeline_->normalizer = std::make_unique<SentencePieceNormalizer>(std::move(map), std::move(user_defined), options);
-    pipeline_->drop_leading_space = spec_.space_prefix;
+    pipeline_->drop_leading_space = spec_.space_prefix || spec_.merge_spaces;
     if (spec_.model == Spec::Bpe) {
       pipeline_->model = std::make_unique<SentencePieceBpe>(vocabulary(), unknown_);
       pipeline_->splitter = std::make_unique<SpaceSymbolSplitter>(vocabulary());
     } else {
       pipeline_->model = std::make_unique<Unigram>(
-          vocabulary(), Unigram::Options{.unknown = unknown_, .byte_fallback = spec_.byte_fallback, .user_defined_by_length = true});
+          vocabulary(), Unigram::Options{.unknown = unknown_, .byte_fallback = spec_.byte_fallback, .single_precision = true, .user_defined_by_length = true});
       pipeline_->cache_words = false;
     }
     return {};

@@ -10,6 +10,20 @@ void Trie::place(const Edge& edge) {
   edges_[at] = edge;
 }
 
+void Trie::resize(size_t slots) {
+  std::vector<Edge> old = std::exchange(edges_, std::vector<Edge>(slots));
+  for (const Edge& edge : old) {
+    if (edge.child >= 0) place(edge);
+  }
+}
+
+void Trie::reserve(size_t edges) {
+  size_t slots = 64;
+  while (slots < edges * 2) slots *= 2;
+  if (slots > edges_.size()) resize(slots);
+  values_.reserve(edges + 1);
+}
+
 void Trie::insert(std::string_view text, int32_t value) {
   if (text.empty()) return;
   int32_t node = 0;
@@ -22,12 +36,7 @@ void Trie::insert(std::string_view text, int32_t value) {
       if (node == 0) {
         root_[byte] = child;
       } else {
-        if ((used_ + 1) * 2 > edges_.size()) {
-          std::vector<Edge> old = std::exchange(edges_, std::vector<Edge>(edges_.empty() ? 64 : edges_.size() * 2));
-          for (const Edge& edge : old) {
-            if (edge.child >= 0) place(edge);
-          }
-        }
+        if ((used_ + 1) * 2 > edges_.size()) resize(edges_.empty() ? 64 : edges_.size() * 2);
         place({edge_key(node, byte), child});
         ++used_;
       }

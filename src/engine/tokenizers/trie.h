@@ -13,6 +13,7 @@ class Trie {
   Trie() : values_(1, -1), root_(256, -1) {}
   // A text that is there already keeps its first value. Empty texts are ignored.
   void insert(std::string_view text, int32_t value);
+  void reserve(size_t edges);
   bool empty() const { return values_.size() == 1; }
 
   // The child of `node` under `byte`, -1 where there is none.
@@ -59,6 +60,7 @@ class Trie {
     return static_cast<size_t>(key ^ key >> 32);
   }
   void place(const Edge& edge);
+  void resize(size_t slots);
 
   std::vector<int32_t> values_;  // by node
   std::vector<int32_t> root_;    // children of the root, which every position of a text asks for

@@ -13,6 +13,7 @@ constexpr double kUnknownPenalty = 10.0;  // below the least score of a token (S
 }  // namespace
 
 Unigram::Unigram(const Vocabulary& vocabulary, Options options) : vocabulary_(vocabulary), options_(options) {
+  trie_.reserve(static_cast<size_t>(vocabulary.size()) * 2);
   double least = std::numeric_limits<double>::max();
   greatest_score_ = std::numeric_limits<double>::lowest();
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
@@ -26,12 +27,15 @@ Unigram::Unigram(const Vocabulary& vocabulary, Options options) : vocabulary_(vo
   if (greatest_score_ == std::numeric_limits<double>::lowest()) greatest_score_ = 0;
   if (least == std::numeric_limits<double>::max()) least = 0;
   unknown_score_ = least - kUnknownPenalty;
+  if (options.single_precision) unknown_score_ = static_cast<float>(unknown_score_);
 }
 
 // User-defined tokens win over any spelling of their text.
 double Unigram::score_of(int32_t id, size_t bytes) const {
   if (vocabulary_.kind(id) != TokenKind::UserDefined) return vocabulary_.score(id);
-  return options_.user_defined_by_length ? static_cast<double>(bytes) * greatest_score_ - 0.1 : 0.0;
+  if (!options_.user_defined_by_length) return 0.0;
+  const double score = static_cast<double>(bytes) * greatest_score_ - 0.1;
+  return options_.single_precision ? static_cast<float>(score) : score;
 }
 
 void Unigram::encode(std::string_view word, SymbolScratch*, std::vector<int32_t>* out) const {
@@ -48,6 +52,7 @@ void Unigram::encode(std::string_view word, SymbolScratch*, std::vector<int32_t>
     bool whole_character = false;
     const double score = best[at].score;
     auto offer = [&](size_t end, int32_t id, double total) {
+      if (options_.single_precision) total = static_cast<float>(total);
       if (total > best[end].score) best[end] = {total, id, static_cast<uint32_t>(at)};
     };
     trie_.prefixes(word.substr(at), [&](size_t bytes, int32_t id) {
@@ -84,8 +89,9 @@ void SentencePieceNormalizer::apply(std::string* text, const Place& place) const
   std::string out;
   out.reserve(text->size() + text->size() / 4 + 8);
   if (prefix && !options_.merge_spaces && !text->empty()) out += space;
-  bool in_word = false;
+  bool in_word = false, only_spaces = true;
   auto put = [&](std::string_view piece) {
+    if (piece.find_first_not_of(' ') != std::string_view::npos || piece.empty()) only_spaces = false;
     for (char c : piece) {
       if (c == ' ') {
         in_word = false;
@@ -112,7 +118,8 @@ void SentencePieceNormalizer::apply(std::string* text, const Place& place) const
       rest.remove_prefix(point.length);
     }
   }
-  if (options_.space_prefix && options_.space_is_suffix) out += space;
+  while (options_.merge_spaces && std::string_view(out).ends_with(space)) out.resize(out.size() - space.size());  // U+2581 of the text itself
+  if (options_.space_prefix && options_.space_is_suffix && !(options_.merge_spaces && only_spaces)) out += space;
   *text = std::move(out);
 }
 

@@ -15,6 +15,7 @@ class Unigram final : public WordModel {
   struct Options {
     int32_t unknown = -1;
     bool byte_fallback = false;       // unknown characters become "<0xXX>" tokens
+    bool single_precision = false;    // sums kept in f32, as SentencePiece does: it decides between equal spellings
     bool user_defined_by_length = false;  // SentencePiece's score for user-defined tokens; else 0, llama.cpp's
   };
   // The vocabulary must outlive the model.

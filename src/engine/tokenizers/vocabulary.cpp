@@ -1,6 +1,7 @@
 #include "engine/tokenizers/vocabulary.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -88,13 +89,37 @@ Result<void> Vocabulary::add(std::string_view text, TokenKind kind, double score
 }
 
 int32_t Vocabulary::find(std::string_view text) const {
+  return text.size() > longest_ ? -1 : find_hashed(text, hash_bytes(text));
+}
+
+int32_t Vocabulary::find_hashed(std::string_view text, uint64_t hash) const {
   if (text.empty() || text.size() > longest_) return -1;
-  uint64_t hash = hash_bytes(text);
   size_t mask = slots_.size() - 1;
   for (size_t at = hash & mask; slots_[at].id >= 0; at = (at + 1) & mask) {
     if (slots_[at].hash == static_cast<uint32_t>(hash >> 32) && this->text(slots_[at].id) == text) return slots_[at].id;
   }
   return -1;
+}
+
+void Vocabulary::find_all(std::span<const std::string_view> texts, std::span<int32_t> ids) const {
+  constexpr size_t kBatch = 64;
+  std::array<uint64_t, kBatch> hashes;
+  const size_t mask = slots_.size() - 1;
+  for (size_t begin = 0; begin < texts.size(); begin += kBatch) {
+    const size_t count = std::min(kBatch, texts.size() - begin);
+    auto slot_of = [&](size_t i) -> const Slot& { return slots_[hashes[i] & mask]; };
+    for (size_t i = 0; i < count; ++i) {
+      hashes[i] = hash_bytes(texts[begin + i]);
+      __builtin_prefetch(&slot_of(i));
+    }
+    for (size_t i = 0; i < count; ++i) {
+      if (slot_of(i).id >= 0) __builtin_prefetch(&tokens_[slot_of(i).id]);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      if (slot_of(i).id >= 0) __builtin_prefetch(arena_.data() + tokens_[slot_of(i).id].offset);
+    }
+    for (size_t i = 0; i < count; ++i) ids[begin + i] = find_hashed(texts[begin + i], hashes[i]);
+  }
 }
 
 int32_t Vocabulary::byte_token(uint8_t byte) const {
