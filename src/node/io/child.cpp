@@ -108,7 +108,8 @@ void watch_exit(const std::shared_ptr<Shared>& shared) {
 
 class ChildProcess : public Child {
  public:
-  ChildProcess(std::shared_ptr<Shared> shared, std::string socket_path) : shared_(std::move(shared)), socket_path_(std::move(socket_path)) {}
+  ChildProcess(std::shared_ptr<Shared> shared, std::string socket_path, int life_fd)
+      : shared_(std::move(shared)), socket_path_(std::move(socket_path)), life_(life_fd) {}
   ~ChildProcess() override {
     shared_->callbacks = {};
     boost::system::error_code ignored;
@@ -130,6 +131,7 @@ class ChildProcess : public Child {
  private:
   std::shared_ptr<Shared> shared_;
   std::string socket_path_;
+  Fd life_;
 };
 
 }  // namespace
@@ -141,13 +143,18 @@ Result<std::unique_ptr<Child>> Child::spawn(boost::asio::any_io_executor executo
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return fail(Code::Io, "cannot make a pipe: {}", strerror(errno));
   Fd read_end(ends[0]), write_end(ends[1]);
+  // The child's stdin is a pipe that we never write to: its end tells a worker that its node is gone.
+  int life[2];
+  if (::pipe2(life, O_CLOEXEC) < 0) return fail(Code::Io, "cannot make a pipe: {}", strerror(errno));
+  Fd life_read(life[0]), life_write(life[1]);
 
-  // The child sees 0 = /dev/null, 1 = 2 = our stderr (logs), 3 = status, 4 = socket and nothing else.
+  // The child sees 0 = the life pipe, 1 = 2 = our stderr (logs), 3 = status, 4 = socket and nothing else.
   // The originals are moved out of the way first: dup2 of a descriptor onto itself keeps CLOEXEC.
   Fd status_fd(::fcntl(write_end.fd, F_DUPFD_CLOEXEC, 10)), socket_fd(::fcntl(socket.fd, F_DUPFD_CLOEXEC, 10));
+  Fd life_fd(::fcntl(life_read.fd, F_DUPFD_CLOEXEC, 10));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, life_fd.fd, 0);
   posix_spawn_file_actions_adddup2(&actions, 2, 1);
   posix_spawn_file_actions_adddup2(&actions, status_fd.fd, 3);
   posix_spawn_file_actions_adddup2(&actions, socket_fd.fd, 4);
@@ -182,7 +189,7 @@ Result<std::unique_ptr<Child>> Child::spawn(boost::asio::any_io_executor executo
   shared->pid = pid;
   read_status(shared);
   watch_exit(shared);
-  return std::unique_ptr<Child>(new ChildProcess(std::move(shared), socket_path));
+  return std::unique_ptr<Child>(new ChildProcess(std::move(shared), socket_path, life_write.release()));
 }
 
 Result<std::unique_ptr<SocketFolder>> SocketFolder::make() {
