@@ -113,6 +113,12 @@ Result<void> perform(const std::string& url, const std::string& token, Transfer&
   curl_easy_setopt(c, CURLOPT_HEADERDATA, &t);
   curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(c, CURLOPT_WRITEDATA, &t);
+  for (const char* name : {"CURL_CA_BUNDLE", "SSL_CERT_FILE"}) {  // libcurl itself does not look at them
+    if (const char* bundle = std::getenv(name); bundle && *bundle) {
+      curl_easy_setopt(c, CURLOPT_CAINFO, bundle);
+      break;
+    }
+  }
   if (!token.empty()) {  // libcurl drops it where a redirect leaves the host
     curl_easy_setopt(c, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
     curl_easy_setopt(c, CURLOPT_XOAUTH2_BEARER, token.c_str());
