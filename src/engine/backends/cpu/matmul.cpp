@@ -183,6 +183,13 @@ struct Tile {
   alignas(kLine) float values[kCallGroups * kPanelColumns * kGroupRows];
 };
 
+// Takes hold of the lines of the result that a tile will be stored to, while its product runs.
+void prefetch_result(const float* y, int64_t stride, int columns, int groups) {
+  for (int c = 0; c < columns; ++c) {
+    for (int g = 0; g < groups; ++g) __builtin_prefetch(y + c * stride + g * kGroupRows, 1);
+  }
+}
+
 // Calls body(group, count, panel) for [begin, end), a few groups at a time for all panels.
 template <class Body>
 void for_tiles(int64_t begin, int64_t end, const Shape& shape, const Body& body) {
@@ -226,6 +233,7 @@ void linear(const float* x, int n, RmsNorm norm, std::span<const LinearOutput> o
         const int columns = call.shape.columns(panel);
         const int64_t row = group * kGroupRows;
         float* y = output.y + static_cast<int64_t>(panel) * kPanelColumns * weight.out + row;
+        prefetch_result(y, weight.out, columns, count);
         call.product(weight, group, count, panels, panel, tile.values);
         call.kernels.store(tile.values, width_for(columns).columns, columns, std::min<int64_t>(count * kGroupRows, weight.out - row),
                            output.bias ? output.bias + row : nullptr, output.accumulate, y, weight.out);
@@ -250,6 +258,7 @@ void gated_linear(const float* x, int n, RmsNorm norm, const Matrix& gate_matrix
       const int columns = call.shape.columns(panel), width = width_for(columns).columns;
       const int64_t row = group * kGroupRows;
       float* to = y + static_cast<int64_t>(panel) * kPanelColumns * gate_weight.out + row;
+      prefetch_result(to, gate_weight.out, columns, count);
       call.product(gate_weight, group, count, panels, panel, gates.values);
       call.product(up_weight, group, count, panels, panel, ups.values);
       gate(gates.values, ups.values, static_cast<int64_t>(count) * width * kGroupRows, activation, gates.values, isa);

@@ -98,6 +98,9 @@ struct HalfScales {  // one scale for 16 elements
 // Integer weights are asked for this many blocks before they are used: the processors' own prefetch loses its way
 // between the two places of a chunk that are read in turn. (Plain types are one stream each; there it does better.)
 constexpr int64_t kBlocksAhead = 16;
+// Panels of so many columns belong to large calls, whose activations don't stay in the nearest caches either.
+constexpr int kWidePanel = 4;
+constexpr int64_t kPanelAhead = 2048;  // bytes, of the plain types' panels
 
 template <int N>
 struct Count {
@@ -219,6 +222,10 @@ VERGE_COLUMNS void quantized_columns(const uint8_t* group, int64_t in, const uin
 #pragma GCC unroll 9
       for (size_t line = 0; line < kBlockShare; line += kLine) __builtin_prefetch(ahead + line);
       ahead += kBlockShare;
+      if (width >= kWidePanel) {
+#pragma GCC unroll 9
+        for (int line = 0; line < width * kColumnBytes; line += kLine) __builtin_prefetch(panel + kBlocksAhead * width * kColumnBytes + line);
+      }
       add_block<Bits, Scales, C>(Bits{group + b * Bits::kBytes}, scales, b, Columns::at(panel, width, first), acc);
     }
     group += chunk_bytes(L, blocks);
@@ -265,6 +272,7 @@ VERGE_COLUMNS void float_columns(const uint8_t* groups, size_t stride, int64_t s
   }
   const uint8_t* x = panel + first * 4;
   for (int64_t k = 0; k < steps; ++k, x += width * 4) {
+    if (width >= kWidePanel) __builtin_prefetch(x + kPanelAhead);
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) {
       const auto w = Weights::load_weights(groups + static_cast<size_t>(g) * stride + k * Weights::kBytes);
