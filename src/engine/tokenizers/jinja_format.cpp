@@ -57,9 +57,10 @@ Result<std::string> format_integer(Runtime& rt, Int value, const Spec& spec) {
   bool negative = value < 0;
   unsigned __int128 magnitude = negative ? -static_cast<unsigned __int128>(value) : static_cast<unsigned __int128>(value);
   int base = spec.type == 'x' || spec.type == 'X' ? 16 : spec.type == 'o' ? 8 : spec.type == 'b' ? 2 : 10;
+  const char* alphabet = spec.type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string digits;
   do {
-    digits.push_back((spec.type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[static_cast<int>(magnitude % static_cast<unsigned>(base))]);
+    digits.push_back(alphabet[static_cast<size_t>(magnitude % static_cast<unsigned>(base))]);
     magnitude /= static_cast<unsigned>(base);
   } while (magnitude != 0);
   std::reverse(digits.begin(), digits.end());
