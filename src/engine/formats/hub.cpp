@@ -15,6 +15,7 @@
 
 #include "engine/formats/hub_config.h"
 #include "engine/formats/hub_names.h"
+#include "engine/formats/llama2c_vocabulary.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/safetensors.h"
 #include "engine/formats/stop_ids.h"
@@ -213,6 +214,18 @@ std::string template_of(const json::object& tokenizer_config) {
   return "";
 }
 
+// Checkpoints that came from llama2.c carry its vocabulary file instead.
+Result<> read_bare_vocabulary(const fs::path& folder, ModelFile* file) {
+  const auto table = file->tensors.find("token_embd.weight");
+  if (table == file->tensors.end()) return {};
+  const int64_t vocabulary = table->second.rows();
+  for (const std::string& name : {std::string("tokenizer.bin"), fmt::format("tok{}.bin", vocabulary)}) {
+    VERGE_ASSIGN(bytes, read_text(folder / name, limits::kTokenizerJsonBytes));
+    if (bytes) return read_llama2c_vocabulary(*bytes, vocabulary, (folder / name).string(), file);
+  }
+  return {};
+}
+
 Result<> read_tokenizer(const fs::path& folder, const json::object& config, ModelFile* file) {
   VERGE_ASSIGN(tokenizer_json, read_text(folder / "tokenizer.json", limits::kTokenizerJsonBytes));
   file->tokenizer_json = std::move(tokenizer_json).value_or("");
@@ -220,6 +233,7 @@ Result<> read_tokenizer(const fs::path& folder, const json::object& config, Mode
     VERGE_ASSIGN(model, read_text(folder / "tokenizer.model", limits::kTokenizerJsonBytes));
     file->tokenizer_model = std::move(model).value_or("");
   }
+  if (file->tokenizer_json.empty() && file->tokenizer_model.empty()) VERGE_TRY(read_bare_vocabulary(folder, file));
   VERGE_ASSIGN(tokenizer_config, read_text(folder / "tokenizer_config.json", limits::kConfigJsonBytes));
   file->tokenizer_config = std::move(tokenizer_config).value_or("");
   json::object settings;
