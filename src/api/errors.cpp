@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "api/utf8.h"
+
 namespace verge::api {
 namespace {
 
@@ -86,7 +88,7 @@ Published publish(const Error& error, Shape shape, std::string_view request_id) 
   Published out;
   out.status = row.status;
   out.code = row.published;
-  out.description = describe(error);
+  out.description = lossy_utf8(describe(error));  // parts of it are a client's bytes
   out.type = row.type;
   out.openai_code = row.openai_code;
   if (error.code == Code::InvalidInput || error.code == Code::UnsupportedParameter) out.param = first_pointer(error.message);
@@ -142,8 +144,9 @@ http::Headers error_headers(const Error& error) {
 
 std::string server_error_body(int status, std::string_view message) {
   int code = status == 408 ? 3007 : status == 413 ? 3006 : status == 400 ? 3003 : status == 503 ? 3040 : 7003;
-  json::array errors{json::object{{"code", code}, {"message", message}}};
-  json::object openai{{"message", message}, {"type", status < 500 ? "invalid_request_error" : "server_error"}, {"param", nullptr}, {"code", nullptr}};
+  std::string text = lossy_utf8(message);
+  json::array errors{json::object{{"code", code}, {"message", text}}};
+  json::object openai{{"message", text}, {"type", status < 500 ? "invalid_request_error" : "server_error"}, {"param", nullptr}, {"code", nullptr}};
   return json::serialize(json::object{{"result", nullptr}, {"success", false}, {"errors", std::move(errors)}, {"messages", json::array()}, {"error", std::move(openai)}});
 }
 

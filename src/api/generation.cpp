@@ -95,6 +95,7 @@ class Sink : public protocol::EventSink {
     if (!run_.sse.started()) {
       http::Headers headers = run_.stream_headers();
       std::string first = run_.format.opening() + events;
+      run_.call.status = 200;
       sent = co_await run_.sse.start(std::move(headers), std::move(first));
     } else if (!events.empty()) {
       sent = co_await run_.sse.write(std::move(events));
@@ -259,8 +260,12 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
   std::vector<std::unique_ptr<Child>> children;
   for (size_t i = 0; i < requests.size(); ++i) children.push_back(std::make_unique<Child>(run, i));
   for (size_t i = 0; i < requests.size(); ++i) start(executor, run, call.context.service, *children[i], std::move(requests[i]));
+  // A child's first write may already have found the client gone and cancelled this coroutine: a co_await
+  // that throws for it would leave the children behind.
+  co_await asio::this_coro::throw_if_cancelled(false);
   Waiting waiting(run, children);
   bool waited = co_await waiting.wait();
+  co_await asio::this_coro::throw_if_cancelled(true);
   count_usage(call, run.answers);
   if (!waited) throw boost::system::system_error(asio::error::operation_aborted);
   if (run.client_gone) co_return;

@@ -86,7 +86,7 @@ TEST_F(AccountsTest, SecretIsNotInTheFile) {
     Accounts accounts = open();
     secret = accounts.create("x", "inference", "", 1)->secret;
   }
-  std::string tail = secret.substr(secret.rfind('_') + 1);
+  std::string tail = secret.substr(secret.size() - 43);
   for (const auto& file : fs::directory_iterator(folder_)) {
     std::ostringstream content;
     content << std::ifstream(file.path(), std::ios::binary).rdbuf();

@@ -27,6 +27,7 @@
 #include "catalogue/catalogue.h"
 #include "http/server.h"
 #include "protocol/service.h"
+#include "support/log.h"
 
 namespace verge::api::testing {
 
@@ -224,7 +225,7 @@ class Connection {
 
 class ApiTest : public ::testing::Test {
  protected:
-  ApiTest() : catalogue_(std::move(*catalogue::Catalogue::load({}))) {}
+  ApiTest() : catalogue_(std::move(*catalogue::Catalogue::load({}))) { log::configure(log::Level::Off, log::Format::Text, "test"); }
   ~ApiTest() override { stop(); }
 
   void start(Options options = {}, accounts::Accounts* accounts = nullptr) {

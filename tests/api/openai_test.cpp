@@ -1,0 +1,246 @@
+#include "tests/api/server.h"
+
+namespace verge::api::testing {
+namespace {
+
+class OpenAiTest : public ApiTest {
+ protected:
+  static constexpr const char* kChat = "/client/v4/accounts/acc/ai/v1/chat/completions";
+  static constexpr const char* kText = "/client/v4/accounts/acc/ai/v1/completions";
+  Answer chat(std::string more = "") { return post(kChat, R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":"hi"}])" + more + "}"); }
+  Answer text(std::string more = "") { return post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":"hi")" + more + "}"); }
+};
+
+protocol::Token with_logprob(int32_t id, std::string text, float logprob) {
+  protocol::Token out = token(id, text);
+  protocol::TokenLogprob entry;
+  entry.chosen = {id, text, logprob};
+  entry.top.push_back({id, text, logprob});
+  entry.top.push_back({id + 1, "\xE2\x82", -3.5f});  // the start of a character
+  out.logprobs.push_back(std::move(entry));
+  return out;
+}
+
+TEST_F(OpenAiTest, ChatAnswersWithABareObject) {
+  Answer answer = chat();
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.header("content-type"), "application/json");
+  json::value body = answer.json();
+  EXPECT_EQ(body.at("object"), "chat.completion");
+  EXPECT_EQ(body.at("id"), json::string("chatcmpl-" + answer.header("cf-ai-req-id")));
+  EXPECT_EQ(body.at("model"), kModel);
+  EXPECT_GT(body.at("created").as_int64(), 1700000000);
+  json::value choice = json::parse(R"({"index":0,"message":{"role":"assistant","content":"Hello wörld","refusal":null},"logprobs":null,"finish_reason":"stop"})");
+  EXPECT_EQ(body.at("choices").at(0), choice);
+  EXPECT_EQ(body.at("usage").at("total_tokens"), 10);
+  EXPECT_EQ(service_.requests().at(0).params.if_contains("max_tokens"), nullptr);
+}
+
+TEST_F(OpenAiTest, PlainRoutesAnswerTheSame) {
+  EXPECT_EQ(post("/v1/chat/completions", R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":"hi"}]})").status, 200);
+  EXPECT_EQ(post("/v1/completions", R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":"hi"})").status, 200);
+  EXPECT_EQ(get("/v1/models").status, 200);
+}
+
+TEST_F(OpenAiTest, ChatStreams) {
+  Answer answer = chat(R"(,"stream":true,"stream_options":{"include_usage":true})");
+  EXPECT_EQ(answer.header("content-type"), "text/event-stream");
+  auto events = answer.events();
+  ASSERT_EQ(events.size(), 6u);
+  EXPECT_EQ(json::parse(events[0]).at("choices").at(0).at("delta"), json::parse(R"({"role":"assistant","content":""})"));
+  EXPECT_EQ(json::parse(events[1]).at("choices").at(0).at("delta"), json::parse(R"({"content":"Hello"})"));
+  EXPECT_EQ(json::parse(events[1]).at("object"), "chat.completion.chunk");
+  EXPECT_EQ(json::parse(events[1]).at("usage"), nullptr);
+  EXPECT_EQ(json::parse(events[1]).at("choices").at(0).at("finish_reason"), nullptr);
+  EXPECT_EQ(json::parse(events[2]).at("choices").at(0).at("delta").at("content"), " wörld");
+  EXPECT_EQ(json::parse(events[3]).at("choices").at(0).at("delta"), json::object());
+  EXPECT_EQ(json::parse(events[3]).at("choices").at(0).at("finish_reason"), "stop");
+  EXPECT_TRUE(json::parse(events[4]).at("choices").as_array().empty());
+  EXPECT_EQ(json::parse(events[4]).at("usage").at("completion_tokens"), 3);
+  EXPECT_EQ(events[5], "[DONE]");
+}
+
+TEST_F(OpenAiTest, UsageOnlyWhereAskedFor) {
+  Answer answer = chat(R"(,"stream":true)");
+  EXPECT_EQ(answer.body.find("usage"), std::string::npos);
+  EXPECT_EQ(answer.events().back(), "[DONE]");
+}
+
+TEST_F(OpenAiTest, CompletionsAnswerAndStream) {
+  json::value body = text(R"(,"max_tokens":9)").json();
+  EXPECT_EQ(body.at("object"), "text_completion");
+  EXPECT_EQ(body.at("choices").at(0), json::parse(R"({"index":0,"text":"Hello wörld","logprobs":null,"finish_reason":"stop"})"));
+  protocol::Request request = service_.requests().at(0);
+  EXPECT_EQ(request.params.at("raw"), true);
+  EXPECT_EQ(request.params.at("max_tokens"), 9);
+  auto events = text(R"(,"stream":true)").events();
+  ASSERT_EQ(events.size(), 4u);
+  EXPECT_EQ(json::parse(events[0]).at("choices").at(0).at("text"), "Hello");
+  EXPECT_EQ(json::parse(events[2]).at("choices").at(0).at("finish_reason"), "stop");
+  EXPECT_EQ(service_.requests().at(1).params.at("max_tokens"), 16);
+}
+
+TEST_F(OpenAiTest, SeveralAnswersHaveSeedsOfTheirOwn) {
+  json::value body = chat(R"(,"n":3,"seed":5)").json();
+  ASSERT_EQ(body.at("choices").as_array().size(), 3u);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(body.at("choices").at(static_cast<size_t>(i)).at("index"), i);
+  EXPECT_EQ(body.at("usage").at("prompt_tokens"), 7);
+  EXPECT_EQ(body.at("usage").at("completion_tokens"), 9);
+  auto requests = service_.requests();
+  ASSERT_EQ(requests.size(), 3u);
+  EXPECT_EQ(requests[0].seed, 5u);
+  EXPECT_NE(requests[1].seed, requests[2].seed);
+  EXPECT_NE(requests[0].id, requests[1].id);
+}
+
+TEST_F(OpenAiTest, SeveralAnswersStreamWithTheirIndex) {
+  auto events = chat(R"(,"n":2,"stream":true)").events();
+  std::string texts[2];
+  int roles[2] = {}, ends[2] = {};
+  EXPECT_EQ(events.back(), "[DONE]");
+  events.pop_back();
+  for (const std::string& event : events) {
+    json::value choice = json::parse(event).at("choices").at(0);
+    auto index = static_cast<size_t>(choice.at("index").as_int64());
+    ASSERT_LT(index, 2u);
+    const json::object& delta = choice.at("delta").as_object();
+    roles[index] += delta.contains("role");
+    ends[index] += !choice.at("finish_reason").is_null();
+    if (auto content = get_string(delta, "content")) texts[index] += *content;
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(texts[i], "Hello wörld");
+    EXPECT_EQ(roles[i], 1);
+    EXPECT_EQ(ends[i], 1);
+  }
+}
+
+TEST_F(OpenAiTest, ListOfPromptsGivesAnAnswerEach) {
+  json::value body = post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":["a","b"],"n":2})").json();
+  ASSERT_EQ(body.at("choices").as_array().size(), 4u);
+  EXPECT_EQ(body.at("usage").at("prompt_tokens"), 14);
+  auto requests = service_.requests();
+  EXPECT_EQ(requests[0].params.at("prompt"), "a");
+  EXPECT_EQ(requests[1].params.at("prompt"), "a");
+  EXPECT_EQ(requests[2].params.at("prompt"), "b");
+}
+
+TEST_F(OpenAiTest, ChatLogprobs) {
+  service_.say({accepted(), with_logprob(1, "Hi", -0.25f), with_logprob(3, "\xF0\x9F", -1.0f), usage(7, 2), end("length")});
+  json::value choice = chat(R"(,"logprobs":true,"top_logprobs":2)").json().at("choices").at(0);
+  EXPECT_EQ(choice.at("finish_reason"), "length");
+  json::value first = choice.at("logprobs").at("content").at(0);
+  EXPECT_EQ(first.at("token"), "Hi");
+  EXPECT_EQ(first.at("logprob"), -0.25);
+  EXPECT_EQ(first.at("bytes"), json::parse("[72,105]"));
+  EXPECT_EQ(first.at("top_logprobs").as_array().size(), 2u);
+  EXPECT_EQ(first.at("top_logprobs").at(1).at("bytes"), json::parse("[226,130]"));
+  EXPECT_EQ(choice.at("logprobs").at("content").at(1).at("bytes"), json::parse("[240,159]"));
+  EXPECT_EQ(service_.requests().at(0).params.at("logprobs"), 2);
+  auto events = chat(R"(,"logprobs":true,"stream":true)").events();
+  EXPECT_EQ(json::parse(events.at(1)).at("choices").at(0).at("logprobs").at("content").at(0).at("token"), "Hi");
+  EXPECT_EQ(service_.requests().at(1).params.at("logprobs"), 0);
+}
+
+TEST_F(OpenAiTest, CompletionLogprobs) {
+  service_.say({accepted(), with_logprob(1, "Hé", -0.25f), with_logprob(3, "x", -1.0f), usage(7, 2), end()});
+  json::value logprobs = text(R"(,"logprobs":1)").json().at("choices").at(0).at("logprobs");
+  EXPECT_EQ(logprobs.at("tokens"), json::parse(R"(["Hé","x"])"));
+  EXPECT_EQ(logprobs.at("token_logprobs"), json::parse("[-0.25,-1.0]"));
+  EXPECT_EQ(logprobs.at("text_offset"), json::parse("[0,2]"));
+  EXPECT_EQ(logprobs.at("top_logprobs").at(0).as_object().size(), 2u);
+}
+
+TEST_F(OpenAiTest, ExtensionsReachTheService) {
+  chat(R"(,"top_k":-1,"min_p":0.05,"repetition_penalty":1.2,"stop":"END","logit_bias":{"5":-100},"max_completion_tokens":7,"max_tokens":3,
+        "chat_template_kwargs":{"enable_thinking":false},"ignore_eos":true,"user":"u","metadata":{},"store":false,"service_tier":"auto")");
+  json::object params = service_.requests().at(0).params;
+  EXPECT_FALSE(params.contains("top_k"));
+  EXPECT_EQ(params.at("min_p"), 0.05);
+  EXPECT_EQ(params.at("repetition_penalty"), 1.2);
+  EXPECT_EQ(params.at("stop"), json::parse(R"(["END"])"));
+  EXPECT_EQ(params.at("logit_bias"), json::parse(R"({"5":-100.0})"));
+  EXPECT_EQ(params.at("max_tokens"), 7);
+  EXPECT_EQ(params.at("chat_template_kwargs"), json::parse(R"({"enable_thinking":false})"));
+  EXPECT_EQ(params.at("ignore_eos"), true);
+}
+
+struct BadChat {
+  const char* name;
+  const char* more;
+  const char* param;
+};
+class OpenAiBadInput : public OpenAiTest, public ::testing::WithParamInterface<BadChat> {};
+
+TEST_P(OpenAiBadInput, NamesTheParameter) {
+  Answer answer = chat(std::string(",") + GetParam().more);
+  EXPECT_EQ(answer.status, 400) << answer.body;
+  json::value error = answer.json().at("error");
+  EXPECT_EQ(error.at("type"), "invalid_request_error");
+  EXPECT_EQ(error.at("param"), GetParam().param);
+  EXPECT_FALSE(error.at("message").as_string().empty());
+  EXPECT_EQ(code_of(answer), 5006);
+  EXPECT_TRUE(service_.requests().empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, OpenAiBadInput,
+    ::testing::Values(BadChat{"Temperature", R"("temperature":2.5)", "temperature"}, BadChat{"N", R"("n":9)", "n"}, BadChat{"NZero", R"("n":0)", "n"},
+                      BadChat{"TopP", R"("top_p":-1)", "top_p"}, BadChat{"MaxTokens", R"("max_tokens":0)", "max_tokens"},
+                      BadChat{"Tools", R"("tools":[{"type":"function","function":{"name":"f"}}])", "tools"},
+                      BadChat{"ToolChoice", R"("tool_choice":"required")", "tool_choice"},
+                      BadChat{"ResponseFormat", R"("response_format":{"type":"json_schema","json_schema":{"name":"x"}})", "response_format"},
+                      BadChat{"Effort", R"("reasoning_effort":"high")", "reasoning_effort"}, BadChat{"Audio", R"("modalities":["text","audio"])", "modalities"},
+                      BadChat{"TopLogprobs", R"("top_logprobs":3)", "top_logprobs"}, BadChat{"TopLogprobsHigh", R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
+                      BadChat{"Seed", R"("seed":"x")", "seed"}, BadChat{"Stop", R"("stop":5)", "stop"}, BadChat{"StreamOptions", R"("stream_options":[])", "stream_options"},
+                      BadChat{"Messages", R"("messages":"hi")", "messages"}, BadChat{"ToolMessage", R"("messages":[{"role":"tool","content":"x","tool_call_id":"1"}])", "messages.0.role"},
+                      BadChat{"ToolCalls", R"("messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}])", "messages.0.tool_calls"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_F(OpenAiTest, ErrorsCarryAnErrorObject) {
+  Answer answer = post(kChat, R"({"model":"@cf/no/such","messages":[]})");
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.json().at("error").at("code"), "model_not_found");
+  EXPECT_EQ(answer.json().at("error").at("param"), "model");
+  service_.say({failure(Code::ContextOverflow, "", 9000, 8192)});
+  answer = chat(R"(,"stream":true)");
+  EXPECT_EQ(answer.status, 413);
+  EXPECT_EQ(answer.json().at("error").at("code"), "context_length_exceeded");
+  EXPECT_NE(answer.json().at("error").at("message").as_string().find("(9000)"), json::string::npos);
+  service_.say({failure(Code::Busy, "", 0, 0, 2000)});
+  answer = chat();
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_EQ(answer.header("retry-after"), "2");
+  EXPECT_EQ(answer.json().at("error").at("type"), "rate_limit_error");
+  EXPECT_EQ(post(kChat, "{}").json().at("error").at("param"), nullptr);
+  EXPECT_EQ(post(kChat, "nope").status, 400);
+}
+
+TEST_F(OpenAiTest, WhatIsNotBuiltSaysSo) {
+  EXPECT_EQ(post("/v1/embeddings", R"({"model":"x","input":"y"})").json().at("error").at("param"), "embeddings");
+  EXPECT_EQ(post("/client/v4/accounts/a/ai/v1/responses", R"({"model":"x","input":"y"})").status, 400);
+  Answer answer = post("/v1/audio/transcriptions", "{}");
+  EXPECT_EQ(answer.json().at("error").at("message"), "No route for that URI");
+}
+
+TEST_F(OpenAiTest, CompletionPromptsOfOtherKinds) {
+  EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":[1,2,3]})").json().at("error").at("param"), "prompt");
+  EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":[]})").status, 400);
+  EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":["a","b"],"n":5})").status, 400);
+  EXPECT_EQ(text(R"(,"echo":true)").json().at("error").at("param"), "echo");
+  EXPECT_EQ(text(R"(,"best_of":2)").json().at("error").at("param"), "best_of");
+  EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct"})").status, 400);
+}
+
+TEST_F(OpenAiTest, ListsModels) {
+  json::value body = get("/client/v4/accounts/a/ai/v1/models").json();
+  EXPECT_EQ(body.at("object"), "list");
+  EXPECT_EQ(body.at("data").as_array().size(), catalogue_.all().size());
+  json::value model = get("/v1/models/@cf/meta/llama-3.2-1b-instruct").json();
+  EXPECT_EQ(model.at("owned_by"), "meta");
+  EXPECT_EQ(model.at("created"), 1727300192);
+  EXPECT_EQ(get("/v1/models/nothing").json().at("error").at("code"), "model_not_found");
+}
+
+}  // namespace
+}  // namespace verge::api::testing
