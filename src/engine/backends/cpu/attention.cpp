@@ -21,9 +21,8 @@
 namespace verge::engine::cpu {
 namespace {
 
-static_assert(limits::kPageTokens == 32 && kKeyTile == 16);  // built into the kernels
-
 constexpr int kSplitKeys = 256;
+static_assert(limits::kPageTokens == 32 && kKeyTile == 16 && kSplitKeys == 256);  // built into the kernels
 static_assert(kSplitKeys % limits::kPageTokens == 0);
 constexpr int kQueries = 64;    // of a task: shares pages of keys in the first-level cache
 constexpr int kFewRows = 8;     // up to this many rows a sequence is cut by splits
@@ -226,7 +225,6 @@ class Dispatch {
   void attend_split(AttendBlock& block, int split, int keys) const {
     block.key_begin = split * kSplitKeys;
     block.key_end = std::min(keys, (split + 1) * kSplitKeys);
-    k_.reset(block);
     k_.attend(block);
   }
 

@@ -7,6 +7,8 @@ namespace {
 
 size_t element_bytes(KvType type) { return type == KvType::F32 ? 4 : 2; }
 
+constexpr size_t kLargePagesFrom = 64 << 20;  // below, a rounded-up page would be too much of the whole
+
 // Bytes of one page of one layer, up to a cache line.
 size_t page_bytes(int kv_heads, int head_dim, KvType type) {
   const size_t per_token = static_cast<size_t>(head_dim) + value_stride(head_dim);
@@ -43,6 +45,8 @@ Result<std::unique_ptr<KvCache>> make_kv_cache(int layers, int kv_heads, int hea
   if (memory == MAP_FAILED) {
     return fail(Code::Io, "no memory for a key/value cache of {} pages ({} MiB)", pages, cache->bytes >> 20);
   }
+  // Attention walks pages that lie anywhere: large pages save most of its address translations.
+  if (cache->bytes >= kLargePagesFrom) madvise(memory, cache->bytes, MADV_HUGEPAGE);
   cache->data = static_cast<std::byte*>(memory);
   return std::unique_ptr<KvCache>(std::move(cache));
 }

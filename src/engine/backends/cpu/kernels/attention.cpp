@@ -1,12 +1,13 @@
-// Attention over the paged cache, for one KV head and a block of queries.
+// Attention over the paged cache, for one KV head, a block of queries and one split of the keys.
 //
-// Online softmax (Milakov and Gimelshein 2018; FlashAttention's loop) over whole pages of 32 keys. Keys lie
-// transposed, 16 keys to a row of each channel, so a score is built in one lane by head_dim multiply-adds in
-// channel order: its bits can't depend on its neighbours. kRows queries share each load of keys and values.
+// Scores of the whole split come first, then their softmax, then the weighted values; splits are joined afterwards
+// as in online softmax (Milakov and Gimelshein 2018; FlashAttention). Keys lie transposed, 16 keys to a row of each
+// channel, so a score is built in one lane by head_dim multiply-adds in channel order: its bits can't depend on its
+// neighbours. kRows queries share each load of keys and values.
 //
-// Why a row's bits are the same in any batch: pages start at absolute positions, and a page that is
-// masked for a query changes its state by exactly nothing (p = 0, values finite, correction e^0 = 1),
-// so it does not matter which pages other queries of the block need.
+// Why a row's bits are the same in any batch: splits start at absolute positions, and keys that a query does not see
+// change its state by exactly nothing (p = 0, values finite), so it does not matter what other queries of
+// the block need.
 #include "engine/backends/cpu/kernels/attention.h"
 
 #include <float.h>
@@ -18,12 +19,17 @@ namespace {
 
 constexpr int kPage = 32;             // limits::kPageTokens, checked in attention.cpp beside the kernels
 constexpr int kTile = 16;             // kKeyTile
+constexpr int kSplit = 256;           // kSplitKeys
 constexpr int kTileVectors = kTile / kWidth;
 constexpr float kNoScore = -1e30f;    // finite, so that the difference of two of them is 0
 // Queries that share loads, chosen to fill the register file with accumulators.
 constexpr int kRows = kWidth == 16 ? 8 : kWidth == 8 ? 4 : 2;
 // Tiles scored together: more independent chains where registers allow.
 constexpr int kTiles = kWidth == 16 ? 2 : 1;
+
+// Pages fetched ahead of their use, into the second-level cache: it takes more requests at a time than the first (on
+// Zen 4 24 GB/s a core against 15 for blocks of 4 KiB that lie apart).
+constexpr int kAhead = 2;
 
 struct F16 {
   using T = uint16_t;
@@ -42,11 +48,13 @@ struct F32 {
   static void store(T* p, Lanes x) { VERGE_ISA::store(p, min(max(x, set1(-FLT_MAX)), set1(FLT_MAX))); }
 };
 
-// scores[r][key] = q[r] · key, for R queries and the page's first `tiles` tiles.
+// scores[r][key] = q[r] · key of one page, for R queries. Meanwhile as many bytes at `ahead` are fetched (null: none): a
+// page is too short for the processor's own prefetcher to be of use.
 template <class Kv, int R>
-void score_page(const float* q, int head_dim, const typename Kv::T* keys, int tiles, float (*scores)[kPage]) {
-  for (int t = 0; t < tiles; t += kTiles) {
-    constexpr int kVectors = kTiles * kTileVectors;
+void score_page(const float* q, int head_dim, const typename Kv::T* keys, float (*scores)[kSplit], const char* ahead) {
+  constexpr int kVectors = kTiles * kTileVectors;
+  constexpr int kBytes = kTiles * kTile * static_cast<int>(sizeof(typename Kv::T));  // read in one turn of the loop
+  for (int t = 0; t < kPage / kTile; t += kTiles) {
     Lanes sums[R][kVectors];
     for (int r = 0; r < R; ++r) {
       for (int v = 0; v < kVectors; ++v) sums[r][v] = zero();
@@ -56,6 +64,12 @@ void score_page(const float* q, int head_dim, const typename Kv::T* keys, int ti
     for (int d = 0; d < head_dim; ++d) {
       Lanes k[kVectors];
       for (int v = 0; v < kVectors; ++v) k[v] = Kv::load(tile[v / kTileVectors] + d * kTile + v % kTileVectors * kWidth);
+      if (ahead) {
+        const int line = (t / kTiles * head_dim + d) * kBytes;
+        if (kBytes >= 64 || line % 64 == 0) {
+          for (int i = 0; i < kBytes; i += 64) _mm_prefetch(ahead + line + i, _MM_HINT_T1);
+        }
+      }
       for (int r = 0; r < R; ++r) {
         const Lanes x = set1(q[r * head_dim + d]);
         for (int v = 0; v < kVectors; ++v) sums[r][v] = fma(x, k[v], sums[r][v]);
@@ -67,118 +81,139 @@ void score_page(const float* q, int head_dim, const typename Kv::T* keys, int ti
   }
 }
 
-// values[r] = values[r] * correction[r] + Σ p[r][key] · value[key] over keys [begin, end), key by key.
+// values[r] = Σ p[r][key] · value[key] over keys [begin, end) of the split, key by key, for V vectors of channels.
 template <class Kv, int R, int V>
-void weigh_columns(const float (*p)[kPage], const float* correction, const typename Kv::T* page, int stride, int begin, int end,
-                   float* values) {
+void weigh_columns(const AttendBlock& b, const float (*p)[kSplit], int column, int begin, int end, bool ahead, float* values) {
   Lanes sums[R][V];
   for (int r = 0; r < R; ++r) {
-    const Lanes c = set1(correction[r]);
-    for (int v = 0; v < V; ++v) sums[r][v] = mul(load(values + r * stride + v * kWidth), c);
+    for (int v = 0; v < V; ++v) sums[r][v] = zero();
   }
-  for (int key = begin; key < end; ++key) {
-    Lanes x[V];
-    for (int v = 0; v < V; ++v) x[v] = Kv::load(page + key * stride + v * kWidth);
-    for (int r = 0; r < R; ++r) {
-      const Lanes w = set1(p[r][key]);
-      for (int v = 0; v < V; ++v) sums[r][v] = fma(w, x[v], sums[r][v]);
+  for (int page = begin / kPage; page * kPage < end; ++page) {
+    const char* at = b.base + static_cast<size_t>(b.pages[b.key_begin / kPage + page]) * b.page_stride + b.value_offset;
+    const typename Kv::T* rows = reinterpret_cast<const typename Kv::T*>(at) + column;
+    const int first = begin > page * kPage ? begin - page * kPage : 0;
+    const int last = end < (page + 1) * kPage ? end - page * kPage : kPage;
+    const char* later = nullptr;
+    if (ahead && (page + kAhead) * kPage < end) {
+      later = b.base + static_cast<size_t>(b.pages[b.key_begin / kPage + page + kAhead]) * b.page_stride + b.value_offset +
+              column * static_cast<int>(sizeof(typename Kv::T));
+    }
+    for (int key = first; key < last; ++key) {
+      if (later) {
+        constexpr int kBytes = V * kWidth * static_cast<int>(sizeof(typename Kv::T));
+        const char* line = later + static_cast<size_t>(key) * b.value_stride * sizeof(typename Kv::T);
+        for (int i = 0; i < kBytes; i += 64) _mm_prefetch(line + i, _MM_HINT_T1);
+      }
+      Lanes x[V];
+      for (int v = 0; v < V; ++v) x[v] = Kv::load(rows + key * b.value_stride + v * kWidth);
+      for (int r = 0; r < R; ++r) {
+        const Lanes w = set1(p[r][page * kPage + key]);
+        for (int v = 0; v < V; ++v) sums[r][v] = fma(w, x[v], sums[r][v]);
+      }
     }
   }
   for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) store(values + r * stride + v * kWidth, sums[r][v]);
+    for (int v = 0; v < V; ++v) store(values + r * b.value_stride + column + v * kWidth, sums[r][v]);
   }
 }
 
 template <class Kv, int R>
-void weigh_page(const float (*p)[kPage], const float* correction, const typename Kv::T* page, int stride, int begin, int end,
-                float* values) {
+void weigh(const AttendBlock& b, const float (*p)[kSplit], int begin, int end, bool ahead, float* values) {
   constexpr int kVectors = R <= kRows / 2 ? 4 : 2;
-  int d = 0;
-  for (; d + kVectors * kWidth <= stride; d += kVectors * kWidth) {
-    weigh_columns<Kv, R, kVectors>(p, correction, page + d, stride, begin, end, values + d);
+  int column = 0;
+  for (; column + kVectors * kWidth <= b.value_stride; column += kVectors * kWidth) {
+    weigh_columns<Kv, R, kVectors>(b, p, column, begin, end, ahead, values);
   }
-  for (; d < stride; d += kWidth) weigh_columns<Kv, R, 1>(p, correction, page + d, stride, begin, end, values + d);
+  for (; column < b.value_stride; column += kWidth) weigh_columns<Kv, R, 1>(b, p, column, begin, end, ahead, values);
 }
 
-// One page for R queries from `first`.
+// Scores of keys [begin, end) of the split, a multiple of the page, become e^(score - largest): 0 outside [low, high).
+void soften(float* s, int begin, int end, int low, int high, float softcap, float* largest_score, float* sums) {
+  if (softcap > 0) {
+    const Lanes cap = set1(softcap);
+    for (int v = begin; v < end; v += kWidth) store(s + v, mul(cap, tanh(div(load(s + v), cap))));
+  }
+  for (int key = begin; key < low; ++key) s[key] = -__builtin_inff();
+  for (int key = high; key < end; ++key) s[key] = -__builtin_inff();
+  Lanes top = set1(kNoScore);
+  for (int v = begin; v < end; v += kWidth) top = max(load(s + v), top);
+  const float now = largest(top);
+  const Lanes shift = set1(now);
+  Lanes total[kTileVectors];
+  for (int v = 0; v < kTileVectors; ++v) total[v] = zero();
+  for (int v = begin; v < end; v += kTile) {
+    for (int i = 0; i < kTileVectors; ++i) {
+      const Lanes e = exp(sub(load(s + v + i * kWidth), shift));
+      store(s + v + i * kWidth, e);
+      total[i] = add(total[i], e);
+    }
+  }
+  *largest_score = now;
+  for (int v = 0; v < kTileVectors; ++v) store(sums + v * kWidth, total[v]);
+}
+
+// The split for R queries from `first`. `ahead`: fetch what comes next into the caches.
 template <class Kv, int R>
-void attend_page(const AttendBlock& b, int first, int page_start) {
-  int low[R], high[R];  // the page's keys that a query sees: [low, high)
-  int begin = kPage, end = 0;
-  bool whole = true;
-  const int key_limit = b.key_end - page_start;
+void attend_rows(const AttendBlock& b, int first, bool ahead) {
+  int low[R], high[R];  // the split's keys that a query sees: [low, high)
+  int begin = kSplit, end = 0;
+  const int keys = b.key_end - b.key_begin;
   for (int r = 0; r < R; ++r) {
     const int position = b.position + (first + r) / b.group;
-    high[r] = position + 1 - page_start;
-    if (high[r] > key_limit) high[r] = key_limit;
-    if (high[r] > kPage) high[r] = kPage;
-    low[r] = b.window > 0 ? position + 1 - b.window - page_start : 0;
+    high[r] = position + 1 - b.key_begin;
+    if (high[r] > keys) high[r] = keys;
+    low[r] = b.window > 0 ? position + 1 - b.window - b.key_begin : 0;
     if (low[r] < 0) low[r] = 0;
-    if (low[r] > kPage) low[r] = kPage;
-    whole = whole && low[r] == 0 && high[r] == kPage;
-    if (low[r] >= high[r]) continue;
+    if (low[r] >= high[r]) {  // sees nothing here
+      low[r] = high[r] = 0;
+      continue;
+    }
     if (low[r] < begin) begin = low[r];
     if (high[r] > end) end = high[r];
   }
-  if (begin >= end) return;
-
-  const char* page = b.base + static_cast<size_t>(b.pages[page_start / kPage]) * b.page_stride;
-  const int tiles = kTiles == 1 && end <= kTile ? 1 : kPage / kTile;
-  alignas(64) float s[R][kPage];
-  float correction[R];
-  score_page<Kv, R>(b.q + static_cast<size_t>(first) * b.head_dim, b.head_dim,
-                    reinterpret_cast<const typename Kv::T*>(page + b.key_offset), tiles, s);
-  for (int r = 0; r < R; ++r) {
-    if (b.softcap > 0) {
-      const Lanes cap = set1(b.softcap);
-      for (int v = 0; v < tiles * kTile; v += kWidth) store(s[r] + v, mul(cap, tanh(div(load(s[r] + v), cap))));
-    }
-    if (!whole) {
-      for (int key = 0; key < low[r]; ++key) s[r][key] = -__builtin_inff();
-      for (int key = high[r] > 0 ? high[r] : 0; key < kPage; ++key) s[r][key] = -__builtin_inff();
-    }
-    Lanes top = load(s[r]);
-    for (int v = kWidth; v < kPage; v += kWidth) top = max(load(s[r] + v), top);
-    const float before = b.largest[first + r];
-    const float page_top = largest(top);
-    const float now = page_top > before ? page_top : before;
-    // e^(before - now): exactly 1 where the largest stays, without the work.
-    correction[r] = 1.0f;
-    if (now != before) {
-      float e[kWidth];
-      store(e, exp(set1(before - now)));
-      correction[r] = e[0];
-    }
-    b.largest[first + r] = now;
-    float* sums = b.sums + (first + r) * kTile;
-    const Lanes shift = set1(now), c = set1(correction[r]);
-    Lanes total[kTileVectors];
-    for (int v = 0; v < kTileVectors; ++v) total[v] = mul(load(sums + v * kWidth), c);
-    for (int v = 0; v < kPage / kWidth; ++v) {
-      const Lanes e = exp(sub(load(s[r] + v * kWidth), shift));
-      store(s[r] + v * kWidth, e);
-      total[v % kTileVectors] = add(total[v % kTileVectors], e);
-    }
-    for (int v = 0; v < kTileVectors; ++v) store(sums + v * kWidth, total[v]);
+  float* values = b.values + static_cast<size_t>(first) * b.value_stride;
+  if (begin >= end) {
+    for (int r = 0; r < R; ++r) b.largest[first + r] = kNoScore;
+    for (int i = 0; i < R * kTile; ++i) b.sums[first * kTile + i] = 0;
+    for (int i = 0; i < R * b.value_stride; ++i) values[i] = 0;
+    return;
   }
-  weigh_page<Kv, R>(s, correction, reinterpret_cast<const typename Kv::T*>(page + b.value_offset), b.value_stride, begin, end,
-                    b.values + static_cast<size_t>(first) * b.value_stride);
+  alignas(64) float s[R][kSplit];
+  const int page_begin = begin / kPage, page_end = (end + kPage - 1) / kPage;
+  const auto page_at = [&](int i) { return b.base + static_cast<size_t>(b.pages[b.key_begin / kPage + i]) * b.page_stride; };
+  if (ahead) {
+    for (int i = page_begin; i < page_end && i < page_begin + kAhead; ++i) {
+      const char* keys = page_at(i) + b.key_offset;
+      for (int line = 0; line < b.head_dim * kPage * static_cast<int>(sizeof(typename Kv::T)); line += 64) _mm_prefetch(keys + line, _MM_HINT_T1);
+    }
+  }
+  for (int i = page_begin; i < page_end; ++i) {
+    const char* page = page_at(i);
+    // Behind the last keys come the first values.
+    const int next = i + kAhead;
+    const char* later = next < page_end ? page_at(next) + b.key_offset
+                                        : page_at(next - page_end + page_begin < page_end ? next - page_end + page_begin : i) + b.value_offset;
+    float(*scores)[kSplit] = reinterpret_cast<float(*)[kSplit]>(&s[0][i * kPage]);
+    score_page<Kv, R>(b.q + static_cast<size_t>(first) * b.head_dim, b.head_dim, reinterpret_cast<const typename Kv::T*>(page + b.key_offset),
+                      scores, ahead ? later : nullptr);
+  }
+  for (int r = 0; r < R; ++r) {
+    soften(s[r], page_begin * kPage, page_end * kPage, low[r], high[r], b.softcap, &b.largest[first + r], b.sums + (first + r) * kTile);
+  }
+  weigh<Kv, R>(b, s, begin, end, ahead, values);
 }
 
-// Calls attend_page for the `rows` queries (1 … kRows) from `first`.
+// Calls attend_rows for the `rows` queries (1 … kRows) from `first`.
 template <class Kv, int R>
-void attend_rows(const AttendBlock& b, int first, int rows, int page_start) {
-  if (rows == R) return attend_page<Kv, R>(b, first, page_start);
-  if constexpr (R > 1) attend_rows<Kv, R - 1>(b, first, rows, page_start);
+void attend_some(const AttendBlock& b, int first, int rows) {
+  if (rows == R) return attend_rows<Kv, R>(b, first, first == 0);
+  if constexpr (R > 1) attend_some<Kv, R - 1>(b, first, rows);
 }
 
 template <class Kv>
 void attend_all(const AttendBlock& b) {
-  for (int start = b.key_begin; start < b.key_end; start += kPage) {
-    for (int first = 0; first < b.queries; first += kRows) {
-      const int rows = b.queries - first < kRows ? b.queries - first : kRows;
-      attend_rows<Kv, kRows>(b, first, rows, start);
-    }
+  for (int first = 0; first < b.queries; first += kRows) {
+    attend_some<Kv, kRows>(b, first, b.queries - first < kRows ? b.queries - first : kRows);
   }
 }
 

@@ -18,7 +18,7 @@ struct HeadTransform {
   float scale;        // multiplied in last
 };
 
-// Queries of one KV head against its keys [key_begin, key_end). Query i belongs to the token at position
+// Queries of one KV head against a split of its keys, [key_begin, key_end). Query i belongs to the token at position
 // position + i / group and sees keys up to it, the last `window` of them (0 = all).
 struct AttendBlock {
   const float* q;           // {queries, head_dim}, scaled
@@ -35,7 +35,7 @@ struct AttendBlock {
   size_t value_offset;
   int window;
   float softcap;
-  int key_begin, key_end;   // key_begin a multiple of the page size
+  int key_begin, key_end;   // key_begin a multiple of the split's size
   // Softmax state of each query: the largest score, sums of exp(score - largest) in 16 lanes, weighted values.
   float* largest;           // {queries}
   float* sums;              // {queries, 16}
@@ -47,7 +47,9 @@ struct AttentionKernels {
   // Values are held finite (NaN becomes the lowest finite value), so that a masked product is exactly 0.
   void (*store_key)(const float* k, int head_dim, int type, void* head_keys, int token_in_page);
   void (*store_value)(const float* v, int head_dim, int value_stride, int type, void* head_values, int token_in_page);
+  // The empty state: no key seen.
   void (*reset)(const AttendBlock& block);
+  // The state of the split's keys alone.
   void (*attend)(const AttendBlock& block);
   // into = into + from, for `queries` states; the order of calls is the order of rounding.
   void (*merge)(const AttendBlock& into, const AttendBlock& from);

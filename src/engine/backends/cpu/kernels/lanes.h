@@ -157,12 +157,16 @@ VERGE_INLINE float sum(Lanes x) {
   return f[0];
 }
 VERGE_INLINE float largest(Lanes x) {
-  float f[kWidth];
-  store(f, x);
-  for (int half = kWidth / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) f[i] = f[i] > f[i + half] ? f[i] : f[i + half];
-  }
-  return f[0];
+#if VERGE_ISA_avx512
+  const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+  __m128 y = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+#elif VERGE_ISA_avx2
+  __m128 y = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+#else
+  __m128 y = x;
+#endif
+  y = _mm_max_ps(y, _mm_movehl_ps(y, y));
+  return _mm_cvtss_f32(_mm_max_ss(y, _mm_shuffle_ps(y, y, 1)));
 }
 
 // e^x to about 1 ulp, for x <= 88; below -87 exactly 0 (so a masked score of -infinity adds nothing).
