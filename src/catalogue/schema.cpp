@@ -298,10 +298,11 @@ Result<void> check_keyword(char kind, const json::value& value, const std::strin
 
 Result<void> check_schema_at(const json::value& schema, const std::string& place) {
   if (!schema.is_object()) return fail(Code::InvalidInput, "'{}' must be an object", place);
-  for (const auto& [name, value] : schema.get_object()) {
-    auto keyword = std::find_if(std::begin(kKeywords), std::end(kKeywords), [&](const Keyword& k) { return k.name == std::string_view(name); });
-    if (keyword == std::end(kKeywords)) return fail(Code::InvalidInput, "'{}/{}' is a keyword that is not supported", place, std::string_view(name));
-    VERGE_TRY(check_keyword(keyword->kind, value, place + "/" + std::string(name)));
+  for (const auto& field : schema.get_object()) {
+    const std::string_view name = field.key();
+    auto keyword = std::find_if(std::begin(kKeywords), std::end(kKeywords), [name](const Keyword& k) { return k.name == name; });
+    if (keyword == std::end(kKeywords)) return fail(Code::InvalidInput, "'{}/{}' is a keyword that is not supported", place, name);
+    VERGE_TRY(check_keyword(keyword->kind, field.value(), place + "/" + std::string(name)));
   }
   return {};
 }
