@@ -41,7 +41,7 @@ class RealWeights : public testing::TestWithParam<RealModel> {
   }
   // Each greedy case up to its first step whose two best tokens are nearer than `margin`.
   void expect_answers(Precision precision, KvType type, double margin, double first_logits) {
-    auto runner = Runner::load(path_, precision, type);
+    auto runner = Runner::load(path_, precision, type, {0, ""});
     ASSERT_TRUE(runner);
     int compared = 0;
     for (const json::value& one : answers_.at("greedy").as_array()) {

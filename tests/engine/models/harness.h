@@ -44,7 +44,7 @@ inline int32_t argmax(std::span<const float> logits) {
 class Runner {
  public:
   // Null (and a failed expectation) where it can't be loaded.
-  static std::unique_ptr<Runner> load(const std::string& path, Precision precision, KvType type, const BackendOptions& options = {}, int pages = 64) {
+  static std::unique_ptr<Runner> load(const std::string& path, Precision precision, KvType type, const BackendOptions& options = {1, ""}, int pages = 64) {
     auto runner = std::make_unique<Runner>();
     auto backend = make_cpu_backend(options);
     if (!backend) return ADD_FAILURE() << backend.error().message, nullptr;

@@ -22,7 +22,7 @@ void expect_reference(const std::string& model, const std::string& answers, Prec
                       double margin) {
   SCOPED_TRACE(model + " on " + isa);
   const json::value expected = read_json(answers);
-  auto runner = Runner::load(model, precision, type, {2, isa});
+  auto runner = Runner::load(model, precision, type, {1, isa});
   ASSERT_TRUE(runner);
   const auto ids = numbers<int32_t>(expected.at("ids"));
   const auto logits = runner->logits_of(ids);

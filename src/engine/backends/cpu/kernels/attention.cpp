@@ -273,42 +273,51 @@ float square_sum(const float* x, int n) {
   return total;
 }
 
-void transform(const float* x, const HeadTransform& t, float* y) {
+// (a, b) -> (a cos - b sin, a sin + b cos) · scale for the pairs of a head; pairs (2i, 2i+1) or (i, i + half).
+void rotate(const float* __restrict x, const HeadTransform& t, float* __restrict y) {
   const int half = t.rotary_dim / 2;
-  float normed[512];
-  if (t.norm) {
-    const float inverse = 1.0f / __builtin_sqrtf(square_sum(x, t.head_dim) / static_cast<float>(t.head_dim) + t.eps);
-    for (int i = 0; i < t.head_dim; ++i) normed[i] = x[i] * inverse * t.norm[i];
-    x = normed;
-  }
-  // Both kinds of pairs leave in half-split order: q·k doesn't mind a permutation of both.
-  if (t.interleaved) {
+  const float* __restrict cos = t.cos;
+  const float* __restrict sin = t.sin;
+  const float scale = t.scale;
+  if (!t.interleaved) {
     for (int i = 0; i < half; ++i) {
-      const float a = x[2 * i], b = x[2 * i + 1];
-      y[i] = (a * t.cos[i] - b * t.sin[i]) * t.scale;
-      y[i + half] = (a * t.sin[i] + b * t.cos[i]) * t.scale;
+      const float a = x[i], b = x[i + half];
+      y[i] = (a * cos[i] - b * sin[i]) * scale;
+      y[i + half] = (a * sin[i] + b * cos[i]) * scale;
     }
   } else {
     for (int i = 0; i < half; ++i) {
-      const float a = x[i], b = x[i + half];
-      y[i] = (a * t.cos[i] - b * t.sin[i]) * t.scale;
-      y[i + half] = (a * t.sin[i] + b * t.cos[i]) * t.scale;
+      const float a = x[2 * i], b = x[2 * i + 1];
+      y[i] = (a * cos[i] - b * sin[i]) * scale;
+      y[i + half] = (a * sin[i] + b * cos[i]) * scale;
     }
   }
-  for (int i = 2 * half; i < t.head_dim; ++i) y[i] = x[i] * t.scale;
+  for (int i = 2 * half; i < t.head_dim; ++i) y[i] = x[i] * scale;
+}
+
+// Both kinds of pairs leave in half-split order: q·k doesn't mind a permutation of both.
+void transform(const float* x, const HeadTransform& t, float* y) {
+  if (!t.norm) return rotate(x, t, y);
+  float normed[512];
+  const float inverse = 1.0f / __builtin_sqrtf(square_sum(x, t.head_dim) / static_cast<float>(t.head_dim) + t.eps);
+  for (int i = 0; i < t.head_dim; ++i) normed[i] = x[i] * inverse * t.norm[i];
+  rotate(normed, t, y);
 }
 
 template <class Kv>
 void store_key_as(const float* k, int head_dim, void* head_keys, int token) {
   typename Kv::T* column = static_cast<typename Kv::T*>(head_keys) + static_cast<size_t>(token / kTile) * head_dim * kTile + token % kTile;
-  for (int d = 0; d < head_dim; d += kWidth) {
-    float in[kWidth];
-    typename Kv::T out[kWidth];
-    const int count = head_dim - d < kWidth ? head_dim - d : kWidth;
-    for (int i = 0; i < kWidth; ++i) in[i] = i < count ? k[d + i] : 0;
-    Kv::store(out, load(in));
-    for (int i = 0; i < count; ++i) column[(d + i) * kTile] = out[i];
+  typename Kv::T out[kWidth];
+  int d = 0;
+  for (; d + kWidth <= head_dim; d += kWidth) {
+    Kv::store(out, load(k + d));
+    for (int i = 0; i < kWidth; ++i) column[(d + i) * kTile] = out[i];
   }
+  if (d == head_dim) return;
+  float rest[kWidth] = {};
+  for (int i = 0; d + i < head_dim; ++i) rest[i] = k[d + i];
+  Kv::store(out, load(rest));
+  for (int i = 0; d + i < head_dim; ++i) column[(d + i) * kTile] = out[i];
 }
 
 void store_key(const float* k, int head_dim, int type, void* head_keys, int token) {
