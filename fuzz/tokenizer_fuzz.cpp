@@ -84,7 +84,10 @@ ModelFile gguf_of(std::string_view text) {
 const std::vector<std::unique_ptr<Tokenizer>>& fixed_tokenizers() {
   static const auto list = [] {
     std::vector<std::unique_ptr<Tokenizer>> made;
-    const std::string tokens = "3<s>\n4<user>\n4  \n1a\n1b\n1ab\n1\xE2\x96\x81\n1\xE2\x96\x81" "a\n1\xC4\xA0\n1\xC4\xA0" "a\n6<0x41>\na\tb\n\xC4\xA0\ta\n";
+    const std::string tokens =
+        "3<s>\n4<user>\n4  \n1a\n1b\n1ab\n1\xE2\x96\x81\n1\xE2\x96\x81"
+        "a\n1\xC4\xA0\n1\xC4\xA0"
+        "a\n6<0x41>\na\tb\n\xC4\xA0\ta\n";
     for (const char* head : {"gpt2\ngpt-4o\n", "gpt2\ndeepseek-llm\n", "gpt2\ngemma4\n", "llama\n\n", "t5\n\n", "bert\n\n"}) {
       auto tokenizer = make_tokenizer(gguf_of(head + tokens));
       require(tokenizer.ok());
@@ -131,9 +134,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       file.tokenizer_model = input;
       try_file(file);
       break;
-    case 2:
-      try_file(gguf_of(input));
-      break;
+    case 2: try_file(gguf_of(input)); break;
     default:
       for (const auto& tokenizer : fixed_tokenizers()) exercise(*tokenizer, input);
       split_by_every_rule(input);

@@ -80,8 +80,9 @@ int tokenize(int argc, char** argv) {
   CLI::App app("Read a text on standard input and print its token ids, separated by spaces.", argv[0]);
   Options options;
   app.add_option("PATH", options.path, "A GGUF file or a folder in the hub's layout")->required();
-  app.add_flag("--no-special", options.no_special,
-               "Plain text: add no beginning or end token, and read \"<|im_end|>\" and its like as text (with --decode: leave such tokens out)");
+  app.add_flag(
+      "--no-special", options.no_special,
+      "Plain text: add no beginning or end token, and read \"<|im_end|>\" and its like as text (with --decode: leave such tokens out)");
   app.add_flag("--decode", options.decode, "The reverse: read ids, print the text");
   app.add_flag("--json", options.json, "Print [{\"id\", \"piece\"}]");
   CLI11_PARSE(app, argc, argv);

@@ -13,14 +13,14 @@
 namespace verge::engine {
 
 struct BpeOptions {
-  bool byte_level = true;        // words are bytes, the vocabulary is written in GPT-2's alphabet
-  bool ignore_merges = false;    // a word that is a token as a whole is taken at once
-  bool byte_fallback = false;    // characters without a token become "<0xXX>" tokens
-  bool whole_newlines = false;   // a run of line feeds that is a token is taken at once (Gemma 4)
-  int32_t unknown = -1;          // for what nothing else covers; -1: left out
-  bool fuse_unknown = false;     // neighbouring unknowns are one
+  bool byte_level = true;              // words are bytes, the vocabulary is written in GPT-2's alphabet
+  bool ignore_merges = false;          // a word that is a token as a whole is taken at once
+  bool byte_fallback = false;          // characters without a token become "<0xXX>" tokens
+  bool whole_newlines = false;         // a run of line feeds that is a token is taken at once (Gemma 4)
+  int32_t unknown = -1;                // for what nothing else covers; -1: left out
+  bool fuse_unknown = false;           // neighbouring unknowns are one
   std::string continuing_prefix = {};  // of symbols that do not start a word
-  std::string word_suffix = {};  // of the last symbol of a word ("</w>")
+  std::string word_suffix = {};        // of the last symbol of a word ("</w>")
 };
 
 class Bpe final : public WordModel {

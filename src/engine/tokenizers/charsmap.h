@@ -19,7 +19,7 @@ class CharsMap {
   bool empty() const { return units_.empty(); }
 
   struct Match {
-    size_t length = 0;             // bytes of the text; 0: no match
+    size_t length = 0;  // bytes of the text; 0: no match
     std::string_view replacement;
   };
   Match longest(std::string_view text) const { return walk(text, false); }

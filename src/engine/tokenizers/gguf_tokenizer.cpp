@@ -15,6 +15,7 @@
 #include "engine/tokenizers/unigram.h"
 #include "engine/tokenizers/wordpiece.h"
 #include "support/limits.h"
+#include "support/log.h"
 
 namespace verge::engine {
 namespace {
@@ -22,15 +23,66 @@ namespace {
 constexpr std::string_view kKey = "tokenizer.ggml.";
 
 // Texts that are control tokens whatever kind the file gives them: converters have marked them wrongly.
-constexpr std::string_view kControlTexts[] = {
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>", "</s>",
-    "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
-    "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", "[e~[",
-    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "begin\xEF\xBD\x9C>", "<PRE>", "\xE2\x96\x81<PRE>",
-    "<|code_prefix|>", "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81hole\xEF\xBD\x9C>", "<SUF>",
-    "\xE2\x96\x81<SUF>", "<|code_suffix|>", "<|fim_middle|>", "<fim-middle>", "<fim_middle>",
-    "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "end\xEF\xBD\x9C>", "<MID>", "\xE2\x96\x81<MID>", "<|code_middle|>", "<|fim_pad|>", "<fim-pad>",
-    "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>"};
+constexpr std::string_view kControlTexts[] = {"<|eot_id|>",
+                                              "<|im_end|>",
+                                              "<|end|>",
+                                              "<|return|>",
+                                              "<|call|>",
+                                              "<|flush|>",
+                                              "<|calls|>",
+                                              "<end_of_turn>",
+                                              "<|endoftext|>",
+                                              "</s>",
+                                              "<|eom_id|>",
+                                              "<EOT>",
+                                              "_<EOT>",
+                                              "[EOT]",
+                                              "[EOS]",
+                                              "<|end_of_text|>",
+                                              "<end_of_utterance>",
+                                              "<eos>",
+                                              "<turn|>",
+                                              "<|tool_response>",
+                                              "<\xEF\xBD\x9C"
+                                              "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+                                              "[e~[",
+                                              "<|fim_prefix|>",
+                                              "<fim-prefix>",
+                                              "<fim_prefix>",
+                                              "<\xEF\xBD\x9C"
+                                              "fim\xE2\x96\x81"
+                                              "begin\xEF\xBD\x9C>",
+                                              "<PRE>",
+                                              "\xE2\x96\x81<PRE>",
+                                              "<|code_prefix|>",
+                                              "<|fim_suffix|>",
+                                              "<fim-suffix>",
+                                              "<fim_suffix>",
+                                              "<\xEF\xBD\x9C"
+                                              "fim\xE2\x96\x81hole\xEF\xBD\x9C>",
+                                              "<SUF>",
+                                              "\xE2\x96\x81<SUF>",
+                                              "<|code_suffix|>",
+                                              "<|fim_middle|>",
+                                              "<fim-middle>",
+                                              "<fim_middle>",
+                                              "<\xEF\xBD\x9C"
+                                              "fim\xE2\x96\x81"
+                                              "end\xEF\xBD\x9C>",
+                                              "<MID>",
+                                              "\xE2\x96\x81<MID>",
+                                              "<|code_middle|>",
+                                              "<|fim_pad|>",
+                                              "<fim-pad>",
+                                              "<fim_pad>",
+                                              "<PAD>",
+                                              "[PAD]",
+                                              "<|fim_repo|>",
+                                              "<|repo_name|>",
+                                              "<fim-repo>",
+                                              "<REPO>",
+                                              "<reponame>",
+                                              "<|file_sep|>"};
 // Rendered as text by the models that have them (gpt-oss), so not control tokens.
 constexpr std::string_view kTextTexts[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
 
@@ -62,7 +114,7 @@ class Builder {
 
  private:
   static std::string key(std::string_view name) { return std::string(kKey) + std::string(name); }
-  Vocabulary& vocabulary() { return *pipeline_->vocabulary_; }
+  Vocabulary& vocabulary() { return *pipeline_->tokens; }
   std::string name_of_pre() const { return file_.text(key("pre")).value_or(""); }
 
   Result<void> read_vocabulary() {
@@ -129,6 +181,7 @@ class Builder {
     std::string name = model == "gemma4" ? "gemma4" : name_of_pre();
     const PreTokenizer* pre = find_pre_tokenizer(name);
     if (!pre) return fail(Code::LoadFailed, "tokenizer: the pre-tokenizer \"{}\" is not known", name.substr(0, 64));
+    if (name.empty()) log::warn("the model names no pre-tokenizer; its texts are split by the old default rule", {{"path", file_.path}});
     const auto* merges = file_.array<std::string>(key("merges"));
     if (!merges) return fail(Code::LoadFailed, "tokenizer: tokenizer.ggml.merges is missing");
     BpeOptions options;

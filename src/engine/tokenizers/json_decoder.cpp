@@ -39,7 +39,8 @@ Result<void> add(const json::object& component, int depth, JsonDecoder* decoder)
     if (!from || !to) return missing_field("the decoder Replace", from ? "content" : "pattern.String");
     decoder->replacements.emplace_back(*from, *to);
   } else if (type == "Strip") {
-    if (get_string(component, "content") != " " || get_int(component, "stop").value_or(0) != 0) return unknown_component("decoder", component);
+    if (get_string(component, "content") != " " || get_int(component, "stop").value_or(0) != 0)
+      return unknown_component("decoder", component);
     if (get_int(component, "start").value_or(0) > 0) decoder->drop_leading_space = true;
   } else if (type == "Metaspace") {
     decoder->replacements.emplace_back(get_string(component, "replacement").value_or(std::string(kSpaceSymbol)), " ");

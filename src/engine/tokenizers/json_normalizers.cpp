@@ -190,8 +190,8 @@ class Precompiled final : public Normalizer {
     utf8proc_int32_t state = 0;
     while (point.valid && at < text.size()) {
       CodePoint next = code_point_at(text, at);
-      if (!next.valid || utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(point.value),
-                                                          static_cast<utf8proc_int32_t>(next.value), &state)) {
+      if (!next.valid ||
+          utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(point.value), static_cast<utf8proc_int32_t>(next.value), &state)) {
         break;
       }
       at += next.length;
@@ -287,7 +287,8 @@ Result<std::unique_ptr<Normalizer>> make_json_normalizer(const json::object& com
   if (type == "ByteLevel") return Made(std::make_unique<ByteLevelText>());
   if (type == "Replace") return make_replace(component);
   if (type == "Strip") {
-    return Made(std::make_unique<Strip>(get_bool(component, "strip_left").value_or(true), get_bool(component, "strip_right").value_or(true)));
+    return Made(
+        std::make_unique<Strip>(get_bool(component, "strip_left").value_or(true), get_bool(component, "strip_right").value_or(true)));
   }
   if (type == "Prepend") {
     auto prefix = get_string(component, "prepend");

@@ -59,8 +59,8 @@ void Pipeline::encode_words(std::string_view text, bool first, WordCache* cache,
   for (std::string_view word : words.list) encode_word(word);
 }
 
-void Pipeline::encode_fragment(std::string_view text, Normalizer::Place place, bool parse_special, WordCache* cache,
-                               SymbolScratch* scratch, std::vector<int32_t>* out) const {
+void Pipeline::encode_fragment(std::string_view text, Normalizer::Place place, bool parse_special, WordCache* cache, SymbolScratch* scratch,
+                               std::vector<int32_t>* out) const {
   std::string normalized;
   if (normalizer) {
     normalized = text;
@@ -105,13 +105,13 @@ std::vector<int32_t> Pipeline::encode(std::string_view text, const EncodeOptions
 }
 
 bool Pipeline::is_control(int32_t id) const {
-  if (!vocabulary_->contains(id)) return false;
-  TokenKind kind = vocabulary_->kind(id);
+  if (!tokens->contains(id)) return false;
+  TokenKind kind = tokens->kind(id);
   return kind == TokenKind::Control || kind == TokenKind::Unknown;
 }
 
 std::string Pipeline::piece(int32_t id, bool special_too) const {
-  if (!vocabulary_->contains(id) || (!special_too && is_control(id))) return "";
+  if (!tokens->contains(id) || (!special_too && is_control(id))) return "";
   return std::string(pieces.at(id));
 }
 
@@ -119,7 +119,7 @@ std::string Pipeline::decode(const std::vector<int32_t>& ids, bool special_too) 
   std::string out;
   bool at_start = drop_leading_space;
   for (int32_t id : ids) {
-    if (!vocabulary_->contains(id) || (!special_too && is_control(id))) continue;
+    if (!tokens->contains(id) || (!special_too && is_control(id))) continue;
     std::string_view bytes = pieces.at(id);
     if (at_start && bytes.starts_with(' ')) bytes.remove_prefix(1);
     at_start = false;

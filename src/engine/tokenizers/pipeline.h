@@ -38,26 +38,26 @@ class PieceTable {
 class Pipeline final : public Tokenizer {
  public:
   // Lives at one address: models and splitters may refer to it.
-  std::unique_ptr<Vocabulary> vocabulary_ = std::make_unique<Vocabulary>();
-  SpecialTokens special;                    // matched on raw text
-  SpecialTokens special_normalized;         // matched on normalised text (Hugging Face's "normalized" tokens)
-  std::unique_ptr<Normalizer> normalizer;   // may be null
-  std::unique_ptr<Splitter> splitter;       // null: a fragment is one word
+  std::unique_ptr<Vocabulary> tokens = std::make_unique<Vocabulary>();
+  SpecialTokens special;                   // matched on raw text
+  SpecialTokens special_normalized;        // matched on normalised text (Hugging Face's "normalized" tokens)
+  std::unique_ptr<Normalizer> normalizer;  // may be null
+  std::unique_ptr<Splitter> splitter;      // null: a fragment is one word
   std::unique_ptr<WordModel> model;
-  bool cache_words = true;                  // words repeat: worth remembering within one text
-  PieceTable pieces;                        // with control tokens' texts
-  std::vector<int32_t> prefix, suffix;      // what add_special puts around a text
+  bool cache_words = true;              // words repeat: worth remembering within one text
+  PieceTable pieces;                    // with control tokens' texts
+  std::vector<int32_t> prefix, suffix;  // what add_special puts around a text
   int32_t bos_id = -1, eos_id = -1;
-  bool drop_leading_space = false;          // decode() removes the space that encoding put before the text
+  bool drop_leading_space = false;  // decode() removes the space that encoding put before the text
 
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override;
   std::string piece(int32_t id, bool special_too) const override;
   std::string decode(const std::vector<int32_t>& ids, bool special_too) const override;
-  int32_t vocabulary() const override { return vocabulary_->size(); }
+  int32_t vocabulary() const override { return tokens->size(); }
   int32_t bos() const override { return bos_id; }
   int32_t eos() const override { return eos_id; }
   bool adds_bos() const override { return bos_id >= 0 && !prefix.empty() && prefix[0] == bos_id; }
-  int32_t find(std::string_view token) const override { return vocabulary_->find(token); }
+  int32_t find(std::string_view token) const override { return tokens->find(token); }
   bool is_control(int32_t id) const override;
 
  private:

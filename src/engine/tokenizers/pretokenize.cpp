@@ -4,7 +4,6 @@
 // (see regex.cpp).
 #include "engine/tokenizers/pretokenize.h"
 
-
 #include "engine/tokenizers/unicode.h"
 
 namespace verge::engine {
@@ -18,31 +17,28 @@ using Patterns = std::span<const std::string_view>;
 #define VERGE_SPACES R"(\s*[\r\n]+|\s+(?!\S)|\s+)"
 #define VERGE_CASED_UPPER R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])"
 #define VERGE_CASED_LOWER R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])"
-#define VERGE_CASED_WORDS(suffix)                                                                \
-  R"([^\r\n\p{L}\p{N}]?)" VERGE_CASED_UPPER "*" VERGE_CASED_LOWER "+" suffix                     \
-  R"(|[^\r\n\p{L}\p{N}]?)" VERGE_CASED_UPPER "+" VERGE_CASED_LOWER "*" suffix
-#define VERGE_PUNCTUATED_WORDS \
-  R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+)"
+#define VERGE_CASED_WORDS(suffix)                                                                                       \
+  R"([^\r\n\p{L}\p{N}]?)" VERGE_CASED_UPPER "*" VERGE_CASED_LOWER "+" suffix R"(|[^\r\n\p{L}\p{N}]?)" VERGE_CASED_UPPER \
+  "+" VERGE_CASED_LOWER "*" suffix
+#define VERGE_PUNCTUATED_WORDS R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+)"
 
 constexpr std::string_view kGpt2[] = {VERGE_GPT2};
 constexpr std::string_view kDigitsGpt2[] = {R"(\p{N})", VERGE_GPT2};
 constexpr std::string_view kDefault[] = {R"([\p{P}\$\+<=>\^~\|]+)", VERGE_GPT2, R"(\p{N}+)", "[0-9][0-9][0-9]"};
 constexpr std::string_view kFalcon[] = {R"([\p{P}\$\+<=>\^~\|`]+)", VERGE_GPT2, "[0-9][0-9][0-9]"};
-constexpr std::string_view kLlama3[] = {
-    VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" VERGE_SPACES};
+constexpr std::string_view kLlama3[] = {VERGE_CONTRACTION
+                                        R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" VERGE_SPACES};
 constexpr std::string_view kJais2[] = {
     VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|)"
-    R"(\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})"};
-constexpr std::string_view kQwen2[] = {
-    VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" VERGE_SPACES};
-constexpr std::string_view kQwen35[] = {
-    VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)" VERGE_SPACES};
-constexpr std::string_view kQwen2NoContractions[] = {
-    R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" VERGE_SPACES};
+                      R"(\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})"};
+constexpr std::string_view kQwen2[] = {VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" VERGE_SPACES};
+constexpr std::string_view kQwen35[] = {VERGE_CONTRACTION
+                                        R"(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)" VERGE_SPACES};
+constexpr std::string_view kQwen2NoContractions[] = {R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" VERGE_SPACES};
 constexpr std::string_view kLinesQwen2[] = {R"([^\n]+|[\n]+)", kQwen2[0]};
 constexpr std::string_view kLines[] = {R"([^\n]+|[\n]+)"};
-constexpr std::string_view kMiniCpm5[] = {
-    R"(\p{N}{1,3})", VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|)" VERGE_SPACES};
+constexpr std::string_view kMiniCpm5[] = {R"(\p{N}{1,3})",
+                                          VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|)" VERGE_SPACES};
 constexpr std::string_view kDeepSeekLlm[] = {
     R"([\r\n])",
     R"(\s?[A-Za-z\x{B5}\x{C0}-\x{D6}\x{D8}-\x{F6}\x{F8}-\x{1BA}\x{1BC}-\x{1BF}\x{1C4}-\x{293}\x{295}-\x{2AF}\x{370}-\x{373})"
@@ -60,38 +56,37 @@ constexpr std::string_view kDeepSeekLlm[] = {
     R"(\s+$)",
     R"([\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+)",
     R"(\p{N}+)"};
-constexpr std::string_view kDeepSeekCoder[] = {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", R"([\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+)", R"(\p{N})"};
-constexpr std::string_view kDeepSeek3[] = {R"(\p{N}{1,3})", R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)", VERGE_PUNCTUATED_WORDS R"([\r\n]*|)" VERGE_SPACES};
-constexpr std::string_view kSpark[] = {R"(\p{N}{1,3})", R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)", VERGE_PUNCTUATED_WORDS R"(|[\r\n]|\s+(?!\S)|\s+)",
-                                       R"(\p{N})"};
+constexpr std::string_view kDeepSeekCoder[] = {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)",
+                                               R"([\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+)", R"(\p{N})"};
+constexpr std::string_view kDeepSeek3[] = {R"(\p{N}{1,3})", R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)",
+                                           VERGE_PUNCTUATED_WORDS R"([\r\n]*|)" VERGE_SPACES};
+constexpr std::string_view kSpark[] = {R"(\p{N}{1,3})", R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)",
+                                       VERGE_PUNCTUATED_WORDS R"(|[\r\n]|\s+(?!\S)|\s+)", R"(\p{N})"};
 constexpr std::string_view kAfmoe[] = {
     R"([\x{4E00}-\x{9FFF}\x{3400}-\x{4DBF}\x{8C48}-\x{FAFF}\x{3040}-\x{309F}\x{30A0}-\x{30FF}\x{FF65}-\x{FF9F}\x{2F00}-)"
     R"(\x{2FDF}\x{E40}-\x{E7F}\x{E80}-\x{EFF}\x{1780}-\x{17FF}\x{1000}-\x{109F}\x{AA60}-\x{AA7F}\x{A9E0}-\x{A9FF}\x{AC00}-)"
-    R"(\x{D7AF}\x{1100}-\x{11FF}]+)", VERGE_PUNCTUATED_WORDS R"([\r\n]*|)" VERGE_SPACES};
+    R"(\x{D7AF}\x{1100}-\x{11FF}]+)",
+    VERGE_PUNCTUATED_WORDS R"([\r\n]*|)" VERGE_SPACES};
 constexpr std::string_view kYoutu[] = {
     R"([\x{AC00}-\x{D7A3}\x{3131}-\x{318E}]+|[\x{FF01}\x{2026}\x{201C}\x{201D}\x{2018}\x{2019}\x{2014}\x{FF1A}\x{FF1B})"
     R"(\x{FF0C}\x{3001}-\x{303F}\x{FE30}-\x{FE4F}]+|[\x{3105}-\x{312F}]+|[\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF})"
     R"(]+)",
     VERGE_CASED_WORDS(VERGE_CONTRACTION "?") R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" VERGE_SPACES};
 constexpr std::string_view kTekken[] = {VERGE_CASED_WORDS("") R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" VERGE_SPACES};
-constexpr std::string_view kGpt4o[] = {
-    VERGE_CASED_WORDS(VERGE_CONTRACTION "?") R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" VERGE_SPACES};
+constexpr std::string_view kGpt4o[] = {VERGE_CASED_WORDS(VERGE_CONTRACTION "?") R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" VERGE_SPACES};
 constexpr std::string_view kKimiK2[] = {
     R"(\p{Han}+|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])*(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])+)" VERGE_CONTRACTION
     R"(?|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])+(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])*)" VERGE_CONTRACTION
     R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" VERGE_SPACES};
 constexpr std::string_view kBloom[] = {R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+)"};
 constexpr std::string_view kViking[] = {R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+)", R"(\p{N})"};
-constexpr std::string_view kChameleon[] = {"<sentinel:[0-9]+>",        "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z",
-                                           R"(([\t\n]|    |  ))",      R"(\p{N})",
-                                           R"([\p{P}!-/:-@\[-`{-~])", VERGE_GPT2};
+constexpr std::string_view kChameleon[] = {
+    "<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", R"(([\t\n]|    |  ))", R"(\p{N})", R"([\p{P}!-/:-@\[-`{-~])", VERGE_GPT2};
 constexpr std::string_view kBailing[] = {
     R"('(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"};
-constexpr std::string_view kSeedCoder[] = {
-    VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|)" VERGE_SPACES};
+constexpr std::string_view kSeedCoder[] = {VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|)" VERGE_SPACES};
 constexpr std::string_view kExaoneMoe[] = {
-    VERGE_CONTRACTION
-    R"(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"};
+    VERGE_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"};
 
 struct Named {
   std::string_view name;

@@ -3,8 +3,8 @@
 
 #include <memory>
 #include <span>
-#include <utility>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/tokenizers/regex.h"
@@ -17,9 +17,9 @@ struct PreTokenizer {
   std::span<const std::string_view> patterns;  // applied one after another; each match and each gap is a word
   bool digit_groups_first = false;             // before the patterns: runs of digits in threes from the right
   bool ignore_merges = false;
-  bool adds_bos = false;                       // where the file does not say
-  bool adds_bos_always = false;                // whatever the file says
-  bool space_symbols = false;                  // SentencePiece-like: U+2581 for spaces, raw UTF-8, "<0xXX>" bytes
+  bool adds_bos = false;         // where the file does not say
+  bool adds_bos_always = false;  // whatever the file says
+  bool space_symbols = false;    // SentencePiece-like: U+2581 for spaces, raw UTF-8, "<0xXX>" bytes
 };
 
 // nullptr where the name is unknown. "" reads as "default", which old files mean.

@@ -34,9 +34,7 @@ std::optional<ProtobufField> ProtobufReader::next() {
   field.number = static_cast<uint32_t>(*tag >> 3);
   std::optional<uint64_t> value;
   switch (*tag & 7) {
-    case 0:
-      value = varint();
-      break;
+    case 0: value = varint(); break;
     case 1:
       field.kind = ProtobufField::Kind::Fixed64;
       value = fixed(8);
@@ -52,8 +50,7 @@ std::optional<ProtobufField> ProtobufReader::next() {
       field.kind = ProtobufField::Kind::Fixed32;
       value = fixed(4);
       break;
-    default:
-      return std::nullopt;  // groups are not in use
+    default: return std::nullopt;  // groups are not in use
   }
   if (!value) return std::nullopt;
   field.integer = *value;

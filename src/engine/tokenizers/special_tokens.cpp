@@ -15,21 +15,20 @@ bool word_character_before(std::string_view text, size_t at) {
   size_t begin = at - 1;
   while (begin > 0 && at - begin < 4 && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) --begin;
   CodePoint point = code_point_at(text, begin);
-  return point.valid && (is_alphanumeric(point.value) || is_mark(point.value) || point.value == '_');
+  return point.valid && is_word_character(point.value);
 }
 
 bool word_character_after(std::string_view text, size_t at) {
   if (at >= text.size()) return false;
   CodePoint point = code_point_at(text, at);
-  return point.valid && (is_alphanumeric(point.value) || is_mark(point.value) || point.value == '_');
+  return point.valid && is_word_character(point.value);
 }
 
 }  // namespace
 
 SpecialTokens::SpecialTokens(std::vector<SpecialToken> tokens, Order order) : tokens_(std::move(tokens)), order_(order) {
   // Not stable on purpose: for texts of one length llama.cpp's order is that of std::sort with this comparison.
-  std::sort(tokens_.begin(), tokens_.end(),
-            [](const SpecialToken& a, const SpecialToken& b) { return a.text.size() > b.text.size(); });
+  std::sort(tokens_.begin(), tokens_.end(), [](const SpecialToken& a, const SpecialToken& b) { return a.text.size() > b.text.size(); });
   for (size_t i = 0; i < tokens_.size(); ++i) {
     all_.insert(tokens_[i].text, static_cast<int32_t>(i));
     if (!tokens_[i].special) plain_.insert(tokens_[i].text, static_cast<int32_t>(i));

@@ -14,8 +14,8 @@ namespace verge::engine {
 struct SpecialToken {
   std::string text;
   int32_t id = -1;
-  bool special = false;      // matched only where special tokens are parsed
-  bool strip_left = false;   // takes the white space before it along
+  bool special = false;     // matched only where special tokens are parsed
+  bool strip_left = false;  // takes the white space before it along
   bool strip_right = false;
   bool single_word = false;  // only between characters that are no word characters
 };
@@ -39,15 +39,15 @@ class SpecialTokens {
 
  private:
   struct Match {
-    size_t begin, end;              // with the white space taken along
-    int32_t token;                  // index into tokens_, in order of preference
+    size_t begin, end;  // with the white space taken along
+    int32_t token;      // index into tokens_, in order of preference
   };
   void longest_first(std::string_view text, const Trie& trie, std::vector<Match>* matches) const;
   void leftmost(std::string_view text, const Trie& trie, std::vector<Match>* matches) const;
 
   std::vector<SpecialToken> tokens_;  // longest first
   Order order_ = Order::LeftmostLongest;
-  Trie all_, plain_;                  // value: index into tokens_; plain_ lacks the special ones
+  Trie all_, plain_;  // value: index into tokens_; plain_ lacks the special ones
 };
 
 }  // namespace verge::engine

@@ -14,8 +14,8 @@ namespace verge::engine {
 struct ModelFile;
 
 struct EncodeOptions {
-  bool add_special = true;     // BOS (and EOS) as the model's files say
-  bool parse_special = true;   // "<|im_end|>" in the text becomes the control token; false = plain text
+  bool add_special = true;    // BOS (and EOS) as the model's files say
+  bool parse_special = true;  // "<|im_end|>" in the text becomes the control token; false = plain text
 };
 
 class Tokenizer {

@@ -87,7 +87,7 @@ class Builder {
     SpecialToken token;
     bool normalized = false;
   };
-  Vocabulary& vocabulary() { return *pipeline_->vocabulary_; }
+  Vocabulary& vocabulary() { return *pipeline_->tokens; }
 
   // Collects (text, id, score) of the model's vocabulary and of the added tokens; ids may leave holes.
   Result<void> read_vocabulary(const json::object& root, const json::object& model) {
@@ -105,13 +105,15 @@ class Builder {
       if (static_cast<size_t>(id) >= entries.size()) entries.resize(static_cast<size_t>(id) + 1);
       Entry& slot = entries[static_cast<size_t>(id)];
       if (!slot.text.empty() && slot.text != entry.text) {
-        return fail(Code::LoadFailed, "tokenizer.json: \"{}\" and \"{}\" have the same id {}", slot.text.substr(0, 64), entry.text.substr(0, 64), id);
+        return fail(Code::LoadFailed, "tokenizer.json: \"{}\" and \"{}\" have the same id {}", slot.text.substr(0, 64),
+                    entry.text.substr(0, 64), id);
       }
       slot = entry;
       return {};
     };
     if (const json::object* map = get_object(model, "vocab")) {
-      if (map->size() > limits::kVocabulary) return fail(Code::LoadFailed, "tokenizer.json: {} tokens, limit {}", map->size(), limits::kVocabulary);
+      if (map->size() > limits::kVocabulary)
+        return fail(Code::LoadFailed, "tokenizer.json: {} tokens, limit {}", map->size(), limits::kVocabulary);
       entries.reserve(map->size());
       for (const auto& [text, id] : *map) {
         if (!id.is_int64()) return missing_field("the vocabulary", text);
@@ -119,7 +121,8 @@ class Builder {
       }
       if (model_type_.empty()) model_type_ = get_array(model, "merges") ? "BPE" : "WordPiece";  // files before the field was there
     } else if (const json::array* list = get_array(model, "vocab")) {
-      if (list->size() > limits::kVocabulary) return fail(Code::LoadFailed, "tokenizer.json: {} tokens, limit {}", list->size(), limits::kVocabulary);
+      if (list->size() > limits::kVocabulary)
+        return fail(Code::LoadFailed, "tokenizer.json: {} tokens, limit {}", list->size(), limits::kVocabulary);
       if (model_type_.empty()) model_type_ = "Unigram";
       entries.reserve(list->size());
       for (const json::value& item : *list) {
@@ -134,9 +137,10 @@ class Builder {
     }
     VERGE_TRY(read_added_tokens(root));
     for (const Added& added : added_) {
-      VERGE_TRY(place(added.token.id, {added.token.text,
-                                       static_cast<size_t>(added.token.id) < entries.size() ? entries[static_cast<size_t>(added.token.id)].score : 0,
-                                       added.token.special ? TokenKind::Control : TokenKind::UserDefined}));
+      VERGE_TRY(place(
+          added.token.id,
+          {added.token.text, static_cast<size_t>(added.token.id) < entries.size() ? entries[static_cast<size_t>(added.token.id)].score : 0,
+           added.token.special ? TokenKind::Control : TokenKind::UserDefined}));
     }
     size_t bytes = 0;
     for (const Entry& entry : entries) bytes += entry.text.size();
@@ -152,7 +156,8 @@ class Builder {
       const json::object* token = item.if_object();
       auto id = token ? get_int(*token, "id") : std::nullopt;
       auto text = token ? get_string(*token, "content") : std::nullopt;
-      if (!id || !text || *id < 0 || *id >= static_cast<int64_t>(limits::kVocabulary)) return missing_field("an added token", id ? "content" : "id");
+      if (!id || !text || *id < 0 || *id >= static_cast<int64_t>(limits::kVocabulary))
+        return missing_field("an added token", id ? "content" : "id");
       if (text->empty()) continue;
       Added added;
       added.token = {.text = *text,
@@ -195,9 +200,9 @@ class Builder {
     if (model_type_ == "Unigram") {
       auto unknown = get_int(model, "unk_id");
       if (unknown && !vocabulary().contains(*unknown)) return fail(Code::LoadFailed, "tokenizer.json: \"unk_id\" {} is no token", *unknown);
-      pipeline_->model = std::make_unique<Unigram>(
-          vocabulary(), Unigram::Options{.unknown = static_cast<int32_t>(unknown.value_or(-1)),
-                                         .byte_fallback = get_bool(model, "byte_fallback").value_or(false)});
+      pipeline_->model =
+          std::make_unique<Unigram>(vocabulary(), Unigram::Options{.unknown = static_cast<int32_t>(unknown.value_or(-1)),
+                                                                   .byte_fallback = get_bool(model, "byte_fallback").value_or(false)});
       return {};
     }
     return fail(Code::LoadFailed, "tokenizer.json: the model \"{}\" is not supported", model_type_.substr(0, 64));
@@ -344,7 +349,8 @@ class Builder {
     if (!config) return {};
     // Classes whose constructor writes the post-processor anew.
     const std::string name = get_string(*config, "tokenizer_class").value_or("");
-    const bool rewrites = std::any_of(std::begin(kRewriting), std::end(kRewriting), [&](std::string_view start) { return name.starts_with(start); });
+    const bool rewrites =
+        std::any_of(std::begin(kRewriting), std::end(kRewriting), [&](std::string_view start) { return name.starts_with(start); });
     if (!rewrites) return {};
     pipeline_->prefix.clear();
     pipeline_->suffix.clear();

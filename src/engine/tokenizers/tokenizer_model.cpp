@@ -49,10 +49,11 @@ class Builder {
   }
 
  private:
-  Vocabulary& vocabulary() { return *pipeline_->vocabulary_; }
+  Vocabulary& vocabulary() { return *pipeline_->tokens; }
 
   Result<void> read() {
-    if (file_.tokenizer_model.size() > limits::kTokenizerJsonBytes) return fail(Code::LoadFailed, "tokenizer.model: {} bytes", file_.tokenizer_model.size());
+    if (file_.tokenizer_model.size() > limits::kTokenizerJsonBytes)
+      return fail(Code::LoadFailed, "tokenizer.model: {} bytes", file_.tokenizer_model.size());
     ProtobufReader reader(file_.tokenizer_model);
     while (auto field = reader.next()) {
       if (field->kind != ProtobufField::Kind::Bytes) continue;
@@ -79,7 +80,8 @@ class Builder {
       if (field->number == 3 && field->kind == ProtobufField::Kind::Varint) kind = field->integer;
     }
     if (reader.failed()) return damaged(fmt::format("piece {}", vocabulary().size()));
-    if (kind < 1 || kind > 6) return fail(Code::LoadFailed, "tokenizer.model: piece {} is of the unknown kind {}", vocabulary().size(), kind);
+    if (kind < 1 || kind > 6)
+      return fail(Code::LoadFailed, "tokenizer.model: piece {} is of the unknown kind {}", vocabulary().size(), kind);
     if (kind == 2) unknown_ = vocabulary().size();
     return vocabulary().add(text, static_cast<TokenKind>(kind), score);
   }
@@ -123,9 +125,11 @@ class Builder {
     std::map<int64_t, const json::object*> by_id;
     for (const auto& [key, value] : *list) {
       int64_t id = 0;
-      for (char c : std::string_view(key)) id = c >= '0' && c <= '9' && id < static_cast<int64_t>(limits::kVocabulary) ? id * 10 + (c - '0') : limits::kVocabulary;
+      for (char c : std::string_view(key))
+        id = c >= '0' && c <= '9' && id < static_cast<int64_t>(limits::kVocabulary) ? id * 10 + (c - '0') : limits::kVocabulary;
       if (id >= static_cast<int64_t>(limits::kVocabulary) || !value.is_object()) {
-        return fail(Code::LoadFailed, "tokenizer_config.json: \"{}\" in added_tokens_decoder is no token", std::string_view(key).substr(0, 64));
+        return fail(Code::LoadFailed, "tokenizer_config.json: \"{}\" in added_tokens_decoder is no token",
+                    std::string_view(key).substr(0, 64));
       }
       by_id[id] = &value.get_object();
     }
@@ -162,7 +166,9 @@ class Builder {
       pipeline_->splitter = std::make_unique<SpaceSymbolSplitter>(vocabulary());
     } else {
       pipeline_->model = std::make_unique<Unigram>(
-          vocabulary(), Unigram::Options{.unknown = unknown_, .byte_fallback = spec_.byte_fallback, .single_precision = true, .user_defined_by_length = true});
+          vocabulary(),
+          Unigram::Options{
+              .unknown = unknown_, .byte_fallback = spec_.byte_fallback, .single_precision = true, .user_defined_by_length = true});
       pipeline_->cache_words = false;
     }
     return {};

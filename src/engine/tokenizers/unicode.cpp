@@ -1,3 +1,6 @@
+// Decoding is strict: an overlong form, a surrogate or a truncated sequence is no code point, and is taken byte by
+// byte, so that a tokenizer with byte tokens loses nothing of such input. Properties come from utf8proc; where the
+// libraries that models were trained with differ from plain Unicode, the comment beside the function says how.
 #include "engine/tokenizers/unicode.h"
 
 #include <utf8proc.h>
@@ -9,9 +12,7 @@
 namespace verge::engine {
 namespace {
 
-bool continuation(std::string_view text, size_t at) {
-  return at < text.size() && (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80;
-}
+bool continuation(std::string_view text, size_t at) { return at < text.size() && (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80; }
 
 struct ByteLevel {
   std::array<char32_t, 256> to_char{};
@@ -32,9 +33,7 @@ const ByteLevel& byte_level() {
   return table;
 }
 
-utf8proc_category_t category(char32_t point) {
-  return utf8proc_category(static_cast<utf8proc_int32_t>(point));
-}
+utf8proc_category_t category(char32_t point) { return utf8proc_category(static_cast<utf8proc_int32_t>(point)); }
 
 }  // namespace
 
@@ -103,8 +102,8 @@ std::string sanitize_utf8(std::string_view text) {
 
 bool is_whitespace(char32_t point) {
   if (point < 0x80) return point == ' ' || (point >= 9 && point <= 13);
-  return point == 0x85 || point == 0xA0 || point == 0x1680 || (point >= 0x2000 && point <= 0x200A) || point == 0x2028 ||
-         point == 0x2029 || point == 0x202F || point == 0x205F || point == 0x3000;
+  return point == 0x85 || point == 0xA0 || point == 0x1680 || (point >= 0x2000 && point <= 0x200A) || point == 0x2028 || point == 0x2029 ||
+         point == 0x202F || point == 0x205F || point == 0x3000;
 }
 
 bool is_letter(char32_t point) {
@@ -124,7 +123,13 @@ bool is_number(char32_t point) {
   return c >= UTF8PROC_CATEGORY_ND && c <= UTF8PROC_CATEGORY_NO;
 }
 
-bool is_alphanumeric(char32_t point) { return is_letter(point) || is_number(point); }
+// Alphabetic, M, Nd, Pc and Join_Control. Of Alphabetic, utf8proc lacks the few symbols: circled and squared letters.
+bool is_word_character(char32_t point) {
+  auto c = category(point);
+  return is_letter(point) || is_mark(point) || c == UTF8PROC_CATEGORY_ND || c == UTF8PROC_CATEGORY_NL || c == UTF8PROC_CATEGORY_PC ||
+         point == 0x200C || point == 0x200D || (point >= 0x24B6 && point <= 0x24E9) || (point >= 0x1F130 && point <= 0x1F149) ||
+         (point >= 0x1F150 && point <= 0x1F169) || (point >= 0x1F170 && point <= 0x1F189);
+}
 
 bool is_punctuation(char32_t point) {
   auto c = category(point);

@@ -23,17 +23,17 @@ inline bool is_valid_utf8(std::string_view text) { return valid_utf8_prefix(text
 // `text` with every invalid byte as U+FFFD.
 std::string sanitize_utf8(std::string_view text);
 
-bool is_whitespace(char32_t point);            // Unicode White_Space
-bool is_letter(char32_t point);                // L*
-bool is_number(char32_t point);                // N*
-bool is_alphanumeric(char32_t point);          // what Rust's char::is_alphanumeric and \w mean by word characters, less "_"
-bool is_mark(char32_t point);                  // M*
-bool is_nonspacing_mark(char32_t point);       // Mn
-bool is_punctuation(char32_t point);           // P*
-bool is_ascii_punctuation(char32_t point);     // ! to / : to @ [ to ` { to ~
-bool is_other(char32_t point);                 // Cc, Cf, Cs, Co; not what is unassigned, as in the libraries of the models
-bool is_chinese(char32_t point);               // the CJK blocks that BERT splits singly
-char32_t to_lower(char32_t point);             // simple mapping
+bool is_whitespace(char32_t point);         // Unicode White_Space
+bool is_letter(char32_t point);             // L*
+bool is_number(char32_t point);             // N*
+bool is_word_character(char32_t point);     // \w as Rust's regular expressions have it
+bool is_mark(char32_t point);               // M*
+bool is_nonspacing_mark(char32_t point);    // Mn
+bool is_punctuation(char32_t point);        // P*
+bool is_ascii_punctuation(char32_t point);  // ! to / : to @ [ to ` { to ~
+bool is_other(char32_t point);              // Cc, Cf, Cs, Co; not what is unassigned, as in the libraries of the models
+bool is_chinese(char32_t point);            // the CJK blocks that BERT splits singly
+char32_t to_lower(char32_t point);          // simple mapping
 
 enum class NormalForm { C, D, KC, KD };
 // Invalid bytes become U+FFFD.

@@ -72,7 +72,8 @@ void Unigram::encode(std::string_view word, SymbolScratch*, std::vector<int32_t>
       continue;
     }
     std::string_view bytes = word.substr(best[end].begin, end - best[end].begin);
-    if (options_.byte_fallback && std::all_of(bytes.begin(), bytes.end(), [&](char c) { return vocabulary_.byte_token(static_cast<uint8_t>(c)) >= 0; })) {
+    if (options_.byte_fallback &&
+        std::all_of(bytes.begin(), bytes.end(), [&](char c) { return vocabulary_.byte_token(static_cast<uint8_t>(c)) >= 0; })) {
       for (auto c = bytes.rbegin(); c != bytes.rend(); ++c) out->push_back(vocabulary_.byte_token(static_cast<uint8_t>(*c)));
       after_unknown = false;
     } else {
@@ -118,7 +119,8 @@ void SentencePieceNormalizer::apply(std::string* text, const Place& place) const
       rest.remove_prefix(point.length);
     }
   }
-  while (options_.merge_spaces && std::string_view(out).ends_with(space)) out.resize(out.size() - space.size());  // U+2581 of the text itself
+  while (options_.merge_spaces && std::string_view(out).ends_with(space))
+    out.resize(out.size() - space.size());  // U+2581 of the text itself
   if (options_.space_prefix && options_.space_is_suffix && !(options_.merge_spaces && only_spaces)) out += space;
   *text = std::move(out);
 }

@@ -14,8 +14,8 @@ class Unigram final : public WordModel {
  public:
   struct Options {
     int32_t unknown = -1;
-    bool byte_fallback = false;       // unknown characters become "<0xXX>" tokens
-    bool single_precision = false;    // sums kept in f32, as SentencePiece does: it decides between equal spellings
+    bool byte_fallback = false;           // unknown characters become "<0xXX>" tokens
+    bool single_precision = false;        // sums kept in f32, as SentencePiece does: it decides between equal spellings
     bool user_defined_by_length = false;  // SentencePiece's score for user-defined tokens; else 0, llama.cpp's
   };
   // The vocabulary must outlive the model.
@@ -35,11 +35,11 @@ class Unigram final : public WordModel {
 class SentencePieceNormalizer final : public Normalizer {
  public:
   struct Options {
-    bool space_prefix = true;         // a space before the text, or after it (treat_whitespace_as_suffix)
+    bool space_prefix = true;  // a space before the text, or after it (treat_whitespace_as_suffix)
     bool space_is_suffix = false;
-    bool merge_spaces = true;         // runs become one; none at the ends
-    bool escape = true;               // spaces as U+2581
-    bool prefix_each_fragment = true; // after special tokens too
+    bool merge_spaces = true;          // runs become one; none at the ends
+    bool escape = true;                // spaces as U+2581
+    bool prefix_each_fragment = true;  // after special tokens too
   };
   SentencePieceNormalizer(CharsMap map, Trie user_defined, Options options)
       : map_(std::move(map)), user_defined_(std::move(user_defined)), options_(options) {}

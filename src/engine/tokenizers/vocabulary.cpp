@@ -88,9 +88,7 @@ Result<void> Vocabulary::add(std::string_view text, TokenKind kind, double score
   return {};
 }
 
-int32_t Vocabulary::find(std::string_view text) const {
-  return text.size() > longest_ ? -1 : find_hashed(text, hash_bytes(text));
-}
+int32_t Vocabulary::find(std::string_view text) const { return text.size() > longest_ ? -1 : find_hashed(text, hash_bytes(text)); }
 
 int32_t Vocabulary::find_hashed(std::string_view text, uint64_t hash) const {
   if (text.empty() || text.size() > longest_) return -1;

@@ -31,10 +31,10 @@ class Vocabulary {
   // Whether plain text may spell the token: control tokens and added ones come only from a match as a whole.
   bool spelled(int32_t id) const { return kind(id) == TokenKind::Normal || kind(id) == TokenKind::Unused; }
   double score(int32_t id) const { return tokens_[id].score; }
-  int32_t find(std::string_view text) const;             // -1 where there is none
+  int32_t find(std::string_view text) const;  // -1 where there is none
   // find() of many texts at once: the look-ups wait for memory together instead of one after another.
   void find_all(std::span<const std::string_view> texts, std::span<int32_t> ids) const;
-  size_t longest() const { return longest_; }            // bytes of the longest text
+  size_t longest() const { return longest_; }  // bytes of the longest text
   bool contains(int64_t id) const { return id >= 0 && id < size(); }
   // Id of "<0x0A>" and its like, -1 where the vocabulary has none.
   int32_t byte_token(uint8_t byte) const;

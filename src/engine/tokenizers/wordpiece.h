@@ -13,9 +13,9 @@ class WordPiece final : public WordModel {
  public:
   struct Options {
     int32_t unknown = -1;
-    std::string word_prefix;                // of tokens that begin a word: U+2581 in GGUF files
-    std::string continuing_prefix = "##";   // of tokens inside a word: nothing in GGUF files
-    size_t longest_word = 0;                // characters; a longer word is unknown. 0: no limit
+    std::string word_prefix;               // of tokens that begin a word: U+2581 in GGUF files
+    std::string continuing_prefix = "##";  // of tokens inside a word: nothing in GGUF files
+    size_t longest_word = 0;               // characters; a longer word is unknown. 0: no limit
   };
   // The vocabulary must outlive the model.
   WordPiece(const Vocabulary& vocabulary, Options options) : vocabulary_(vocabulary), options_(std::move(options)) {}

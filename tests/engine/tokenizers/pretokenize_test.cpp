@@ -18,11 +18,13 @@ std::vector<std::string> split(std::string_view name, std::string_view text) {
 using List = std::vector<std::string>;
 
 TEST(PreTokenize, EveryNamedRuleKeepsEveryByte) {
-  const std::string text = "Hello  World's 12345 \xE4\xBD\xA0\xE5\xA5\xBD\xE3\x80\x82 na\xC3\xAFve\r\n\n\t ++ \xF0\x9F\x98\x80 CamelCase \xC2\xBD\xFF\xC3( end ";
+  const std::string text =
+      "Hello  World's 12345 \xE4\xBD\xA0\xE5\xA5\xBD\xE3\x80\x82 na\xC3\xAFve\r\n\n\t ++ \xF0\x9F\x98\x80 CamelCase \xC2\xBD\xFF\xC3( end ";
   for (std::string_view name :
-       {"", "default", "llama3", "llama-bpe", "jais-2", "minicpm5", "deepseek-llm", "deepseek-coder", "deepseek-v3", "spark2_5", "youtu",
-        "falcon", "starcoder", "command-r", "smollm", "gpt-2", "qwen2", "qwen35", "ufakzeka", "laguna", "poro-chat", "viking", "tekken",
-        "chameleon", "gpt-4o", "tiny_aya", "kimi-k2", "superbpe", "bailingmoe", "seed-coder", "exaone-moe", "afmoe", "gemma4", "glm4"}) {
+       {"",         "default",    "llama3",     "llama-bpe",  "jais-2",    "minicpm5",  "deepseek-llm", "deepseek-coder", "deepseek-v3",
+        "spark2_5", "youtu",      "falcon",     "starcoder",  "command-r", "smollm",    "gpt-2",        "qwen2",          "qwen35",
+        "ufakzeka", "laguna",     "poro-chat",  "viking",     "tekken",    "chameleon", "gpt-4o",       "tiny_aya",       "kimi-k2",
+        "superbpe", "bailingmoe", "seed-coder", "exaone-moe", "afmoe",     "gemma4",    "glm4"}) {
     std::string joined;
     for (const std::string& word : split(name, text)) joined += word;
     EXPECT_EQ(joined, text) << name;
@@ -39,9 +41,7 @@ TEST(PreTokenize, Llama3GroupsDigitsFromTheLeftInThrees) {
 
 TEST(PreTokenize, Qwen2TakesDigitsSingly) { EXPECT_EQ(split("qwen2", "a 12"), (List{"a", " ", "1", "2"})); }
 
-TEST(PreTokenize, SmolLmTakesAnyUnicodeNumberSingly) {
-  EXPECT_EQ(split("smollm", "4 \xC2\xBD"), (List{"4", " ", "\xC2\xBD"}));
-}
+TEST(PreTokenize, SmolLmTakesAnyUnicodeNumberSingly) { EXPECT_EQ(split("smollm", "4 \xC2\xBD"), (List{"4", " ", "\xC2\xBD"})); }
 
 TEST(PreTokenize, Gpt4oCutsWhereCaseChanges) {
   EXPECT_EQ(split("gpt-4o", "CamelCase HTTPServer don't"), (List{"Camel", "Case", " HTTPServer", " don't"}));
@@ -54,16 +54,20 @@ TEST(PreTokenize, DigitGroupsComeFromTheRight) {
 }
 
 TEST(PreTokenize, KimiKeepsHanApart) {
-  EXPECT_EQ(split("kimi-k2", "ab\xE4\xBD\xA0\xE5\xA5\xBD" "cd"), (List{"ab", "\xE4\xBD\xA0\xE5\xA5\xBD", "cd"}));
+  EXPECT_EQ(split("kimi-k2",
+                  "ab\xE4\xBD\xA0\xE5\xA5\xBD"
+                  "cd"),
+            (List{"ab", "\xE4\xBD\xA0\xE5\xA5\xBD", "cd"}));
 }
 
 TEST(PreTokenize, BytesThatAreNoTextAreWordsOfTheirOwn) {
-  EXPECT_EQ(split("gpt-2", "ab\xFF\xFE" "cd"), (List{"ab", "\xFF\xFE", "cd"}));
+  EXPECT_EQ(split("gpt-2",
+                  "ab\xFF\xFE"
+                  "cd"),
+            (List{"ab", "\xFF\xFE", "cd"}));
 }
 
-TEST(PreTokenize, MongolianVowelSeparatorIsNoSpace) {
-  EXPECT_EQ(split("gpt-2", "\xE1\xA0\x8E x"), (List{"\xE1\xA0\x8E", " x"}));
-}
+TEST(PreTokenize, MongolianVowelSeparatorIsNoSpace) { EXPECT_EQ(split("gpt-2", "\xE1\xA0\x8E x"), (List{"\xE1\xA0\x8E", " x"})); }
 
 TEST(PreTokenize, ManyOfTheSameAreNoTrouble) {
   for (std::string_view name : {"llama3", "gpt-4o", "exaone-moe", "superbpe", "kimi-k2", "deepseek-llm"}) {

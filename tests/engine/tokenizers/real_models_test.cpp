@@ -47,7 +47,8 @@ void check(const fs::path& model, const std::string& expected) {
     std::vector<int32_t> ids;
     for (const json::value& id : want.as_array()) ids.push_back(static_cast<int32_t>(id.as_int64()));
     EXPECT_EQ((*made)->encode(input, options), ids) << input;
-    EXPECT_EQ((*made)->decode(ids, true), options.add_special && (*made)->adds_bos() ? (*made)->piece(ids[0], true) + std::string(input) : input);
+    EXPECT_EQ((*made)->decode(ids, true),
+              options.add_special && (*made)->adds_bos() ? (*made)->piece(ids[0], true) + std::string(input) : input);
   };
   const json::object& root = document->as_object();
   for (const json::value& item : root.at("tokenize").as_array()) compare(item.at("text").as_string(), item.at("ids"), {});

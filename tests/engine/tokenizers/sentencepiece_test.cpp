@@ -58,7 +58,10 @@ TEST(SpaceSymbols, SpacePrefixAtTheStartAndAfterSpecialTokens) {
   SpaceSymbolNormalizer normalizer(true, false);
   std::string text = "a b";
   normalizer.apply(&text, {.first = true, .after_special = true});
-  EXPECT_EQ(text, "\xE2\x96\x81" "a\xE2\x96\x81" "b");
+  EXPECT_EQ(text,
+            "\xE2\x96\x81"
+            "a\xE2\x96\x81"
+            "b");
   text = "a";
   normalizer.apply(&text, {.first = false, .after_special = false});
   EXPECT_EQ(text, "a");
@@ -90,7 +93,10 @@ TEST(Unigram, UserDefinedTokensWin) {
 
 TEST(CharsMap, DamageIsFoundOrHarmless) {
   EXPECT_FALSE(CharsMap::parse("abc"));
-  EXPECT_FALSE(CharsMap::parse(std::string("\xFF\xFF\xFF\x7F" "abcd", 8)));
+  EXPECT_FALSE(
+      CharsMap::parse(std::string("\xFF\xFF\xFF\x7F"
+                                  "abcd",
+                                  8)));
   EXPECT_FALSE(CharsMap::parse(std::string("\x02\0\0\0ab", 6)));
   std::string blob("\x08\0\0\0", 4);
   blob += "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFFxyz";

@@ -59,7 +59,11 @@ TEST(SpecialTokens, WhiteSpaceIsTakenAlong) {
 TEST(SpecialTokens, SingleWordsStandAlone) {
   SpecialToken word{.text = "cat", .id = 9, .special = false, .single_word = true};
   SpecialTokens tokens({word}, Order::LeftmostLongest);
-  EXPECT_EQ(cut(tokens, "cat concat cat_ cat, \xC3\xA9" "cat"), "#9| concat cat_ |#9|, \xC3\xA9" "cat");
+  EXPECT_EQ(cut(tokens,
+                "cat concat cat_ cat, \xC3\xA9"
+                "cat"),
+            "#9| concat cat_ |#9|, \xC3\xA9"
+            "cat");
 }
 
 TEST(SpecialTokens, BytesThatAreNoTextStay) {

@@ -16,20 +16,25 @@ TEST(Unicode, EveryCodePointComesBack) {
 }
 
 TEST(Unicode, MalformedSequencesTakeOneByte) {
-  for (std::string_view text : {"\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x80\x80", "\xE2\x82", "\xED\xA0\x80", "\xF0\x80\x80\x80",
-                                "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
+  for (std::string_view text : {"\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x80\x80", "\xE2\x82", "\xED\xA0\x80",
+                                "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
     CodePoint point = code_point_at(text, 0);
     EXPECT_FALSE(point.valid) << text;
     EXPECT_EQ(point.length, 1u);
     EXPECT_EQ(valid_utf8_prefix(text), 0u);
   }
-  EXPECT_EQ(sanitize_utf8("a\xFF" "b"), "a\xEF\xBF\xBD" "b");
+  EXPECT_EQ(sanitize_utf8("a\xFF"
+                          "b"),
+            "a\xEF\xBF\xBD"
+            "b");
 }
 
 TEST(Unicode, NormalForms) {
   EXPECT_EQ(normalize_unicode("e\xCC\x81", NormalForm::C), "\xC3\xA9");
   EXPECT_EQ(normalize_unicode("\xC3\xA9", NormalForm::D), "e\xCC\x81");
-  EXPECT_EQ(normalize_unicode("\xEF\xAC\x81\xC2\xBD", NormalForm::KC), "fi1\xE2\x81\x84" "2");
+  EXPECT_EQ(normalize_unicode("\xEF\xAC\x81\xC2\xBD", NormalForm::KC),
+            "fi1\xE2\x81\x84"
+            "2");
   EXPECT_EQ(normalize_unicode("\xFF", NormalForm::C), "\xEF\xBF\xBD");
 }
 

@@ -93,7 +93,8 @@ TEST_P(Vectors, PiecesJoinToTheDecodedText) {
 
 INSTANTIATE_TEST_SUITE_P(Files, Vectors, testing::ValuesIn(vocabularies()), [](const auto& info) {
   std::string name = info.param.stem().string();
-  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 });
 

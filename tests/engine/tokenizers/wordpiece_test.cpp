@@ -42,7 +42,9 @@ TEST(BertNormalizer, CleansAndFolds) {
   EXPECT_EQ(normalize("\xE4\xBD\xA0\xE5\xA5\xBD"), " \xE4\xBD\xA0  \xE5\xA5\xBD ");
   EXPECT_EQ(normalize("\xC3\x89", {.strip_accents = false}), "\xC3\xA9");
   EXPECT_EQ(normalize("\xC3\x89", {.strip_accents = false, .lowercase = false}), "\xC3\x89");
-  EXPECT_EQ(normalize("a\xFF" "b"), "ab");
+  EXPECT_EQ(normalize("a\xFF"
+                      "b"),
+            "ab");
 }
 
 TEST(BertSplitter, PunctuationStandsAlone) {
