@@ -1,6 +1,17 @@
 #include "engine/backends/cpu/isa.h"
 
+#include <cpuid.h>
+
 namespace verge::engine::cpu {
+namespace {
+
+// clang 14's __builtin_cpu_supports does not know this one.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+}  // namespace
 
 const char* to_string(Isa isa) {
   switch (isa) {
@@ -13,8 +24,7 @@ const char* to_string(Isa isa) {
 
 bool available(Isa isa) {
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
-                    __builtin_cpu_supports("bmi2");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") && has_f16c();
   switch (isa) {
     case Isa::Base: return true;
     case Isa::Avx2: return avx2;

@@ -194,20 +194,25 @@ void pack_group(const Source& source, Layout layout, int64_t group, uint8_t* to)
   }
 }
 
-// F16 (Elements 1) and BF16 (Elements 2) keep their bits.
-template <int Elements>
+// F16 and BF16 keep their bits. A step is one F16 or two BF16 of a row, the last of an odd row half empty.
+template <class Step>
 void pack_halves(const Source& source, int64_t group, uint8_t* to) {
   const int64_t first = group * kGroupRows, lanes = std::min<int64_t>(kGroupRows, source.rows - first);
+  const int64_t bytes = source.in * 2, step = static_cast<int64_t>(sizeof(Step));
   // A few lines of each row at a time: all sixteen streams and what is written stay in the nearest cache.
-  constexpr int64_t kPiece = 64;
-  for (int64_t k0 = 0; k0 < source.in; k0 += kPiece) {
-    const int64_t k1 = std::min(k0 + kPiece, source.in);
+  constexpr int64_t kPiece = 128;
+  for (int64_t begin = 0; begin < bytes; begin += kPiece) {
+    const int64_t end = std::min(begin + kPiece, bytes);
     for (int64_t lane = 0; lane < lanes; ++lane) {
-      const std::byte* from = source.data + static_cast<size_t>((first + lane) * source.in) * 2;
-      for (int64_t k = k0; k < k1; ++k) {
-        const int64_t place = (k / Elements * kGroupRows + lane) * Elements + k % Elements;
-        std::memcpy(to + place * 2, from + k * 2, 2);
+      const std::byte* from = source.data + static_cast<size_t>((first + lane) * bytes);
+      uint8_t* place = to + (begin / step * kGroupRows + lane) * step;
+      int64_t at = begin;
+      for (; at + step <= end; at += step, place += kGroupRows * step) {
+        Step value;
+        std::memcpy(&value, from + at, sizeof(value));
+        std::memcpy(place, &value, sizeof(value));
       }
+      if (at < end) std::memcpy(place, from + at, static_cast<size_t>(end - at));
     }
   }
 }
@@ -229,8 +234,8 @@ void pack_group_of(const TensorView& weight, const PackedMatrix& matrix, int64_t
   const Source source{weight.data, matrix.out, matrix.in};
   switch (matrix.layout) {
     case Layout::F32: return pack_f32(weight, matrix.in, matrix.out, group, to);
-    case Layout::F16: return pack_halves<1>(source, group, to);
-    case Layout::BF16: return pack_halves<2>(source, group, to);
+    case Layout::F16: return pack_halves<uint16_t>(source, group, to);
+    case Layout::BF16: return pack_halves<uint32_t>(source, group, to);
     case Layout::Q4_0: return pack_group<BlockQ4_0, kBlock>(source, matrix.layout, group, to);
     case Layout::Q4_1: return pack_group<BlockQ4_1, kBlock>(source, matrix.layout, group, to);
     case Layout::Q5_0: return pack_group<BlockQ5_0, kBlock>(source, matrix.layout, group, to);

@@ -85,7 +85,7 @@ struct ScaleAndMinK {
 
 struct HalfScales {  // one scale for 16 elements
   static constexpr int kOffset = 2;
-  static constexpr bool kMin = false, kHalves = true;
+  static constexpr bool kHalves = true;
   const uint8_t* p;
   Floats d;
   explicit HalfScales(const uint8_t* scales) : p(scales + 32), d(load_f16(scales)) {}
