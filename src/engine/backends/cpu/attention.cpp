@@ -28,6 +28,7 @@ constexpr int kQueries = 64;    // of a task: shares pages of keys in the first-
 constexpr int kFewRows = 8;     // up to this many rows a sequence is cut by splits
 constexpr int kStoreRows = 16;  // rows of a storing task
 constexpr int kAloneRows = 2;   // the caller stores so few itself: it takes less time than a barrier
+constexpr int64_t kAloneWork = 50'000;  // multiply-adds, a microsecond or two: the caller does it all itself
 constexpr int kHeadDimMax = 512;
 
 struct Task {
@@ -70,6 +71,11 @@ class Dispatch {
     scratch_ = &scratch;
     plan(scratch);
     const int64_t count = static_cast<int64_t>(scratch.tasks.size());
+    if (threads.count() == 1 || multiply_adds() < kAloneWork) {
+      store_all();
+      for (const Task& task : scratch.tasks) attend(task);
+      return;
+    }
     const bool alone = a_.n <= kAloneRows;
     if (alone) store_all();
     threads.run([&](int) {
@@ -83,6 +89,11 @@ class Dispatch {
 
  private:
   int group() const { return a_.heads / a_.kv_heads; }
+  int64_t multiply_adds() const {
+    int64_t scores = 0;
+    for (const SequenceRows& s : a_.sequences) scores += int64_t{s.rows} * (s.position + s.rows);
+    return scores * a_.heads * a_.head_dim * 2;
+  }
   size_t state_floats(int queries) const { return static_cast<size_t>(queries) * (1 + kKeyTile + value_stride(a_.head_dim)); }
   static int splits_for(int keys) { return (keys + kSplitKeys - 1) / kSplitKeys; }
   // The first split that the token at `position` sees.
