@@ -1,6 +1,7 @@
 // Whether a failed attempt is repeated, where and when. Pure.
 // A1 Only WorkerGone and Busy are retried; Busy never at the same node, for it would be as busy there.
-// A2 At most kAttempts in a row that bring the client nothing new, and kAttemptsInAll.
+// A2 At most kAttempts in a row that bring the client nothing new, and kAttemptsInAll. A request that still
+//    waited in a local worker's queue when the worker died is not what killed it: only the second limit counts.
 // A3 Nothing starts at or past the deadline.
 // A4 Retries under way never exceed the budget, a fifth of the requests under way (at least 3), so that a
 //    cluster in trouble is not buried by them. Free of it are local nodes, whose supervisor holds the

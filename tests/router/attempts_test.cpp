@@ -54,9 +54,17 @@ TEST(Attempts, ABusyNodeIsLeftForAnotherOnly) {
 TEST(Attempts, StopsAfterThreeWithoutProgress) {
   Attempts attempts(0, 1);
   RetryBudget budget;
-  EXPECT_TRUE(retry_of(attempts.failed(failed_at("a", Code::WorkerGone, true), true, budget, 0)));
-  EXPECT_TRUE(retry_of(attempts.failed(failed_at("b", Code::WorkerGone, true), true, budget, 0)));
-  EXPECT_FALSE(retry_of(attempts.failed(failed_at("c", Code::WorkerGone, true), true, budget, 0)));
+  EXPECT_TRUE(retry_of(attempts.failed(failed_at("a", Code::WorkerGone, true, true), true, budget, 0)));
+  EXPECT_TRUE(retry_of(attempts.failed(failed_at("b", Code::WorkerGone, true, true), true, budget, 0)));
+  EXPECT_FALSE(retry_of(attempts.failed(failed_at("c", Code::WorkerGone, true, true), true, budget, 0)));
+}
+
+TEST(Attempts, ARequestThatOnlyWaitedWhereAWorkerDiedIsNoSuspect) {
+  Attempts attempts(0, 1);
+  RetryBudget budget;
+  int retries = 0;
+  while (retry_of(attempts.failed(failed_at("a", Code::WorkerGone, true, false), false, budget, 0))) ++retries;
+  EXPECT_EQ(limits::kAttemptsInAll - 1, retries);
 }
 
 TEST(Attempts, ProgressEarnsMoreButNotForever) {
