@@ -239,6 +239,7 @@ TEST_F(OpenAiTest, ListsModels) {
   json::value model = get("/v1/models/@cf/meta/llama-3.2-1b-instruct").json();
   EXPECT_EQ(model.at("owned_by"), "meta");
   EXPECT_EQ(model.at("created"), 1727300192);
+  EXPECT_EQ(get("/v1/models/@verge/stories-260k").json().at("owned_by"), "verge");
   EXPECT_EQ(get("/v1/models/nothing").json().at("error").at("code"), "model_not_found");
 }
 

@@ -13,6 +13,7 @@ http::task<void> run_binding(Call& call);
 http::task<void> run_websocket(Call& call);
 http::task<void> markdown(Call& call);
 // models.cpp
+std::string_view author_of(std::string_view id);  // "@cf/meta/x" -> "meta"
 http::task<void> search_models(Call& call);
 http::task<void> model_schema(Call& call);
 http::task<void> search_tasks(Call& call);

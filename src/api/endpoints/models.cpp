@@ -9,6 +9,15 @@
 #include "support/clock.h"
 
 namespace verge::api {
+
+std::string_view author_of(std::string_view id) {
+  size_t first = id.find('/');
+  if (!id.starts_with('@') || first == id.npos) return id.substr(0, first);
+  size_t second = id.find('/', first + 1);
+  // "@cf/meta/x" is by meta, "@verge/x" by verge.
+  return second == id.npos ? id.substr(1, first - 1) : id.substr(first + 1, second - first - 1);
+}
+
 namespace {
 
 using catalogue::Entry;
@@ -20,11 +29,6 @@ std::string lower(std::string_view text) {
   for (char& c : out)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   return out;
-}
-
-std::string_view author_of(std::string_view id) {
-  if (id.starts_with('@')) id = id.substr(std::min(id.find('/'), id.size() - 1) + 1);
-  return id.substr(0, id.find('/'));
 }
 
 // 1 = @cf, 2 = @hf, as published; 3 = this project's and the user's own.

@@ -13,9 +13,7 @@ int64_t unix_seconds(const std::string& date) {
 }
 
 json::object model_json(const catalogue::Entry& entry) {
-  std::string_view id = entry.id;
-  if (id.starts_with('@') && id.find('/') != id.npos) id.remove_prefix(id.find('/') + 1);
-  return {{"id", entry.id}, {"object", "model"}, {"created", unix_seconds(entry.created_at)}, {"owned_by", id.substr(0, id.find('/'))}};
+  return {{"id", entry.id}, {"object", "model"}, {"created", unix_seconds(entry.created_at)}, {"owned_by", author_of(entry.id)}};
 }
 
 }  // namespace
