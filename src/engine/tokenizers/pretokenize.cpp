@@ -97,7 +97,9 @@ constexpr PreTokenizer plain(Patterns patterns) { return {.patterns = patterns};
 constexpr PreTokenizer whole_words(Patterns patterns, bool bos = false) {
   return {.patterns = patterns, .ignore_merges = true, .adds_bos = bos};
 }
-constexpr PreTokenizer grouped(Patterns patterns) { return {.patterns = patterns, .digit_groups_first = true}; }
+constexpr PreTokenizer grouped(Patterns patterns, PreTokenizer::Digits digits = PreTokenizer::Digits::Grouped) {
+  return {.patterns = patterns, .digits = digits};
+}
 
 constexpr Named kTable[] = {
     {"", plain(kDefault)},
@@ -178,8 +180,8 @@ constexpr Named kTable[] = {
     {"talkie", plain(kGpt4o)},
     {"minimax-m2", plain(kGpt4o)},
     {"granite-embed-multi-97m", whole_words(kGpt4o)},
-    {"tiny_aya", grouped(kGpt4o)},
-    {"cohere2moe", grouped(kGpt4o)},
+    {"tiny_aya", grouped(kGpt4o, PreTokenizer::Digits::GroupedAtWordEnd)},
+    {"cohere2moe", grouped(kGpt4o, PreTokenizer::Digits::GroupedAtWordEnd)},
     {"kimi-k2", plain(kKimiK2)},
     {"superbpe", grouped({})},
     {"bailingmoe", plain(kBailing)},
@@ -288,6 +290,8 @@ void RegexSplitter::apply(Words* words) const {
   words->list = std::move(cut);
 }
 
+bool DigitGroupSplitter::is_digit(char32_t point) const { return word_end_ ? is_decimal_digit(point) : is_number(point); }
+
 void DigitGroupSplitter::apply(Words* words) const {
   std::vector<std::string_view> cut;
   std::vector<size_t> digits;  // beginnings of the digits of one run
@@ -298,12 +302,16 @@ void DigitGroupSplitter::apply(Words* words) const {
       size_t end = at;
       while (end < text.size()) {
         CodePoint point = code_point_at(text, end);
-        if (!point.valid || !is_number(point.value)) break;
+        if (!point.valid || !is_digit(point.value)) break;
         digits.push_back(end);
         end += point.length;
       }
       if (digits.empty()) {
         at += code_point_at(text, at).length;
+        continue;
+      }
+      if (word_end_ && end < text.size() && is_word_character(code_point_at(text, end).value)) {
+        at = end;
         continue;
       }
       if (at > rest) cut.push_back(text.substr(rest, at - rest));
@@ -321,7 +329,9 @@ void DigitGroupSplitter::apply(Words* words) const {
 
 Result<std::unique_ptr<Splitter>> make_splitter(const PreTokenizer& pre) {
   std::vector<std::unique_ptr<Splitter>> parts;
-  if (pre.digit_groups_first) parts.push_back(std::make_unique<DigitGroupSplitter>());
+  if (pre.digits != PreTokenizer::Digits::Together) {
+    parts.push_back(std::make_unique<DigitGroupSplitter>(pre.digits == PreTokenizer::Digits::GroupedAtWordEnd));
+  }
   for (std::string_view pattern : pre.patterns) {
     VERGE_ASSIGN(regex, Regex::compile(pattern));
     parts.push_back(std::make_unique<RegexSplitter>(std::move(regex)));

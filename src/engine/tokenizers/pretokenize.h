@@ -15,7 +15,8 @@ namespace verge::engine {
 // How a named pre-tokenizer cuts text, and what else goes with the name.
 struct PreTokenizer {
   std::span<const std::string_view> patterns;  // applied one after another; each match and each gap is a word
-  bool digit_groups_first = false;             // before the patterns: runs of digits in threes from the right
+  enum class Digits { Together, Grouped, GroupedAtWordEnd };
+  Digits digits = Digits::Together;  // before the patterns: cut runs of digits in threes from the right
   bool ignore_merges = false;
   bool adds_bos = false;         // where the file does not say
   bool adds_bos_always = false;  // whatever the file says
@@ -45,7 +46,13 @@ class RegexSplitter final : public Splitter {
 // one pass whatever the run's length.
 class DigitGroupSplitter final : public Splitter {
  public:
+  // `word_end`: decimal digits only, and only a run that ends a word (not "1234th").
+  explicit DigitGroupSplitter(bool word_end) : word_end_(word_end) {}
   void apply(Words* words) const override;
+
+ private:
+  bool is_digit(char32_t point) const;
+  bool word_end_;
 };
 
 // Applies `parts` in order.

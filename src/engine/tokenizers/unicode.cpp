@@ -131,6 +131,8 @@ bool is_word_character(char32_t point) {
          (point >= 0x1F150 && point <= 0x1F169) || (point >= 0x1F170 && point <= 0x1F189);
 }
 
+bool is_decimal_digit(char32_t point) { return category(point) == UTF8PROC_CATEGORY_ND; }
+
 bool is_punctuation(char32_t point) {
   auto c = category(point);
   return c >= UTF8PROC_CATEGORY_PC && c <= UTF8PROC_CATEGORY_PO;

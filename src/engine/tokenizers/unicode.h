@@ -27,6 +27,7 @@ bool is_whitespace(char32_t point);         // Unicode White_Space
 bool is_letter(char32_t point);             // L*
 bool is_number(char32_t point);             // N*
 bool is_word_character(char32_t point);     // \w as Rust's regular expressions have it
+bool is_decimal_digit(char32_t point);      // Nd
 bool is_mark(char32_t point);               // M*
 bool is_nonspacing_mark(char32_t point);    // Mn
 bool is_punctuation(char32_t point);        // P*

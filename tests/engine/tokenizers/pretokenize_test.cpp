@@ -51,6 +51,7 @@ TEST(PreTokenize, Gpt4oCutsWhereCaseChanges) {
 TEST(PreTokenize, DigitGroupsComeFromTheRight) {
   EXPECT_EQ(split("superbpe", "a1234567b"), (List{"a", "1", "234", "567", "b"}));
   EXPECT_EQ(split("superbpe", "123456"), (List{"123", "456"}));
+  EXPECT_EQ(split("tiny_aya", "1234567 1234th 1234_"), (List{"1", "234", "567", " ", "123", "4", "th", " ", "123", "4", "_"}));
 }
 
 TEST(PreTokenize, KimiKeepsHanApart) {
