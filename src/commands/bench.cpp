@@ -66,10 +66,9 @@ class Printer {
   }
   void print(const Figure& f) const {
     if (json_) {
-      json::object o{{"test", f.test},         {"tokens", f.tokens},   {"sequences", f.sequences}, {"tokens_per_s", f.tokens_per_s},
-                     {"p50_ms", f.p50_ms},     {"engine", engine_},    {"threads", threads_}};
-      if (f.gbytes_per_s > 0) o["gbytes_per_s"] = f.gbytes_per_s;
-      std::printf("%s\n", json::serialize(o).c_str());
+      const std::string bandwidth = f.gbytes_per_s > 0 ? fmt::format(R"(,"gbytes_per_s":{:.2f})", f.gbytes_per_s) : "";
+      fmt::print(R"({{"test":"{}","tokens":{},"sequences":{},"tokens_per_s":{:.2f},"p50_ms":{:.4f}{},"engine":"{}","threads":{}}})" "\n", f.test, f.tokens,
+                 f.sequences, f.tokens_per_s, f.p50_ms, bandwidth, engine_, threads_);
     } else {
       std::printf("%-8s %8d %10d %12.1f %10.3f %8.1f\n", f.test, f.tokens, f.sequences, f.tokens_per_s, f.p50_ms, f.gbytes_per_s);
     }

@@ -116,7 +116,7 @@ std::map<uint64_t, Generation> crowd(Host& host, int count, int max_tokens) {
 
 TEST(AnyModel, TheSameSeedGivesTheSameBytesAtAnyBatchSize) {
   Host& host = model_under_test();
-  const auto jobs = crowd(host, 17, 40);
+  const auto jobs = crowd(host, 9, 20);
   std::map<uint64_t, Got> expected;
   for (const auto& [id, g] : jobs) expected[id] = alone(host, g);
   for (const auto& [rows, sequences] : {std::pair{3, 2}, {16, 5}, {512, 64}}) {
@@ -130,9 +130,9 @@ TEST(AnyModel, TheSameSeedGivesTheSameBytesAtAnyBatchSize) {
 
 TEST(AnyModel, PreemptionChangesNoByte) {
   Host& host = model_under_test();
-  const auto jobs = crowd(host, 8, 90);
+  const auto jobs = crowd(host, 5, 60);
   uint64_t preemptions = 0;
-  const auto got = run(host, jobs, 9, 512, 64, &preemptions);
+  const auto got = run(host, jobs, 5, 512, 64, &preemptions);
   EXPECT_GT(preemptions, 0u);
   for (const auto& [id, g] : jobs) EXPECT_EQ(got.at(id).ids, alone(host, g).ids) << id;
 }
@@ -140,7 +140,7 @@ TEST(AnyModel, PreemptionChangesNoByte) {
 // After a replay of N tokens (a prefill) comes exactly what came after N decode steps.
 TEST(AnyModel, AResumeAtEverySplitContinuesAtTheExactByte) {
   Host& host = model_under_test();
-  Generation g = generation(host, "Once upon a time", 11, 48, 0.9);
+  Generation g = generation(host, "Once upon a time", 11, 32, 0.9);
   g.stop = {"zebra"};
   const Got whole = alone(host, g);
   std::map<uint64_t, Generation> rests;
