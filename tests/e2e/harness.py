@@ -91,3 +91,12 @@ def sse(text):
     assert events and events[-1] == "[DONE]", text[-300:]
     assert events.count("[DONE]") == 1
     return [json.loads(e) for e in events[:-1]]
+
+
+def eventually(check):
+    """Waits for what must come about; the bound only keeps a failure from hanging the run."""
+    for _ in range(6000):
+        if value := check():
+            return value
+        time.sleep(0.02)
+    raise AssertionError("it never came about")

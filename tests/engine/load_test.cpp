@@ -10,6 +10,7 @@
 #include <fstream>
 #include <functional>
 
+#include "engine/models/table.h"
 #include "support/limits.h"
 
 namespace verge::engine {
@@ -58,8 +59,7 @@ class LoadTest : public testing::Test {
 };
 
 TEST_F(LoadTest, StoriesTellsItsStory) {
-  {
-    const std::string path = "models/stories260K/stories260K-f32.gguf";
+  for (const char* path : {"models/stories260K", "models/stories260K/stories260K-f32.gguf"}) {
     double progress = 0;
     auto loaded = load_model(data(path), *backend_, {Precision::Native, [&](double p) {
       EXPECT_GE(p, progress);
@@ -100,7 +100,14 @@ TEST_F(LoadTest, NeedIsWhatTheLoadTakes) {
     EXPECT_GT(need->context_tokens, 0);
     auto file = open_model_file(data(path));
     ASSERT_TRUE(file.ok());
-    EXPECT_GT(need->weights, 0u);
+    auto architecture = find_architecture(**file);
+    ASSERT_TRUE(architecture.ok());
+    auto model = (*architecture)->load(*file, *backend_, {});
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    EXPECT_EQ(need->weights, (*model)->info().weight_bytes);
+    auto cache = (*model)->make_kv_cache(4, KvType::F16);
+    ASSERT_TRUE(cache.ok());
+    EXPECT_NEAR(static_cast<double>(need->kv_per_token * 4 * limits::kPageTokens), static_cast<double>((*cache)->bytes), 4.0 * limits::kPageTokens);
     EXPECT_GT(need->scratch, 0u);
     EXPECT_GT(need->kv_per_token, 0u);
   }
@@ -120,7 +127,8 @@ TEST_F(LoadTest, ErrorsNameTheFileAndTheFault) {
   EXPECT_THAT(error_of(with_integer("llama.rope.dimension_count", 7)), HasSubstr("rope.dimension_count"));
   EXPECT_THAT(error_of(with_integer("llama.context_length", 0)), HasSubstr("context_length"));
   // A folder with weights and without a tokenizer.
-  EXPECT_THAT(error_of(data("models/stories260K")), testing::AllOf(HasSubstr("models/stories260K"), HasSubstr("tokenizer")));
+  const std::string bare = data("reference/qwen2");
+  EXPECT_THAT(error_of(bare), testing::AllOf(HasSubstr(bare), HasSubstr("tokenizer")));
   const std::string renamed = changed([](std::string& bytes) {
     const std::string name = "blk.2.ffn_up.weight";
     bytes.replace(bytes.find(name), name.size(), "blk.2.ffn_xx.weight");

@@ -11,7 +11,7 @@ assert.equal(answer.usage.completion_tokens, 16);
 const messages = await client.ai.run("@t/stories", { account_id, messages: [{ role: "user", content: "Hi" }], max_tokens: 4 });
 assert.equal(typeof messages.response, "string");
 
-const stream = await client.ai.run("@t/stories", { account_id, prompt: "Once upon a time", raw: true, max_tokens: 16, temperature: 0, stream: true }, { __binaryResponse: true });
+const stream = await client.ai.run("@t/stories", { account_id, prompt: "Once upon a time", raw: true, max_tokens: 16, temperature: 0, stream: true }).asResponse();
 const text = await stream.text();
 const events = text.split("\n").filter((l) => l.startsWith("data: ")).map((l) => l.slice(6));
 assert.equal(events.pop(), "[DONE]");
