@@ -71,7 +71,7 @@ Question question_of(const Options& options) {
   question.raw = options.raw;
   question.temperature = options.temperature;
   question.max_tokens = options.max_tokens;
-  question.seed = options.seed.value_or(random_u64() >> 1);
+  question.seed = options.seed.value_or(1 + random_u64() % 9'999'999'999);  // the published range
   return question;
 }
 
