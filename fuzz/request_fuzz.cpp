@@ -27,7 +27,8 @@ void check_params(const api::TextRequest& text) {
   if (auto top_p = get_number(params, "top_p")) require(*top_p >= 0 && *top_p <= 1);
   if (auto top_k = get_int(params, "top_k")) require(*top_k >= 1);
   if (const json::array* stop = get_array(params, "stop"))
-    for (const json::value& one : *stop) require(one.is_string() && !one.get_string().empty() && one.get_string().size() <= limits::kStopStringBytes);
+    for (const json::value& one : *stop)
+      require(one.is_string() && !one.get_string().empty() && one.get_string().size() <= limits::kStopStringBytes);
   if (const json::array* messages = get_array(params, "messages"))
     for (const json::value& message : *messages) require(message.at("role").is_string() && message.at("content").is_string());
 }
@@ -51,7 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   auto value = parse_json(std::string_view(reinterpret_cast<const char*>(data) + 1, size - 1));
   if (!value) return 0;
-  const char* ids[] = {"@cf/meta/llama-3.2-1b-instruct", "@cf/google/gemma-4-26b-a4b-it", "@cf/meta/llama-4-scout-17b-16e-instruct", "@cf/meta/llama-3.3-70b-instruct-fp8-fast"};
+  const char* ids[] = {"@cf/meta/llama-3.2-1b-instruct", "@cf/google/gemma-4-26b-a4b-it", "@cf/meta/llama-4-scout-17b-16e-instruct",
+                       "@cf/meta/llama-3.3-70b-instruct-fp8-fast"};
   const catalogue::Entry& entry = *kCatalogue.find(ids[data[0] % 4]);
   if (value->is_object() && data[0] & 0x10) check(api::parse_openai_chat(value->get_object(), entry));
   if (value->is_object() && data[0] & 0x20) check(api::parse_openai_completion(value->get_object(), entry));

@@ -53,14 +53,14 @@ std::string sha256(std::string_view text) {
 }
 
 bool plain_id(std::string_view text) {
-  return text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; });
+  return text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+         });
 }
 
 constexpr const char* kColumns = "id, name, scope, account, created_ms, revoked_ms, hash";
 
-Token read_token(const store::Statement& row) {
-  return {row.text(0), row.text(1), row.text(2), row.text(3), row.number(4), row.number(5)};
-}
+Token read_token(const store::Statement& row) { return {row.text(0), row.text(1), row.text(2), row.text(3), row.number(4), row.number(5)}; }
 
 Error unknown_token() { return Error{Code::Unauthenticated, "no valid API token"}; }
 

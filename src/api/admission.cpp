@@ -19,11 +19,13 @@ std::string_view bearer(const http::Incoming& in) {
 }
 
 Result<void> admit_without_token(const Call& call) {
-  if (!call.in.loopback && !call.context.options.insecure) return Error{Code::Forbidden, "this server answers its own machine only until a token was made (`verge token create`)"};
+  if (!call.in.loopback && !call.context.options.insecure)
+    return Error{Code::Forbidden, "this server answers its own machine only until a token was made (`verge token create`)"};
   std::string_view origin = call.in.header("origin");
   if (origin.empty() || loopback_origin(origin)) return {};
   const auto& allowed = call.context.options.origins;
-  if (std::find(allowed.begin(), allowed.end(), origin) != allowed.end() || std::find(allowed.begin(), allowed.end(), "*") != allowed.end()) return {};
+  if (std::find(allowed.begin(), allowed.end(), origin) != allowed.end() || std::find(allowed.begin(), allowed.end(), "*") != allowed.end())
+    return {};
   return fail(Code::Forbidden, "pages of {:.128} may not use this server without a token: start it with --origin, or make a token", origin);
 }
 
@@ -56,9 +58,11 @@ Result<void> admit(Call& call, const Route& route) {
   if (secret.empty()) return Error{Code::Unauthenticated, "a token is needed"};
   auto token = call.context.accounts->verify(secret);
   if (!token) return token.error();
-  if ((route.access == Access::Admin || route.access == Access::Local) && token->scope != "admin") return Error{Code::Forbidden, "Authentication error: this needs a token of scope admin"};
+  if ((route.access == Access::Admin || route.access == Access::Local) && token->scope != "admin")
+    return Error{Code::Forbidden, "Authentication error: this needs a token of scope admin"};
   if (!token->account.empty()) {
-    if (account != call.path.end() && account->second != token->account) return fail(Code::Forbidden, "Authentication error: this token is for another account");
+    if (account != call.path.end() && account->second != token->account)
+      return fail(Code::Forbidden, "Authentication error: this token is for another account");
     call.tenant = token->account;
   }
   return {};

@@ -37,8 +37,7 @@ void unwrap(http::Incoming& in) {
     constexpr std::string_view kPrefix = "mf-header-";
     if (header.name.size() > kPrefix.size() && http::equal_names(std::string_view(header.name).substr(0, kPrefix.size()), kPrefix))
       headers.push_back({header.name.substr(kPrefix.size()), std::move(header.value)});
-    else if (http::equal_names(header.name, "authorization"))
-      headers.push_back(std::move(header));
+    else if (http::equal_names(header.name, "authorization")) headers.push_back(std::move(header));
   }
   in.path = std::move(*path);
   in.query = std::move(query);
@@ -55,9 +54,11 @@ http::task<void> answer_preflight(Call& call) {
   http::Headers headers;
   std::string_view wanted = call.in.header("access-control-request-headers");
   headers.push_back({"access-control-allow-methods", "GET, POST, OPTIONS"});
-  headers.push_back({"access-control-allow-headers", wanted.empty() || wanted.size() > 1024 ? "authorization, content-type" : std::string(wanted)});
+  headers.push_back(
+      {"access-control-allow-headers", wanted.empty() || wanted.size() > 1024 ? "authorization, content-type" : std::string(wanted)});
   headers.push_back({"access-control-max-age", "86400"});
-  if (!call.in.header("access-control-request-private-network").empty()) headers.push_back({"access-control-allow-private-network", "true"});
+  if (!call.in.header("access-control-request-private-network").empty())
+    headers.push_back({"access-control-allow-private-network", "true"});
   return respond(call, 204, std::move(headers), "");
 }
 
@@ -76,9 +77,18 @@ class Record {
     bool quiet = route_ == "/healthz" || route_ == "/readyz" || route_ == "/metrics";
     double first = call_.first_token_us ? static_cast<double>(call_.first_token_us - call_.started_us) / 1e3 : 0;
     log::write(quiet ? log::Level::Debug : log::Level::Info, "request",
-               {{"id", call_.id}, {"method", call_.in.method}, {"route", route_}, {"status", call_.status}, {"code", call_.error_code}, {"ms", seconds * 1e3},
-                {"first_token_ms", first}, {"model", call_.model}, {"tenant", call_.tenant}, {"prompt_tokens", call_.prompt_tokens},
-                {"completion_tokens", call_.completion_tokens}, {"remote", call_.in.remote}});
+               {{"id", call_.id},
+                {"method", call_.in.method},
+                {"route", route_},
+                {"status", call_.status},
+                {"code", call_.error_code},
+                {"ms", seconds * 1e3},
+                {"first_token_ms", first},
+                {"model", call_.model},
+                {"tenant", call_.tenant},
+                {"prompt_tokens", call_.prompt_tokens},
+                {"completion_tokens", call_.completion_tokens},
+                {"remote", call_.in.remote}});
   }
 
  private:

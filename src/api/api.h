@@ -26,12 +26,12 @@ class Accounts;
 namespace verge::api {
 
 struct Options {
-  std::string node = "local";                // `verge-node` of answers that no model gave
-  bool insecure = false;                     // callers from other machines need no token either
-  std::vector<std::string> origins;          // web pages that may call without a token; loopback ones always may
-  std::function<bool()> ready;               // /readyz; absent = always
-  std::function<json::value()> status;       // /verge/v1/status; absent = {}
-  metrics::Registry* metrics = nullptr;      // /metrics; absent = none are kept
+  std::string node = "local";                   // `verge-node` of answers that no model gave
+  bool insecure = false;                        // callers from other machines need no token either
+  std::vector<std::string> origins;             // web pages that may call without a token; loopback ones always may
+  std::function<bool()> ready;                  // /readyz; absent = always
+  std::function<json::value()> status;          // /verge/v1/status; absent = {}
+  metrics::Registry* metrics = nullptr;         // /metrics; absent = none are kept
   int keep_alive_ms = limits::kSseKeepAliveMs;  // a stream silent for so long gets a comment
 };
 

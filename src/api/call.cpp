@@ -10,8 +10,10 @@ Counters::Counters(metrics::Registry& registry)
       prompt_tokens(registry.counter("verge_prompt_tokens_total", "Prompt tokens read.", {"model"})),
       cached_tokens(registry.counter("verge_prompt_tokens_cached_total", "Prompt tokens found in the prefix cache.", {"model"})),
       generated_tokens(registry.counter("verge_generation_tokens_total", "Tokens generated.", {"model"})),
-      duration(registry.histogram("verge_http_request_duration_seconds", "Time from a request's arrival to the end of its answer.", {"route"})),
-      queue_time(registry.histogram("verge_request_queue_seconds", "Time from a request's arrival until a model has read its prompt.", {"model"})),
+      duration(
+          registry.histogram("verge_http_request_duration_seconds", "Time from a request's arrival to the end of its answer.", {"route"})),
+      queue_time(
+          registry.histogram("verge_request_queue_seconds", "Time from a request's arrival until a model has read its prompt.", {"model"})),
       first_token(registry.histogram("verge_time_to_first_token_seconds", "Time from a request's arrival to its first token.", {"model"})),
       token_interval(registry.histogram("verge_time_per_output_token_seconds", "Time between tokens of one answer.", {"model"})),
       in_flight(registry.gauge("verge_requests_in_flight", "Requests whose answer is not finished.")) {}
@@ -41,7 +43,8 @@ http::task<void> respond_envelope(Call& call, json::value result, json::object m
 http::task<void> respond_error(Call& call, const Error& error) {
   Published published = publish(error, call.shape, call.id);
   call.error_code = published.code;
-  if (published.status >= 500) log::error("request failed", {{"id", call.id}, {"model", call.model}, {"code", to_string(error.code)}, {"error", error.message}});
+  if (published.status >= 500)
+    log::error("request failed", {{"id", call.id}, {"model", call.model}, {"code", to_string(error.code)}, {"error", error.message}});
   http::Headers headers = error_headers(error);
   headers.push_back({"content-type", "application/json"});
   return respond(call, published.status, std::move(headers), json::serialize(error_body(published, call.shape, call.id)));

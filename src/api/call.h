@@ -34,11 +34,11 @@ struct Call {
   Context& context;
   http::Incoming& in;
   http::Responder& out;
-  std::string id;        // cf-ai-req-id
+  std::string id;  // cf-ai-req-id
   Shape shape = Shape::Rest;
   std::map<std::string, std::string, std::less<>> path;  // "account", "model" of the route's pattern
-  std::string tenant;    // account that is charged
-  http::Headers headers;  // of every answer: request id, CORS, verge-*
+  std::string tenant;                                    // account that is charged
+  http::Headers headers;                                 // of every answer: request id, CORS, verge-*
   int64_t started_us = 0;
 
   // For the access log and the metrics, filled on the way.
@@ -47,7 +47,6 @@ struct Call {
   int error_code = 0;
   int64_t prompt_tokens = 0, completion_tokens = 0;
   int64_t first_token_us = 0;  // 0 = none
-
 };
 
 // The calls below take what they need before they return: their arguments need not live on.

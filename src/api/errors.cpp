@@ -66,13 +66,15 @@ std::string describe(const Error& error) {
     case Code::InvalidInput:
     case Code::UnsupportedParameter: return "Bad input: Error: " + error.message;
     case Code::ContextOverflow:
-      return fmt::format("The estimated number of input and maximum output tokens ({}) exceeded this model context window limit ({}).", error.requested, error.limit);
+      return fmt::format("The estimated number of input and maximum output tokens ({}) exceeded this model context window limit ({}).",
+                         error.requested, error.limit);
     case Code::TooLarge:
       return error.limit > 0 ? fmt::format("Request is too large (limit {} bytes)", error.limit) : "Request is too large";
     case Code::Unauthenticated: return "Authentication error";
     case Code::Busy: return "Capacity temporarily exceeded, please try again.";
     case Code::QuotaUsed:
-      return "you have used up your daily free allocation of 10,000 neurons, please upgrade to Cloudflare's Workers Paid plan if you would like to continue usage.";
+      return "you have used up your daily free allocation of 10,000 neurons, please upgrade to Cloudflare's Workers Paid plan if you would "
+             "like to continue usage.";
     case Code::Timeout: return "Request timeout";
     case Code::Aborted: return "Request was aborted";
     case Code::Io:
@@ -120,8 +122,10 @@ json::object error_body(const Published& error, Shape shape, std::string_view re
       return {{"result", std::move(result)}, {"success", false}, {"errors", std::move(errors)}, {"messages", json::array()}};
     }
     case Shape::Binding:
-      return {{"internalCode", error.code}, {"name", "AiError"},         {"description", error.description},   {"message", "AiError: " + error.description},
-              {"httpCode", error.status},   {"requestId", request_id}, {"errors", std::move(errors)}, {"success", false}};
+      return {{"internalCode", error.code},       {"name", "AiError"},
+              {"description", error.description}, {"message", "AiError: " + error.description},
+              {"httpCode", error.status},         {"requestId", request_id},
+              {"errors", std::move(errors)},      {"success", false}};
     case Shape::OpenAi: {
       json::object body{{"message", error.description}, {"type", error.type}, {"param", nullptr}, {"code", nullptr}};
       if (!error.param.empty()) body["param"] = error.param;
@@ -146,8 +150,10 @@ std::string server_error_body(int status, std::string_view message) {
   int code = status == 408 ? 3007 : status == 413 ? 3006 : status == 400 ? 3003 : status == 503 ? 3040 : 7003;
   std::string text = lossy_utf8(message);
   json::array errors{json::object{{"code", code}, {"message", text}}};
-  json::object openai{{"message", text}, {"type", status < 500 ? "invalid_request_error" : "server_error"}, {"param", nullptr}, {"code", nullptr}};
-  return json::serialize(json::object{{"result", nullptr}, {"success", false}, {"errors", std::move(errors)}, {"messages", json::array()}, {"error", std::move(openai)}});
+  json::object openai{
+      {"message", text}, {"type", status < 500 ? "invalid_request_error" : "server_error"}, {"param", nullptr}, {"code", nullptr}};
+  return json::serialize(json::object{
+      {"result", nullptr}, {"success", false}, {"errors", std::move(errors)}, {"messages", json::array()}, {"error", std::move(openai)}});
 }
 
 Error no_such_model(std::string_view id) {

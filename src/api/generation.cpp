@@ -38,9 +38,9 @@ struct Run {
   bool stream;
   std::vector<Answer> answers;
   SseStream sse;
-  asio::steady_timer wake;      // cancelled when something has changed
-  size_t left = 0;              // children that still run
-  bool closed = false;          // sinks take nothing any more
+  asio::steady_timer wake;  // cancelled when something has changed
+  size_t left = 0;          // children that still run
+  bool closed = false;      // sinks take nothing any more
   bool client_gone = false;
   bool accepted = false;
   std::optional<Error> failure;  // the first
@@ -172,13 +172,12 @@ void start(asio::any_io_executor executor, Run& run, protocol::Service& service,
     std::string why = "the model ended its answer without saying how";
     try {
       if (exception) std::rethrow_exception(exception);
-    } catch (const std::exception& e) {
-      why = e.what();
-    }
+    } catch (const std::exception& e) { why = e.what(); }
     if (!child.sink.done() && !run.closed) run.fail_with(Error{Code::Internal, std::move(why)});
     run.wake.cancel();
   };
-  asio::co_spawn(executor, service.run(std::move(request), child.sink), asio::bind_cancellation_slot(child.cancel.slot(), std::move(ended)));
+  asio::co_spawn(executor, service.run(std::move(request), child.sink),
+                 asio::bind_cancellation_slot(child.cancel.slot(), std::move(ended)));
 }
 
 // Waits for the children, whatever happens to this coroutine. False: it was cancelled, the client has left.
@@ -277,7 +276,8 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
     // The status line is out: the error travels inside the stream, which then closes.
     Published published = publish(*run.failure, call.shape, call.id);
     call.error_code = published.code;
-    log::error("stream failed", {{"id", call.id}, {"model", call.model}, {"code", to_string(run.failure->code)}, {"error", run.failure->message}});
+    log::error("stream failed",
+               {{"id", call.id}, {"model", call.model}, {"code", to_string(run.failure->code)}, {"error", run.failure->message}});
     std::string event = format->failure(published, call.id);
     co_await run.sse.finish(std::move(event));
   } else if (stream) {

@@ -10,13 +10,14 @@ namespace {
 
 constexpr size_t kNone = 0, kText = limits::kTextBodyBytes, kMedia = limits::kBodyBytes;
 
-#define VERGE_OPENAI_ROUTES(prefix)                                                                       \
-  {"POST", prefix "/chat/completions", openai_chat, Shape::OpenAi, Access::Inference, kText},             \
-  {"POST", prefix "/completions", openai_completions, Shape::OpenAi, Access::Inference, kText},           \
-  {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Inference, kNone},                      \
-  {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Inference, kNone},            \
-  {"POST", prefix "/embeddings", openai_not_built, Shape::OpenAi, Access::Inference, kText},              \
-  {"POST", prefix "/responses", openai_not_built, Shape::OpenAi, Access::Inference, kText}
+#define VERGE_OPENAI_ROUTES(prefix)                                                                 \
+  {"POST", prefix "/chat/completions", openai_chat, Shape::OpenAi, Access::Inference, kText},       \
+      {"POST", prefix "/completions", openai_completions, Shape::OpenAi, Access::Inference, kText}, \
+      {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Inference, kNone},            \
+      {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Inference, kNone},  \
+      {"POST", prefix "/embeddings", openai_not_built, Shape::OpenAi, Access::Inference, kText}, {  \
+    "POST", prefix "/responses", openai_not_built, Shape::OpenAi, Access::Inference, kText          \
+  }
 
 constexpr Route kRoutes[] = {
     {"POST", "/client/v4/accounts/{account}/ai/run", run_rest_universal, Shape::Rest, Access::Inference, kMedia},
@@ -88,7 +89,8 @@ Match match_route(std::string_view method, std::string_view path) {
       match.path = std::move(values);
       return match;
     }
-    if (match.allowed.find(route.method) == std::string::npos) match.allowed += (match.allowed.empty() ? "" : ", ") + std::string(route.method);
+    if (match.allowed.find(route.method) == std::string::npos)
+      match.allowed += (match.allowed.empty() ? "" : ", ") + std::string(route.method);
   }
   return match;
 }

@@ -26,7 +26,8 @@ struct SseStream::Turn {
 
 std::string sse_event(const json::value& value) { return "data: " + json::serialize(value) + "\n\n"; }
 
-SseStream::SseStream(asio::any_io_executor executor, http::Responder& out) : impl_(std::make_unique<Impl>(std::move(executor))), out_(out) {}
+SseStream::SseStream(asio::any_io_executor executor, http::Responder& out)
+    : impl_(std::make_unique<Impl>(std::move(executor))), out_(out) {}
 SseStream::~SseStream() = default;
 
 http::task<void> SseStream::idle() {
@@ -54,7 +55,9 @@ http::task<bool> SseStream::send(http::Headers* headers, std::string events, boo
   co_return co_await out_.finish();
 }
 
-http::task<bool> SseStream::start(http::Headers headers, std::string events) { co_return co_await send(&headers, std::move(events), false); }
+http::task<bool> SseStream::start(http::Headers headers, std::string events) {
+  co_return co_await send(&headers, std::move(events), false);
+}
 http::task<bool> SseStream::write(std::string events) { co_return co_await send(nullptr, std::move(events), false); }
 http::task<bool> SseStream::finish(std::string events) { co_return co_await send(nullptr, std::move(events), true); }
 

@@ -22,7 +22,8 @@ Result<std::string> read_file(const fs::path& path) {
   std::error_code ec;
   uintmax_t size = fs::file_size(path, ec);
   if (ec) return fail(Code::Io, "catalogue file {}: {}", path.string(), ec.message());
-  if (size > limits::kConfigJsonBytes) return fail(Code::InvalidInput, "catalogue file {}: larger than {} bytes", path.string(), limits::kConfigJsonBytes);
+  if (size > limits::kConfigJsonBytes)
+    return fail(Code::InvalidInput, "catalogue file {}: larger than {} bytes", path.string(), limits::kConfigJsonBytes);
   std::string text(size, '\0');
   std::ifstream in(path, std::ios::binary);
   if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "catalogue file {}: can't be read", path.string());

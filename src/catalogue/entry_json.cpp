@@ -67,7 +67,9 @@ class Fields {
     return {};
   }
   std::string place(std::string_view name) const { return place_.empty() ? std::string(name) : fmt::format("{}.{}", place_, name); }
-  Error wrong(std::string_view name, std::string_view wanted) const { return fail(Code::InvalidInput, "{}: must be {}", place(name), wanted); }
+  Error wrong(std::string_view name, std::string_view wanted) const {
+    return fail(Code::InvalidInput, "{}: must be {}", place(name), wanted);
+  }
   Error missing(std::string_view name) const { return fail(Code::InvalidInput, "{}: is missing", place(name)); }
 
  private:
@@ -77,7 +79,8 @@ class Fields {
 };
 
 bool safe_relative_path(std::string_view path) {
-  if (path.empty() || path.size() > 512 || path.front() == '/' || path.find('\\') != path.npos || path.find('\0') != path.npos) return false;
+  if (path.empty() || path.size() > 512 || path.front() == '/' || path.find('\\') != path.npos || path.find('\0') != path.npos)
+    return false;
   for (size_t start = 0; start <= path.size();) {
     size_t end = std::min(path.find('/', start), path.size());
     std::string_view part = path.substr(start, end - start);
@@ -87,9 +90,7 @@ bool safe_relative_path(std::string_view path) {
   return true;
 }
 
-bool is_sha256(std::string_view text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
-}
+bool is_sha256(std::string_view text) { return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos; }
 
 bool is_date(std::string_view text) {
   return text.size() == 10 && text[4] == '-' && text[7] == '-' && text.find_first_not_of("0123456789-") == text.npos;
@@ -99,7 +100,9 @@ bool is_date(std::string_view text) {
 bool is_pinned_package(std::string_view text) {
   size_t at = text.find("==");
   if (at == text.npos || at == 0 || at + 2 >= text.size() || text.front() == '-') return false;
-  auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' || c == '+'; };
+  auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' || c == '+';
+  };
   std::string_view name = text.substr(0, at), version = text.substr(at + 2);
   return std::all_of(name.begin(), name.end(), plain) && std::all_of(version.begin(), version.end(), plain);
 }
@@ -119,7 +122,8 @@ Result<File> parse_file(const json::value& value, const std::string& place, size
   if (!member.empty() && !safe_relative_path(member)) return fields.wrong("member", "a relative path without '..'");
   for (const json::value& part : parts) {
     const json::array* pair = part.if_array();
-    if (!pair || pair->size() != 2 || !(*pair)[0].is_int64() || !(*pair)[1].is_string()) return fields.wrong("parts", "pairs of package index and member path");
+    if (!pair || pair->size() != 2 || !(*pair)[0].is_int64() || !(*pair)[1].is_string())
+      return fields.wrong("parts", "pairs of package index and member path");
     int64_t index = (*pair)[0].get_int64();
     if (index < 0 || static_cast<size_t>(index) >= packages) return fields.wrong("parts", "pairs whose index is one of packages");
     std::string path((*pair)[1].get_string());
@@ -149,7 +153,8 @@ Result<Source> parse_source(const json::value& value, const std::string& place) 
   if (!hub.empty() + !url.empty() + !path.empty() + !packages.empty() != 1)
     return fail(Code::InvalidInput, "{}: must have exactly one of hub, url, path, packages", place);
   if (!hub.empty()) {
-    if (!valid_id(hub) || hub.front() == '@' || std::count(hub.begin(), hub.end(), '/') != 1) return fields.wrong("hub", "ORGANISATION/REPOSITORY");
+    if (!valid_id(hub) || hub.front() == '@' || std::count(hub.begin(), hub.end(), '/') != 1)
+      return fields.wrong("hub", "ORGANISATION/REPOSITORY");
     source.kind = Source::Kind::Hub;
     source.location = std::move(hub);
     if (!revision.empty()) source.revision = std::move(revision);
@@ -210,7 +215,8 @@ Result<Entry> parse_entry(const json::value& value, const SchemaLookup& schemas)
   VERGE_ASSIGN(id, fields.text("id", true));
   if (!valid_id(id)) return fields.wrong("id", "letters, digits, '.', '_', '-' in parts joined by '/', at most 128 characters");
   VERGE_ASSIGN(task, fields.text("task", true));
-  if (task.empty() || task.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") != task.npos) return fields.wrong("task", "a task's name such as text-generation");
+  if (task.empty() || task.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") != task.npos)
+    return fields.wrong("task", "a task's name such as text-generation");
   VERGE_ASSIGN(uuid, fields.text("uuid", false));
   VERGE_ASSIGN(description, fields.text("description", false));
   VERGE_ASSIGN(architecture, fields.text("architecture", false));
@@ -227,7 +233,8 @@ Result<Entry> parse_entry(const json::value& value, const SchemaLookup& schemas)
   VERGE_ASSIGN(parameters, fields.count("parameters", false));
   VERGE_ASSIGN(stand_in, fields.flag("stand_in"));
   VERGE_ASSIGN(answer_shape, fields.text("answer_shape", false));
-  if (!answer_shape.empty() && answer_shape != "native" && answer_shape != "openai") return fields.wrong("answer_shape", "native or openai");
+  if (!answer_shape.empty() && answer_shape != "native" && answer_shape != "openai")
+    return fields.wrong("answer_shape", "native or openai");
   VERGE_ASSIGN(properties, fields.object("properties"));
   VERGE_ASSIGN(defaults, fields.object("defaults"));
   VERGE_ASSIGN(sources, fields.array("sources"));

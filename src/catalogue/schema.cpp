@@ -46,13 +46,15 @@ using Pattern = std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)>;
 Pattern compile(std::string_view pattern) {
   int error = 0;
   size_t offset = 0;
-  return Pattern(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF, &error, &offset, nullptr), &pcre2_code_free);
+  return Pattern(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF, &error, &offset, nullptr),
+                 &pcre2_code_free);
 }
 
 // True where the pattern is found anywhere. Backtracking without end counts as no match.
 bool found(std::string_view pattern, std::string_view text) {
   Pattern code = compile(pattern);
-  std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)> context(pcre2_match_context_create(nullptr), &pcre2_match_context_free);
+  std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)> context(pcre2_match_context_create(nullptr),
+                                                                                    &pcre2_match_context_free);
   std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
   pcre2_set_match_limit(context.get(), limits::kSchemaPatternSteps);
   return code && pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0, data.get(), context.get()) >= 0;
@@ -86,7 +88,9 @@ const char* type_names(const json::value& value) {
 }
 
 std::string plain(const json::value& value) {
-  std::string text = value.is_string() ? std::string(value.get_string()) : value.is_double() ? fmt::format("{}", value.get_double()) : json::serialize(value);
+  std::string text = value.is_string()   ? std::string(value.get_string())
+                     : value.is_double() ? fmt::format("{}", value.get_double())
+                                         : json::serialize(value);
   if (text.size() > 64) text = text.substr(0, 64) + "…";
   return text;
 }
@@ -117,7 +121,8 @@ class Validator {
     }
     if (const json::value* wanted = schema.if_contains("const"); wanted && *wanted != value)
       return say(fmt::format("const {} doesn't match {} at '{}'", plain(value), plain(*wanted), path_.text()));
-    if (const json::array* options = get_array(schema, "enum"); options && std::find(options->begin(), options->end(), value) == options->end()) {
+    if (const json::array* options = get_array(schema, "enum");
+        options && std::find(options->begin(), options->end(), value) == options->end()) {
       std::vector<std::string> names;
       for (const json::value& option : *options) names.push_back(plain(option));
       return say(fmt::format("enum {} not in {} at '{}'", plain(value), fmt::join(names, ","), path_.text()));
@@ -140,7 +145,8 @@ class Validator {
   bool check_type(const json::value& type, const json::value& value) {
     if (type.is_string()) {
       if (has_type(value, type.get_string())) return true;
-      return say(fmt::format("Type mismatch of '{}', '{}' not in {}", path_.text(), std::string_view(type.get_string()), type_names(value)));
+      return say(
+          fmt::format("Type mismatch of '{}', '{}' not in {}", path_.text(), std::string_view(type.get_string()), type_names(value)));
     }
     std::vector<std::string> names;
     for (const json::value& option : type.get_array()) {
@@ -175,7 +181,8 @@ class Validator {
   static bool concerns(const json::object& branch, const json::value& value) {
     const json::object* properties = get_object(branch, "properties");
     if (!properties || !value.is_object()) return true;
-    return std::any_of(properties->begin(), properties->end(), [&](const auto& property) { return value.get_object().contains(property.key()); });
+    return std::any_of(properties->begin(), properties->end(),
+                       [&](const auto& property) { return value.get_object().contains(property.key()); });
   }
 
   bool check_object(const json::object& schema, const json::object& object) {
@@ -203,7 +210,8 @@ class Validator {
           add(extra, path_.text());
         }
       }
-      if (!extra.empty()) return say(fmt::format("Additional or unevaluated properties '{}' at '{}' not allowed", joined(extra), path_.text()));
+      if (!extra.empty())
+        return say(fmt::format("Additional or unevaluated properties '{}' at '{}' not allowed", joined(extra), path_.text()));
     }
     if (const json::array* required = get_array(schema, "required")) {
       std::vector<std::string_view> names;
@@ -246,8 +254,10 @@ class Validator {
       auto limit = get_number(schema, keyword);
       return !limit || !broken(number, *limit) || say(fmt::format("'{}' must be {} {}", path_.text(), sign, *limit));
     };
-    return bound("minimum", ">=", [](double n, double l) { return n < l; }) && bound("exclusiveMinimum", ">", [](double n, double l) { return n <= l; }) &&
-           bound("maximum", "<=", [](double n, double l) { return n > l; }) && bound("exclusiveMaximum", "<", [](double n, double l) { return n >= l; });
+    return bound("minimum", ">=", [](double n, double l) { return n < l; }) &&
+           bound("exclusiveMinimum", ">", [](double n, double l) { return n <= l; }) &&
+           bound("maximum", "<=", [](double n, double l) { return n > l; }) &&
+           bound("exclusiveMaximum", "<", [](double n, double l) { return n >= l; });
   }
 
   Path path_;
@@ -255,17 +265,41 @@ class Validator {
 };
 
 // keyword -> what its value must be: 's' a schema, 'l' a list of schemas, 'p' an object of schemas,
-// 'b' a schema or a boolean, 't' a type name or list of them, 'n' strings, 'i' an integer, 'f' a number, 'a' an array, 'x' a pattern, '.' anything.
+// 'b' a schema or a boolean, 't' a type name or list of them, 'n' strings, 'i' an integer, 'f' a number, 'a' an array, 'x' a pattern, '.'
+// anything.
 struct Keyword {
   std::string_view name;
   char kind;
 };
 constexpr Keyword kKeywords[] = {
-    {"type", 't'},          {"properties", 'p'},    {"required", 'n'},      {"items", 's'},     {"oneOf", 'l'},     {"anyOf", 'l'},
-    {"allOf", 'l'},         {"enum", 'a'},          {"const", '.'},         {"minimum", 'f'},   {"maximum", 'f'},   {"exclusiveMinimum", 'f'},
-    {"exclusiveMaximum", 'f'}, {"minLength", 'i'},  {"maxLength", 'i'},     {"minItems", 'i'},  {"maxItems", 'i'},  {"minProperties", 'i'},
-    {"maxProperties", 'i'}, {"additionalProperties", 'b'}, {"default", '.'}, {"title", '.'},    {"description", '.'}, {"format", '.'},
-    {"pattern", 'x'},       {"contentType", '.'},   {"examples", '.'},      {"$schema", '.'},
+    {"type", 't'},
+    {"properties", 'p'},
+    {"required", 'n'},
+    {"items", 's'},
+    {"oneOf", 'l'},
+    {"anyOf", 'l'},
+    {"allOf", 'l'},
+    {"enum", 'a'},
+    {"const", '.'},
+    {"minimum", 'f'},
+    {"maximum", 'f'},
+    {"exclusiveMinimum", 'f'},
+    {"exclusiveMaximum", 'f'},
+    {"minLength", 'i'},
+    {"maxLength", 'i'},
+    {"minItems", 'i'},
+    {"maxItems", 'i'},
+    {"minProperties", 'i'},
+    {"maxProperties", 'i'},
+    {"additionalProperties", 'b'},
+    {"default", '.'},
+    {"title", '.'},
+    {"description", '.'},
+    {"format", '.'},
+    {"pattern", 'x'},
+    {"contentType", '.'},
+    {"examples", '.'},
+    {"$schema", '.'},
 };
 
 Result<void> check_schema_at(const json::value& schema, const std::string& place);
@@ -273,14 +307,16 @@ Result<void> check_schema_at(const json::value& schema, const std::string& place
 Result<void> check_keyword(char kind, const json::value& value, const std::string& place) {
   auto wrong = [&](const char* wanted) { return fail(Code::InvalidInput, "'{}' must be {}", place, wanted); };
   auto strings = [](const json::value& v) {
-    return v.is_array() && std::all_of(v.get_array().begin(), v.get_array().end(), [](const json::value& item) { return item.is_string(); });
+    return v.is_array() &&
+           std::all_of(v.get_array().begin(), v.get_array().end(), [](const json::value& item) { return item.is_string(); });
   };
   switch (kind) {
     case 's': return check_schema_at(value, place);
     case 'b': return value.is_bool() ? Result<void>() : check_schema_at(value, place);
     case 'l':
       if (!value.is_array()) return wrong("an array");
-      for (size_t i = 0; i < value.get_array().size(); ++i) VERGE_TRY(check_schema_at(value.get_array()[i], place + "/" + std::to_string(i)));
+      for (size_t i = 0; i < value.get_array().size(); ++i)
+        VERGE_TRY(check_schema_at(value.get_array()[i], place + "/" + std::to_string(i)));
       return {};
     case 'p':
       if (!value.is_object()) return wrong("an object");

@@ -29,7 +29,9 @@ std::string date(int64_t ms) {
 }
 
 json::object as_json(const accounts::Token& token) {
-  json::object out{{"id", token.id}, {"name", token.name}, {"scope", token.scope}, {"account", nullptr}, {"created_ms", token.created_ms}, {"revoked_ms", nullptr}};
+  json::object out{
+      {"id", token.id},       {"name", token.name}, {"scope", token.scope}, {"account", nullptr}, {"created_ms", token.created_ms},
+      {"revoked_ms", nullptr}};
   if (!token.account.empty()) out["account"] = token.account;
   if (token.revoked_ms) out["revoked_ms"] = token.revoked_ms;
   return out;
@@ -45,7 +47,8 @@ Result<void> create(accounts::Accounts& accounts, const Options& options) {
     return {};
   }
   std::printf("%s\n", made.secret.c_str());
-  std::fprintf(stderr, "This is token %s (%s). It is shown this once: only its hash is kept.\n", made.token.id.c_str(), made.token.scope.c_str());
+  std::fprintf(stderr, "This is token %s (%s). It is shown this once: only its hash is kept.\n", made.token.id.c_str(),
+               made.token.scope.c_str());
   if (!first) std::fprintf(stderr, "From now on the server of this data folder answers requests with a token only.\n");
   return {};
 }
@@ -60,8 +63,9 @@ Result<void> list(accounts::Accounts& accounts, const Options& options) {
   }
   std::printf("%-14s %-10s %-18s %-17s %-17s %s\n", "ID", "SCOPE", "ACCOUNT", "CREATED", "REVOKED", "NAME");
   for (const auto& token : tokens)
-    std::printf("%-14s %-10s %-18s %-17s %-17s %s\n", token.id.c_str(), token.scope.c_str(), token.account.empty() ? "any" : token.account.c_str(),
-                date(token.created_ms).c_str(), date(token.revoked_ms).c_str(), token.name.c_str());
+    std::printf("%-14s %-10s %-18s %-17s %-17s %s\n", token.id.c_str(), token.scope.c_str(),
+                token.account.empty() ? "any" : token.account.c_str(), date(token.created_ms).c_str(), date(token.revoked_ms).c_str(),
+                token.name.c_str());
   return {};
 }
 
@@ -83,7 +87,9 @@ int token(int argc, char** argv) {
   app.add_flag("--json", options.json, "Print JSON");
   CLI::App* creating = app.add_subcommand("create", "Make a token and print it");
   creating->add_option("--name", options.name, "What it is for");
-  creating->add_option("--scope", options.scope, "inference, or admin (everything)")->capture_default_str()->check(CLI::IsMember({"inference", "admin"}));
+  creating->add_option("--scope", options.scope, "inference, or admin (everything)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"inference", "admin"}));
   creating->add_option("--account", options.account, "The one account id that it may use; left out: any");
   CLI::App* listing = app.add_subcommand("list", "List tokens, revoked ones too");
   CLI::App* revoking = app.add_subcommand("revoke", "Make a token worthless, at once");
@@ -91,7 +97,10 @@ int token(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   auto accounts = accounts::Accounts::open(options.data);
-  auto done = !accounts ? Result<void>(accounts.error()) : *creating ? create(*accounts, options) : *listing ? list(*accounts, options) : revoke(*accounts, options);
+  auto done = !accounts   ? Result<void>(accounts.error())
+              : *creating ? create(*accounts, options)
+              : *listing  ? list(*accounts, options)
+                          : revoke(*accounts, options);
   if (done) return 0;
   std::fprintf(stderr, "verge token: %s\n", done.error().message.c_str());
   return 1;

@@ -31,7 +31,8 @@ Result<void> migrate(Db& db, std::span<const char* const> migrations) {
   VERGE_ASSIGN(version, single_number(db, "PRAGMA user_version"));
   if (version > static_cast<int64_t>(migrations.size())) {
     VERGE_TRY(db.execute("ROLLBACK"));
-    return fail(Code::LoadFailed, "database: its version {} is newer than this program knows ({}); use the newer program", version, migrations.size());
+    return fail(Code::LoadFailed, "database: its version {} is newer than this program knows ({}); use the newer program", version,
+                migrations.size());
   }
   for (auto i = static_cast<size_t>(version); i < migrations.size(); ++i) {
     auto step = [&]() -> Result<void> {
@@ -105,7 +106,8 @@ Result<Db> Db::open(const std::string& path, std::span<const char* const> migrat
   db.db_.reset(raw);
   if (code != SQLITE_OK) return fail(Code::Io, "{}: {}", path, raw ? sqlite3_errmsg(raw) : "out of memory");
   sqlite3_busy_timeout(raw, limits::kDbBusyMs);
-  for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF"}) VERGE_TRY(db.execute(pragma));
+  for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF"})
+    VERGE_TRY(db.execute(pragma));
   VERGE_TRY(migrate(db, migrations));
   return db;
 }
@@ -113,7 +115,8 @@ Result<Db> Db::open(const std::string& path, std::span<const char* const> migrat
 Result<Statement> Db::prepare(std::string_view sql) {
   Statement statement;
   sqlite3_stmt* raw = nullptr;
-  if (sqlite3_prepare_v2(db_.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr) != SQLITE_OK) return failure(db_.get(), "preparing a statement");
+  if (sqlite3_prepare_v2(db_.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr) != SQLITE_OK)
+    return failure(db_.get(), "preparing a statement");
   statement.statement_.reset(raw);
   return statement;
 }

@@ -71,8 +71,8 @@ TEST_F(AccountsTest, WrongSecretsAreRefused) {
   flipped.back() = flipped.back() == 'A' ? 'B' : 'A';
   std::string other_id = good;
   other_id[4] = other_id[4] == '0' ? '1' : '0';
-  for (const std::string& bad : {std::string(), std::string("vrg_"), flipped, other_id, good + "x", good.substr(1), std::string(good.size(), 'a'), std::string(1 << 20, 'x'),
-                                 std::string(good.size(), '\0')}) {
+  for (const std::string& bad : {std::string(), std::string("vrg_"), flipped, other_id, good + "x", good.substr(1),
+                                 std::string(good.size(), 'a'), std::string(1 << 20, 'x'), std::string(good.size(), '\0')}) {
     auto token = accounts.verify(bad);
     ASSERT_FALSE(token);
     EXPECT_EQ(token.error().code, Code::Unauthenticated);

@@ -19,7 +19,9 @@ class AdmissionTest : public ApiTest {
     stop();
     std::filesystem::remove_all(folder_);
   }
-  std::string make(const std::string& scope, const std::string& account = "") { return accounts::Accounts::open(folder_)->create("t", scope, account, 1)->secret; }
+  std::string make(const std::string& scope, const std::string& account = "") {
+    return accounts::Accounts::open(folder_)->create("t", scope, account, 1)->secret;
+  }
   static http::Headers bearer(const std::string& secret) { return {{"authorization", "Bearer " + secret}}; }
 
   std::string folder_;
@@ -59,7 +61,8 @@ TEST_F(AdmissionTest, EveryRouteAsksForWhatItsRowSays) {
     SCOPED_TRACE(std::string(route.method) + " " + path);
     auto status = [&](const http::Headers& headers) { return ask(route.method, path, route.method == "POST" ? "{}" : "", headers).status; };
     bool open = route.access == Access::Open || route.access == Access::Local;  // the test is on this machine
-    for (const http::Headers& bad : {http::Headers(), bearer("vrg_000000000000_" + std::string(43, 'A')), bearer(""), http::Headers{{"authorization", "Basic eDp5"}}})
+    for (const http::Headers& bad :
+         {http::Headers(), bearer("vrg_000000000000_" + std::string(43, 'A')), bearer(""), http::Headers{{"authorization", "Basic eDp5"}}})
       EXPECT_EQ(status(bad) == 401, !open);
     EXPECT_EQ(status(bearer(inference)) == 403, route.access == Access::Admin);
     EXPECT_NE(status(bearer(inference)), 401);
@@ -96,7 +99,10 @@ TEST_F(AdmissionTest, PagesOfOtherSitesAreRefusedWithoutAToken) {
 }
 
 TEST_F(AdmissionTest, PreflightAndHeadersOfCors) {
-  Answer answer = ask("OPTIONS", rest(), "", {{"origin", "https://evil.example"}, {"access-control-request-method", "POST"}, {"access-control-request-headers", "authorization,x-y"}});
+  Answer answer = ask("OPTIONS", rest(), "",
+                      {{"origin", "https://evil.example"},
+                       {"access-control-request-method", "POST"},
+                       {"access-control-request-headers", "authorization,x-y"}});
   EXPECT_EQ(answer.status, 204);
   EXPECT_EQ(answer.header("access-control-allow-origin"), "*");
   EXPECT_EQ(answer.header("access-control-allow-headers"), "authorization,x-y");
@@ -107,8 +113,11 @@ TEST_F(AdmissionTest, PreflightAndHeadersOfCors) {
 }
 
 TEST(LoopbackOrigin, KnowsThisMachineOnly) {
-  for (const char* origin : {"http://localhost", "https://localhost:8080", "http://127.0.0.1:1", "http://[::1]:80", "http://[::1]", "http://app.localhost:3"}) EXPECT_TRUE(loopback_origin(origin)) << origin;
-  for (const char* origin : {"", "null", "localhost", "file://localhost", "http://localhost.evil.com", "http://127.0.0.1.evil.com", "http://evil.com:80", "http://[::1].evil.com", "http://[::1]evil"})
+  for (const char* origin :
+       {"http://localhost", "https://localhost:8080", "http://127.0.0.1:1", "http://[::1]:80", "http://[::1]", "http://app.localhost:3"})
+    EXPECT_TRUE(loopback_origin(origin)) << origin;
+  for (const char* origin : {"", "null", "localhost", "file://localhost", "http://localhost.evil.com", "http://127.0.0.1.evil.com",
+                             "http://evil.com:80", "http://[::1].evil.com", "http://[::1]evil"})
     EXPECT_FALSE(loopback_origin(origin)) << origin;
 }
 

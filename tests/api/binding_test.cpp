@@ -32,7 +32,10 @@ TEST_F(BindingTest, OptionsPrefixAndGateway) {
   env_run(R"({"inputs":{"prompt":"hi"},"options":{"rejectIfBusy":true}})", {{"cf-consn-model-id", "dev:@cf/meta/llama-3.2-1b-instruct"}});
   EXPECT_TRUE(service_.requests().at(0).reject_if_busy);
   EXPECT_EQ(service_.requests().at(0).model, kModel);
-  EXPECT_EQ(post("/ai-gateway/run?version=3", R"({"inputs":{"prompt":"x"},"options":{"gateway":{"id":"g"}}})", {{"cf-consn-model-id", kModel}}).status, 200);
+  EXPECT_EQ(
+      post("/ai-gateway/run?version=3", R"({"inputs":{"prompt":"x"},"options":{"gateway":{"id":"g"}}})", {{"cf-consn-model-id", kModel}})
+          .status,
+      200);
 }
 
 TEST_F(BindingTest, ErrorsAreWhatWorkerdReads) {
@@ -64,7 +67,8 @@ TEST_F(BindingTest, MalformedRequests) {
   EXPECT_EQ(env_run(R"({"inputs":null})").status, 400);
   EXPECT_EQ(env_run(R"({"inputs":"x"})").status, 400);
   EXPECT_EQ(env_run(R"({"inputs":{"prompt":"x"},"options":{"queueRequest":true}})").status, 400);
-  EXPECT_EQ(post("/run?version=3&userInputs=%7B%7D", "raw bytes", {{"cf-consn-model-id", kModel}, {"content-type", "image/png"}}).status, 400);
+  EXPECT_EQ(post("/run?version=3&userInputs=%7B%7D", "raw bytes", {{"cf-consn-model-id", kModel}, {"content-type", "image/png"}}).status,
+            400);
   EXPECT_EQ(get("/run?version=3").status, 405);
   EXPECT_EQ(get("/run?version=3&body=%7B%7D", {{"upgrade", "websocket"}, {"connection", "upgrade"}}).status, 400);
   EXPECT_EQ(post("/to-everything/markdown/transformer", "{}").json().at("errors").at(0).at("code"), 5006);

@@ -34,7 +34,8 @@ TEST(Errors, RetryableOnesSayWhen) {
 }
 
 TEST(Errors, NamesTheFirstParameterQuoted) {
-  EXPECT_EQ(publish(Error{Code::InvalidInput, "oneOf at '/' not met, 0 matches: '/messages/0/role' x"}, Shape::OpenAi, "").param, "messages.0.role");
+  EXPECT_EQ(publish(Error{Code::InvalidInput, "oneOf at '/' not met, 0 matches: '/messages/0/role' x"}, Shape::OpenAi, "").param,
+            "messages.0.role");
   EXPECT_EQ(publish(Error{Code::InvalidInput, "it's '/"}, Shape::OpenAi, "").param, "");
   EXPECT_EQ(publish(Error{Code::Busy, "'/a'"}, Shape::OpenAi, "").param, "");
 }
@@ -56,7 +57,8 @@ TEST(Routes, Patterns) {
   EXPECT_TRUE(match_pattern("/a/{x}/b/{rest...}", "/a/1/b/c/d/e", &values));
   EXPECT_EQ(values["x"], "1");
   EXPECT_EQ(values["rest"], "c/d/e");
-  for (const char* path : {"/a", "/a/", "/a/1/b", "/a/1/b/", "/a//b/c", "a/1/b/c", "", "/", "/b/1/b/c"}) EXPECT_FALSE(match_pattern("/a/{x}/b/{rest...}", path, nullptr)) << path;
+  for (const char* path : {"/a", "/a/", "/a/1/b", "/a/1/b/", "/a//b/c", "a/1/b/c", "", "/", "/b/1/b/c"})
+    EXPECT_FALSE(match_pattern("/a/{x}/b/{rest...}", path, nullptr)) << path;
   EXPECT_TRUE(match_pattern("/run", "/run", nullptr));
   for (const char* path : {"/run/", "/runx", "/run/x", "/"}) EXPECT_FALSE(match_pattern("/run", path, nullptr)) << path;
 }

@@ -28,7 +28,8 @@ TEST_F(ModelsTest, ModelHasThePublishedShape) {
   EXPECT_EQ(model.at("task").at("name"), "Text Generation");
   EXPECT_EQ(model.at("created_at"), "2024-09-25 21:36:32.050");
   EXPECT_TRUE(model.at("tags").is_array());
-  EXPECT_EQ(model.at("properties").at(0), json::parse(R"({"property_id":"price","value":[{"unit":"per M input tokens","price":0.027,"currency":"USD"},
+  EXPECT_EQ(model.at("properties").at(0),
+            json::parse(R"({"property_id":"price","value":[{"unit":"per M input tokens","price":0.027,"currency":"USD"},
     {"unit":"per M output tokens","price":0.201,"currency":"USD"}]})"));
   EXPECT_EQ(model.at("properties").at(1), json::parse(R"({"property_id":"context_window","value":"60000"})"));
   EXPECT_EQ(body.at("result_info"), json::parse(R"({"count":1,"page":1,"per_page":100,"total_count":1})"));

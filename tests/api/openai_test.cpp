@@ -7,7 +7,9 @@ class OpenAiTest : public ApiTest {
  protected:
   static constexpr const char* kChat = "/client/v4/accounts/acc/ai/v1/chat/completions";
   static constexpr const char* kText = "/client/v4/accounts/acc/ai/v1/completions";
-  Answer chat(std::string more = "") { return post(kChat, R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":"hi"}])" + more + "}"); }
+  Answer chat(std::string more = "") {
+    return post(kChat, R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":"hi"}])" + more + "}");
+  }
   Answer text(std::string more = "") { return post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":"hi")" + more + "}"); }
 };
 
@@ -30,14 +32,17 @@ TEST_F(OpenAiTest, ChatAnswersWithABareObject) {
   EXPECT_EQ(body.at("id"), json::string("chatcmpl-" + answer.header("cf-ai-req-id")));
   EXPECT_EQ(body.at("model"), kModel);
   EXPECT_GT(body.at("created").as_int64(), 1700000000);
-  json::value choice = json::parse(R"({"index":0,"message":{"role":"assistant","content":"Hello wörld","refusal":null},"logprobs":null,"finish_reason":"stop"})");
+  json::value choice = json::parse(
+      R"({"index":0,"message":{"role":"assistant","content":"Hello wörld","refusal":null},"logprobs":null,"finish_reason":"stop"})");
   EXPECT_EQ(body.at("choices").at(0), choice);
   EXPECT_EQ(body.at("usage").at("total_tokens"), 10);
   EXPECT_EQ(service_.requests().at(0).params.if_contains("max_tokens"), nullptr);
 }
 
 TEST_F(OpenAiTest, PlainRoutesAnswerTheSame) {
-  EXPECT_EQ(post("/v1/chat/completions", R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":"hi"}]})").status, 200);
+  EXPECT_EQ(
+      post("/v1/chat/completions", R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":"hi"}]})").status,
+      200);
   EXPECT_EQ(post("/v1/completions", R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":"hi"})").status, 200);
   EXPECT_EQ(get("/v1/models").status, 200);
 }
@@ -185,16 +190,19 @@ TEST_P(OpenAiBadInput, NamesTheParameter) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, OpenAiBadInput,
-    ::testing::Values(BadChat{"Temperature", R"("temperature":2.5)", "temperature"}, BadChat{"N", R"("n":9)", "n"}, BadChat{"NZero", R"("n":0)", "n"},
-                      BadChat{"TopP", R"("top_p":-1)", "top_p"}, BadChat{"MaxTokens", R"("max_tokens":0)", "max_tokens"},
-                      BadChat{"Tools", R"("tools":[{"type":"function","function":{"name":"f"}}])", "tools"},
-                      BadChat{"ToolChoice", R"("tool_choice":"required")", "tool_choice"},
-                      BadChat{"ResponseFormat", R"("response_format":{"type":"json_schema","json_schema":{"name":"x"}})", "response_format"},
-                      BadChat{"Effort", R"("reasoning_effort":"high")", "reasoning_effort"}, BadChat{"Audio", R"("modalities":["text","audio"])", "modalities"},
-                      BadChat{"TopLogprobs", R"("top_logprobs":3)", "top_logprobs"}, BadChat{"TopLogprobsHigh", R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
-                      BadChat{"Seed", R"("seed":"x")", "seed"}, BadChat{"Stop", R"("stop":5)", "stop"}, BadChat{"StreamOptions", R"("stream_options":[])", "stream_options"},
-                      BadChat{"Messages", R"("messages":"hi")", "messages"}, BadChat{"ToolMessage", R"("messages":[{"role":"tool","content":"x","tool_call_id":"1"}])", "messages.0.role"},
-                      BadChat{"ToolCalls", R"("messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}])", "messages.0.tool_calls"}),
+    ::testing::Values(
+        BadChat{"Temperature", R"("temperature":2.5)", "temperature"}, BadChat{"N", R"("n":9)", "n"}, BadChat{"NZero", R"("n":0)", "n"},
+        BadChat{"TopP", R"("top_p":-1)", "top_p"}, BadChat{"MaxTokens", R"("max_tokens":0)", "max_tokens"},
+        BadChat{"Tools", R"("tools":[{"type":"function","function":{"name":"f"}}])", "tools"},
+        BadChat{"ToolChoice", R"("tool_choice":"required")", "tool_choice"},
+        BadChat{"ResponseFormat", R"("response_format":{"type":"json_schema","json_schema":{"name":"x"}})", "response_format"},
+        BadChat{"Effort", R"("reasoning_effort":"high")", "reasoning_effort"},
+        BadChat{"Audio", R"("modalities":["text","audio"])", "modalities"}, BadChat{"TopLogprobs", R"("top_logprobs":3)", "top_logprobs"},
+        BadChat{"TopLogprobsHigh", R"("logprobs":true,"top_logprobs":21)", "top_logprobs"}, BadChat{"Seed", R"("seed":"x")", "seed"},
+        BadChat{"Stop", R"("stop":5)", "stop"}, BadChat{"StreamOptions", R"("stream_options":[])", "stream_options"},
+        BadChat{"Messages", R"("messages":"hi")", "messages"},
+        BadChat{"ToolMessage", R"("messages":[{"role":"tool","content":"x","tool_call_id":"1"}])", "messages.0.role"},
+        BadChat{"ToolCalls", R"("messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}])", "messages.0.tool_calls"}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(OpenAiTest, ErrorsCarryAnErrorObject) {

@@ -15,7 +15,8 @@ TEST_F(RestTest, AnswersInTheEnvelope) {
   EXPECT_TRUE(body.at("errors").as_array().empty());
   EXPECT_TRUE(body.at("messages").as_array().empty());
   EXPECT_EQ(body.at("result").at("response"), "Hello wörld");
-  json::value usage = json::parse(R"({"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0}})");
+  json::value usage =
+      json::parse(R"({"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0}})");
   EXPECT_EQ(body.at("result").at("usage"), usage);
 }
 
@@ -35,7 +36,9 @@ TEST_F(RestTest, StreamsAsPublished) {
   EXPECT_TRUE(answer.complete);
   EXPECT_EQ(answer.body,
             "data: {\"response\":\"Hello\"}\n\ndata: {\"response\":\" wörld\"}\n\n"
-            "data: {\"response\":\"\",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3,\"total_tokens\":10,\"prompt_tokens_details\":{\"cached_tokens\":0}}}\n\n"
+            "data: "
+            "{\"response\":\"\",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3,\"total_tokens\":10,\"prompt_tokens_details\":{"
+            "\"cached_tokens\":0}}}\n\n"
             "data: [DONE]\n\n");
   EXPECT_EQ(answer.header("verge-model"), "@verge/stand-in");
 }
@@ -65,7 +68,8 @@ TEST_F(RestTest, ParametersReachTheService) {
   EXPECT_EQ(request.task, "text-generation");
   EXPECT_EQ(request.seed, 42u);
   EXPECT_TRUE(request.reject_if_busy);
-  EXPECT_EQ(json::value(request.params), json::parse(R"({"messages":[{"role":"user","content":"hi"}],"raw":false,"max_tokens":5,"temperature":0.0,"top_p":0.9,
+  EXPECT_EQ(json::value(request.params),
+            json::parse(R"({"messages":[{"role":"user","content":"hi"}],"raw":false,"max_tokens":5,"temperature":0.0,"top_p":0.9,
     "top_k":40,"repetition_penalty":1.1,"frequency_penalty":-0.5,"presence_penalty":0.5})"));
 }
 
@@ -84,7 +88,8 @@ TEST_F(RestTest, DefaultsAreThePublishedOnes) {
 }
 
 TEST_F(RestTest, HeadersOfTheClientTravel) {
-  post(rest(), R"({"prompt":"hi"})", {{"x-session-affinity", "ses_1"}, {"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}});
+  post(rest(), R"({"prompt":"hi"})",
+       {{"x-session-affinity", "ses_1"}, {"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}});
   post(rest(), R"({"prompt":"hi"})", {{"x-session-affinity", std::string(200, 'x')}, {"traceparent", "nonsense"}});
   auto requests = service_.requests();
   EXPECT_EQ(requests.at(0).affinity, "ses_1");
@@ -99,7 +104,8 @@ TEST_F(RestTest, OpenAiShapedModelsAnswerSoOnTheNativeRoute) {
   EXPECT_EQ(result.at("object"), "chat.completion");
   EXPECT_EQ(result.at("choices").at(0).at("message").at("content"), "Hello wörld");
   EXPECT_EQ(result.at("choices").at(0).at("finish_reason"), "stop");
-  EXPECT_EQ(post(rest("@cf/qwen/qwen3-30b-a3b-fp8"), R"({"prompt":"hi"})").json().at("result").at("choices").at(0).at("text"), "Hello wörld");
+  EXPECT_EQ(post(rest("@cf/qwen/qwen3-30b-a3b-fp8"), R"({"prompt":"hi"})").json().at("result").at("choices").at(0).at("text"),
+            "Hello wörld");
   auto events = post(rest("@cf/qwen/qwen3-30b-a3b-fp8"), R"({"prompt":"hi","stream":true})").events();
   EXPECT_EQ(json::parse(events.at(0)).at("response"), "Hello");
   EXPECT_EQ(json::parse(events.at(events.size() - 2)).at("response"), "");
@@ -143,9 +149,11 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"NotJson", "{nope", 400, 5006, "AiError: Bad input: Error: invalid JSON"}, Bad{"Empty", "", 400, 5006, "no body"},
         Bad{"Array", "[1]", 400, 5006, "'object'"},
         Bad{"Nothing", "{}", 400, 5006,
-            "AiError: Bad input: Error: oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', required properties at '/' are 'messages'"},
+            "AiError: Bad input: Error: oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', required properties at "
+            "'/' are 'messages'"},
         Bad{"PromptNumber", R"({"prompt":5})", 400, 5006, "Type mismatch of '/prompt'"},
-        Bad{"PromptEmpty", R"({"prompt":""})", 400, 5006, "/prompt"}, Bad{"Both", R"({"prompt":"x","messages":[]})", 400, 5006, "2 matches"},
+        Bad{"PromptEmpty", R"({"prompt":""})", 400, 5006, "/prompt"},
+        Bad{"Both", R"({"prompt":"x","messages":[]})", 400, 5006, "2 matches"},
         Bad{"MaxTokensNegative", R"({"prompt":"x","max_tokens":-1})", 400, 5006, "'/max_tokens' must be >= 1"},
         Bad{"MaxTokensZero", R"({"prompt":"x","max_tokens":0})", 400, 5006, "'/max_tokens' must be >= 1"},
         Bad{"MaxTokensHuge", R"({"prompt":"x","max_tokens":99999999999999999999})", 400, 5006, "/max_tokens"},
@@ -161,17 +169,23 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"Role", R"({"messages":[{"role":"wizard","content":"x"}]})", 400, 5006, "/messages/0/role"},
         Bad{"ContentNumber", R"({"messages":[{"role":"user","content":5}]})", 400, 5006, "/messages/0/content"},
         Bad{"ContentMissing", R"({"messages":[{"role":"user"}]})", 400, 5006, "required properties at '/messages/0' are 'role,content'"},
-        Bad{"Picture", R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:x"}}]}]})", 400, 5006, "/messages/0/content/0"},
-        Bad{"Tools", R"({"messages":[{"role":"user","content":"x"}],"tools":[{"name":"f","description":"d","parameters":{"type":"object","properties":{}}}]})", 400, 5006, "'/tools' is not supported"},
-        Bad{"ResponseFormat", R"({"prompt":"x","response_format":{"type":"json_object"}})", 400, 5006, "'/response_format' is not supported"},
-        Bad{"Lora", R"({"prompt":"x","lora":"mine"})", 405, 5005, "lora"}, Bad{"Image", R"({"prompt":"x","image":[1,2]})", 400, 5006, "'/image'"},
+        Bad{"Picture", R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:x"}}]}]})", 400, 5006,
+            "/messages/0/content/0"},
+        Bad{"Tools",
+            R"({"messages":[{"role":"user","content":"x"}],"tools":[{"name":"f","description":"d","parameters":{"type":"object","properties":{}}}]})",
+            400, 5006, "'/tools' is not supported"},
+        Bad{"ResponseFormat", R"({"prompt":"x","response_format":{"type":"json_object"}})", 400, 5006,
+            "'/response_format' is not supported"},
+        Bad{"Lora", R"({"prompt":"x","lora":"mine"})", 405, 5005, "lora"},
+        Bad{"Image", R"({"prompt":"x","image":[1,2]})", 400, 5006, "'/image'"},
         Bad{"Guided", R"({"prompt":"x","guided_json":{"type":"object"}})", 400, 5006, "'/guided_json'"},
         Bad{"Queue", R"({"prompt":"x","options":{"queueRequest":true}})", 400, 5006, "queueRequest"},
         Bad{"Stop", R"({"prompt":"x","stop":[1]})", 400, 5006, "/stop/0"},
         Bad{"LogitBiasKey", R"({"prompt":"x","logit_bias":{"a":1}})", 400, 5006, "/logit_bias"},
         Bad{"LogitBiasRange", R"({"prompt":"x","logit_bias":{"1":500}})", 400, 5006, "/logit_bias/1"},
         Bad{"Kwargs", R"({"prompt":"x","chat_template_kwargs":[]})", 400, 5006, "/chat_template_kwargs"},
-        Bad{"InvalidUtf8", "{\"prompt\":\"\xff\xfe\"}", 400, 5006, "invalid JSON"}, Bad{"LoneSurrogate", R"({"prompt":"\ud800"})", 400, 5006, "invalid JSON"}),
+        Bad{"InvalidUtf8", "{\"prompt\":\"\xff\xfe\"}", 400, 5006, "invalid JSON"},
+        Bad{"LoneSurrogate", R"({"prompt":"\ud800"})", 400, 5006, "invalid JSON"}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(RestTest, UnbuiltParametersThatAskForNothingAreTaken) {
@@ -186,7 +200,8 @@ TEST_F(RestTest, StringBooleansAreTaken) {
 
 TEST_F(RestTest, PartsAndDeveloperRoleAreNormalised) {
   run(R"({"messages":[{"role":"developer","content":"be brief"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]})");
-  EXPECT_EQ(service_.requests().at(0).params.at("messages"), json::parse(R"([{"role":"system","content":"be brief"},{"role":"user","content":"a\nb"}])"));
+  EXPECT_EQ(service_.requests().at(0).params.at("messages"),
+            json::parse(R"([{"role":"system","content":"be brief"},{"role":"user","content":"a\nb"}])"));
 }
 
 TEST_F(RestTest, UnknownModels) {
@@ -264,11 +279,13 @@ TEST_P(RestFailure, OfTheServiceIsAnsweredAsPublished) {
 INSTANTIATE_TEST_SUITE_P(
     All, RestFailure,
     ::testing::Values(
-        Failed{Code::ContextOverflow, 413, 5021, "The estimated number of input and maximum output tokens (155740) exceeded this model context window limit (128000)."},
-        Failed{Code::Busy, 429, 3040, "Capacity temporarily exceeded, please try again."}, Failed{Code::QuotaUsed, 429, 4006, "daily free allocation"},
-        Failed{Code::Timeout, 408, 3046, "Request timeout"}, Failed{Code::ModelUnavailable, 404, 3042, "secret cause"},
-        Failed{Code::InvalidInput, 400, 5006, "Bad input: Error: secret cause"}, Failed{Code::WorkerGone, 503, 5001, "secret cause"},
-        Failed{Code::LoadFailed, 500, 5001, "secret cause"}, Failed{Code::Internal, 500, 5001, "Internal server error"}, Failed{Code::Io, 500, 5001, "Internal server error"}));
+        Failed{Code::ContextOverflow, 413, 5021,
+               "The estimated number of input and maximum output tokens (155740) exceeded this model context window limit (128000)."},
+        Failed{Code::Busy, 429, 3040, "Capacity temporarily exceeded, please try again."},
+        Failed{Code::QuotaUsed, 429, 4006, "daily free allocation"}, Failed{Code::Timeout, 408, 3046, "Request timeout"},
+        Failed{Code::ModelUnavailable, 404, 3042, "secret cause"}, Failed{Code::InvalidInput, 400, 5006, "Bad input: Error: secret cause"},
+        Failed{Code::WorkerGone, 503, 5001, "secret cause"}, Failed{Code::LoadFailed, 500, 5001, "secret cause"},
+        Failed{Code::Internal, 500, 5001, "Internal server error"}, Failed{Code::Io, 500, 5001, "Internal server error"}));
 
 TEST_F(RestTest, CauseOfAnInternalErrorStaysInside) {
   service_.say({failure(Code::Internal, "pointer 0xdead")});

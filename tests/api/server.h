@@ -86,9 +86,7 @@ class ScriptedService : public protocol::Service {
     for (Event& event : plain())
       if (!co_await sink.put(std::move(event))) co_return;
   }
-  static std::vector<Event> plain() {
-    return {accepted(), token(1, "Hello"), token(2, ""), token(3, " wörld"), usage(7, 3), end()};
-  }
+  static std::vector<Event> plain() { return {accepted(), token(1, "Hello"), token(2, ""), token(3, " wörld"), usage(7, 3), end()}; }
   std::vector<protocol::Request> requests() {
     std::lock_guard lock(mutex_);
     return requests_;
@@ -233,7 +231,8 @@ class ApiTest : public ::testing::Test {
     http::ServerOptions server_options;
     server_options.body_limit = [this](const http::RequestHead& head) { return api_->body_limit(head); };
     server_options.error_body = Api::error_body;
-    server_ = std::make_unique<http::Server>(io_.get_executor(), [this](http::Incoming& in, http::Responder& out) { return api_->handle(in, out); }, server_options);
+    server_ = std::make_unique<http::Server>(
+        io_.get_executor(), [this](http::Incoming& in, http::Responder& out) { return api_->handle(in, out); }, server_options);
     auto listening = server_->listen_tcp("127.0.0.1", 0);
     ASSERT_TRUE(listening) << listening.error().message;
     thread_ = std::thread([this] { io_.run(); });
@@ -256,7 +255,9 @@ class ApiTest : public ::testing::Test {
     connection.send(request(method, target, body, headers));
     return connection.read_answer();
   }
-  Answer post(std::string_view target, std::string_view body, const http::Headers& headers = {}) { return ask("POST", target, body, headers); }
+  Answer post(std::string_view target, std::string_view body, const http::Headers& headers = {}) {
+    return ask("POST", target, body, headers);
+  }
   Answer get(std::string_view target, const http::Headers& headers = {}) { return ask("GET", target, "", headers); }
 
   static constexpr const char* kModel = "@cf/meta/llama-3.2-1b-instruct";

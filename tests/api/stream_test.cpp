@@ -182,7 +182,7 @@ TEST_F(StreamTest, OneOfSeveralThatFailsEndsTheAnswer) {
     }
     co_await sink.put(std::move(second));
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-      asio::steady_timer forever(executor, asio::steady_timer::time_point::max());
+    asio::steady_timer forever(executor, asio::steady_timer::time_point::max());
     co_await forever.async_wait(asio::use_awaitable);
   };
   Answer answer = post(kChat, chat(R"(,"n":3)"));

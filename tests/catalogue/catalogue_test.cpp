@@ -147,8 +147,9 @@ TEST_P(WrongFile, ErrorNamesFileAndField) {
 INSTANTIATE_TEST_SUITE_P(
     All, WrongFile,
     testing::Values(
-        Wrong{"{nope", "invalid JSON"}, Wrong{"[]", "must be an object"}, Wrong{"{}", "id: is missing"}, Wrong{R"({"id":"../x","task":"t"})", "id:"},
-        Wrong{R"({"id":"x","task":5})", "task:"}, Wrong{R"({"id":"x","task":"text-generation"})", "context_tokens:"},
+        Wrong{"{nope", "invalid JSON"}, Wrong{"[]", "must be an object"}, Wrong{"{}", "id: is missing"},
+        Wrong{R"({"id":"../x","task":"t"})", "id:"}, Wrong{R"({"id":"x","task":5})", "task:"},
+        Wrong{R"({"id":"x","task":"text-generation"})", "context_tokens:"},
         Wrong{R"({"id":"x","task":"text-generation","context_tokens":-1})", "context_tokens:"},
         Wrong{R"({"id":"x","task":"t","contxt":1})", "contxt: unknown field"},
         Wrong{R"({"id":"x","task":"t","sources":[{"hub":"a/b","url":"https://c"}]})", "sources.0"},
@@ -156,14 +157,16 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{R"({"id":"x","task":"t","sources":[{"packages":["--index-url=x==1"],"files":[]}]})", "sources.0.packages"},
         Wrong{R"({"id":"x","task":"t","sources":[{"url":"https://c","files":[{"name":"../../etc/passwd"}]}]})", "sources.0.files.0.name"},
         Wrong{R"({"id":"x","task":"t","sources":[{"url":"https://c","files":[{"name":"m","sha256":"XY"}]}]})", "sources.0.files.0.sha256"},
-        Wrong{R"({"id":"x","task":"t","sources":[{"packages":["p==1"],"files":[{"name":"m","parts":[[1,"a"]]}]}]})", "sources.0.files.0.parts"},
+        Wrong{R"({"id":"x","task":"t","sources":[{"packages":["p==1"],"files":[{"name":"m","parts":[[1,"a"]]}]}]})",
+              "sources.0.files.0.parts"},
         Wrong{R"({"id":"x","task":"t","schema":"no-such"})", "schema:"},
         Wrong{R"({"id":"x","task":"t","schema":{"input":{"pattern":"(a"},"output":{}}})", "pattern"},
         Wrong{R"({"id":"x","task":"t","deprecated_on":"soon"})", "deprecated_on:"}));
 
 TEST(ValidId, AcceptsPublishedIdsOnly) {
   for (const char* id : {"@cf/meta/llama-3.2-1b-instruct", "@hf/thebloke/x_1.0", "stories", "a/b"}) EXPECT_TRUE(valid_id(id)) << id;
-  for (const char* id : {"", "@", "/a", "a/", "a//b", "@cf/../../etc/passwd", "a/.b", "a b", "a%2fb", "a\nb", "@@a", "é"}) EXPECT_FALSE(valid_id(id)) << id;
+  for (const char* id : {"", "@", "/a", "a/", "a//b", "@cf/../../etc/passwd", "a/.b", "a b", "a%2fb", "a\nb", "@@a", "é"})
+    EXPECT_FALSE(valid_id(id)) << id;
   EXPECT_TRUE(valid_id(std::string(128, 'a')));
   EXPECT_FALSE(valid_id(std::string(129, 'a')));
 }

@@ -25,13 +25,16 @@ TEST(Schema, TakesPromptOrMessages) {
 }
 
 TEST(Schema, NothingRequiredIsThere) {
-  EXPECT_EQ(why(text_input(), "{}"), "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', required properties at '/' are 'messages'");
+  EXPECT_EQ(why(text_input(), "{}"),
+            "oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', required properties at '/' are 'messages'");
 }
 
 TEST(Schema, ViolationsOfAllBranchesAreListed) {
-  EXPECT_EQ(why(text_input(), R"({"messages":[{"role":"user","content":"hi"}],"top_k":60})"), "oneOf at '/' not met, 0 matches: '/top_k' must be <= 50");
+  EXPECT_EQ(why(text_input(), R"({"messages":[{"role":"user","content":"hi"}],"top_k":60})"),
+            "oneOf at '/' not met, 0 matches: '/top_k' must be <= 50");
   EXPECT_EQ(why(text_input(), R"({"prompt":5})"),
-            "oneOf at '/' not met, 0 matches: Type mismatch of '/prompt', 'string' not in 'number','integer', required properties at '/' are 'messages'");
+            "oneOf at '/' not met, 0 matches: Type mismatch of '/prompt', 'string' not in 'number','integer', required properties at '/' "
+            "are 'messages'");
   EXPECT_EQ(why(text_input(), R"({"prompt":""})"),
             "oneOf at '/' not met, 0 matches: Length of '/prompt' must be >= 1 not met, required properties at '/' are 'messages'");
 }
@@ -46,7 +49,8 @@ TEST(Schema, BothBranchesAtOnceIsNotOne) {
 }
 
 TEST(Schema, RootOfAnotherTypeIsRefused) {
-  for (const char* input : {"[]", "null", "5", "\"x\"", "true"}) EXPECT_NE(why(text_input(), input).find("Type mismatch of '/', 'object' not in"), std::string::npos);
+  for (const char* input : {"[]", "null", "5", "\"x\"", "true"})
+    EXPECT_NE(why(text_input(), input).find("Type mismatch of '/', 'object' not in"), std::string::npos);
 }
 
 struct Case {
@@ -64,25 +68,31 @@ TEST_P(SchemaCase, GivesTheMessage) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, SchemaCase,
-    testing::Values(
-        Case{R"({"type":"integer"})", "5.0", ""}, Case{R"({"type":"integer"})", "5.5", "Type mismatch of '/', 'integer' not in 'number'"},
-        Case{R"({"type":"integer"})", "18446744073709551615", ""}, Case{R"({"type":["string","null"]})", "null", ""},
-        Case{R"({"type":["string","null"]})", "[]", "Type mismatch of '/', 'string,null' not in 'array'"},
-        Case{R"({"type":"number","minimum":0.001})", "0", "'/' must be >= 0.001"}, Case{R"({"type":"number","maximum":5})", "5.01", "'/' must be <= 5"},
-        Case{R"({"type":"number","exclusiveMinimum":0})", "0", "'/' must be > 0"}, Case{R"({"type":"number","maximum":5})", "5", ""},
-        Case{R"({"type":"string","maxLength":2})", "\"aé\"", ""}, Case{R"({"type":"string","maxLength":2})", "\"aéb\"", "Length of '/' must be <= 2"},
-        Case{R"({"type":"string","maxLength":1})", "\"\\ud83d\\ude00\"", "Length of '/' must be <= 1"},
-        Case{R"({"type":"string","pattern":"^data:*"})", "\"data:image/png\"", ""},
-        Case{R"({"type":"string","pattern":"^data:*"})", "\"http://x\"", "'/' failed test ^data:* patttern"},
-        Case{R"({"enum":["a","b"]})", "\"c\"", "enum c not in a,b at '/'"}, Case{R"({"const":"a"})", "\"c\"", "const c doesn't match a at '/'"},
-        Case{R"({"type":"array","items":{"type":"string"}})", R"(["a",1])", "Type mismatch of '/1', 'string' not in 'number','integer'"},
-        Case{R"({"type":"array","minItems":1})", "[]", "minItems at '/' is 1, got 0"},
-        Case{R"({"type":"object","properties":{"a":{}},"additionalProperties":false})", R"({"a":1,"b":2,"c":3})",
-             "Additional or unevaluated properties '/b, /c' at '/' not allowed"},
-        Case{R"({"type":"object","additionalProperties":{"type":"number"}})", R"({"a":"x"})", "Type mismatch of '/a', 'number' not in 'string'"},
-        Case{R"({"anyOf":[{"type":"string"},{"type":"null"}]})", "5",
-             "anyOf at '/' not met: Type mismatch of '/', 'string' not in 'number','integer', Type mismatch of '/', 'null' not in 'number','integer'"},
-        Case{R"({"type":"object","required":["a","b"]})", R"({"a":1})", "required properties at '/' are 'a,b'"}));
+    testing::Values(Case{R"({"type":"integer"})", "5.0", ""},
+                    Case{R"({"type":"integer"})", "5.5", "Type mismatch of '/', 'integer' not in 'number'"},
+                    Case{R"({"type":"integer"})", "18446744073709551615", ""}, Case{R"({"type":["string","null"]})", "null", ""},
+                    Case{R"({"type":["string","null"]})", "[]", "Type mismatch of '/', 'string,null' not in 'array'"},
+                    Case{R"({"type":"number","minimum":0.001})", "0", "'/' must be >= 0.001"},
+                    Case{R"({"type":"number","maximum":5})", "5.01", "'/' must be <= 5"},
+                    Case{R"({"type":"number","exclusiveMinimum":0})", "0", "'/' must be > 0"},
+                    Case{R"({"type":"number","maximum":5})", "5", ""}, Case{R"({"type":"string","maxLength":2})", "\"aé\"", ""},
+                    Case{R"({"type":"string","maxLength":2})", "\"aéb\"", "Length of '/' must be <= 2"},
+                    Case{R"({"type":"string","maxLength":1})", "\"\\ud83d\\ude00\"", "Length of '/' must be <= 1"},
+                    Case{R"({"type":"string","pattern":"^data:*"})", "\"data:image/png\"", ""},
+                    Case{R"({"type":"string","pattern":"^data:*"})", "\"http://x\"", "'/' failed test ^data:* patttern"},
+                    Case{R"({"enum":["a","b"]})", "\"c\"", "enum c not in a,b at '/'"},
+                    Case{R"({"const":"a"})", "\"c\"", "const c doesn't match a at '/'"},
+                    Case{R"({"type":"array","items":{"type":"string"}})", R"(["a",1])",
+                         "Type mismatch of '/1', 'string' not in 'number','integer'"},
+                    Case{R"({"type":"array","minItems":1})", "[]", "minItems at '/' is 1, got 0"},
+                    Case{R"({"type":"object","properties":{"a":{}},"additionalProperties":false})", R"({"a":1,"b":2,"c":3})",
+                         "Additional or unevaluated properties '/b, /c' at '/' not allowed"},
+                    Case{R"({"type":"object","additionalProperties":{"type":"number"}})", R"({"a":"x"})",
+                         "Type mismatch of '/a', 'number' not in 'string'"},
+                    Case{R"({"anyOf":[{"type":"string"},{"type":"null"}]})", "5",
+                         "anyOf at '/' not met: Type mismatch of '/', 'string' not in 'number','integer', Type mismatch of '/', 'null' not "
+                         "in 'number','integer'"},
+                    Case{R"({"type":"object","required":["a","b"]})", R"({"a":1})", "required properties at '/' are 'a,b'"}));
 
 TEST(Schema, CatastrophicPatternEnds) {
   EXPECT_NE(why(json::parse(R"({"pattern":"^(a+)+$"})").as_object(), "\"" + std::string(5000, 'a') + "!\""), "");

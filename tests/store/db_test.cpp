@@ -24,7 +24,8 @@ struct Folder {
 
 constexpr const char* kOne[] = {"CREATE TABLE t (a TEXT, b INTEGER) STRICT"};
 constexpr const char* kTwo[] = {"CREATE TABLE t (a TEXT, b INTEGER) STRICT", "ALTER TABLE t ADD COLUMN c TEXT"};
-constexpr const char* kBroken[] = {"CREATE TABLE t (a TEXT, b INTEGER) STRICT", "ALTER TABLE t ADD COLUMN c TEXT; SELECT nonsense FROM nowhere"};
+constexpr const char* kBroken[] = {"CREATE TABLE t (a TEXT, b INTEGER) STRICT",
+                                   "ALTER TABLE t ADD COLUMN c TEXT; SELECT nonsense FROM nowhere"};
 
 TEST(Db, KeepsWhatIsWritten) {
   Folder folder;
@@ -99,9 +100,7 @@ TEST(Db, DamagedFileIsAnError) {
   EXPECT_EQ(db.error().code, Code::LoadFailed);
 }
 
-TEST(Db, PlaceThatCannotBeWrittenIsAnError) {
-  EXPECT_EQ(Db::open("/proc/nope/x.db", kOne).error().code, Code::Io);
-}
+TEST(Db, PlaceThatCannotBeWrittenIsAnError) { EXPECT_EQ(Db::open("/proc/nope/x.db", kOne).error().code, Code::Io); }
 
 TEST(Db, WrongStatementIsAnError) {
   Folder folder;

@@ -31,11 +31,10 @@ Result<Inputs> read_inputs(Call& call) {
 
 http::task<void> run_binding(Call& call) {
   std::string_view id = without_prefix(call.in.header("cf-consn-model-id"));
-  auto entry = id.empty() ? Result<const catalogue::Entry*>(fail(Code::InvalidInput, "the header cf-consn-model-id is missing")) : find_model(call, id);
+  auto entry = id.empty() ? Result<const catalogue::Entry*>(fail(Code::InvalidInput, "the header cf-consn-model-id is missing"))
+                          : find_model(call, id);
   auto read = entry ? read_inputs(call) : Result<Inputs>(entry.error());
-  if (!read) {
-    return respond_error(call, read.error());
-  }
+  if (!read) { return respond_error(call, read.error()); }
   return run_native(call, **entry, std::move(read->inputs), read->options);
 }
 

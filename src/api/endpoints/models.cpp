@@ -51,7 +51,8 @@ json::object model_json(const Entry& entry, const catalogue::Task* task) {
   json::array properties;
   if (!entry.prices.empty()) {
     json::array prices;
-    for (const catalogue::Price& price : entry.prices) prices.push_back(json::object{{"unit", price.unit}, {"price", price.usd}, {"currency", "USD"}});
+    for (const catalogue::Price& price : entry.prices)
+      prices.push_back(json::object{{"unit", price.unit}, {"price", price.usd}, {"currency", "USD"}});
     properties.push_back(property("price", std::move(prices)));
   }
   if (entry.context_tokens > 0) properties.push_back(property("context_window", json::value(std::to_string(entry.context_tokens))));
@@ -86,8 +87,10 @@ struct Filter {
   bool takes(const Entry& entry, const catalogue::Task* entry_task, const std::string& date) const {
     if (!author.empty() && lower(author_of(entry.id)) != author) return false;
     if (source && source_of(entry.id) != *source) return false;
-    if (!task.empty() && lower(entry.task) != task && !(entry_task && (lower(entry_task->name) == task || entry_task->id == task))) return false;
-    if (!search.empty() && lower(entry.id).find(search) == std::string::npos && lower(entry.description).find(search) == std::string::npos) return false;
+    if (!task.empty() && lower(entry.task) != task && !(entry_task && (lower(entry_task->name) == task || entry_task->id == task)))
+      return false;
+    if (!search.empty() && lower(entry.id).find(search) == std::string::npos && lower(entry.description).find(search) == std::string::npos)
+      return false;
     if (hide_experimental && get_string(entry.properties, "beta") == "true") return false;
     return include_deprecated || entry.deprecated_on.empty() || entry.deprecated_on > date;
   }
@@ -117,9 +120,7 @@ Result<Filter> read_filter(const Call& call) {
 http::task<void> search_models(Call& call) {
   auto filter = read_filter(call);
   auto page = positive(call, "page", 1), per_page = positive(call, "per_page", kPageDefault);
-  if (!filter || !page || !per_page) {
-    return respond_error(call, !filter ? filter.error() : !page ? page.error() : per_page.error());
-  }
+  if (!filter || !page || !per_page) { return respond_error(call, !filter ? filter.error() : !page ? page.error() : per_page.error()); }
   size_t size = static_cast<size_t>(std::min(*per_page, kPageMost)), total = 0;
   // Past-the-end pages are empty: clients page until they see one.
   uint64_t first = static_cast<uint64_t>(std::min<int64_t>(*page - 1, 1 << 20)) * size;
@@ -137,9 +138,7 @@ http::task<void> search_models(Call& call) {
 
 http::task<void> model_schema(Call& call) {
   auto id = call.in.query_param("model");
-  if (!id || id->empty()) {
-    return respond_error(call, fail(Code::InvalidInput, "required properties at '/' are 'model'"));
-  }
+  if (!id || id->empty()) { return respond_error(call, fail(Code::InvalidInput, "required properties at '/' are 'model'")); }
   const Entry* entry = catalogue::valid_id(*id) ? call.context.catalogue.find(*id) : nullptr;
   if (!entry) return respond_error(call, no_such_model(*id));
   return respond_envelope(call, call.context.catalogue.schema(*entry));

@@ -17,9 +17,7 @@ http::task<void> complete(Call& call, Parse parse, bool chat) {
   auto entry = body ? find_model(call, *model) : Result<const catalogue::Entry*>(body.error());
   auto text = entry ? parse(*body, **entry) : Result<TextRequest>(entry.error());
   auto options = text ? read_options(get_object(*body, "options")) : Result<RunOptions>(text.error());
-  if (!options) {
-    return respond_error(call, options.error());
-  }
+  if (!options) { return respond_error(call, options.error()); }
   OpenAiText::Settings settings;
   settings.chat = chat;
   settings.include_usage = text->include_usage;

@@ -17,13 +17,9 @@ http::task<void> run_rest(Call& call) {
   auto entry = find_model(call, call.path.find("model")->second);
   auto queue = refuse_queue_parameter(call);
   auto body = !entry ? Result<json::object>(entry.error()) : !queue ? Result<json::object>(queue.error()) : body_object(call);
-  if (!body) {
-    return respond_error(call, body.error());
-  }
+  if (!body) { return respond_error(call, body.error()); }
   auto options = read_options(get_object(*body, "options"));
-  if (!options) {
-    return respond_error(call, options.error());
-  }
+  if (!options) { return respond_error(call, options.error()); }
   return run_native(call, **entry, std::move(*body), *options);
 }
 
@@ -35,9 +31,7 @@ http::task<void> run_rest_universal(Call& call) {
   if (body && !input) body = fail(Code::InvalidInput, "required properties at '/' are 'model,input'");
   auto entry = body ? find_model(call, *model) : Result<const catalogue::Entry*>(body.error());
   auto options = entry ? read_options(get_object(*body, "options")) : Result<RunOptions>(entry.error());
-  if (!options) {
-    return respond_error(call, options.error());
-  }
+  if (!options) { return respond_error(call, options.error()); }
   return run_native(call, **entry, std::move(*input), *options);
 }
 

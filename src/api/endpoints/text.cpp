@@ -11,7 +11,8 @@ namespace {
 
 // W3C trace context, version 00: 55 characters of hexadecimal digits and dashes.
 bool is_traceparent(std::string_view text) {
-  return text.size() == 55 && text.find_first_not_of("0123456789abcdef-") == text.npos && text[2] == '-' && text[35] == '-' && text[52] == '-';
+  return text.size() == 55 && text.find_first_not_of("0123456789abcdef-") == text.npos && text[2] == '-' && text[35] == '-' &&
+         text[52] == '-';
 }
 
 bool plain_affinity(std::string_view text) {
@@ -38,7 +39,8 @@ Result<RunOptions> read_options(const json::object* options) {
   return out;
 }
 
-std::vector<protocol::Request> make_requests(Call& call, const catalogue::Entry& entry, const TextRequest& text, const RunOptions& options) {
+std::vector<protocol::Request> make_requests(Call& call, const catalogue::Entry& entry, const TextRequest& text,
+                                             const RunOptions& options) {
   protocol::Request request;
   request.id = call.id;
   request.model = entry.id;

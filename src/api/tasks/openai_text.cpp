@@ -10,7 +10,8 @@ namespace verge::api {
 namespace {
 
 // top_k is an extension of the field's servers; -1 and 0 mean all. Seeds may be any 64-bit integer.
-constexpr TextRanges kOpenAiRanges{.temperature_most = 2, .top_k_least = -1, .top_k_most = 1 << 20, .seed_least = INT64_MIN, .seed_most = INT64_MAX};
+constexpr TextRanges kOpenAiRanges{
+    .temperature_most = 2, .top_k_least = -1, .top_k_most = 1 << 20, .seed_least = INT64_MIN, .seed_most = INT64_MAX};
 constexpr int64_t kCompletionTokens = 16;  // OpenAI's default of the older route
 constexpr float kLeastLogprob = -9999.0f;  // JSON has no -infinity; OpenAI sends this
 
@@ -35,7 +36,8 @@ json::object candidate_json(const protocol::Candidate& candidate) {
 }
 
 size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 // A text, or a list of texts; token ids would be tied to one tokenizer.
@@ -45,9 +47,11 @@ Result<std::vector<json::value>> read_prompts(const json::value& value) {
   std::vector<json::value> prompts;
   for (const json::value& item : value.get_array()) {
     if (item.is_number() || item.is_array()) return not_built("/prompt", "token ids; send text");
-    if (!item.is_string()) return fail(Code::InvalidInput, "Type mismatch of '/prompt/{}', 'string' not in '{}'", prompts.size(), type_name(item));
+    if (!item.is_string())
+      return fail(Code::InvalidInput, "Type mismatch of '/prompt/{}', 'string' not in '{}'", prompts.size(), type_name(item));
     prompts.push_back(item);
-    if (prompts.size() > limits::kAnswers) return fail(Code::InvalidInput, "maxItems at '/prompt' is {}, got {}", limits::kAnswers, value.get_array().size());
+    if (prompts.size() > limits::kAnswers)
+      return fail(Code::InvalidInput, "maxItems at '/prompt' is {}, got {}", limits::kAnswers, value.get_array().size());
   }
   if (prompts.empty()) return fail(Code::InvalidInput, "minItems at '/prompt' is 1, got 0");
   return prompts;
@@ -86,7 +90,8 @@ Result<TextRequest> parse_openai_completion(const json::object& body, const cata
   const json::value* prompt = in.find("prompt");
   if (!prompt) return fail(Code::InvalidInput, "required properties at '/' are 'prompt'");
   VERGE_ASSIGN(prompts, read_prompts(*prompt));
-  if (static_cast<int>(prompts.size()) * out.n > limits::kAnswers) return fail(Code::InvalidInput, "'/n' times the number of prompts must be <= {}", limits::kAnswers);
+  if (static_cast<int>(prompts.size()) * out.n > limits::kAnswers)
+    return fail(Code::InvalidInput, "'/n' times the number of prompts must be <= {}", limits::kAnswers);
   out.prompts = std::move(prompts);
   out.params["raw"] = true;
   return out;
@@ -118,7 +123,10 @@ json::value completion_logprobs(const std::vector<protocol::TokenLogprob>& token
     logprobs.push_back(finite(token.chosen.logprob));
     tops.push_back(token.top.empty() ? json::value(nullptr) : json::value(std::move(top)));
   }
-  return json::object{{"tokens", std::move(texts)}, {"token_logprobs", std::move(logprobs)}, {"top_logprobs", std::move(tops)}, {"text_offset", std::move(offsets)}};
+  return json::object{{"tokens", std::move(texts)},
+                      {"token_logprobs", std::move(logprobs)},
+                      {"top_logprobs", std::move(tops)},
+                      {"text_offset", std::move(offsets)}};
 }
 
 }  // namespace verge::api

@@ -11,7 +11,8 @@ namespace verge::api {
 namespace {
 
 size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 }  // namespace
@@ -33,7 +34,9 @@ std::string NativeText::closing(const std::vector<Answer>& answers) {
   return sse_event(json::object{{"response", ""}, {"usage", usage_json(answers[0].usage)}}) + std::string(kSseDone);
 }
 
-std::string NativeText::failure(const Published& error, std::string_view request_id) { return sse_event(error_body(error, shape_, request_id)); }
+std::string NativeText::failure(const Published& error, std::string_view request_id) {
+  return sse_event(error_body(error, shape_, request_id));
+}
 
 // ---- OpenAI
 
@@ -77,7 +80,11 @@ std::string OpenAiText::first(size_t index) {
   if (opened_[index]) return {};
   opened_[index] = true;
   if (!settings_.chat) return {};
-  return event({{"index", index}, {"delta", json::object{{"role", "assistant"}, {"content", ""}}}, {"logprobs", nullptr}, {"finish_reason", nullptr}}, "");
+  return event({{"index", index},
+                {"delta", json::object{{"role", "assistant"}, {"content", ""}}},
+                {"logprobs", nullptr},
+                {"finish_reason", nullptr}},
+               "");
 }
 
 std::string OpenAiText::piece(size_t index, const protocol::Token& token) {
@@ -117,6 +124,8 @@ std::string OpenAiText::closing(const std::vector<Answer>& answers) {
   return out + std::string(kSseDone);
 }
 
-std::string OpenAiText::failure(const Published& error, std::string_view request_id) { return sse_event(error_body(error, settings_.shape, request_id)); }
+std::string OpenAiText::failure(const Published& error, std::string_view request_id) {
+  return sse_event(error_body(error, settings_.shape, request_id));
+}
 
 }  // namespace verge::api

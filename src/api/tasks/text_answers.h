@@ -31,7 +31,7 @@ class OpenAiText : public AnswerFormat {
     bool chat = true;
     bool include_usage = false;
     size_t answers_a_prompt = 1;
-    std::string id;       // "chatcmpl-…"
+    std::string id;  // "chatcmpl-…"
     std::string model;
     int64_t created = 0;  // Unix seconds
   };

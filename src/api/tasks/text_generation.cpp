@@ -20,7 +20,8 @@
 namespace verge::api {
 namespace {
 
-constexpr TextRanges kNativeRanges{.temperature_most = 5, .top_k_least = 0, .top_k_most = 1 << 20, .seed_least = INT64_MIN, .seed_most = INT64_MAX};
+constexpr TextRanges kNativeRanges{
+    .temperature_most = 5, .top_k_least = 0, .top_k_most = 1 << 20, .seed_least = INT64_MIN, .seed_most = INT64_MAX};
 constexpr double kDefaultTemperature = 0.6;
 constexpr int64_t kDefaultMaxTokens = 256;
 constexpr int64_t kMaxTokensMost = 1 << 30;  // any context window is less; the worker checks against the model's
@@ -38,7 +39,9 @@ bool is_false(const json::value& value) { return value.is_bool() && !value.get_b
 bool is_text_format(const json::value& value) {
   return value.is_object() && value.get_object().contains("type") && is_one_of(value.get_object().at("type"), {"text"});
 }
-bool is_text_only(const json::value& value) { return value.is_array() && value.get_array().size() == 1 && is_one_of(value.get_array()[0], {"text"}); }
+bool is_text_only(const json::value& value) {
+  return value.is_array() && value.get_array().size() == 1 && is_one_of(value.get_array()[0], {"text"});
+}
 
 // A published parameter that is not built, with the values that ask for nothing.
 struct Unbuilt {
@@ -49,8 +52,16 @@ struct Unbuilt {
 constexpr Unbuilt kUnbuilt[] = {
     {"tools", is_empty, "leave it out"},
     {"functions", is_empty, "leave it out"},
-    {"tool_choice", [](const json::value& v) { return is_one_of(v, {"none", "auto"}); }, ""},
-    {"function_call", [](const json::value& v) { return is_one_of(v, {"none", "auto"}); }, ""},
+    {"tool_choice",
+     [](const json::value& v) {
+       return is_one_of(v, {"none", "auto"});
+     },
+     ""},
+    {"function_call",
+     [](const json::value& v) {
+       return is_one_of(v, {"none", "auto"});
+     },
+     ""},
     {"response_format", is_text_format, "only {\"type\":\"text\"} is"},
     {"guided_json", is_empty, ""},
     {"lora", is_empty, ""},
@@ -59,10 +70,15 @@ constexpr Unbuilt kUnbuilt[] = {
     {"audio", is_empty, ""},
     {"modalities", is_text_only, "only [\"text\"] is"},
     {"prediction", is_empty, ""},
-    {"reasoning_effort", [](const json::value& v) { return v.is_null(); }, "use chat_template_kwargs where the model's template has a switch"},
+    {"reasoning_effort", [](const json::value& v) { return v.is_null(); },
+     "use chat_template_kwargs where the model's template has a switch"},
     {"web_search_options", [](const json::value& v) { return v.is_null(); }, ""},
     {"store", is_false, ""},
-    {"service_tier", [](const json::value& v) { return is_one_of(v, {"auto", "default"}); }, ""},
+    {"service_tier",
+     [](const json::value& v) {
+       return is_one_of(v, {"auto", "default"});
+     },
+     ""},
     {"suffix", is_empty, ""},
     {"echo", is_false, ""},
 };
@@ -71,7 +87,8 @@ constexpr Unbuilt kUnbuilt[] = {
 void read_logit_bias(Params& in, json::object& out) {
   const json::object* bias = in.object("logit_bias");
   if (!bias || bias->empty()) return;
-  if (bias->size() > limits::kLogitBias) return in.refuse(fail(Code::InvalidInput, "maxProperties at '/logit_bias' is {}, got {}", limits::kLogitBias, bias->size()));
+  if (bias->size() > limits::kLogitBias)
+    return in.refuse(fail(Code::InvalidInput, "maxProperties at '/logit_bias' is {}, got {}", limits::kLogitBias, bias->size()));
   json::object checked;
   for (const auto& [key, value] : *bias) {
     std::string_view text = key;
@@ -79,7 +96,8 @@ void read_logit_bias(Params& in, json::object& out) {
     auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), id);
     if (ec != std::errc() || end != text.data() + text.size() || id < 0)
       return in.refuse(fail(Code::InvalidInput, "'/logit_bias' must have token ids as keys"));
-    if (!value.is_number()) return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/logit_bias/{}', 'number' not in '{}'", id, type_name(value)));
+    if (!value.is_number())
+      return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/logit_bias/{}', 'number' not in '{}'", id, type_name(value)));
     double amount = value.to_number<double>();
     if (!(std::fabs(amount) <= 100)) return in.refuse(fail(Code::InvalidInput, "'/logit_bias/{}' must be >= -100 and <= 100", id));
     checked[std::to_string(id)] = amount;
@@ -94,10 +112,12 @@ void read_stop(Params& in, json::object& out) {
   if (stop->is_string()) list.push_back(*stop);
   else if (stop->is_array()) list = stop->get_array();
   else return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/stop', 'string' or 'array' not in '{}'", type_name(*stop)));
-  if (list.size() > limits::kStopStrings) return in.refuse(fail(Code::InvalidInput, "maxItems at '/stop' is {}, got {}", limits::kStopStrings, list.size()));
+  if (list.size() > limits::kStopStrings)
+    return in.refuse(fail(Code::InvalidInput, "maxItems at '/stop' is {}, got {}", limits::kStopStrings, list.size()));
   json::array checked;
   for (size_t i = 0; i < list.size(); ++i) {
-    if (!list[i].is_string()) return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/stop/{}', 'string' not in '{}'", i, type_name(list[i])));
+    if (!list[i].is_string())
+      return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/stop/{}', 'string' not in '{}'", i, type_name(list[i])));
     if (list[i].get_string().size() > limits::kStopStringBytes)
       return in.refuse(fail(Code::InvalidInput, "Length of '/stop/{}' must be <= {}", i, limits::kStopStringBytes));
     if (!list[i].get_string().empty()) checked.push_back(list[i]);
@@ -120,9 +140,12 @@ Result<std::string> join_parts(const json::array& parts, size_t message) {
   std::string text;
   for (size_t i = 0; i < parts.size(); ++i) {
     const json::object* part = parts[i].if_object();
-    if (!part) return fail(Code::InvalidInput, "Type mismatch of '/messages/{}/content/{}', 'object' not in '{}'", message, i, type_name(parts[i]));
+    if (!part)
+      return fail(Code::InvalidInput, "Type mismatch of '/messages/{}/content/{}', 'object' not in '{}'", message, i, type_name(parts[i]));
     std::string type = get_string(*part, "type").value_or("text");
-    if (type != "text") return not_built(fmt::format("/messages/{}/content/{}", message, i), fmt::format("content of type {:.32}; this model reads text only", type));
+    if (type != "text")
+      return not_built(fmt::format("/messages/{}/content/{}", message, i),
+                       fmt::format("content of type {:.32}; this model reads text only", type));
     std::optional<std::string> piece = get_string(*part, "text");
     if (!piece) return fail(Code::InvalidInput, "required properties at '/messages/{}/content/{}' are 'type,text'", message, i);
     if (i > 0) text += '\n';
@@ -190,7 +213,8 @@ Result<void> refuse_unbuilt(const json::object& body) {
 void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& ranges, bool limit_tokens, TextRequest& out) {
   json::object& params = out.params;
   read_max_tokens(in, entry, limit_tokens, params);
-  params["temperature"] = in.number("temperature", 0, ranges.temperature_most).value_or(get_number(entry.defaults, "temperature").value_or(kDefaultTemperature));
+  params["temperature"] = in.number("temperature", 0, ranges.temperature_most)
+                              .value_or(get_number(entry.defaults, "temperature").value_or(kDefaultTemperature));
   // Old schemas allow 2; more than 1 can't mean more than everything.
   if (auto top_p = in.number("top_p", 0, 2)) params["top_p"] = std::min(*top_p, 1.0);
   if (auto top_k = in.integer("top_k", ranges.top_k_least, ranges.top_k_most); top_k && *top_k > 0) params["top_k"] = *top_k;

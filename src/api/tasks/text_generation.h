@@ -16,13 +16,13 @@ namespace verge::api {
 
 // A request after validation, before a Request is made of it.
 struct TextRequest {
-  json::object params;           // normalised; all of it but the prompt is the same for every prompt
+  json::object params;               // normalised; all of it but the prompt is the same for every prompt
   std::vector<json::value> prompts;  // of a completion with several; else empty and params has "prompt" or "messages"
-  std::optional<uint64_t> seed;  // nullopt = the client leaves it to us
-  int n = 1;                     // answers a prompt
-  bool chat = false;             // messages were given
+  std::optional<uint64_t> seed;      // nullopt = the client leaves it to us
+  int n = 1;                         // answers a prompt
+  bool chat = false;                 // messages were given
   bool stream = false;
-  bool include_usage = false;    // of an OpenAI stream
+  bool include_usage = false;  // of an OpenAI stream
 };
 
 // `input` is what stands beside the model in a native request, `schema` the model's published input.
