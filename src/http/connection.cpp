@@ -133,6 +133,7 @@ void Connection::drain() {
 
 void Connection::cancel() {
   lose_client();
+  arrival_.cancel();  // nobody else would, if the loop never runs again, and the waiting coroutine owns us
   stream_.close();
 }
 

@@ -90,15 +90,18 @@ class Waiter {
           auto slot = asio::get_associated_cancellation_slot(handler);
           operation_ = std::make_unique<Held<decltype(handler)>>(std::move(handler));
           if (slot.is_connected())
-            slot.assign([this](asio::cancellation_type) {
-              if (auto operation = std::move(operation_)) operation->post(executor_, asio::error::operation_aborted);
-            });
+            slot.assign([this](asio::cancellation_type) { cancel(); });
         },
         asio::use_awaitable);
   }
   void notify() {
     if (auto operation = std::move(operation_)) operation->run();
     else notified_ = true;
+  }
+  // Ends a wait() as a cancellation does, also where the loop does not run any more: Asio passes a
+  // cancellation on through the loop.
+  void cancel() {
+    if (auto operation = std::move(operation_)) operation->post(executor_, asio::error::operation_aborted);
   }
 
  private:
