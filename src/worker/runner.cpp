@@ -73,13 +73,27 @@ int Runner::step(int64_t now_ms, int prefill_rows, std::vector<Output>& out) {
   model_->model->forward(step_, *cache_, logits_.data());
   batch_.commit(plan);
   ++steps_;
-  float* logits = logits_.data();
-  for (const Row& row : plan.rows) {
-    if (!row.logits) continue;
-    take(row.id, {logits, vocabulary}, out);
-    logits += vocabulary;
-  }
+  choose(plan);
+  for (const auto& [id, sample] : chosen_) take(id, sample, out);
   return rows;
+}
+
+// Samples every row that has logits. A choice takes a tenth of a millisecond and more (large vocabularies), and
+// depends on its own sequence alone.
+void Runner::choose(const Plan& plan) {
+  chosen_.clear();
+  for (const Row& row : plan.rows)
+    if (row.logits) chosen_.emplace_back(row.id, engine::Sample{});
+  const size_t vocabulary = static_cast<size_t>(model_->model->info().vocabulary);
+  const auto one = [&](int i) {
+    auto& [id, sample] = chosen_[static_cast<size_t>(i)];
+    const Answer& answer = answers_.at(id);
+    const std::span<float> logits(logits_.data() + static_cast<size_t>(i) * vocabulary, vocabulary);
+    sample = engine::sample(logits, answer.generation.sampling, answer.generation.prompt, answer.ids);
+  };
+  const int count = static_cast<int>(chosen_.size());
+  if (options_.threads && count > 1) options_.threads->for_each(count, one);
+  else for (int i = 0; i < count; ++i) one(i);
 }
 
 void Runner::accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vector<Output>& out) {
@@ -89,11 +103,10 @@ void Runner::accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vec
   out.push_back({id, protocol::Accepted{prompt, std::min(cached_tokens, prompt), options_.node, options_.model, false}});
 }
 
-// Chooses the next token of `id` from its logits and gives out what follows from it.
-void Runner::take(uint64_t id, std::span<float> logits, std::vector<Output>& out) {
+// Adds the chosen token to its answer and gives out what follows from it.
+void Runner::take(uint64_t id, const engine::Sample& sample, std::vector<Output>& out) {
   Answer& answer = answers_.at(id);
   const Generation& g = answer.generation;
-  const engine::Sample sample = engine::sample(logits, g.sampling, g.prompt, answer.ids);
   accept(id, answer, batch_.cached_tokens(id), out);
   protocol::Token token;
   if (is_stop(sample.id) && !g.ignore_eos) {

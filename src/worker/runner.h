@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/host_threads.h"
 #include "engine/load.h"
 #include "protocol/event.h"
 #include "worker/batch.h"
@@ -33,6 +34,7 @@ struct RunnerOptions {
   std::string node;    // both are told in Accepted
   std::string model;
   BatchLimits batch;   // pages as the KV cache has
+  engine::HostThreads* threads = nullptr;  // that choose tokens side by side; null = the caller's thread alone
 };
 
 class Runner {
@@ -67,7 +69,8 @@ class Runner {
   };
 
   void accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vector<Output>& out);
-  void take(uint64_t id, std::span<float> logits, std::vector<Output>& out);
+  void choose(const Plan& plan);
+  void take(uint64_t id, const engine::Sample& sample, std::vector<Output>& out);
   void end(uint64_t id, const char* reason, std::vector<Output>& out);
   bool is_stop(int32_t id) const;
   protocol::TokenLogprob logprob(const engine::Sample& sample) const;
@@ -79,6 +82,7 @@ class Runner {
   std::unordered_map<uint64_t, Answer> answers_;
   std::vector<engine::StepSequence> step_;
   std::vector<float> logits_;
+  std::vector<std::pair<uint64_t, engine::Sample>> chosen_;  // of this step, in the order of the plan
   uint64_t steps_ = 0, tokens_ = 0;
 };
 

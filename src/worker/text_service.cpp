@@ -106,6 +106,7 @@ TextService::TextService(asio::any_io_executor io, Host& host, Options options)
   runner.model = std::move(options.model);
   runner.batch.pages = host.cache->pages;
   runner.batch.queue = options.queue;
+  runner.threads = dynamic_cast<engine::HostThreads*>(host.backend.get());
   engine_ = std::make_unique<EngineThread>(host.model, *host.cache, std::move(runner),
                                            [io = io_, calls = std::weak_ptr<Calls>(calls_)](std::vector<Output> outputs) mutable {
                                              asio::post(io, [calls, outputs = std::move(outputs)]() mutable {

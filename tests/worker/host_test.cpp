@@ -55,6 +55,7 @@ std::map<uint64_t, Got> run(Host& host, const std::map<uint64_t, Generation>& jo
   options.batch.pages = pages;
   options.batch.max_rows = rows;
   options.batch.max_sequences = sequences;
+  options.threads = dynamic_cast<engine::HostThreads*>(host.backend.get());
   Runner runner(host.model, **cache, options);
   std::vector<Output> out;
   for (const auto& [id, g] : jobs) runner.submit({id, g, "t", 0, false}, 0, out);

@@ -63,6 +63,12 @@ void CpuBackend::add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm 
   cpu::add_norm(x, y, n, dim, norm, threads_, isa_);
 }
 
+void CpuBackend::for_each(int count, const std::function<void(int)>& body) {
+  threads_.parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(static_cast<int>(i));
+  });
+}
+
 void CpuBackend::softcap(float* x, int64_t count, float cap) { cpu::softcap(x, count, cap, threads_, isa_); }
 
 void CpuBackend::gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) {

@@ -11,10 +11,11 @@
 #include "engine/backends/cpu/isa.h"
 #include "engine/backends/cpu/matmul.h"
 #include "engine/backends/cpu/threads.h"
+#include "engine/host_threads.h"
 
 namespace verge::engine::cpu {
 
-class CpuBackend final : public Backend {
+class CpuBackend final : public Backend, public HostThreads {
  public:
   CpuBackend(int threads, Isa isa);
   std::string name() const override;
@@ -32,6 +33,8 @@ class CpuBackend final : public Backend {
   void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm) override;
   void softcap(float* x, int64_t count, float cap) override;
   void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) override;
+
+  void for_each(int count, const std::function<void(int)>& body) override;
 
  private:
   Threads threads_;
