@@ -10,6 +10,7 @@
 #include "engine/formats/model_file.h"
 #include "engine/tokenizers/pretokenize.h"
 #include "engine/tokenizers/tokenizer.h"
+#include "support/log.h"
 
 namespace {
 
@@ -119,6 +120,11 @@ void split_by_every_rule(std::string_view text) {
 }
 
 }  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  verge::log::configure(verge::log::Level::Off, verge::log::Format::Text, "fuzz");
+  return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
