@@ -49,7 +49,7 @@ if "decode" in tests:
     line(test="decode", tokens=48, sequences=1, tokens_per_s=round(len(ts) / sum(ts), 2), p50_ms=round(statistics.median(ts) * 1e3, 3))
 L.llama_free(ctx)
 if "batch" in tests:
-    for n in (2, 4, 8, 16, 32):
+    for n in (8, 16, 32):
         ctx = context(n * 64, n)
         decode(ctx, [(token(s * 31 + i), i, s, i == 15) for s in range(n) for i in range(16)])
         ts = [decode(ctx, [(token(s * 17 + i), 16 + i, s, 1) for s in range(n)]) for i in range(16)]
