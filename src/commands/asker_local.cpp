@@ -46,6 +46,16 @@ class Collector : public protocol::EventSink {
   int64_t start_us_;
 };
 
+// A line on stderr, for loads that take long enough to wonder.
+std::function<void(double)> show_progress() {
+  return [start_ms = monotonic_ms(), shown = -1](double fraction) mutable {
+    const int percent = static_cast<int>(fraction * 100);
+    if (percent == shown || monotonic_ms() - start_ms < 300) return;
+    shown = percent;
+    std::fprintf(stderr, "\rloading %3d %%", percent);
+  };
+}
+
 class LocalAsker : public Asker {
  public:
   LocalAsker(std::unique_ptr<worker::Host> host, const std::string& id) : host_(std::move(host)), service_(io_.get_executor(), *host_, {"local", id, {}}) {}
@@ -95,7 +105,7 @@ Result<std::unique_ptr<Asker>> make_local_asker(const LocalOptions& options) {
   worker::HostOptions host;
   host.path = options.path;
   host.threads = options.threads;
-  if (options.show_progress) host.progress = [](double fraction) { std::fprintf(stderr, "\rloading %3.0f %%", fraction * 100); };
+  if (options.show_progress) host.progress = show_progress();
   auto opened = worker::open_host(host);
   if (options.show_progress) std::fprintf(stderr, "\r\x1b[K");
   if (!opened) return std::move(opened.error());
