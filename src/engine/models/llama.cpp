@@ -249,6 +249,7 @@ class Llama final : public LanguageModel {
       }
       for (int i = rows - s.logits; i < rows; ++i) wanted_.push_back(first + i);
     }
+    rows_ = n();
   }
 
   void attention(const Layer& layer, int index, KvCache& cache) {
@@ -278,11 +279,22 @@ class Llama final : public LanguageModel {
     a.cache = &cache;
     a.sequences = sequences_;
     backend_.attention(a);
+    if (index == c_.layers - 1) keep_wanted_rows();
     add_to_x(*layer.o, data_or_null(layer.o_bias), b_.heads.data(), layer.post_attn_norm);
   }
 
+  // After the last attention only rows that want logits matter: of a prompt's chunk, one or none.
+  void keep_wanted_rows() {
+    rows_ = static_cast<int>(wanted_.size());
+    if (rows_ == n()) return;
+    backend_.gather_rows(b_.x.data(), wanted_, c_.dim, b_.y.data());
+    backend_.gather_rows(b_.heads.data(), wanted_, int64_t{c_.heads} * c_.head_dim, b_.q.data());
+    std::swap(b_.x, b_.y);
+    std::swap(b_.heads, b_.q);
+  }
+
   void mlp(const Layer& layer) {
-    backend_.gated_linear(b_.x.data(), n(), norm(layer.ffn_norm), *layer.gate, *layer.up, c_.activation, b_.ff.data());
+    backend_.gated_linear(b_.x.data(), rows_, norm(layer.ffn_norm), *layer.gate, *layer.up, c_.activation, b_.ff.data());
     add_to_x(*layer.down, nullptr, b_.ff.data(), layer.post_ffn_norm);
   }
 
@@ -290,17 +302,15 @@ class Llama final : public LanguageModel {
   void add_to_x(const Matrix& weight, const float* bias, const float* in, const std::vector<float>& post_norm) {
     const bool normed = !post_norm.empty();
     const LinearOutput out[] = {{&weight, bias, normed ? b_.y.data() : b_.x.data(), !normed}};
-    backend_.linear(in, n(), RmsNorm{}, out);
-    if (normed) backend_.add_norm(b_.x.data(), b_.y.data(), n(), c_.dim, norm(post_norm));
+    backend_.linear(in, rows_, RmsNorm{}, out);
+    if (normed) backend_.add_norm(b_.x.data(), b_.y.data(), rows_, c_.dim, norm(post_norm));
   }
 
   void output(float* logits) {
-    if (wanted_.empty()) return;
-    const int rows = static_cast<int>(wanted_.size());
-    backend_.gather_rows(b_.x.data(), wanted_, c_.dim, b_.y.data());
+    if (rows_ == 0) return;
     const LinearOutput out[] = {{w_.output.get(), nullptr, logits, false}};
-    backend_.linear(b_.y.data(), rows, norm(w_.output_norm), out);
-    if (c_.logit_softcap > 0) backend_.softcap(logits, rows * c_.vocabulary, c_.logit_softcap);
+    backend_.linear(b_.x.data(), rows_, norm(w_.output_norm), out);
+    if (c_.logit_softcap > 0) backend_.softcap(logits, rows_ * c_.vocabulary, c_.logit_softcap);
   }
 
   RopeConfig rope_config() const {
@@ -324,6 +334,7 @@ class Llama final : public LanguageModel {
   const Rope rope_, local_rope_;
   // The step's rows: tokens, the sequences they belong to, the rows that want logits.
   std::vector<int32_t> tokens_, wanted_;
+  int rows_ = 0;  // that x holds: all of the step, or those that want logits once keep_wanted_rows() has run
   std::vector<SequenceRows> sequences_;
 };
 
