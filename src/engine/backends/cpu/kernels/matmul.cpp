@@ -12,36 +12,50 @@
 namespace verge::engine::cpu::VERGE_ISA {
 namespace {
 
-// --- codes of one block: code(step) is [16][4] ---
+// --- codes of one block. pair(): the codes [16][4] of steps 2·Pair and 2·Pair + 1. Vectors are read into a register
+// once (load_once): as a memory operand of two instructions they would be loaded twice, and with one column loads are
+// what limits the kernel. ---
+
+struct CodePair {
+  Codes even, odd;
+};
 
 struct Bits4 {
   static constexpr int kBytes = 256;
   static constexpr bool kSmall = true;
   const uint8_t* p;
-  template <int Step>
-  VERGE_INLINE Codes code(Bits4 block) {
-    const Codes both = load_codes(block.p + Step / 2 * 64);
-    return Step % 2 ? high_nibbles(both) : low_nibbles(both);
+  explicit Bits4(const uint8_t* block) : p(block) {}
+  template <int Pair>
+  CodePair pair() const {
+    const Codes both = load_once(p + Pair * 64);
+    return {low_nibbles(both), high_nibbles(both)};
   }
 };
 
 struct Bits5 {
   static constexpr int kBytes = 320;
   static constexpr bool kSmall = true;
-  const uint8_t* p;
-  template <int Step>
-  VERGE_INLINE Codes code(Bits5 block) {
-    return add_bits<4 - Step>(Bits4::code<Step>(Bits4{block.p}), load_codes(block.p + 256), 0x10);
+  Bits4 low;
+  Codes fifth;
+  explicit Bits5(const uint8_t* block) : low(block), fifth(load_once(block + 256)) {}
+  template <int Pair>
+  CodePair pair() const {
+    const CodePair codes = low.pair<Pair>();
+    return {add_bits<4 - 2 * Pair>(codes.even, fifth, 0x10), add_bits<3 - 2 * Pair>(codes.odd, fifth, 0x10)};
   }
 };
 
 struct Bits6 {
   static constexpr int kBytes = 384;
   static constexpr bool kSmall = true;
-  const uint8_t* p;
-  template <int Step>
-  VERGE_INLINE Codes code(Bits6 block) {
-    return add_bits<4 - 2 * (Step % 4)>(Bits4::code<Step>(Bits4{block.p}), load_codes(block.p + 256 + Step / 4 * 64), 0x30);
+  Bits4 low;
+  Codes top[2];
+  explicit Bits6(const uint8_t* block) : low(block), top{load_once(block + 256), load_once(block + 320)} {}
+  template <int Pair>
+  CodePair pair() const {
+    constexpr int kShift = 4 - 4 * (Pair % 2);
+    const CodePair codes = low.pair<Pair>();
+    return {add_bits<kShift>(codes.even, top[Pair / 2], 0x30), add_bits<kShift - 2>(codes.odd, top[Pair / 2], 0x30)};
   }
 };
 
@@ -49,8 +63,9 @@ struct Bits8 {
   static constexpr int kBytes = 512;
   static constexpr bool kSmall = false;
   const uint8_t* p;
-  template <int Step>
-  VERGE_INLINE Codes code(Bits8 block) { return load_codes(block.p + Step * 64); }
+  explicit Bits8(const uint8_t* block) : p(block) {}
+  template <int Pair>
+  CodePair pair() const { return {load_codes(p + Pair * 128), load_codes(p + Pair * 128 + 64)}; }
 };
 
 // --- scales of one chunk. Offset: log2 of (code of zero / 8), -1 for codes that start at zero ---
@@ -119,21 +134,21 @@ VERGE_INLINE void for_columns(const Body& body) {
   }
 }
 
-template <class Bits, int Step, int C>
-VERGE_INLINE void add_step(Bits block, const uint8_t* codes_of_columns, Sums* sums) {
-  const Codes codes = Bits::template code<Step>(block);
+template <class Bits, int Pair, int C>
+VERGE_INLINE void add_pair(const Bits& block, const uint8_t* columns, Sums* even, Sums* odd) {
+  const CodePair codes = block.template pair<Pair>();
+  const uint8_t* a = columns + Pair * 8;
 #pragma GCC unroll 8
-  for (int c = 0; c < C; ++c) {
-    sums[c] = dot<Bits::kSmall>(sums[c], codes, load_quad<Bits::kSmall>(codes_of_columns + c * 32 + Step * 4));
-  }
+  for (int c = 0; c < C; ++c) even[c] = dot<Bits::kSmall>(even[c], codes.even, load_quad<Bits::kSmall>(a + c * 32));
+#pragma GCC unroll 8
+  for (int c = 0; c < C; ++c) odd[c] = dot<Bits::kSmall>(odd[c], codes.odd, load_quad<Bits::kSmall>(a + c * 32 + 4));
 }
 
-template <class Bits, int First, int C>
-VERGE_INLINE void add_half(Bits block, const uint8_t* columns, Sums* even, Sums* odd) {
-  add_step<Bits, First, C>(block, columns, even);
-  add_step<Bits, First + 1, C>(block, columns, odd);
-  add_step<Bits, First + 2, C>(block, columns, even);
-  add_step<Bits, First + 3, C>(block, columns, odd);
+// Sixteen of the block's elements.
+template <class Bits, int Half, int C>
+VERGE_INLINE void add_half(const Bits& block, const uint8_t* columns, Sums* even, Sums* odd) {
+  add_pair<Bits, 2 * Half, C>(block, columns, even, odd);
+  add_pair<Bits, 2 * Half + 1, C>(block, columns, even, odd);
 }
 
 template <int Offset, int C>
@@ -176,7 +191,7 @@ struct Columns {
 };
 
 template <class Bits, class Scales, int C>
-VERGE_INLINE void add_block(Bits block, const Scales& scales, int64_t b, const Columns& columns, Floats* acc) {
+VERGE_INLINE void add_block(const Bits& block, const Scales& scales, int64_t b, const Columns& columns, Floats* acc) {
   Chains<C> chains;
   chains.begin();
   if constexpr (Scales::kHalves) {
@@ -188,14 +203,14 @@ VERGE_INLINE void add_block(Bits block, const Scales& scales, int64_t b, const C
     for (int c = 0; c < C; ++c) value[c] = mul(chains.total(c), first);
     chains.begin();
     start<Scales::kOffset, C>(columns.offset_second, chains.even);
-    add_half<Bits, 4, C>(block, columns.codes, chains.even, chains.other());
+    add_half<Bits, 1, C>(block, columns.codes, chains.even, chains.other());
     const Floats second = scales.second(b);
 #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) acc[c] = fma(fma(chains.total(c), second, value[c]), broadcast(load_f32(columns.d + c * 4)), acc[c]);
   } else {
     start<Scales::kOffset, C>(columns.offset, chains.even);
     add_half<Bits, 0, C>(block, columns.codes, chains.even, chains.other());
-    add_half<Bits, 4, C>(block, columns.codes, chains.even, chains.other());
+    add_half<Bits, 1, C>(block, columns.codes, chains.even, chains.other());
     const Floats scale = scales.scale(b);
 #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) acc[c] = fma(mul(chains.total(c), scale), broadcast(load_f32(columns.d + c * 4)), acc[c]);
@@ -226,7 +241,7 @@ VERGE_COLUMNS void quantized_columns(const uint8_t* group, int64_t in, const uin
 #pragma GCC unroll 9
         for (int line = 0; line < width * kColumnBytes; line += kLine) __builtin_prefetch(panel + kBlocksAhead * width * kColumnBytes + line);
       }
-      add_block<Bits, Scales, C>(Bits{group + b * Bits::kBytes}, scales, b, Columns::at(panel, width, first), acc);
+      add_block<Bits, Scales, C>(Bits(group + b * Bits::kBytes), scales, b, Columns::at(panel, width, first), acc);
     }
     group += chunk_bytes(L, blocks);
   }

@@ -21,6 +21,7 @@ struct Floats {
 
 VERGE_INLINE __m256i load_256(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 VERGE_INLINE Codes load_codes(const uint8_t* p) { return {{load_256(p), load_256(p + 32)}}; }
+VERGE_INLINE Codes load_once(const uint8_t* p) { return load_codes(p); }
 VERGE_INLINE Codes low_nibbles(Codes x) {
   const __m256i mask = _mm256_set1_epi8(0x0f);
   return {{_mm256_and_si256(x.part[0], mask), _mm256_and_si256(x.part[1], mask)}};

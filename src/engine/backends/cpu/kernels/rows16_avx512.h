@@ -14,6 +14,11 @@ using Sums = __m512i;    // [16] i32
 using Floats = __m512;   // [16] f32
 
 VERGE_INLINE Codes load_codes(const uint8_t* p) { return _mm512_load_si512(p); }
+VERGE_INLINE Codes load_once(const uint8_t* p) {
+  Codes x = load_codes(p);
+  __asm__("" : "+v"(x));  // keeps the load from being folded into its uses
+  return x;
+}
 VERGE_INLINE Codes low_nibbles(Codes x) { return _mm512_and_si512(x, _mm512_set1_epi8(0x0f)); }
 VERGE_INLINE Codes high_nibbles(Codes x) { return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(0x0f)); }
 // x | (bits shifted left by Left, or right where it is negative, & mask)

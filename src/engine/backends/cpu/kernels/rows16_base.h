@@ -21,6 +21,7 @@ struct Floats {
 
 VERGE_INLINE __m128i load_128(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 VERGE_INLINE Codes load_codes(const uint8_t* p) { return {{load_128(p), load_128(p + 16), load_128(p + 32), load_128(p + 48)}}; }
+VERGE_INLINE Codes load_once(const uint8_t* p) { return load_codes(p); }
 VERGE_INLINE Codes low_nibbles(Codes x) {
   for (__m128i& part : x.part) part = _mm_and_si128(part, _mm_set1_epi8(0x0f));
   return x;
