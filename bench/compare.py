@@ -17,7 +17,7 @@ def lines(cmd):
     if r.returncode: sys.exit(f"{' '.join(cmd)}\n{r.stderr[-800:]}")
     return [json.loads(l) for l in r.stdout.splitlines() if l.startswith("{")]
 def probe(): return lines([a.probe])[0]
-def verge(m): return lines([a.verge, "bench", m, "--json", "--threads", str(a.threads), "--repeat", "1"])
+def verge(m): return lines([a.verge, "bench", m, "--json", "--threads", str(a.threads), "--repeat", "1", "--tests", a.tests])
 def peer(m): return lines([a.peer_python, os.path.join(here, "peer_llama.py"), m, "--threads", str(a.threads), "--tests", a.tests])
 def key(x): return (x["test"], x["sequences"])
 

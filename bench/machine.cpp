@@ -20,18 +20,26 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void pin(int index) {
-  cpu_set_t all;
-  CPU_ZERO(&all);
-  sched_getaffinity(0, sizeof all, &all);
-  for (int cpu = 0, seen = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &all) || seen++ != index) continue;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
-    return;
-  }
+// The processors that this process may use, read before any thread is pinned: a pinned thread's children inherit its one.
+const std::vector<int>& processors() {
+  static const std::vector<int> all = [] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    sched_getaffinity(0, sizeof set, &set);
+    std::vector<int> list;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) list.push_back(cpu);
+    }
+    return list;
+  }();
+  return all;
+}
+
+void pin(size_t index) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(processors()[index], &one);
+  pthread_setaffinity_np(pthread_self(), sizeof one, &one);
 }
 
 double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
@@ -79,7 +87,7 @@ double read_gbps() {
   for (int run = 0; run < 5; ++run) {
     static std::atomic<uint64_t> sink{0};
     std::atomic<int> ready{0};
-    auto read = [&](int index) {
+    auto read = [&](size_t index) {
       pin(index);
       const auto* words = reinterpret_cast<const uint64_t*>(memory) + index * (kBytes / 16);
       ++ready;
@@ -105,7 +113,7 @@ double read_gbps() {
 }  // namespace
 
 int main() {
-  if (std::thread::hardware_concurrency() < 2) {
+  if (processors().size() < 2) {
     std::puts("{\"round_trip_ns\":0,\"read_gbps\":0,\"placement\":\"one core\"}");
     return 0;
   }

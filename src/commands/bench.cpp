@@ -1,9 +1,10 @@
 // `verge bench PATH`: speed of a model on this machine, measured where the worker runs it: at
 // LanguageModel::forward. One line a test, JSON with --json:
-//   load     open, check, pack                                   p50_ms = the time
+//   load     open, check, pack, one token                        p50_ms = the time
 //   prefill  a prompt of `tokens`, in steps of the batch's size  tokens/s of the prompt
 //   decode   one sequence, `tokens` steps after a short context  p50_ms of a step
 //   batch    `sequences` together, `tokens` steps each after 16 tokens of context; tokens/s of all
+//   memory   the process at its largest                          peak_mib
 // Tokens are pseudo-random and nothing is sampled, as in llama-bench and llama-batched-bench, so that
 // figures can be laid side by side. Each test runs once to warm up, then `--repeat` times; medians.
 //
@@ -15,6 +16,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -41,6 +44,8 @@ struct Options {
   int depth = 16;                      // context before the decode test
   std::vector<int> sequences{8, 16, 32};
   std::string kv_type = "f16", weights = "native";
+  std::vector<std::string> tests{"load", "prefill", "decode", "batch"};
+  bool wants(const char* test) const { return std::ranges::find(tests, test) != tests.end(); }
 };
 
 constexpr int kBatchContext = 16;      // as llama-batched-bench -npp 16
@@ -73,6 +78,15 @@ class Printer {
       std::printf("%-8s %8d %10d %12.1f %10.3f %8.1f\n", f.test, f.tokens, f.sequences, f.tokens_per_s, f.p50_ms, f.gbytes_per_s);
     }
     std::fflush(stdout);
+  }
+  void print_memory() const {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);  // ru_maxrss is in KiB
+    if (json_) {
+      fmt::print(R"({{"test":"memory","tokens":0,"sequences":0,"tokens_per_s":0,"p50_ms":0,"peak_mib":{},"engine":"{}","threads":{}}})" "\n", usage.ru_maxrss >> 10, engine_, threads_);
+    } else {
+      std::printf("memory: %ld MiB at most\n", usage.ru_maxrss >> 10);
+    }
   }
 
  private:
@@ -181,7 +195,8 @@ void bench_decode(Bench& bench, const Options& options, const Printer& printer, 
     const double rate = median(rates);
     printer.print({test, steps, sequences, rate, median(steps_ms), rate / sequences * static_cast<double>(bytes_per_token) / 1e9});
   };
-  run("decode", 1, options.depth, options.decode);
+  if (options.wants("decode")) run("decode", 1, options.depth, options.decode);
+  if (!options.wants("batch")) return;
   for (int sequences : options.sequences) run("batch", sequences, kBatchContext, kBatchSteps);
 }
 
@@ -250,6 +265,7 @@ int bench(int argc, char** argv) {
   app.add_option("--depth", options.depth, "Tokens of context before the decode test")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--sequences", options.sequences, "Sequences of the batch tests")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--repeat", options.repeat, "Runs of each test; the median counts")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--tests", options.tests, "load, prefill, decode, batch")->delimiter(',')->check(CLI::IsMember({"load", "prefill", "decode", "batch"}));
   app.add_option("--kv-type", options.kv_type, "f16, bf16 or f32")->capture_default_str();
   app.add_option("--weights", options.weights, "native or f32")->capture_default_str();
   app.add_flag("--null-engine", options.null_engine, "Measure the path around the model, without it");
@@ -274,17 +290,18 @@ int bench(int argc, char** argv) {
   host_options.precision = *precision;
   const int64_t start = monotonic_us();
   auto host = worker::open_host(host_options);
-  const double load_ms = static_cast<double>(monotonic_us() - start) / 1000;
   if (!host) {
     std::fprintf(stderr, "verge bench: %s\n", host.error().message.c_str());
     return 1;
   }
   const engine::ModelInfo& info = (*host)->model.model->info();
   const Printer printer(options.json, (*host)->backend->name(), (*host)->backend->threads());
-  printer.print({"load", 0, 0, 0, load_ms});
   Bench bench(**host);
-  bench_prefill(bench, options, printer);
+  bench.prefill(1);
+  if (options.wants("load")) printer.print({"load", 1, 1, 0, static_cast<double>(monotonic_us() - start) / 1000});
+  if (options.wants("prefill")) bench_prefill(bench, options, printer);
   bench_decode(bench, options, printer, info.bytes_per_token);
+  printer.print_memory();
   return 0;
 }
 
