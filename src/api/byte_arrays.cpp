@@ -1,5 +1,7 @@
 #include "api/byte_arrays.h"
 
+#include <emmintrin.h>
+
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -147,37 +149,69 @@ class Lifter {
     }
   }
 
-  // As many "digits," in a row as there are, without a branch on their length: eight cycles each. What it can't take,
-  // the last number included, it leaves.
+  // As many "digits," in a row as there are; what it can't take, the last number included, it leaves. The array's key
+  // stands before p_, so that the characters before a block can be looked at.
   void run_of_numbers(std::string& to) {
-    char chunk[4096];
-    while (end_ - p_ >= 8) {
-      size_t n = 0;
-      bool stop = false;
-      while (n < sizeof chunk && end_ - p_ >= 8) {
-        uint32_t text;
-        std::memcpy(&text, p_, 4);
-        const uint32_t digits = text ^ 0x30303030;
-        const uint32_t others = (((digits & 0x7f7f7f7f) + 0x76767676) | digits) & 0x80808080;
-        const int length = std::countr_zero(others) >> 3;  // 4 where all are digits
-        // Right-aligned: hundreds, tens, ones in bytes 1 to 3; the product gathers their sum from bit 24 on.
-        const uint64_t aligned = length == 0 ? 0 : static_cast<uint32_t>(uint64_t{digits} << (8 * (4 - length)));
-        const uint64_t value = ((aligned * (1 + (uint64_t{10} << 8) + (uint64_t{100} << 16))) >> 24) & 0x3ff;
-        const bool padded = length > 1 && (digits & 0xff) == 0;
-        // A comma, and a space after it as Python's json writes.
-        const bool good = (static_cast<unsigned>(length - 1) < 3) & (p_[length] == ',') & (value < 256) & !padded;
-        if (!good) {
-          stop = true;
-          break;
-        }
-        chunk[n++] = static_cast<char>(value);
-        p_ += length + 1;
-        p_ += *p_ == ' ';
+    const char* block = p_;
+    for (; end_ - block > 64; block += 64) {
+      alignas(16) uint8_t values[64];
+      uint64_t last_digits = 0;
+      bool good = true;
+      for (int i = 0; i < 4; ++i) {
+        const Sixteen part(block + 16 * i);
+        good &= part.good();
+        last_digits |= uint64_t{part.last_digits()} << (16 * i);
+        _mm_store_si128(reinterpret_cast<__m128i*>(values + 16 * i), part.values);
       }
-      to.append(chunk, n);
-      if (stop) return;
+      if (!good) break;
+      // Eight at a time without a branch on how many there are; those past the end are cut off.
+      const size_t count = static_cast<size_t>(std::popcount(last_digits)), before = to.size();
+      char picked[64 + 8];
+      for (size_t done = 0; done < count; done += 8) {
+        for (size_t i = 0; i < 8; ++i, last_digits &= last_digits - 1) picked[done + i] = static_cast<char>(values[std::countr_zero(last_digits) & 63]);
+      }
+      to.resize(before + 64);
+      std::memcpy(to.data() + before, picked, 64);
+      to.resize(before + count);
     }
+    // A number whose comma opens the block has been taken, one that goes on in it has not.
+    if (block != p_ && *block == ',') ++block;
+    else while (block > p_ && is_digit(block[-1])) --block;
+    p_ = block;
   }
+
+  // Each of 16 characters as if it were the last digit of a number: its value with the digits before it.
+  struct Sixteen {
+    __m128i values, last, wrong;
+
+    explicit Sixteen(const char* p) {
+      const auto load = [p](int at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + at)); };
+      const auto same = [](__m128i x, char c) { return _mm_cmpeq_epi8(x, _mm_set1_epi8(c)); };
+      const auto digits = [](__m128i text) { return _mm_sub_epi8(text, _mm_set1_epi8('0')); };
+      const auto is_digits = [](__m128i digit) { return _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit); };
+      const __m128i text = load(0), before = load(-1);
+      const __m128i ones = digits(text), tens = digits(before), hundreds = digits(load(-2));
+      const __m128i one = is_digits(ones), ten = _mm_and_si128(one, is_digits(tens)), hundred = _mm_and_si128(ten, is_digits(hundreds));
+      const __m128i thousand = _mm_and_si128(hundred, is_digits(digits(load(-3))));
+      const __m128i twice = _mm_add_epi8(tens, tens), four = _mm_add_epi8(twice, twice);
+      const __m128i ten_value = _mm_and_si128(ten, _mm_add_epi8(_mm_add_epi8(four, four), twice));
+      const __m128i is_1 = same(hundreds, 1), is_2 = same(hundreds, 2);
+      const __m128i hundred_value =
+          _mm_and_si128(hundred, _mm_or_si128(_mm_and_si128(is_1, _mm_set1_epi8(100)), _mm_and_si128(is_2, _mm_set1_epi8(static_cast<char>(200)))));
+      const __m128i low = _mm_add_epi8(_mm_and_si128(one, ones), ten_value);
+      values = _mm_adds_epu8(low, hundred_value);
+      const __m128i comma = same(text, ','), space = _mm_and_si128(same(text, ' '), same(before, ','));
+      last = _mm_and_si128(one, same(load(1), ','));
+      const __m128i known = _mm_or_si128(_mm_or_si128(one, comma), space);
+      const __m128i too_large = _mm_or_si128(_mm_andnot_si128(_mm_or_si128(_mm_or_si128(is_1, is_2), same(hundreds, 0)), hundred),
+                                             _mm_xor_si128(_mm_cmpeq_epi8(values, _mm_add_epi8(low, hundred_value)), _mm_set1_epi8(-1)));
+      const __m128i padded = _mm_or_si128(_mm_andnot_si128(hundred, _mm_and_si128(ten, same(tens, 0))), _mm_and_si128(hundred, same(hundreds, 0)));
+      const __m128i no_number = _mm_andnot_si128(is_digits(tens), comma);
+      wrong = _mm_or_si128(_mm_or_si128(_mm_xor_si128(known, _mm_set1_epi8(-1)), _mm_or_si128(too_large, padded)), _mm_or_si128(no_number, thousand));
+    }
+    bool good() const { return _mm_movemask_epi8(wrong) == 0; }
+    uint32_t last_digits() const { return static_cast<uint32_t>(_mm_movemask_epi8(last)); }
+  };
 
   bool indexed(std::string_view key, std::string& to) {
     ++p_;

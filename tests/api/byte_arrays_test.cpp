@@ -70,7 +70,7 @@ TEST(ByteArrays, LeavesOtherValues) {
 TEST(ByteArrays, RefusesWhatIsNoByte) {
   for (const char* element : {"256", "1000", "-1", "1.5", "1e2", "01", "00", "x", "\"1\"", "null", "", "99999999999"}) {
     for (const char* tail : {"]}", ",1,2,3,4,5,6,7,8]}"}) {
-      auto lifted = lift_byte_arrays(R"({"image":[10,)" + element + tail);
+      auto lifted = lift_byte_arrays(std::string(R"({"image":[10,)") + element + tail);
       ASSERT_FALSE(lifted) << element << tail;
       EXPECT_EQ(lifted.error().code, Code::InvalidInput);
       EXPECT_NE(lifted.error().message.find("'/image'"), std::string::npos);
@@ -78,6 +78,32 @@ TEST(ByteArrays, RefusesWhatIsNoByte) {
   }
   EXPECT_FALSE(lift_byte_arrays(R"({"image":{"0":1,"2":2}})"));
   EXPECT_FALSE(lift_byte_arrays(R"({"image":[1,2)"));
+}
+
+// Any text: what is lifted is what a JSON parser reads, and what it would not read as bytes is refused.
+TEST(ByteArrays, AgreesWithTheParserOnDamagedText) {
+  const std::string_view alphabet = "0123456789,, .-]e[\"x";
+  for (uint64_t round = 0; round < 20'000; ++round) {
+    std::string array = as_array(some_bytes(60 + random_at(round, 0) % 40), round % 2 ? "," : ", ");
+    for (uint64_t i = 0; i <= random_at(round, 1) % 2; ++i)
+      array[1 + random_at(round, 2 + i) % (array.size() - 1)] = alphabet[random_at(round, 4 + i) % alphabet.size()];
+    const std::string body = R"({"image":)" + array + "}";
+    const auto lifted = lift_byte_arrays(body);
+    const auto parsed = parse_json(body);
+    std::string bytes;
+    bool all_bytes = bool(parsed) && parsed->at("image").is_array();
+    for (size_t i = 0; all_bytes && i < parsed->at("image").as_array().size(); ++i) {
+      const json::value& value = parsed->at("image").as_array()[i];
+      all_bytes = value.is_int64() && value.as_int64() >= 0 && value.as_int64() < 256;
+      if (all_bytes) bytes.push_back(static_cast<char>(value.as_int64()));
+    }
+    if (all_bytes) {
+      ASSERT_TRUE(lifted) << body;
+      ASSERT_EQ(lifted->arrays.at(0).bytes, bytes) << body;
+    } else if (lifted && !lifted->arrays.empty()) {
+      EXPECT_FALSE(parse_json(lifted->json)) << body;  // the damage lies behind the array
+    }
+  }
 }
 
 }  // namespace
