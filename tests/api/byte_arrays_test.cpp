@@ -91,7 +91,7 @@ TEST(ByteArrays, AgreesWithTheParserOnDamagedText) {
     const auto lifted = lift_byte_arrays(body);
     const auto parsed = parse_json(body);
     std::string bytes;
-    bool all_bytes = bool(parsed) && parsed->at("image").is_array();
+    bool all_bytes = bool(parsed) && parsed->at("image").is_array() && array.find('-') == array.npos;  // -0 is no byte
     for (size_t i = 0; all_bytes && i < parsed->at("image").as_array().size(); ++i) {
       const json::value& value = parsed->at("image").as_array()[i];
       all_bytes = value.is_int64() && value.as_int64() >= 0 && value.as_int64() < 256;
