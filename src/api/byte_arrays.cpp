@@ -175,7 +175,7 @@ class Lifter {
       to.resize(before + count);
     }
     // A number whose comma opens the block has been taken, one that goes on in it has not.
-    if (block != p_ && *block == ',') ++block;
+    if (block != p_ && *block == ',' && is_digit(block[-1])) ++block;
     else while (block > p_ && is_digit(block[-1])) --block;
     p_ = block;
   }
