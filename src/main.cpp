@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "commands/bench.h"
+#include "commands/dev.h"
 #include "commands/models.h"
 #include "commands/ps.h"
 #include "commands/pull.h"
@@ -24,6 +25,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"serve", verge::commands::serve, "Start the server: the Workers AI and OpenAI APIs on this machine"},
     {"run", verge::commands::run, "Ask a model once, or chat with it"},
+    {"dev", verge::commands::dev, "Run a Cloudflare Workers project with env.AI answered by Verge"},
     {"pull", verge::commands::pull, "Download a model"},
     {"models", verge::commands::models, "List the models of the catalogue and those on this machine"},
     {"ps", verge::commands::ps, "List the models that a server has loaded"},

@@ -1,0 +1,24 @@
+// The npm package in workers/, which runs Workers on workerd: where it is, and the Node that runs it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "support/error.h"
+
+namespace verge::commands {
+
+struct NodePackage {
+  std::string script;  // bin/verge-workers.mjs
+  std::string modules;  // folder whose node_modules has wrangler; $VERGE_NPM of the script
+  std::string node;    // program
+};
+
+// Fetches the package's dependencies from npm where they are not on this machine yet (says so on stderr).
+// Errors: Io, which says what to install.
+Result<NodePackage> node_package();
+
+// Path of this program.
+std::string own_path();
+
+}  // namespace verge::commands

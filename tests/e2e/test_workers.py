@@ -1,0 +1,239 @@
+"""Unmodified Workers on the real workerd: verge dev, its options, its errors, and env.AI as Workers see it."""
+import json, os, pathlib, signal, time, urllib.request
+
+import pytest
+
+from harness import ACCOUNT, STORIES, Server, installed
+from workers_harness import EXAMPLES, PROJECTS, Dev, alive, descendants
+
+OLD_WRANGLER = os.environ.get("E2E_OLD_WRANGLER")  # folder whose node_modules has the oldest wrangler supported
+needs_text = pytest.mark.skipif(not installed("@verge/smollm2-135m-instruct"), reason="SmolLM2 is not on this machine")
+
+
+@pytest.fixture(scope="module")
+def bindings(stories):
+    with Dev(PROJECTS / "bindings", server=stories.base) as dev:
+        yield dev
+
+
+def case(dev, name):
+    status, _, data = dev.request("/" + name)
+    return status, json.loads(data)
+
+
+@needs_text
+def test_text_example_starts_its_own_server():
+    with Dev(EXAMPLES / "text") as dev:
+        answer = dev.text()
+        assert len(answer.split()) > 5
+        assert "charges" not in dev.log() and "Request.cf" not in dev.log()
+
+
+@needs_text
+@pytest.mark.parametrize("options", [(), ("--wrangler",)])
+def test_stream_example(options):
+    with Dev(EXAMPLES / "stream", *options) as dev:
+        answer = dev.text()
+        assert answer.startswith('data: {"response"') and answer.rstrip().endswith("data: [DONE]")
+
+
+@needs_text
+def test_chat_remembers():
+    with Dev(EXAMPLES / "chat") as dev:
+        dev.text("/one", b"My name is Ada.")
+        for _ in range(100):
+            history = json.loads(dev.text("/one"))
+            if len(history) == 2:
+                break
+            time.sleep(0.05)
+        assert [m["role"] for m in history] == ["user", "assistant"] and history[1]["content"]
+        assert json.loads(dev.text("/other")) == []
+        assert dev.request("/one", method="DELETE")[0] == 204
+        assert json.loads(dev.text("/one")) == []
+
+
+@needs_text
+def test_summary_is_cached():
+    with Dev(EXAMPLES / "summary") as dev:
+        first, second = (dev.request(body=b"The quick brown fox jumps over the lazy dog. Then it rests.") for _ in range(2))
+        assert (first[1]["x-cache"], second[1]["x-cache"]) == ("miss", "hit")
+        assert first[2] == second[2] and first[2]
+
+
+def test_run_and_status_fields(bindings, stories):
+    status, body = case(bindings, "plain")
+    assert status == 200, body
+    expected = stories.run("@t/stories", {"prompt": "Once upon a time", "raw": True, "max_tokens": 16, "temperature": 0})["response"]
+    assert body["result"]["response"] == expected
+    assert len(body["requestId"]) == 36 and body["status"] == 200
+
+
+def test_raw_response(bindings):
+    status, body = case(bindings, "raw")
+    assert status == 200 and body["isResponse"] and body["status"] == 200 and body["id"]
+    assert body["body"]["response"]
+    status, body = case(bindings, "raw-error")
+    assert status == 200 and body["status"] == 400 and body["body"]["internalCode"] == 5007
+
+
+def test_errors_have_the_published_name_code_and_message(bindings):
+    status, body = case(bindings, "unknown")
+    assert status == 500 and body["message"].startswith("5007: ") and "@t/none" in body["message"]
+    status, body = case(bindings, "invalid")
+    assert status == 500 and body["message"].startswith("5006: ") and "max_tokens" in body["message"]
+    status, body = case(bindings, "code")
+    assert body == {"internal": 5007, "http": 400}
+
+
+def test_models_and_extra_headers(bindings):
+    assert case(bindings, "models") == (200, 3)
+    assert case(bindings, "headers")[0] == 200
+
+
+def in_flight(server):
+    status = json.loads(server.get("/verge/v1/status")[2])
+    return sum(model.get("in_flight", 0) for model in status["models"])
+
+
+def test_abort_signal_stops_the_engine(bindings, stories):
+    status, body = case(bindings, "abort")
+    # The stories model may be done within 100 ms on a fast machine.
+    assert status == 200 or body["name"] == "AbortError", body
+    for _ in range(200):
+        if in_flight(stories) == 0:
+            break
+        time.sleep(0.02)
+    assert in_flight(stories) == 0
+
+
+def test_a_worker_an_object_a_queue_and_a_cron_get_the_same_answer(stories):
+    with Dev(PROJECTS / "everywhere", "--test-scheduled", server=stories.base) as dev:
+        expected = dev.text("/fetch")
+        assert expected
+        assert dev.text("/object") == expected
+        assert dev.text("/queue") == "sent"
+        assert dev.request("/cdn-cgi/handler/scheduled")[0] == 200
+        for path in ("/from-cron", "/from-queue"):
+            for _ in range(400):
+                if answer := dev.text(path):
+                    break
+                time.sleep(0.05)
+            assert answer == expected, path
+
+
+def test_first_token_arrives_while_the_model_still_generates(stories):
+    """Through workerd: the server still has the request in flight when the first event is read."""
+    with Dev(PROJECTS / "bindings", server=stories.base) as dev:
+        with urllib.request.urlopen(dev.base + "/stream") as answer:
+            first = answer.readline()
+            assert first.startswith(b"data: {")
+            rest = answer.read()
+        assert rest.rstrip().endswith(b"data: [DONE]")
+        assert rest.count(b"data: {") > 50
+
+
+def test_live_reload(stories):
+    with Dev(PROJECTS / "bindings", server=stories.base) as dev:
+        source = dev.project / "src" / "index.js"
+        source.write_text('export default { fetch() { return new Response("changed") } }')
+        for _ in range(400):
+            if dev.request("/")[2] == b"changed":
+                break
+            time.sleep(0.05)
+        assert dev.text() == "changed"
+        source.write_text("export default { fetch( { ")
+        dev.wait_for("index.js")  # the build error names the file; the last good Worker goes on
+        source.write_text('export default { fetch() { return new Response("again") } }')
+        for _ in range(400):
+            if dev.request("/")[2] == b"again":
+                break
+            time.sleep(0.05)
+        assert dev.text() == "again"
+
+
+@pytest.mark.skipif(not OLD_WRANGLER, reason="E2E_OLD_WRANGLER is not set")
+@pytest.mark.parametrize("options", [(), ("--wrangler",)])
+def test_the_projects_own_older_wrangler(stories, options):
+    with Dev(PROJECTS / "bindings", *options, server=stories.base, edit=lambda project: (project / "node_modules").symlink_to(pathlib.Path(OLD_WRANGLER) / "node_modules")) as dev:
+        assert case(dev, "plain")[0] == 200
+        assert "4.86.0" in (pathlib.Path(OLD_WRANGLER) / "node_modules" / "wrangler" / "package.json").read_text()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_behind(how):
+    dev = Dev(PROJECTS / "bindings")  # with a server of its own
+    below = descendants(dev.process.pid)
+    assert len(below) >= 3  # node, workerd, verge serve
+    dev.stop(how)
+    for _ in range(500):
+        if not any(alive(pid) for pid in below):
+            break
+        time.sleep(0.02)
+    left = [open(f"/proc/{pid}/cmdline").read() for pid in below if alive(pid)]
+    assert left == []
+    dev.folder.cleanup()
+
+
+def refused(stories, edit=None, *options, server=None):
+    dev = Dev(PROJECTS / "bindings", *options, server=server or stories.base, edit=edit, ready=False)
+    code = dev.process.wait()
+    log = dev.log()
+    dev.folder.cleanup()
+    assert code != 0
+    return log
+
+
+def test_broken_configuration(stories):
+    log = refused(stories, lambda p: (p / "wrangler.toml").write_text('name = "x'))
+    assert "wrangler.toml:1" in log and "    at " not in log
+    log = refused(stories, lambda p: (p / "wrangler.toml").write_text('name = "x"\nmain = "src/index.js"\ncompatibility_date = 5\n'))
+    assert "compatibility_date" in log
+    log = refused(stories, lambda p: (p / "wrangler.toml").unlink())
+    assert "wrangler.toml" in log
+
+
+def test_broken_source(stories):
+    log = refused(stories, lambda p: (p / "src" / "index.js").write_text("export default { fetch( {"))
+    assert "index.js:1" in log
+    log = refused(stories, lambda p: (p / "src" / "index.js").unlink())
+    assert "src/index.js" in log
+
+
+def test_port_in_use(stories):
+    log = refused(stories, None, "--port", str(stories.port))
+    assert str(stories.port) in log and "in use" in log
+
+
+def test_no_server(stories):
+    log = refused(stories, server="http://127.0.0.1:9")
+    assert "http://127.0.0.1:9" in log
+
+
+def test_no_ai_binding(stories):
+    with Dev(PROJECTS / "bindings", server=stories.base, edit=lambda p: (p / "wrangler.toml").write_text('name = "x"\nmain = "src/index.js"\ncompatibility_date = "2026-01-01"\n')) as dev:
+        assert 'binding = "AI"' in dev.log()
+        assert dev.request("/nothing")[0] == 404
+
+
+def test_a_worker_that_throws_and_one_that_never_reads(stories):
+    source = """export default { async fetch(request, env) {
+      if (new URL(request.url).pathname === "/throw") throw new Error("on purpose");
+      await env.AI.run("@t/stories", { prompt: "a", raw: true, max_tokens: 300, stream: true });
+      return new Response("left it");
+    } }"""
+    with Dev(PROJECTS / "bindings", server=stories.base, edit=lambda p: (p / "src" / "index.js").write_text(source)) as dev:
+        status, _, body = dev.request("/throw")
+        assert status == 500 and b"on purpose" in body
+        assert dev.text("/unread") == "left it"
+        for _ in range(500):
+            if in_flight(stories) == 0:
+                break
+            time.sleep(0.02)
+        assert in_flight(stories) == 0
+
+
+def test_hint_for_workers_that_read_results(stories):
+    source = """export default { async fetch() { const labels = [{ label: "cat", score: 1 }]; return Response.json(labels.results.sort()) } }"""
+    with Dev(PROJECTS / "bindings", server=stories.base, edit=lambda p: (p / "src" / "index.js").write_text(source)) as dev:
+        assert dev.request("/")[0] == 500
+        dev.wait_for("--image-result results")

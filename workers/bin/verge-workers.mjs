@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+// verge-workers dev [PROJECT] [--port N] …: what `verge dev` runs once a server is there ($VERGE_URL).
+import { parseArgs } from "node:util";
+import { dev, devWithWrangler } from "../src/dev.mjs";
+import { host } from "../src/host.mjs";
+import { UserError } from "../src/wrangler.mjs";
+
+const OPTIONS = {
+  port: { type: "string", default: "8787" },
+  ip: { type: "string", default: "127.0.0.1" },
+  config: { type: "string", short: "c" },
+  env: { type: "string", short: "e" },
+  "persist-to": { type: "string" },
+  "image-result": { type: "string" },
+  "log-level": { type: "string" },
+  "test-scheduled": { type: "boolean" },
+  wrangler: { type: "boolean" },
+  socket: { type: "string" },
+};
+
+function read(argv) {
+  const cut = argv.indexOf("--");
+  const own = cut < 0 ? argv : argv.slice(0, cut);
+  const { values, positionals } = parseArgs({ args: own, options: OPTIONS, allowPositionals: true });
+  const [command, project = ".", ...more] = positionals;
+  if (more.length) throw new UserError(`one project at a time, not also ${more.join(" ")}`);
+  const port = Number(values.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65535) throw new UserError(`--port wants a number up to 65535, not ${values.port}`);
+  return {
+    command,
+    rest: cut < 0 ? [] : argv.slice(cut + 1),
+    options: { project, port, ip: values.ip, config: values.config, env: values.env, persistTo: values["persist-to"], imageResult: values["image-result"], logLevel: values["log-level"], testScheduled: values["test-scheduled"], wrangler: values.wrangler },
+  };
+}
+
+try {
+  const { command, options, rest } = read(process.argv.slice(2));
+  process.env.WRANGLER_SEND_METRICS = "false";
+  process.noDeprecation = true; // of what wrangler uses
+  process.env.VERGE_URL ??= "http://127.0.0.1:8780";
+  if (command === "dev") await (options.wrangler ? devWithWrangler(options, rest) : dev(options));
+  else if (command === "host") await host(options);
+  else throw new UserError("usage: verge-workers dev|host [PROJECT] [--port N] [--ip ADDRESS] [--config FILE] [--env NAME] [--persist-to DIR] [--image-result array|results] [--wrangler [-- WRANGLER OPTIONS]]");
+} catch (error) {
+  const plain = error instanceof UserError || error?.code?.startsWith?.("ERR_PARSE_ARGS");
+  process.stderr.write(`verge dev: ${plain ? error.message : (error?.stack ?? error)}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,53 @@
+// `verge serve --worker DIR`: a Worker as a long-lived service on workerd, behind the gateway, which is the parent of this
+// process. One line of JSON on stdout says where it listens and which routes its configuration names.
+import path from "node:path";
+import { imageResult } from "./dev.mjs";
+import { explainStart, findConfig, loadWrangler, readConfig } from "./wrangler.mjs";
+
+/** "example.com/api/*", {pattern: …}: as in wrangler's `route` and `routes`. */
+function routesOf(config) {
+  const all = [...(config.routes ?? []), ...(config.route ? [config.route] : [])];
+  return all.map((route) => (typeof route === "string" ? route : route.pattern)).filter(Boolean);
+}
+
+export async function host(options) {
+  const file = findConfig(options.project, options.config);
+  const shape = imageResult(options.imageResult, path.dirname(file));
+  if (shape) process.env.VERGE_IMAGE_RESULT = shape;
+  const { wrangler } = loadWrangler(path.dirname(file));
+  const config = readConfig(wrangler, file, options.env);
+  // stdout is the parent's channel; what the Worker and wrangler print is log.
+  const channel = process.stdout.write.bind(process.stdout);
+  process.stdout.write = (...args) => process.stderr.write(...args);
+  const worker = await wrangler.unstable_startWorker({
+    config: file,
+    env: options.env,
+    dev: {
+      remote: false,
+      watch: false,
+      liveReload: false,
+      inspector: false,
+      server: { hostname: options.ip, port: options.port },
+      logLevel: options.logLevel ?? "warn",
+      persist: options.persistTo,
+    },
+  }).catch((error) => {
+    throw explainStart(error);
+  });
+  let failed;
+  worker.raw.on("error", (event) => {
+    failed = event?.cause?.message ?? event?.reason ?? String(event);
+    process.stderr.write(`${failed}\n`);
+    process.exit(1);
+  });
+  const stop = async () => {
+    setTimeout(() => process.exit(0), 3000).unref();
+    await worker.dispose().catch(() => {});
+    process.exit(0);
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, stop);
+  process.stdin.resume().on("end", stop);  // the gateway is gone
+  await worker.ready;
+  const url = await worker.url;
+  channel(`${JSON.stringify({ ready: true, name: config.name, port: Number(url.port), routes: routesOf(config) })}\n`);
+}
