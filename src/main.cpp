@@ -6,6 +6,7 @@
 
 #include "commands/bench.h"
 #include "commands/dev.h"
+#include "commands/host.h"
 #include "commands/models.h"
 #include "commands/ps.h"
 #include "commands/pull.h"
@@ -32,6 +33,7 @@ constexpr Command kCommands[] = {
     {"token", verge::commands::token, "Create, list and revoke API tokens"},
     {"tokenize", verge::commands::tokenize, "Print the token ids of a text"},
     {"bench", verge::commands::bench, "Measure a model on this machine"},
+    {"host", verge::commands::host, nullptr},
     {"worker", verge::commands::worker, nullptr},
 };
 

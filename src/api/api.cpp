@@ -164,6 +164,12 @@ size_t Api::body_limit(const http::RequestHead& head) const {
   return match.route ? std::max<size_t>(match.route->body_bytes, 64 << 10) : 64 << 10;
 }
 
+bool Api::takes(const http::RequestHead& head) const {
+  if (is_wrapped(head)) return true;
+  const Match match = match_route(head.method, head.path);
+  return match.route != nullptr || !match.allowed.empty();
+}
+
 std::string Api::error_body(int status, std::string_view message) { return server_error_body(status, message); }
 
 }  // namespace verge::api

@@ -48,6 +48,8 @@ class Api {
   // For http::Server: its handler and two of its options.
   http::task<void> handle(http::Incoming& in, http::Responder& out);
   size_t body_limit(const http::RequestHead& head) const;
+  // Whether the path is one of the API's own, whatever the method.
+  bool takes(const http::RequestHead& head) const;
   static std::string error_body(int status, std::string_view message);
 
  private:

@@ -17,6 +17,7 @@
 #include "api/api.h"
 #include "catalogue/catalogue.h"
 #include "commands/data_folder.h"
+#include "commands/hosting.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "node/node.h"
@@ -35,7 +36,9 @@ struct Options {
   std::vector<std::string> models;     // ID=PATH
   std::vector<std::string> preload;
   std::vector<std::string> catalogues;
+  std::vector<std::string> workers;    // DIR or ROUTE=DIR
   std::vector<std::string> origins;    // web pages that may call without a token
+  std::string image_result;
   bool stand_ins = false;
   std::string name = "local";
   std::string certificate, key;
@@ -139,17 +142,36 @@ Result<int> serve_until_signal(const Options& options) {
   api_options.insecure = options.insecure;
   api_options.origins = options.origins;
   api_options.ready = [&] { return ready && !draining; };
-  api_options.status = [&] { return node->status(); };
+  std::unique_ptr<Hosting> hosting;
+  api_options.status = [&] {
+    json::value status = node->status();
+    if (!options.workers.empty()) status.as_object()["workers"] = hosting->status();
+    return status;
+  };
   api::Api api(router, catalogue, &accounts, std::move(api_options));
+  VERGE_ASSIGN(made_hosting, Hosting::make(io.get_executor(), {options.workers, options.data, options.image_result}, [&](const http::RequestHead& head) { return api.takes(head); }));
+  hosting = std::move(made_hosting);
   http::ServerOptions http_options;
-  http_options.body_limit = [&](const http::RequestHead& head) { return api.body_limit(head); };
+  http_options.body_limit = [&](const http::RequestHead& head) { return hosting->takes(head) ? limits::kBodyBytes : api.body_limit(head); };
   http_options.error_body = api::Api::error_body;
   if (!options.certificate.empty()) {
     VERGE_ASSIGN(tls, http::TlsServer::load(options.certificate, options.key));
     http_options.tls = tls;
   }
-  http::Server server(io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return api.handle(in, out); }, http_options);
+  http::Server server(
+      io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return hosting->takes(in) ? hosting->handle(in, out) : api.handle(in, out); }, http_options);
   VERGE_TRY(server.listen_tcp(address.host, address.port));
+  // env.AI of hosted Workers comes in here: loopback, without TLS, whatever the other listener is.
+  http::ServerOptions inner_options;
+  inner_options.body_limit = [&](const http::RequestHead& head) { return api.body_limit(head); };
+  inner_options.error_body = api::Api::error_body;
+  http::Server inner(io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return api.handle(in, out); }, inner_options);
+  if (!options.workers.empty()) {
+    if (tokens && !std::getenv("VERGE_TOKEN"))
+      return fail(Code::Forbidden, "tokens are required here: put the one that hosted Workers use for env.AI into VERGE_TOKEN (verge token create makes one)");
+    VERGE_TRY(inner.listen_tcp("127.0.0.1", 0));
+    VERGE_TRY(hosting->start(fmt::format("http://127.0.0.1:{}", inner.port())));
+  }
 
   // First signal: drain. Second: stop now.
   asio::signal_set signals(io, SIGINT, SIGTERM);
@@ -168,6 +190,8 @@ Result<int> serve_until_signal(const Options& options) {
         io,
         [&]() -> asio::awaitable<void> {
           co_await server.drain(options.drain_s * 1000);
+          co_await hosting->stop(3000);
+          co_await inner.drain(1000);
           co_await node->stop(2000);
         },
         [&](std::exception_ptr) { io.stop(); });
@@ -201,6 +225,8 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tls-key", o.key, "PEM private key");
   app.add_flag("--insecure", o.insecure, "Serve beyond loopback without tokens or TLS");
   app.add_option("--drain", o.drain_s, "Seconds that running requests get after SIGTERM")->capture_default_str();
+  app.add_option("--image-result", o.image_result, "Shape of image answers to hosted Workers: array (as published) or results")->check(CLI::IsMember({"array", "results"}));
+  app.add_option("--worker", o.workers, "Host a wrangler project: DIR, or ROUTE=DIR as in 'shop.example/*=./shop' (repeatable)");
   app.add_option("--origin", o.origins, "Web origin that may call without a token, as https://app.example, or * (repeatable); this machine's always may");
   app.add_option("--log-level", o.log_level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();
   app.add_option("--log-format", o.log_format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();

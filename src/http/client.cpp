@@ -374,7 +374,8 @@ Result<std::string> Client::Impl::request_head(const ClientRequest& request) con
   if (!is_token(request.method) || request.target.empty() || request.target.find_first_of(" \t\r\n") != std::string::npos ||
       request.target.find('\0') != std::string::npos)
     return fail(Code::InvalidInput, "\"{} {}\" is no request", request.method, request.target);
-  std::string head = request.method + " " + request.target + " HTTP/1.1\r\nHost: " + endpoint.host_header() + "\r\n";
+  std::string head = request.method + " " + request.target + " HTTP/1.1\r\n";
+  if (!has_header(request.headers, "host")) head += "Host: " + endpoint.host_header() + "\r\n";
   for (const Header& h : request.headers) {
     if (!valid_header(h)) return fail(Code::InvalidInput, "invalid header \"{}\"", h.name);
     head += h.name + ": " + h.value + "\r\n";

@@ -42,7 +42,7 @@ struct ClientOptions {
 struct ClientRequest {
   std::string method = "GET";
   std::string target = "/";
-  Headers headers;
+  Headers headers;  // Host is the endpoint's unless it is here
   std::string body;
 
   ClientRequest() = default;

@@ -22,6 +22,9 @@ inline constexpr size_t kBodiesBytes = size_t{1} << 30;  // bodies in memory at 
 inline constexpr size_t kUnsentBytes = 128 << 10;      // of a stream, in the kernel, before its writer waits
 inline constexpr int kConnectTimeoutMs = 5'000;
 
+// A hosted Worker that is silent for so long gets its request cut (Cloudflare's proxy: 100 s, error 524).
+inline constexpr int kWorkerAnswerMs = 100'000;
+
 // JSON. Deep nesting costs stack in every consumer.
 inline constexpr size_t kJsonDepth = 64;
 inline constexpr size_t kSchemaErrors = 16;            // violations listed in one answer

@@ -3,6 +3,7 @@
 import { parseArgs } from "node:util";
 import { dev, devWithWrangler } from "../src/dev.mjs";
 import { host } from "../src/host.mjs";
+import { withToken } from "../src/token.mjs";
 import { UserError } from "../src/wrangler.mjs";
 
 const OPTIONS = {
@@ -38,6 +39,8 @@ try {
   process.env.WRANGLER_SEND_METRICS = "false";
   process.noDeprecation = true; // of what wrangler uses
   process.env.VERGE_URL ??= "http://127.0.0.1:8780";
+  const { VERGE_URL: server, VERGE_TOKEN: token } = process.env;
+  if (token) process.env.VERGE_URL = await withToken(server, token);
   if (command === "dev") await (options.wrangler ? devWithWrangler(options, rest) : dev(options));
   else if (command === "host") await host(options);
   else throw new UserError("usage: verge-workers dev|host [PROJECT] [--port N] [--ip ADDRESS] [--config FILE] [--env NAME] [--persist-to DIR] [--image-result array|results] [--wrangler [-- WRANGLER OPTIONS]]");

@@ -32,12 +32,12 @@ function portIsFree(port, host) {
 }
 
 // Lines of wrangler that are wrong here: nothing is remote, nothing is charged.
-const NOISE = [/AI bindings? always access(es)? remote resources/, /Unable to fetch the `Request\.cf` object/, /AI.*not supported/i];
+const NOISE = [/Logs were written to/, /AI bindings? always access(es)? remote resources/, /Unable to fetch the `Request\.cf` object/, /AI.*not supported/i];
 // What a Worker that expects {"results": […]} of an image model does with the published array.
 const READS_RESULTS = /Cannot read properties of undefined \(reading '(sort|map|slice|filter|forEach|length|0)'\)/;
 
 /** Looks at what wrangler writes: drops NOISE, explains READS_RESULTS once. */
-function watchOutput(explain) {
+export function watchOutput(explain) {
   let explained = false;
   for (const stream of [process.stdout, process.stderr]) {
     const write = stream.write.bind(stream);

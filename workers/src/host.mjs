@@ -1,7 +1,8 @@
 // `verge serve --worker DIR`: a Worker as a long-lived service on workerd, behind the gateway, which is the parent of this
-// process. One line of JSON on stdout says where it listens and which routes its configuration names.
+// process. One line of JSON on descriptor 3 says where it listens and which routes its configuration names.
+import fs from "node:fs";
 import path from "node:path";
-import { imageResult } from "./dev.mjs";
+import { imageResult, watchOutput } from "./dev.mjs";
 import { explainStart, findConfig, loadWrangler, readConfig } from "./wrangler.mjs";
 
 /** "example.com/api/*", {pattern: …}: as in wrangler's `route` and `routes`. */
@@ -14,11 +15,9 @@ export async function host(options) {
   const file = findConfig(options.project, options.config);
   const shape = imageResult(options.imageResult, path.dirname(file));
   if (shape) process.env.VERGE_IMAGE_RESULT = shape;
+  watchOutput();
   const { wrangler } = loadWrangler(path.dirname(file));
   const config = readConfig(wrangler, file, options.env);
-  // stdout is the parent's channel; what the Worker and wrangler print is log.
-  const channel = process.stdout.write.bind(process.stdout);
-  process.stdout.write = (...args) => process.stderr.write(...args);
   const worker = await wrangler.unstable_startWorker({
     config: file,
     env: options.env,
@@ -34,10 +33,8 @@ export async function host(options) {
   }).catch((error) => {
     throw explainStart(error);
   });
-  let failed;
   worker.raw.on("error", (event) => {
-    failed = event?.cause?.message ?? event?.reason ?? String(event);
-    process.stderr.write(`${failed}\n`);
+    process.stderr.write(`${event?.cause?.message ?? event?.reason ?? event}\n`);
     process.exit(1);
   });
   const stop = async () => {
@@ -49,5 +46,5 @@ export async function host(options) {
   process.stdin.resume().on("end", stop);  // the gateway is gone
   await worker.ready;
   const url = await worker.url;
-  channel(`${JSON.stringify({ ready: true, name: config.name, port: Number(url.port), routes: routesOf(config) })}\n`);
+  fs.writeSync(3, `${JSON.stringify({ state: "ready", name: config.name, port: Number(url.port), routes: routesOf(config) })}\n`);
 }

@@ -1,0 +1,37 @@
+// `verge host DIR`, which `verge serve --worker` starts: the Node program of a hosted Worker, with a parent that lets none
+// of its processes stay. File descriptor 3 carries one line of JSON once it is up.
+#include "commands/host.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "commands/family.h"
+#include "commands/node_package.h"
+
+namespace verge::commands {
+
+int host(int argc, char** argv) {
+  CLI::App app("Run one hosted Worker", argv[0]);
+  std::string folder, server, persist, image_result;
+  app.add_option("folder", folder)->required();
+  app.add_option("--server", server)->required();
+  app.add_option("--persist-to", persist)->required();
+  app.add_option("--image-result", image_result);
+  CLI11_PARSE(app, argc, argv);
+  auto package = node_package();
+  if (!package) {
+    std::fprintf(stderr, "verge host: %s\n", package.error().message.c_str());
+    return 1;
+  }
+  Family family;
+  std::vector<std::string> words{package->node, package->script, "host", folder, "--port", "0", "--persist-to", persist};
+  if (!image_result.empty()) words.insert(words.end(), {"--image-result", image_result});
+  auto child = family.start(words, {"VERGE_URL=" + server, "VERGE_NPM=" + package->modules});
+  if (!child) {
+    std::fprintf(stderr, "verge host: %s\n", child.error().message.c_str());
+    return 1;
+  }
+  return family.wait(*child);
+}
+
+}  // namespace verge::commands

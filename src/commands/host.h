@@ -1,0 +1,7 @@
+#pragma once
+
+namespace verge::commands {
+
+int host(int argc, char** argv);
+
+}  // namespace verge::commands

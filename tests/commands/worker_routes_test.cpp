@@ -1,0 +1,43 @@
+#include "commands/worker_routes.h"
+
+#include <gtest/gtest.h>
+
+namespace verge::commands {
+namespace {
+
+bool takes(std::string_view pattern, std::string_view host, std::string_view path) {
+  auto route = WorkerRoute::parse(pattern);
+  EXPECT_TRUE(route) << pattern;
+  return route && route->matches(host, path);
+}
+
+TEST(WorkerRoutes, HostsAndPaths) {
+  EXPECT_TRUE(takes("shop.example/*", "shop.example", "/"));
+  EXPECT_TRUE(takes("shop.example/*", "SHOP.example:8780", "/a/b"));
+  EXPECT_FALSE(takes("shop.example/*", "other.example", "/"));
+  EXPECT_TRUE(takes("https://shop.example/api/*", "shop.example", "/api/x"));
+  EXPECT_TRUE(takes("shop.example/api/*", "shop.example", "/api"));
+  EXPECT_FALSE(takes("shop.example/api/*", "shop.example", "/apix"));
+  EXPECT_TRUE(takes("shop.example", "shop.example", "/"));
+  EXPECT_FALSE(takes("shop.example", "shop.example", "/x"));
+  EXPECT_TRUE(takes("*.example.com/*", "a.example.com", "/"));
+  EXPECT_FALSE(takes("*.example.com/*", "example.com", "/"));
+  EXPECT_TRUE(takes("*example.com/*", "example.com", "/"));
+  EXPECT_TRUE(takes("*/images/*", "anything:1", "/images/cat"));
+  EXPECT_TRUE(takes("*/*", "[::1]", "/x"));
+  EXPECT_FALSE(takes("shop.example/x", "shop.example", "/x/y"));
+}
+
+TEST(WorkerRoutes, TheMoreSpecificWeighsMore) {
+  const auto weight = [](std::string_view pattern) { return WorkerRoute::parse(pattern)->weight(); };
+  EXPECT_GT(weight("shop.example/*"), weight("*/very/long/path/*"));
+  EXPECT_GT(weight("shop.example/api/*"), weight("shop.example/*"));
+  EXPECT_GT(weight("*/api/*"), weight("*/*"));
+}
+
+TEST(WorkerRoutes, RefusesOtherStars) {
+  for (const char* pattern : {"", "/path", "a.*.b/*", "x/*/y", "x/y?z=1"}) EXPECT_FALSE(WorkerRoute::parse(pattern)) << pattern;
+}
+
+}  // namespace
+}  // namespace verge::commands
