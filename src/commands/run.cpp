@@ -13,6 +13,8 @@
 
 #include "catalogue/catalogue.h"
 #include "commands/asker.h"
+#include "commands/run_task.h"
+#include "engine/task_of.h"
 #include "node/resolve.h"
 #include "support/limits.h"
 #include "support/log.h"
@@ -23,6 +25,7 @@ namespace {
 
 struct Options {
   std::string model, prompt, image, audio, system, server;
+  std::vector<std::string> texts;
   std::optional<uint64_t> seed;
   std::optional<double> temperature;
   std::optional<int64_t> max_tokens;
@@ -35,14 +38,16 @@ int complain(const std::string& message, int code = 1) {
   return code;
 }
 
-Result<LocalOptions> locate(const Options& options) {
-  LocalOptions local;
-  local.id = options.model;
+// A model on this machine: its path, and its task as its files or the catalogue tell.
+Result<LocalTask> locate(const Options& options) {
+  LocalTask local;
   local.threads = options.threads;
-  local.show_progress = isatty(STDERR_FILENO);
   std::error_code ec;
   if (std::filesystem::exists(options.model, ec)) {
     local.path = options.model;
+    local.entry.id = options.model;
+    VERGE_ASSIGN(task, engine::task_of(local.path));
+    local.entry.task = std::move(task);
     return local;
   }
   VERGE_ASSIGN(catalogue, catalogue::Catalogue::load(catalogue::Catalogue::user_folders()));
@@ -50,20 +55,22 @@ Result<LocalOptions> locate(const Options& options) {
   node::ResolveOptions resolve;
   resolve.models_folder = node::default_models_folder();
   VERGE_ASSIGN(resolved, node::resolve_model(catalogue, resolve, options.model));
-  if (!resolved.task.empty() && resolved.task != "text-generation")
-    return fail(Code::InvalidInput, "{} is a model for {}; this command answers text-generation", resolved.id, resolved.task);
   local.path = resolved.path;
-  local.id = resolved.id;
+  if (const catalogue::Entry* entry = catalogue.find(resolved.id)) {
+    local.entry = *entry;
+    if (const json::object* input = get_object(catalogue.schema(*entry), "input")) local.schema = *input;
+  }
   return local;
 }
 
-Result<std::unique_ptr<Asker>> make_asker(const Options& options) {
-  if (!options.server.empty()) {
-    const char* token = std::getenv("VERGE_TOKEN");
-    return make_remote_asker(options.server, options.model, token ? token : "");
-  }
-  VERGE_ASSIGN(local, locate(options));
-  return make_local_asker(local);
+std::string token_of_environment() {
+  const char* token = std::getenv("VERGE_TOKEN");
+  return token ? token : "";
+}
+
+Result<std::unique_ptr<Asker>> make_asker(const Options& options, const LocalTask& local) {
+  if (!options.server.empty()) return make_remote_asker(options.server, options.model, token_of_environment());
+  return make_local_asker({local.path, local.entry.id, options.threads, isatty(STDERR_FILENO) != 0});
 }
 
 Question question_of(const Options& options) {
@@ -156,16 +163,61 @@ int chat(Asker& asker, const Options& options) {
   return 0;
 }
 
-// All of stdin, as the prompt; without the newline that a shell's echo adds.
-Result<std::string> read_stdin() {
-  std::string text;
+// All of it; a text without the newline that a shell's echo adds.
+Result<std::string> read_all(std::FILE* file, size_t limit) {
+  std::string bytes;
   char buffer[1 << 16];
-  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, stdin)) > 0;) {
-    text.append(buffer, n);
-    if (text.size() > limits::kTextBodyBytes) return fail(Code::TooLarge, "the prompt is over {} bytes", limits::kTextBodyBytes);
+  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) {
+    bytes.append(buffer, n);
+    if (bytes.size() > limit) return fail(Code::TooLarge, "the input is over {} bytes", limit);
   }
+  return bytes;
+}
+
+Result<std::string> read_stdin() {
+  VERGE_ASSIGN(text, read_all(stdin, limits::kTextBodyBytes));
   if (text.ends_with('\n')) text.pop_back();
   return text;
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (!file) return fail(Code::Io, "cannot open {}", path);
+  auto bytes = read_all(file, limits::kBodyBytes);
+  std::fclose(file);
+  return bytes;
+}
+
+Result<TaskQuestion> task_question(const Options& options) {
+  TaskQuestion question;
+  const std::string& file = options.image.empty() ? options.audio : options.image;
+  if (!file.empty()) {
+    VERGE_ASSIGN(bytes, read_file(file));
+    question.payload = std::move(bytes);
+  }
+  json::array texts;
+  for (const std::string& text : options.texts) {
+    if (text != "-") {
+      texts.emplace_back(text);
+      continue;
+    }
+    VERGE_ASSIGN(read, read_stdin());
+    texts.emplace_back(read);
+  }
+  if (texts.size() == 1) question.inputs["text"] = texts.front();
+  else if (!texts.empty()) question.inputs["text"] = std::move(texts);
+  return question;
+}
+
+// The answer as the API gives it, in JSON.
+int run_task(const Options& options, const LocalTask& local) {
+  auto question = task_question(options);
+  if (!question) return complain(question.error().message);
+  auto answer = options.server.empty() ? run_task_here(local, std::move(*question))
+                                       : run_task_there(options.server, options.model, token_of_environment(), std::move(*question));
+  if (!answer) return complain(answer.error().message);
+  std::printf("%s\n", json::serialize(*answer).c_str());
+  return 0;
 }
 
 }  // namespace
@@ -180,6 +232,7 @@ int run(int argc, char** argv) {
   app.add_option("--max-tokens", options.max_tokens, "Longest answer, in tokens (default: what the context window allows)")->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "Makes the answer repeatable");
   app.add_option("--threads", options.threads, "Threads that compute (default: all cores)")->check(CLI::NonNegativeNumber);
+  app.add_option("--text", options.texts, "A text, for models that take some (embeddings, classification); - = stdin (repeatable)");
   app.add_option("--image", options.image, "A picture, for models that see");
   app.add_option("--audio", options.audio, "A clip, for models that hear");
   app.add_option("--server", options.server, "Ask a running server instead, e.g. http://127.0.0.1:8780 (token from $VERGE_TOKEN)");
@@ -192,8 +245,19 @@ int run(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   log::configure(options.verbose ? log::Level::Info : log::Level::Warn, log::Format::Text, "run");
-  if (!options.image.empty() || !options.audio.empty())
-    return complain(fmt::format("{} generates text and takes no {}", options.model, options.image.empty() ? "audio" : "image"));
+  LocalTask local;
+  if (options.server.empty()) {
+    auto located = locate(options);
+    if (!located) return complain(located.error().message);
+    local = std::move(*located);
+  }
+  const bool inputs = !options.texts.empty() || !options.image.empty() || !options.audio.empty();
+  const bool generates = options.server.empty() ? local.entry.task == "text-generation" : !inputs;
+  if (!generates && !inputs && prompt->count() > 0) options.texts = {options.prompt};
+  if (!generates && options.texts.empty() && options.image.empty() && options.audio.empty())
+    return complain(fmt::format("{} is a model for {}: give it --text, --image or --audio", options.model, local.entry.task), 2);
+  if (!generates) return run_task(options, local);
+  if (inputs) return complain(fmt::format("{} generates text: give it a prompt, no --text, --image or --audio", options.model), 2);
   if (options.raw && !options.system.empty()) return complain("--raw takes the prompt as it is; --system cannot be added to it", 2);
 
   std::string text = options.prompt;
@@ -203,7 +267,7 @@ int run(int argc, char** argv) {
     if (!read) return complain(read.error().message);
     text = std::move(*read);
   }
-  auto asker = make_asker(options);
+  auto asker = make_asker(options, local);
   if (!asker) return complain(asker.error().message);
   return interactive ? chat(**asker, options) : answer_once(**asker, options, text);
 }

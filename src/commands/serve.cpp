@@ -18,6 +18,7 @@
 #include "catalogue/catalogue.h"
 #include "commands/data_folder.h"
 #include "commands/hosting.h"
+#include "engine/task_of.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "node/node.h"
@@ -78,10 +79,14 @@ Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue,
     if (ec) return fail(Code::Io, "--model {}: cannot open {}: {}", id, text.substr(equals + 1), ec.message());
     if (!catalogue::valid_id(id)) return fail(Code::InvalidInput, "--model: '{}' is no model id (as in @me/name)", id);
     const catalogue::Entry* known = catalogue.find(id);
+    auto task = engine::task_of(path.string());
+    if (!task) return fail(task.error().code, "--model {}: {}", id, task.error().message);
+    if (known && known->task != *task)
+      return fail(Code::InvalidInput, "--model {}: this model is for {}, the files in {} are one for {}", id, known->task, path.string(), *task);
     if (!known) {
       catalogue::Entry entry;
       entry.id = id;
-      entry.task = "text-generation";
+      entry.task = std::move(*task);
       entry.description = "From " + path.filename().string();
       catalogue.add(std::move(entry));
     }

@@ -1,6 +1,7 @@
 #include "engine/load.h"
 
 #include "engine/models/table.h"
+#include "engine/task_of.h"
 
 namespace verge::engine {
 
@@ -29,11 +30,12 @@ Result<LoadedModel> load_model(const std::string& path, Backend& backend, const 
 }
 
 Result<MemoryNeed> memory_needed(const std::string& path) {
+  VERGE_ASSIGN(task, task_of(path));
   VERGE_ASSIGN(file, open_model_file(path));
   VERGE_ASSIGN(architecture, find_architecture(*file));
   VERGE_ASSIGN(backend, make_cpu_backend({1, ""}));
   VERGE_ASSIGN(need, architecture->need(*file, *backend, Precision::Native));
-  return MemoryNeed{need.weights, need.kv_per_token, need.scratch, need.context_tokens, "text-generation"};
+  return MemoryNeed{need.weights, need.kv_per_token, need.scratch, need.context_tokens, std::move(task)};
 }
 
 }  // namespace verge::engine

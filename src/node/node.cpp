@@ -151,7 +151,10 @@ void LocalNode::apply(Slot& slot, const Supervisor::Event& event) {
   }
 }
 
-uint64_t LocalNode::memory_estimate(const Slot& slot) const { return slot.model.bytes + slot.model.bytes / 8 + kv_bytes() + (64ull << 20); }
+uint64_t LocalNode::memory_estimate(const Slot& slot) const {
+  const uint64_t kv = slot.model.task == "text-generation" ? kv_bytes() : 0;
+  return slot.model.bytes + slot.model.bytes / 8 + kv + (64ull << 20);
+}
 
 // Reserves memory (evicting idle models, waiting for busy ones) and starts the worker.
 task<void> LocalNode::load(Slot& slot) {

@@ -13,6 +13,7 @@
 
 #include "support/clock.h"
 #include "support/limits.h"
+#include "worker/tasks/table.h"
 
 namespace verge::worker {
 namespace asio = boost::asio;
@@ -116,6 +117,10 @@ TextService::TextService(asio::any_io_executor io, Host& host, Options options)
   calls_->engine = engine_.get();
 }
 
+TextService::TextService(asio::any_io_executor io, std::unique_ptr<Host> host, Options options) : TextService(std::move(io), *host, std::move(options)) {
+  own_host_ = std::move(host);
+}
+
 TextService::~TextService() {
   calls_->engine = nullptr;
   engine_.reset();
@@ -188,6 +193,16 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
 
 int TextService::active() const { return calls_->active; }
 
+json::object TextService::ready() const {
+  const engine::ModelInfo& info = host_->model.model->info();
+  return {{"task", "text-generation"},
+          {"context_tokens", host_->context_tokens},
+          {"pages", host_->cache->pages},
+          {"weight_bytes", info.weight_bytes},
+          {"kv_bytes", host_->cache->bytes},
+          {"architecture", info.architecture}};
+}
+
 json::object TextService::status() const {
   const EngineThread::Status s = engine_->status();
   const int64_t now = monotonic_ms();
@@ -208,6 +223,11 @@ json::object TextService::status() const {
           {"prompt_tokens", s.prompt_tokens},
           {"prefix_hit_tokens", s.prefix_hits},
           {"prefill_tokens_per_second", s.prefill_rows_per_second}};
+}
+
+Result<std::unique_ptr<ModelService>> open_text_generation(asio::any_io_executor io, const HostOptions& options, ServiceOptions service) {
+  VERGE_ASSIGN(host, open_host(options));
+  return std::unique_ptr<ModelService>(std::make_unique<TextService>(std::move(io), std::move(host), std::move(service)));
 }
 
 }  // namespace verge::worker

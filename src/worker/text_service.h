@@ -7,40 +7,36 @@
 // A receiver that takes its events too slowly gets its sequence held: no memory grows behind it.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <memory>
 #include <string>
 
-#include "protocol/service.h"
 #include "worker/engine_thread.h"
-#include "worker/host.h"
+#include "worker/model_service.h"
 
 namespace verge::worker {
 
-class TextService : public protocol::Service {
+class TextService : public ModelService {
  public:
-  struct Options {
-    std::string node;    // told in Accepted
-    std::string model;   // id, told in Accepted
-    QueueLimits queue;
-  };
+  using Options = ServiceOptions;
   // `host` outlives the service. All of run() that still waits must have ended before the destructor.
   TextService(boost::asio::any_io_executor io, Host& host, Options options);
+  TextService(boost::asio::any_io_executor io, std::unique_ptr<Host> host, Options options);
   ~TextService() override;
 
   protocol::task<void> run(protocol::Request request, protocol::EventSink& sink) override;
 
-  // New requests are refused as Busy from now on; those here go on.
-  void drain() { draining_ = true; }
-  int active() const;           // run()s that have not ended
-  json::object status() const;            // of GET /v1/status
+  void drain() override { draining_ = true; }
+  int active() const override;
+  json::object status() const override;
+  json::object ready() const override;
 
  private:
   struct Calls;  // answers on their way, shared with what the engine's thread posts
 
   boost::asio::any_io_executor io_;
+  std::unique_ptr<Host> own_host_;  // null where the caller keeps it
   Host* host_;
   std::shared_ptr<Calls> calls_;
   boost::asio::thread_pool prepare_{1};

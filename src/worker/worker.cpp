@@ -20,8 +20,8 @@
 #include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "worker/model_service.h"
 #include "worker/sandbox.h"
-#include "worker/text_service.h"
 
 namespace verge::worker {
 namespace asio = boost::asio;
@@ -65,15 +65,15 @@ std::function<void(double)> progress_to(int fd) {
   };
 }
 
-Result<std::unique_ptr<Host>> open_within_memory(const HostOptions& options) {
+Result<std::unique_ptr<ModelService>> open_within_memory(const asio::any_io_executor& io, const WorkerOptions& options) {
   try {
-    return open_host(options);
+    return open_service(io, options.host, {options.node, options.id, {}});
   } catch (const std::bad_alloc&) {
-    return fail(Code::LoadFailed, "not enough memory to load {}", options.path);
+    return fail(Code::LoadFailed, "not enough memory to load {}", options.host.path);
   }
 }
 
-protocol::task<void> drain_and_exit(TextService& service, protocol::Server& server) {
+protocol::task<void> drain_and_exit(ModelService& service, protocol::Server& server) {
   const int64_t end = monotonic_ms() + limits::kDrainMs;
   asio::steady_timer timer(co_await asio::this_coro::executor);
   service.drain();
@@ -88,7 +88,7 @@ protocol::task<void> drain_and_exit(TextService& service, protocol::Server& serv
   _exit(0);  // not by way of the engine's thread: a step that hangs must not keep the process
 }
 
-protocol::task<void> wait_for_signals(TextService& service, protocol::Server& server, asio::signal_set& signals) {
+protocol::task<void> wait_for_signals(ModelService& service, protocol::Server& server, asio::signal_set& signals) {
   auto io = co_await asio::this_coro::executor;
   co_await signals.async_wait(asio::use_awaitable);
   asio::co_spawn(io, drain_and_exit(service, server), asio::detached);
@@ -113,13 +113,11 @@ int run_worker(WorkerOptions options) {
 
   say(options.status_fd, {{"state", "loading"}, {"progress", 0.0}});
   options.host.progress = progress_to(options.status_fd);
-  Result<std::unique_ptr<Host>> opened = open_within_memory(options.host);
-  if (!opened) return failed(options.status_fd, opened.error());
-  Host& host = **opened;
-
   asio::io_context io(1);
+  Result<std::unique_ptr<ModelService>> opened = open_within_memory(io.get_executor(), options);
+  if (!opened) return failed(options.status_fd, opened.error());
+  ModelService& service = **opened;
   asio::signal_set signals(io, SIGTERM);
-  TextService service(io.get_executor(), host, {options.node, options.id, {}});
   protocol::Server server(io.get_executor(), service, [&service] { return service.status(); });
   if (Result<void> adopted = server.adopt(options.listen_fd); !adopted) return failed(options.status_fd, adopted.error());
   if (sandbox_supported()) {
@@ -127,14 +125,9 @@ int run_worker(WorkerOptions options) {
   }
   asio::co_spawn(io, wait_for_signals(service, server, signals), asio::detached);
 
-  const engine::ModelInfo& info = host.model.model->info();
-  say(options.status_fd, {{"state", "ready"},
-                          {"task", "text-generation"},
-                          {"context_tokens", host.context_tokens},
-                          {"pages", host.cache->pages},
-                          {"weight_bytes", info.weight_bytes},
-                          {"kv_bytes", host.cache->bytes},
-                          {"architecture", info.architecture}});
+  json::object ready{{"state", "ready"}};
+  for (auto& [key, value] : service.ready()) ready[key] = value;
+  say(options.status_fd, ready);
   io.run();
   _exit(0);
 }

@@ -1,7 +1,7 @@
 // What workerd's `env.AI` sends: the model's id in a header, {"inputs","options"} as body, or one
 // input's raw bytes with the others in the query. Answers are bare results.
 #include "api/endpoints/endpoints.h"
-#include "api/endpoints/text.h"
+#include "api/endpoints/run.h"
 
 namespace verge::api {
 namespace {
@@ -12,19 +12,35 @@ std::string_view without_prefix(std::string_view id) {
   return colon == id.npos ? id : id.substr(colon + 1);
 }
 
-struct Inputs {
-  json::value inputs;
+struct Run {
+  TaskInput input;
   RunOptions options;
 };
 
-Result<Inputs> read_inputs(Call& call) {
-  // A stream among the inputs: its bytes are the body, whose key is not told.
-  if (call.in.query_param("userInputs")) return not_built("/", "this model takes text, not a stream");
-  VERGE_ASSIGN(body, body_object(call));
-  json::value* inputs = body.if_contains("inputs");
-  if (!inputs) return fail(Code::InvalidInput, "required properties at '/' are 'inputs'");
-  VERGE_ASSIGN(options, read_options(get_object(body, "options")));
-  return Inputs{std::move(*inputs), options};
+// A stream among the inputs: its bytes are the body (its key is not told), the other inputs are JSON in the query,
+// and so are the options, as strings.
+Result<Run> read_stream(Call& call, const std::string& others, bool takes_payload) {
+  if (!takes_payload) return not_built("/", "this model takes text, not a stream");
+  VERGE_ASSIGN(inputs, parse_json(others));
+  json::object options;
+  if (auto busy = call.in.query_param("rejectIfBusy")) options["rejectIfBusy"] = *busy;
+  if (auto queued = call.in.query_param("queueRequest")) options["queueRequest"] = *queued;
+  Run run;
+  VERGE_ASSIGN(read, read_options(&options));
+  run.options = read;
+  if (call.in.body.empty()) return fail(Code::InvalidInput, "the request has no body");
+  run.input.json = inputs.is_object() ? std::move(inputs) : json::value(json::object());
+  run.input.payload = std::move(call.in.body);
+  run.input.content_type = std::string(call.in.header("content-type"));
+  return run;
+}
+
+Result<Run> read_run(Call& call, const catalogue::Entry& entry) {
+  const TaskHandler* handler = find_task_handler(entry.task);
+  if (auto others = call.in.query_param("userInputs")) return read_stream(call, *others, handler && handler->takes_payload);
+  VERGE_ASSIGN(lifted, lifted_body(call, "inputs"));
+  VERGE_ASSIGN(options, read_options(get_object(lifted.body, "options")));
+  return Run{std::move(lifted.input), options};
 }
 
 }  // namespace
@@ -33,9 +49,9 @@ http::task<void> run_binding(Call& call) {
   std::string_view id = without_prefix(call.in.header("cf-consn-model-id"));
   auto entry = id.empty() ? Result<const catalogue::Entry*>(fail(Code::InvalidInput, "the header cf-consn-model-id is missing"))
                           : find_model(call, id);
-  auto read = entry ? read_inputs(call) : Result<Inputs>(entry.error());
-  if (!read) { return respond_error(call, read.error()); }
-  return run_native(call, **entry, std::move(read->inputs), read->options);
+  auto run = entry ? read_run(call, **entry) : Result<Run>(entry.error());
+  if (!run) { return respond_error(call, run.error()); }
+  return run_native(call, **entry, std::move(run->input), run->options);
 }
 
 http::task<void> run_websocket(Call& call) {

@@ -14,7 +14,7 @@ http::task<void> complete(Call& call, Parse parse, bool chat) {
   auto body = body_object(call);
   std::optional<std::string> model = body ? get_string(*body, "model") : std::nullopt;
   if (body && !model) body = fail(Code::InvalidInput, "required properties at '/' are 'model'");
-  auto entry = body ? find_model(call, *model) : Result<const catalogue::Entry*>(body.error());
+  auto entry = body ? find_model(call, *model, "text-generation") : Result<const catalogue::Entry*>(body.error());
   auto text = entry ? parse(*body, **entry) : Result<TextRequest>(entry.error());
   auto options = text ? read_options(get_object(*body, "options")) : Result<RunOptions>(text.error());
   if (!options) { return respond_error(call, options.error()); }

@@ -1,6 +1,6 @@
 // Workers AI over REST.
 #include "api/endpoints/endpoints.h"
-#include "api/endpoints/text.h"
+#include "api/endpoints/run.h"
 
 namespace verge::api {
 namespace {
@@ -11,28 +11,44 @@ Result<void> refuse_queue_parameter(const Call& call) {
   return {};
 }
 
+struct Run {
+  TaskInput input;
+  RunOptions options;
+};
+
+// The model's inputs are the whole body: JSON, or for tasks that take one the raw bytes of a picture or a clip.
+Result<Run> read_run(Call& call, const catalogue::Entry& entry) {
+  VERGE_TRY(refuse_queue_parameter(call));
+  const TaskHandler* handler = find_task_handler(entry.task);
+  if (handler && handler->takes_payload && !call.in.body.empty() && !is_json_body(call.in.header("content-type"), call.in.body)) {
+    VERGE_ASSIGN(input, raw_input(call));
+    return Run{std::move(input), {}};
+  }
+  VERGE_ASSIGN(lifted, lifted_body(call, ""));
+  VERGE_ASSIGN(options, read_options(get_object(lifted.body, "options")));
+  lifted.input.json = std::move(lifted.body);
+  return Run{std::move(lifted.input), options};
+}
+
 }  // namespace
 
 http::task<void> run_rest(Call& call) {
   auto entry = find_model(call, call.path.find("model")->second);
-  auto queue = refuse_queue_parameter(call);
-  auto body = !entry ? Result<json::object>(entry.error()) : !queue ? Result<json::object>(queue.error()) : body_object(call);
-  if (!body) { return respond_error(call, body.error()); }
-  auto options = read_options(get_object(*body, "options"));
-  if (!options) { return respond_error(call, options.error()); }
-  return run_native(call, **entry, std::move(*body), *options);
+  auto run = entry ? read_run(call, **entry) : Result<Run>(entry.error());
+  if (!run) { return respond_error(call, run.error()); }
+  return run_native(call, **entry, std::move(run->input), run->options);
 }
 
 http::task<void> run_rest_universal(Call& call) {
-  auto body = body_object(call);
-  std::optional<std::string> model = body ? get_string(*body, "model") : std::nullopt;
-  json::value* input = body ? body->if_contains("input") : nullptr;
-  if (body && !model) body = fail(Code::InvalidInput, "required properties at '/' are 'model,input'");
-  if (body && !input) body = fail(Code::InvalidInput, "required properties at '/' are 'model,input'");
-  auto entry = body ? find_model(call, *model) : Result<const catalogue::Entry*>(body.error());
-  auto options = entry ? read_options(get_object(*body, "options")) : Result<RunOptions>(entry.error());
+  auto lifted = lifted_body(call, "");
+  std::optional<std::string> model = lifted ? get_string(lifted->body, "model") : std::nullopt;
+  json::value* input = lifted ? lifted->body.if_contains("input") : nullptr;
+  if (lifted && (!model || !input)) lifted = fail(Code::InvalidInput, "required properties at '/' are 'model,input'");
+  auto entry = lifted ? find_model(call, *model) : Result<const catalogue::Entry*>(lifted.error());
+  auto options = entry ? read_options(get_object(lifted->body, "options")) : Result<RunOptions>(entry.error());
   if (!options) { return respond_error(call, options.error()); }
-  return run_native(call, **entry, std::move(*input), *options);
+  lifted->input.json = std::move(*input);
+  return run_native(call, **entry, std::move(lifted->input), *options);
 }
 
 }  // namespace verge::api

@@ -1,0 +1,136 @@
+#include "api/endpoints/run.h"
+
+#include <algorithm>
+
+#include "api/byte_arrays.h"
+#include "api/endpoints/text.h"
+#include "api/sse.h"
+#include "support/random.h"
+
+namespace verge::api {
+namespace {
+
+// W3C trace context, version 00: 55 characters of hexadecimal digits and dashes.
+bool is_traceparent(std::string_view text) {
+  return text.size() == 55 && text.find_first_not_of("0123456789abcdef-") == text.npos && text[2] == '-' && text[35] == '-' &&
+         text[52] == '-';
+}
+
+bool plain_affinity(std::string_view text) {
+  return text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+// One Result, in REST's envelope or bare.
+class TaskAnswer : public AnswerFormat {
+ public:
+  TaskAnswer(const TaskHandler& handler, json::object context, Shape shape) : handler_(handler), context_(std::move(context)), shape_(shape) {}
+  json::value whole(const std::vector<Answer>& answers) override {
+    json::value result = handler_.answer(answers.front(), context_);
+    if (shape_ == Shape::Binding) return result;
+    return envelope(std::move(result));
+  }
+  // Never asked for: these tasks do not stream.
+  std::string piece(size_t, const protocol::Token&) override { return {}; }
+  std::string closing(const std::vector<Answer>&) override { return {}; }
+  std::string failure(const Published&, std::string_view) override { return {}; }
+
+ private:
+  const TaskHandler& handler_;
+  json::object context_;
+  Shape shape_;
+};
+
+}  // namespace
+
+Result<const catalogue::Entry*> find_model(Call& call, std::string_view id, std::string_view task) {
+  const catalogue::Entry* entry = catalogue::valid_id(id) ? call.context.catalogue.find(id) : nullptr;
+  if (!entry || (!task.empty() && entry->task != task)) return no_such_model(id);
+  if (entry->task != "text-generation" && !find_task_handler(entry->task)) return no_such_model(id);
+  call.model = entry->id;
+  return entry;
+}
+
+Result<RunOptions> read_options(const json::object* options) {
+  RunOptions out;
+  if (!options) return out;
+  Params in(*options);
+  out.reject_if_busy = in.flag("rejectIfBusy").value_or(false);
+  bool queued = in.flag("queueRequest").value_or(false);
+  if (!in.ok()) return in.error();
+  if (queued) return not_built("/options/queueRequest", "asynchronous batches; send the requests one by one");
+  return out;
+}
+
+protocol::Request make_request(Call& call, const catalogue::Entry& entry, const RunOptions& options) {
+  protocol::Request request;
+  request.id = call.id;
+  request.model = entry.id;
+  request.task = entry.task;
+  request.tenant = call.tenant;
+  request.seed = random_u64();
+  request.reject_if_busy = options.reject_if_busy;
+  if (auto affinity = call.in.header("x-session-affinity"); plain_affinity(affinity)) request.affinity = affinity;
+  if (auto trace = call.in.header("traceparent"); is_traceparent(trace)) request.traceparent = trace;
+  return request;
+}
+
+Result<LiftedInput> lifted_body(const Call& call, std::string_view inputs) {
+  if (call.in.body.empty()) return fail(Code::InvalidInput, "the request has no body; it must be a JSON object");
+  VERGE_ASSIGN(lifted, lift_byte_arrays(call.in.body));
+  VERGE_ASSIGN(value, parse_json(lifted.json));
+  if (!value.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in another type");
+  LiftedInput out;
+  out.body = std::move(value.get_object());
+  if (lifted.arrays.size() > 1)
+    return fail(Code::InvalidInput, "one array of bytes can be read, not {} ('/{}' and '/{}')", lifted.arrays.size(), lifted.arrays[0].key, lifted.arrays[1].key);
+  if (!lifted.arrays.empty()) {
+    out.input.payload = std::move(lifted.arrays.front().bytes);
+    out.input.payload_key = std::move(lifted.arrays.front().key);
+  }
+  if (inputs.empty()) return out;
+  json::value* member = out.body.if_contains(inputs);
+  if (!member) return fail(Code::InvalidInput, "required properties at '/' are '{}'", inputs);
+  out.input.json = std::move(*member);
+  return out;
+}
+
+Result<TaskInput> raw_input(Call& call) {
+  if (call.in.body.empty()) return fail(Code::InvalidInput, "the request has no body");
+  TaskInput input;
+  json::object others;
+  for (std::string_view rest = call.in.query; !rest.empty();) {
+    const size_t end = std::min(rest.find('&'), rest.size());
+    const std::string_view pair = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const size_t equals = std::min(pair.find('='), pair.size());
+    auto name = http::percent_decode(pair.substr(0, equals), true);
+    auto value = http::percent_decode(pair.substr(std::min(equals + 1, pair.size())), true);
+    if (!name || !value) return fail(Code::InvalidInput, "the query is badly encoded");
+    if (!name->empty() && *name != "queueRequest") others[*name] = *value;
+  }
+  input.json = std::move(others);
+  input.payload = std::move(call.in.body);
+  input.content_type = std::string(call.in.header("content-type"));
+  return input;
+}
+
+http::task<void> run_native(Call& call, const catalogue::Entry& entry, TaskInput input, RunOptions options) {
+  static const json::object kAnything;
+  const TaskHandler* handler = find_task_handler(entry.task);
+  if (!handler) {
+    // No model here reads both: an array that was lifted out would be left out in silence.
+    if (!input.payload_key.empty()) return respond_error(call, not_built("/" + input.payload_key, "this model reads text only"));
+    return run_text(call, entry, std::move(input.json), options);
+  }
+  const json::object* schema = get_object(call.context.catalogue.schema(entry), "input");
+  if (json::object* object = input.json.if_object()) object->erase("options");  // the route's, not the model's
+  auto parsed = handler->parse(std::move(input), entry, schema ? *schema : kAnything);
+  if (!parsed) return respond_error(call, parsed.error());
+  std::vector<protocol::Request> requests;
+  requests.push_back(make_request(call, entry, options));
+  requests.front().params = std::move(parsed->params);
+  requests.front().payload = std::move(parsed->payload);
+  return generate(call, std::move(requests), std::make_unique<TaskAnswer>(*handler, std::move(parsed->context), call.shape), false);
+}
+
+}  // namespace verge::api

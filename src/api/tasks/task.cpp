@@ -1,0 +1,37 @@
+#include "api/tasks/task.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "http/message.h"
+
+namespace verge::api {
+namespace {
+
+std::span<const TaskHandler> handlers() {
+  static constexpr std::array<TaskHandler, 0> kHandlers{};
+  return kHandlers;
+}
+
+bool begins_with(std::string_view text, std::string_view start) {
+  return text.size() >= start.size() && http::equal_names(text.substr(0, start.size()), start);
+}
+
+}  // namespace
+
+const TaskHandler* find_task_handler(std::string_view task) {
+  for (const TaskHandler& handler : handlers())
+    if (handler.task == task) return &handler;
+  return nullptr;
+}
+
+bool is_json_body(std::string_view content_type, std::string_view body) {
+  if (begins_with(content_type, "application/json")) return true;
+  for (std::string_view raw : {"image/", "audio/", "video/", "application/octet-stream"})
+    if (begins_with(content_type, raw)) return false;
+  const size_t first = body.find_first_not_of(" \t\r\n");
+  return first != body.npos && body[first] == '{';
+}
+
+}  // namespace verge::api

@@ -1,0 +1,45 @@
+// The tasks that answer with one JSON value, as the native routes publish them: one file of this folder each, and
+// one line in task.cpp. (Text generation streams, and has files of its own.)
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "api/generation.h"
+#include "catalogue/entry.h"
+#include "support/error.h"
+#include "support/json.h"
+
+namespace verge::api {
+
+// What a client sent as a model's inputs, over REST or the binding.
+struct TaskInput {
+  json::value json;          // the inputs, `[]` in the place of a lifted byte array; an object without members beside a raw body
+  std::string payload;       // a raw body, or the byte array that stood in the JSON
+  std::string payload_key;   // "image", "audio": the member that held the array; empty for a raw body
+  std::string content_type;  // of a raw body
+};
+
+struct TaskRequest {
+  json::object params;   // normalised, as worker/tasks/<task>.h says
+  std::string payload;
+  json::object context;  // what answer() wants to know of the request
+};
+
+struct TaskHandler {
+  std::string_view task;
+  bool takes_payload;  // else a body is JSON, whatever its content type says
+  // `schema` is the model's published input. InvalidInput and UnsupportedParameter name the field.
+  Result<TaskRequest> (*parse)(TaskInput input, const catalogue::Entry& entry, const json::object& schema);
+  // The published result, without an envelope. `answer.result` is what worker/tasks/<task>.h says.
+  json::value (*answer)(const Answer& answer, const json::object& context);
+};
+
+// Null where the task has none.
+const TaskHandler* find_task_handler(std::string_view task);
+
+// Whether a body is taken for JSON: by its content type, and where that says nothing (curl's default says form), by
+// its first character.
+bool is_json_body(std::string_view content_type, std::string_view body);
+
+}  // namespace verge::api

@@ -1,0 +1,105 @@
+#include "commands/run_task.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <optional>
+
+#include "api/tasks/task.h"
+#include "http/client.h"
+#include "support/random.h"
+#include "worker/model_service.h"
+
+namespace verge::commands {
+namespace asio = boost::asio;
+namespace {
+
+constexpr size_t kAnswerBytes = 256 << 20;
+
+class Collector : public protocol::EventSink {
+ public:
+  protocol::task<bool> put(protocol::Event event) override {
+    if (auto* result = std::get_if<protocol::Result>(&event)) answer.result = std::move(result->value);
+    else if (const auto* usage = std::get_if<protocol::Usage>(&event)) answer.usage = *usage;
+    else if (const auto* failure = std::get_if<protocol::Failure>(&event)) error = failure->error;
+    co_return true;
+  }
+  api::Answer answer;
+  std::optional<Error> error;
+};
+
+http::task<Result<json::value>> exchange(http::Client& client, http::ClientRequest request) {
+  auto sent = co_await client.send(std::move(request));
+  if (!sent) co_return sent.error();
+  const int status = (*sent)->status;
+  auto body = co_await (*sent)->read_all(kAnswerBytes);
+  if (!body) co_return body.error();
+  auto parsed = parse_json(*body);
+  json::object* object = parsed ? parsed->if_object() : nullptr;
+  if (status == 200 && object && object->contains("result")) co_return std::move(object->at("result"));
+  std::string message = body->substr(0, 400);
+  const json::array* errors = object ? get_array(*object, "errors") : nullptr;
+  if (errors && !errors->empty() && errors->front().is_object()) message = get_string(errors->front().get_object(), "message").value_or(message);
+  co_return fail(Code::Internal, "the server answered {}: {}", status, message);
+}
+
+// Asio wants what a spawned coroutine returns to have a default.
+http::task<void> ask(http::Client& client, http::ClientRequest request, std::optional<Result<json::value>>& answer) {
+  answer.emplace(co_await exchange(client, std::move(request)));
+}
+
+}  // namespace
+
+Result<json::value> run_task_here(const LocalTask& model, TaskQuestion question) {
+  const api::TaskHandler* handler = api::find_task_handler(model.entry.task);
+  if (!handler) return fail(Code::InvalidInput, "{} is a model for {}, which this command does not run", model.entry.id, model.entry.task);
+  if (!question.payload.empty() && !handler->takes_payload)
+    return fail(Code::InvalidInput, "{} is a model for {} and takes neither picture nor clip", model.entry.id, model.entry.task);
+  api::TaskInput input;
+  input.json = std::move(question.inputs);
+  input.payload = std::move(question.payload);
+  VERGE_ASSIGN(parsed, handler->parse(std::move(input), model.entry, model.schema));
+  worker::HostOptions host;
+  host.path = model.path;
+  host.threads = model.threads;
+  asio::io_context io(1);
+  VERGE_ASSIGN(service, worker::open_service(io.get_executor(), host, {"local", model.entry.id, {}}));
+  protocol::Request request;
+  request.task = model.entry.task;
+  request.params = std::move(parsed.params);
+  request.payload = std::move(parsed.payload);
+  request.seed = random_u64();
+  Collector collector;
+  asio::co_spawn(io, service->run(std::move(request), collector), [](std::exception_ptr) {});
+  io.run();
+  if (collector.error) return *collector.error;
+  return handler->answer(collector.answer, parsed.context);
+}
+
+Result<json::value> run_task_there(const std::string& server, const std::string& model, const std::string& token, TaskQuestion question) {
+  VERGE_ASSIGN(endpoint, http::parse_endpoint(server));
+  asio::io_context io(1);
+  http::Client client(io.get_executor(), std::move(endpoint));
+  http::ClientRequest request;
+  request.method = "POST";
+  request.target = "/client/v4/accounts/local/ai/run/" + http::percent_encode(model, "/@");
+  if (!token.empty()) request.headers.push_back({"authorization", "Bearer " + token});
+  request.headers.push_back({"content-type", question.payload.empty() ? "application/json" : "application/octet-stream"});
+  if (question.payload.empty()) {
+    request.body = json::serialize(question.inputs);
+  } else {
+    request.body = std::move(question.payload);
+    std::string query;
+    for (const auto& [key, value] : question.inputs)
+      query += fmt::format("{}{}={}", query.empty() ? "?" : "&", http::percent_encode(std::string_view(key)),
+                           http::percent_encode(value.is_string() ? std::string(value.get_string()) : json::serialize(value)));
+    request.target += query;
+  }
+  std::optional<Result<json::value>> answer;
+  asio::co_spawn(io, ask(client, std::move(request), answer), [&](std::exception_ptr) { client.close_idle(); });
+  io.run();
+  if (!answer) return fail(Code::Io, "the request broke off");
+  return std::move(*answer);
+}
+
+}  // namespace verge::commands

@@ -1,0 +1,130 @@
+#include "engine/task_of.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "engine/formats/model_file.h"
+#include "support/json.h"
+#include "support/limits.h"
+
+namespace verge::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using Row = std::pair<std::string_view, const char*>;
+
+constexpr const char* kText = "text-generation";
+constexpr const char* kEmbeddings = "text-embeddings";
+constexpr const char* kTextClasses = "text-classification";
+constexpr const char* kImageClasses = "image-classification";
+constexpr const char* kObjects = "object-detection";
+constexpr const char* kSpeech = "automatic-speech-recognition";
+
+// Ends of the hub's class names: "BertForSequenceClassification", "DetrForObjectDetection".
+constexpr Row kClassEnds[] = {
+    {"ForCausalLM", kText},
+    {"ForSequenceClassification", kTextClasses},
+    {"ForImageClassification", kImageClasses},
+    {"ForObjectDetection", kObjects},
+    {"WhisperForConditionalGeneration", kSpeech},
+};
+
+// By model type, for folders whose class says nothing: a bare BertModel, an image network without a class.
+constexpr Row kTypes[] = {
+    {"bert", kEmbeddings},          {"distilbert", kEmbeddings},        {"roberta", kEmbeddings},
+    {"xlm-roberta", kEmbeddings},   {"camembert", kEmbeddings},         {"mpnet", kEmbeddings},
+    {"whisper", kSpeech},           {"resnet", kImageClasses},          {"vit", kImageClasses},
+    {"efficientnet", kImageClasses}, {"detr", kObjects},                {"modernbert", kEmbeddings},
+    {"gemma3_text_embedding", kEmbeddings},
+};
+
+// GGUF's architectures that are no language models.
+constexpr Row kGgufTypes[] = {
+    {"bert", kEmbeddings}, {"nomic-bert", kEmbeddings}, {"jina-bert-v2", kEmbeddings}, {"gemma-embedding", kEmbeddings}, {"whisper", kSpeech},
+};
+
+Result<json::object> read_config(const fs::path& path) {
+  std::error_code ec;
+  const uint64_t size = fs::file_size(path, ec);
+  if (ec) return fail(Code::Io, "{}: {}", path.string(), ec.message());
+  if (size > limits::kConfigJsonBytes) return fail(Code::LoadFailed, "{}: {} bytes, limit {}", path.string(), size, limits::kConfigJsonBytes);
+  std::string text(size, '\0');
+  std::ifstream in(path, std::ios::binary);
+  if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "{}: cannot read", path.string());
+  auto value = parse_json(text);
+  if (!value) return fail(Code::LoadFailed, "{}: {}", path.string(), value.error().message);
+  if (!value->is_object()) return fail(Code::LoadFailed, "{}: not a JSON object", path.string());
+  return std::move(value->get_object());
+}
+
+template <size_t N>
+const char* by_type(const Row (&table)[N], std::string_view type) {
+  const auto* row = std::find_if(table, table + N, [&](const Row& r) { return r.first == type; });
+  return row == table + N ? nullptr : row->second;
+}
+
+// sentence-transformers' own file makes any model an embedder, decoders too.
+bool is_sentence_transformer(const fs::path& folder) {
+  std::error_code ec;
+  return fs::exists(folder / "modules.json", ec);
+}
+
+const char* task_of_config(const json::object& config, bool sentence_transformer) {
+  std::string class_name;
+  if (const json::array* names = get_array(config, "architectures"); names && !names->empty() && names->front().is_string())
+    class_name = names->front().get_string();
+  const std::string type = get_string(config, "model_type").value_or("");
+  for (const auto& [end, task] : kClassEnds) {
+    if (!class_name.ends_with(end)) continue;
+    return task == kText && sentence_transformer ? kEmbeddings : task;
+  }
+  if (sentence_transformer) return kEmbeddings;
+  const char* task = by_type(kTypes, type);
+  return task ? task : kText;
+}
+
+bool holds(const fs::path& folder, std::string_view extension) {
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(folder, ec))
+    if (entry.path().extension() == extension) return true;
+  return false;
+}
+
+Result<std::string> task_of_folder(const fs::path& folder) {
+  std::error_code ec;
+  const bool vocabulary = fs::exists(folder / "vocabulary.txt", ec) || fs::exists(folder / "vocabulary.json", ec);
+  if (vocabulary && fs::exists(folder / "model.bin", ec)) return std::string(kSpeech);
+  if (fs::exists(folder / "config.json", ec)) {
+    VERGE_ASSIGN(config, read_config(folder / "config.json"));
+    return std::string(task_of_config(config, is_sentence_transformer(folder)));
+  }
+  return std::string(holds(folder, ".pth") || holds(folder, ".pt") ? kImageClasses : kText);
+}
+
+}  // namespace
+
+Result<std::string> task_of(const std::string& path) {
+  std::error_code ec;
+  if (fs::is_directory(path, ec)) return task_of_folder(path);
+  std::ifstream in(path, std::ios::binary);
+  std::array<char, 4> magic{};
+  if (!in.read(magic.data(), magic.size())) return fail(Code::Io, "{}: cannot read", path);
+  const std::string_view start(magic.data(), magic.size());
+  if (start == "lmgg") return std::string(kSpeech);  // 0x67676d6c, whisper.cpp's
+  if (start == "GGUF") {
+    VERGE_ASSIGN(file, open_model_file(path));
+    const char* task = by_type(kGgufTypes, file->architecture);
+    return std::string(task ? task : kText);
+  }
+  // Beside a configuration a file stands for its folder, as it does for the loaders.
+  const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
+  if (fs::exists(folder / "config.json", ec)) return task_of_folder(folder);
+  const std::string extension = fs::path(path).extension().string();
+  return std::string(extension == ".pth" || extension == ".pt" ? kImageClasses : kText);
+}
+
+}  // namespace verge::engine

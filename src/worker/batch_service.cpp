@@ -1,0 +1,280 @@
+#include "worker/batch_service.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+
+#include "support/clock.h"
+#include "support/limits.h"
+#include "worker/packer.h"
+
+namespace verge::worker {
+namespace asio = boost::asio;
+using protocol::Event;
+using protocol::task;
+
+namespace {
+
+// Runs a function when the scope is left, by return, exception or destruction of a coroutine.
+template <class F>
+struct Finally {
+  F run;
+  ~Finally() { run(); }
+};
+template <class F>
+Finally(F) -> Finally<F>;
+
+constexpr double kSmoothing = 0.25;  // weight of the newest batch in the measured speed
+
+}  // namespace
+
+// One request. Crosses between the io thread, the preparing threads and the engine's, which hand it on with a
+// post or under the engine's mutex; only `wake`, `stage` and `cancelled` belong to the io thread throughout.
+struct BatchService::Call {
+  explicit Call(const asio::any_io_executor& io) : wake(io) {}
+  enum class Stage { Preparing, Queued, Ran, Answered };
+
+  asio::steady_timer wake;  // cancelled when `stage` or `error` has changed
+  Stage stage = Stage::Preparing;
+  std::optional<Error> error;
+
+  protocol::Request request;
+  std::unique_ptr<Work> work;
+  json::value answer;
+  std::atomic<bool> abandoned = false;  // nobody waits any more: not worth the work
+
+  void reach(Stage next, std::optional<Error> failure = std::nullopt) {
+    stage = next;
+    error = std::move(failure);
+    wake.cancel();
+  }
+
+  // Until `next` is reached or the call has failed; false = run() was cancelled.
+  task<bool> wait_for(Stage next) {
+    while (stage < next && !error) {
+      boost::system::error_code ignored;
+      wake.expires_at(asio::steady_timer::time_point::max());
+      co_await wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none) co_return false;
+    }
+    co_return true;
+  }
+};
+
+// The thread that computes. Sleeps while there is nothing to do; else takes what came in, runs one batch, and again.
+class BatchService::Engine {
+ public:
+  Engine(asio::any_io_executor io, SingleShot& task, BatchOptions batch, QueueLimits queue)
+      : io_(std::move(io)), task_(task), options_(batch), packer_(queue) {
+    thread_ = std::thread([this] {
+      pthread_setname_np(pthread_self(), "engine");
+      loop();
+    });
+  }
+  ~Engine() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+
+  void submit(uint64_t id, std::shared_ptr<Call> call, int64_t deadline_ms) {
+    Packer::Job job{id, call->request.tenant, call->work->costs, deadline_ms, call->request.reject_if_busy};
+    std::optional<Error> refused;
+    {
+      std::lock_guard lock(mutex_);
+      if (auto taken = packer_.submit(std::move(job), monotonic_ms()); taken) calls_.emplace(id, call);
+      else refused = taken.error();
+    }
+    if (refused) call->reach(Call::Stage::Queued, std::move(refused));
+    else wake_.notify_one();
+  }
+  // Its Work lives until the batch that runs with it has ended: the engine holds the call too.
+  void cancel(uint64_t id) {
+    std::lock_guard lock(mutex_);
+    packer_.cancel(id);
+    calls_.erase(id);
+  }
+
+  json::object status() const {
+    std::lock_guard lock(mutex_);
+    return {{"waiting", packer_.requests()}, {"waiting_cost", packer_.waiting_cost()}, {"running", running_}, {"stepping", running_ > 0},
+            {"steps", batches_},             {"items", items_},                        {"cost_per_second", cost_per_ms_ * 1000},
+            {"last_step_ms_ago", last_ms_ == 0 ? -1 : monotonic_ms() - last_ms_}};
+  }
+
+ private:
+  void loop() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      for (Packer::Expired& expired : packer_.expire(monotonic_ms())) finish(expired.id, std::move(expired.error));
+      if (stop_) return;
+      if (packer_.idle()) {
+        wait(lock);
+        continue;
+      }
+      const int64_t limit = batch_cost(packer_.waiting_cost(), cost_per_ms_, options_.least_cost, options_.most_cost);
+      const auto items = packer_.next(limit, limits::kBatchItems);
+      std::vector<BatchItem> batch;
+      std::vector<std::shared_ptr<Call>> held;  // a call that is cancelled meanwhile keeps its work until the end
+      int64_t cost = 0;
+      for (const Packer::Item& item : items) {
+        const auto& call = calls_.at(item.id);
+        batch.push_back({call->work.get(), item.index});
+        cost += call->work->costs[static_cast<size_t>(item.index)];
+        held.push_back(call);
+      }
+      running_ = static_cast<int>(batch.size());
+      lock.unlock();
+      const int64_t start_us = monotonic_us();
+      task_.run(batch);
+      const double took_ms = static_cast<double>(std::max<int64_t>(1, monotonic_us() - start_us)) / 1000;
+      lock.lock();
+      running_ = 0;
+      ++batches_;
+      items_ += batch.size();
+      last_ms_ = monotonic_ms();
+      // Small batches say little about the speed of large ones.
+      if (cost >= options_.least_cost || cost_per_ms_ == 0) {
+        const double now = static_cast<double>(cost) / took_ms;
+        cost_per_ms_ = cost_per_ms_ == 0 ? now : (1 - kSmoothing) * cost_per_ms_ + kSmoothing * now;
+      }
+      for (uint64_t id : packer_.done(items)) finish(id, std::nullopt);
+    }
+  }
+
+  void wait(std::unique_lock<std::mutex>& lock) {
+    const auto ready = [this] { return stop_ || !packer_.idle(); };
+    const int64_t expiry_ms = packer_.next_expiry();
+    if (expiry_ms == INT64_MAX) wake_.wait(lock, ready);
+    else wake_.wait_for(lock, std::chrono::milliseconds(std::max<int64_t>(1, expiry_ms - monotonic_ms())), ready);
+  }
+
+  void finish(uint64_t id, std::optional<Error> error) {
+    const auto it = calls_.find(id);
+    if (it == calls_.end()) return;
+    asio::post(io_, [call = std::move(it->second), error = std::move(error)]() mutable { call->reach(Call::Stage::Ran, std::move(error)); });
+    calls_.erase(it);
+  }
+
+  asio::any_io_executor io_;
+  SingleShot& task_;
+  BatchOptions options_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  Packer packer_;
+  std::unordered_map<uint64_t, std::shared_ptr<Call>> calls_;
+  bool stop_ = false;
+  int running_ = 0;
+  uint64_t batches_ = 0, items_ = 0;
+  int64_t last_ms_ = 0;
+  double cost_per_ms_ = 0;
+  std::thread thread_;  // last: starts when the rest is there
+};
+
+BatchService::BatchService(asio::any_io_executor io, std::unique_ptr<SingleShot> task, BatchOptions batch, ServiceOptions options)
+    : io_(std::move(io)), task_(std::move(task)), options_(std::move(options)), prepare_(static_cast<size_t>(batch.prepare_threads)) {
+  engine_ = std::make_unique<Engine>(io_, *task_, batch, options_.queue);
+}
+
+BatchService::~BatchService() {
+  engine_.reset();
+  prepare_.join();
+}
+
+// Events are named before they are put: GCC 12 destroys an aggregate made inside a co_await expression twice.
+task<void> BatchService::run(protocol::Request request, protocol::EventSink& sink) {
+  std::optional<Error> refused;
+  if (draining_) refused = fail(Code::Busy, "This worker is shutting down. Try again.");
+  else if (*active_ >= options_.queue.length + limits::kSequences) refused = fail(Code::Busy, "The model's queue is full ({} requests are here). Try again later.", *active_);
+  else if (!request.task.empty() && request.task != task_->task()) refused = fail(Code::InvalidInput, "This model's task is {}, not {}.", task_->task(), request.task);
+  if (refused) {
+    if (refused->code == Code::Busy) refused->retry_after_ms = 1000;
+    Event failure = protocol::Failure{std::move(*refused)};
+    co_await sink.put(std::move(failure));
+    co_return;
+  }
+  ++*active_;
+  const Finally leave{[active = active_] { --*active; }};
+
+  const auto call = std::make_shared<Call>(io_);
+  call->request = std::move(request);
+  const Finally abandon{[call] { call->abandoned = true; }};
+  // Not by co_spawn on the other thread: a cancellation would then reach into a coroutine that runs there.
+  asio::post(prepare_, [call, io = io_, task = task_.get()] {
+    if (call->abandoned) return;
+    auto work = task->prepare(call->request);
+    std::optional<Error> error;
+    if (work) call->work = std::move(*work);
+    else error = work.error();
+    asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Call::Stage::Queued, std::move(error)); });
+  });
+  if (!co_await call->wait_for(Call::Stage::Queued)) co_return;
+
+  const uint64_t id = next_id_++;
+  const Finally close{[this, id] { engine_->cancel(id); }};
+  if (!call->error) {
+    int64_t deadline_ms = 0;
+    if (call->request.deadline_ms != 0) deadline_ms = std::max<int64_t>(1, monotonic_ms() + call->request.deadline_ms - unix_ms());
+    engine_->submit(id, call, deadline_ms);
+    if (!co_await call->wait_for(Call::Stage::Ran)) co_return;
+  }
+  if (!call->error) {
+    asio::post(prepare_, [call, io = io_] {
+      if (call->abandoned) return;
+      auto answer = call->work->answer();
+      std::optional<Error> error;
+      if (answer) call->answer = std::move(*answer);
+      else error = answer.error();
+      asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Call::Stage::Answered, std::move(error)); });
+    });
+    if (!co_await call->wait_for(Call::Stage::Answered)) co_return;
+  }
+  if (call->error) {
+    Event failure = protocol::Failure{std::move(*call->error)};
+    co_await sink.put(std::move(failure));
+    co_return;
+  }
+  protocol::Usage usage;
+  usage.prompt_tokens = call->work->prompt_tokens;
+  std::vector<Event> events;
+  events.emplace_back(protocol::Accepted(usage.prompt_tokens, 0, options_.node, options_.model, false));
+  events.emplace_back(protocol::Result(std::move(call->answer)));
+  events.emplace_back(usage);
+  events.emplace_back(protocol::End("stop"));
+  for (Event& event : events) {
+    if (!co_await sink.put(std::move(event))) { co_return; }
+  }
+}
+
+int BatchService::active() const { return *active_; }
+
+json::object BatchService::status() const {
+  json::object out{{"task", task_->task()}, {"active", *active_}, {"draining", draining_}};
+  for (auto& [key, value] : engine_->status()) out[key] = value;
+  return out;
+}
+
+json::object BatchService::ready() const {
+  json::object out{{"task", task_->task()}};
+  for (auto& [key, value] : task_->ready()) out[key] = value;
+  return out;
+}
+
+}  // namespace verge::worker

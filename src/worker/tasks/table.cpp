@@ -1,0 +1,28 @@
+#include "worker/tasks/table.h"
+
+#include <algorithm>
+
+#include "engine/task_of.h"
+
+namespace verge::worker {
+namespace {
+
+constexpr Task kTasks[] = {
+    {"text-generation", open_text_generation},
+};
+
+}  // namespace
+
+const Task* find_task(std::string_view name) {
+  const auto* found = std::ranges::find_if(kTasks, [name](const Task& task) { return name == task.name; });
+  return found == std::end(kTasks) ? nullptr : found;
+}
+
+Result<std::unique_ptr<ModelService>> open_service(boost::asio::any_io_executor io, const HostOptions& host, ServiceOptions options) {
+  VERGE_ASSIGN(name, engine::task_of(host.path));
+  const Task* task = find_task(name);
+  if (!task) return fail(Code::LoadFailed, "{}: a model for {}, which this build does not serve", host.path, name);
+  return task->open(std::move(io), host, std::move(options));
+}
+
+}  // namespace verge::worker
