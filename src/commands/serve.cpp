@@ -80,7 +80,11 @@ Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue,
     if (!catalogue::valid_id(id)) return fail(Code::InvalidInput, "--model: '{}' is no model id (as in @me/name)", id);
     const catalogue::Entry* known = catalogue.find(id);
     auto task = engine::task_of(path.string());
-    if (!task) return fail(task.error().code, "--model {}: {}", id, task.error().message);
+    if (!task) {
+      // A damaged file fails the requests for it, with this message, and nothing else.
+      log::warn("a model's files cannot be read", {{"model", id}, {"error", task.error().message}});
+      task = known ? known->task : "text-generation";
+    }
     if (known && known->task != *task)
       return fail(Code::InvalidInput, "--model {}: this model is for {}, the files in {} are one for {}", id, known->task, path.string(), *task);
     if (!known) {
