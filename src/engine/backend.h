@@ -1,4 +1,4 @@
-// What a device implements: about ten fused operations on which every model is written. A model
+// What a device implements: about a dozen fused operations on which every model is written. A model
 // file holds no element loop, no ISA and no thread.
 //
 // Shapes: n = rows of the step (tokens of all sequences together), row-major f32 activations.
@@ -97,6 +97,24 @@ struct AttentionArgs {
   std::span<const SequenceRows> sequences;
 };
 
+struct LayerNorm {
+  const float* weight = nullptr;  // {dim}
+  const float* bias = nullptr;    // {dim}
+  float eps = 1e-12f;
+};
+
+// out = softmax(scale · q·Kᵀ)·V per head, each row over all rows of its own sequence, before and after it. The
+// sequences lie behind each other without padding: sequence i has rows [starts[i], starts[i + 1]).
+struct FullAttentionArgs {
+  int heads = 0, head_dim = 0;
+  const float* q = nullptr;  // {n, heads * head_dim}, as k, v and out
+  const float* k = nullptr;
+  const float* v = nullptr;
+  float* out = nullptr;
+  float scale = 1;
+  std::span<const int32_t> starts;  // {sequences + 1}, rising
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -119,8 +137,13 @@ class Backend {
   // y = activation(gate·x̂) * (up·x̂), {n, ff}.
   virtual void gated_linear(const float* x, int n, RmsNorm norm, const Matrix& gate, const Matrix& up, Activation activation, float* y) = 0;
   virtual void attention(const AttentionArgs& args) = 0;
+  virtual void full_attention(const FullAttentionArgs& args) = 0;
   // x += rms_norm(y), {n, dim} (Gemma's norms after attention and MLP).
   virtual void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm) = 0;
+  // y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias, {n, dim}; y may be x.
+  virtual void layer_norm(const float* x, int n, int64_t dim, LayerNorm norm, float* y) = 0;
+  // x = activation(x), in place.
+  virtual void activate(float* x, int64_t count, Activation activation) = 0;
   // x = cap * tanh(x / cap), in place (Gemma 2's logits).
   virtual void softcap(float* x, int64_t count, float cap) = 0;
   // y[i] = x[rows[i]], {rows, dim}.

@@ -10,10 +10,11 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
+#include "engine/formats/hub_bert.h"
 #include "engine/formats/hub_config.h"
+#include "engine/formats/hub_files.h"
 #include "engine/formats/hub_names.h"
 #include "engine/formats/llama2c_vocabulary.h"
 #include "engine/formats/mapped_file.h"
@@ -27,35 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Tensors = std::map<std::string, TensorView, std::less<>>;
-
-// nullopt where there is no such file.
-Result<std::optional<std::string>> read_text(const fs::path& path, uint64_t limit) {
-  std::error_code ec;
-  if (!fs::exists(path, ec)) return std::optional<std::string>();
-  if (!fs::is_regular_file(path, ec)) return fail(Code::LoadFailed, "{}: not a regular file", path.string());
-  const uint64_t size = fs::file_size(path, ec);
-  if (ec) return fail(Code::Io, "{}: cannot read its size: {}", path.string(), ec.message());
-  if (size > limit) return fail(Code::LoadFailed, "{}: {} bytes, limit {}", path.string(), size, limit);
-  std::string text(size, '\0');
-  std::ifstream in(path, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "{}: cannot read", path.string());
-  return std::optional<std::string>(std::move(text));
-}
-
-Result<json::object> parse_object(const std::string& text, const fs::path& path) {
-  auto value = parse_json(text);
-  if (!value) return fail(Code::LoadFailed, "{}: {}", path.string(), value.error().message);
-  if (!value->is_object()) return fail(Code::LoadFailed, "{}: not a JSON object", path.string());
-  return std::move(value->get_object());
-}
-
-// An empty object where the file is missing and not `required`.
-Result<json::object> read_object(const fs::path& path, uint64_t limit, bool required) {
-  VERGE_ASSIGN(text, read_text(path, limit));
-  if (text) return parse_object(*text, path);
-  if (required) return fail(Code::LoadFailed, "{}: no such file", path.string());
-  return json::object();
-}
 
 Result<Tensors> open_weights(const fs::path& path, ModelFile* file) {
   VERGE_ASSIGN(map, MappedFile::open(path.string()));
@@ -143,13 +115,15 @@ Result<> convert(const std::vector<Converted>& list, ModelFile* file) {
 
 Result<> place_tensors(const Tensors& tensors, const HubConfig& hub, ModelFile* file) {
   std::vector<Converted> converted;
-  for (const auto& [hub_name, view] : tensors) {
-    const auto name = gguf_tensor_name(hub_name, hub.sandwich_norms);
+  for (const auto& [hub_name, in_file] : tensors) {
+    TensorView view = in_file;
+    const auto name = hub.encoder ? bert_tensor_name(hub_name, *file) : gguf_tensor_name(hub_name, hub.sandwich_norms);
     if (!name) return fail(Code::LoadFailed, "{}: tensor '{}' is not known for {}", file->path, hub_name, file->architecture);
     if (name->empty() || (hub.tied_embeddings && *name == "output.weight")) continue;
     if (view.type != DType::F32 && view.type != DType::F16 && view.type != DType::BF16) {
       return fail(Code::LoadFailed, "{}: tensor '{}' {} is not of a floating-point type", file->path, hub_name, to_string(view));
     }
+    if (hub.encoder) cut_position_rows(*name, *file, &view);
     if (!file->tensors.emplace(*name, view).second) return fail(Code::LoadFailed, "{}: two tensors are named '{}'", file->path, *name);
     const bool add_one = hub.norms_lack_one && name->ends_with("norm.weight");
     if (add_one || misaligned(view)) converted.push_back({*name, view, add_one, {}});
@@ -258,7 +232,16 @@ Result<std::shared_ptr<ModelFile>> open_hub(const std::string& folder) {
   file->format = "hub";
   const fs::path config_path = fs::path(folder) / "config.json";
   VERGE_ASSIGN(config, read_object(config_path, limits::kConfigJsonBytes, true));
-  VERGE_ASSIGN(hub, translate_config(config, config_path.string(), file.get()));
+  const bool encoder = is_bert_config(config);
+  HubConfig hub;
+  if (encoder) {
+    VERGE_TRY(translate_bert_config(config, config_path.string(), file.get()));
+    VERGE_TRY(read_sentence_files(folder, file.get()));
+    hub.encoder = true;
+  } else {
+    VERGE_ASSIGN(translated, translate_config(config, config_path.string(), file.get()));
+    hub = std::move(translated);
+  }
   VERGE_ASSIGN(tensors, open_all_weights(folder, file.get()));
   VERGE_TRY(place_tensors(tensors, hub, file.get()));
   VERGE_TRY(read_tokenizer(folder, config, file.get()));

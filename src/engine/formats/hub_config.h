@@ -12,6 +12,7 @@ namespace verge::engine {
 
 // What config.json says besides metadata.
 struct HubConfig {
+  bool encoder = false;              // BERT and its kin: hub_bert.h has read the configuration and names the tensors
   bool tied_embeddings = false;      // the output matrix is the embedding table
   bool norms_lack_one = false;       // Gemma stores w of (1 + w): the reader adds the 1
   bool sandwich_norms = false;       // Gemma 2 and 3

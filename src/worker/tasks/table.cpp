@@ -8,6 +8,8 @@ namespace verge::worker {
 namespace {
 
 constexpr Task kTasks[] = {
+    {"text-classification", open_text_classification},
+    {"text-embeddings", open_text_embeddings},
     {"text-generation", open_text_generation},
 };
 

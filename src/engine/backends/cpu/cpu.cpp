@@ -7,6 +7,7 @@
 
 #include "engine/backends/cpu/attention.h"
 #include "engine/backends/cpu/elementwise.h"
+#include "engine/backends/cpu/full_attention.h"
 #include "engine/backends/cpu/kv_cache.h"
 #include "engine/backends/cpu/norm.h"
 #include "engine/backends/cpu/pack.h"
@@ -62,6 +63,12 @@ void CpuBackend::attention(const AttentionArgs& args) { cpu::attention(args, thr
 void CpuBackend::add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm) {
   cpu::add_norm(x, y, n, dim, norm, threads_, isa_);
 }
+
+void CpuBackend::full_attention(const FullAttentionArgs& args) { cpu::full_attention(args, threads_, isa_); }
+
+void CpuBackend::layer_norm(const float* x, int n, int64_t dim, LayerNorm norm, float* y) { cpu::layer_norm(x, n, dim, norm, y, threads_, isa_); }
+
+void CpuBackend::activate(float* x, int64_t count, Activation activation) { cpu::activate(x, count, activation, threads_, isa_); }
 
 void CpuBackend::for_each(int count, const std::function<void(int)>& body) {
   threads_.parallel_for(count, 1, [&](int64_t begin, int64_t end) {

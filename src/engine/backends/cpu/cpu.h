@@ -31,6 +31,9 @@ class CpuBackend final : public Backend, public HostThreads {
   void gated_linear(const float* x, int n, RmsNorm norm, const Matrix& gate, const Matrix& up, Activation activation, float* y) override;
   void attention(const AttentionArgs& args) override;
   void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm) override;
+  void full_attention(const FullAttentionArgs& args) override;
+  void layer_norm(const float* x, int n, int64_t dim, LayerNorm norm, float* y) override;
+  void activate(float* x, int64_t count, Activation activation) override;
   void softcap(float* x, int64_t count, float cap) override;
   void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) override;
 

@@ -21,6 +21,11 @@ void gate(const float* gate, const float* up, int64_t count, Activation activati
   kernels_for(isa).gate(gate, up, count, static_cast<int>(activation), y);
 }
 
+void activate(float* x, int64_t count, Activation activation, Threads& threads, Isa isa) {
+  const NormKernels& kernels = kernels_for(isa);
+  threads.parallel_for(count, 8192, [&](int64_t begin, int64_t end) { kernels.activate(x + begin, end - begin, static_cast<int>(activation)); });
+}
+
 void softcap(float* x, int64_t count, float cap, Threads& threads, Isa isa) {
   const NormKernels& kernels = kernels_for(isa);
   threads.parallel_for(count, 16384, [&](int64_t begin, int64_t end) { kernels.softcap(x + begin, end - begin, cap); });

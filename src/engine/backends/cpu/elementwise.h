@@ -15,6 +15,9 @@ enum class Isa;
 // y[i] = activation(gate[i]) * up[i]; y may be gate or up. Runs on the calling thread.
 void gate(const float* gate, const float* up, int64_t count, Activation activation, float* y, Isa isa);
 
+// x = activation(x).
+void activate(float* x, int64_t count, Activation activation, Threads& threads, Isa isa);
+
 // x = cap * tanh(x / cap).
 void softcap(float* x, int64_t count, float cap, Threads& threads, Isa isa);
 

@@ -29,4 +29,11 @@ void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm, Thread
   });
 }
 
+void layer_norm(const float* x, int n, int64_t dim, LayerNorm norm, float* y, Threads& threads, Isa isa) {
+  const NormKernels& kernels = kernels_for(isa);
+  threads.parallel_for(n, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) kernels.layer_norm(x + i * dim, dim, norm.weight, norm.bias, norm.eps, y + i * dim);
+  });
+}
+
 }  // namespace verge::engine::cpu

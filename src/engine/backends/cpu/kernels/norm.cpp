@@ -33,6 +33,37 @@ void add_rms_norm(float* x, const float* y, int64_t dim, const float* weight, fl
   for (int64_t i = 0; i < dim; ++i) x[i] += y[i] * scale * weight[i];
 }
 
+// Sum of f(x[i]) in two chains of lanes, then what is left of the row: the order is fixed by dim alone.
+template <class F>
+VERGE_INLINE float sum_over(const float* x, int64_t dim, const F& f) {
+  Lanes s0 = zero(), s1 = zero();
+  int64_t i = 0;
+  for (; i + 2 * kWidth <= dim; i += 2 * kWidth) {
+    s0 = VERGE_ISA::add(s0, f(load(x + i)));
+    s1 = VERGE_ISA::add(s1, f(load(x + i + kWidth)));
+  }
+  float total = sum(VERGE_ISA::add(s0, s1));
+  if (i == dim) return total;
+  float tail[2 * kWidth], out[2 * kWidth];
+  for (int k = 0; k < 2 * kWidth; ++k) tail[k] = i + k < dim ? x[i + k] : 0;
+  store(out, f(load(tail)));
+  store(out + kWidth, f(load(tail + kWidth)));
+  for (int k = 0; i + k < dim; ++k) total += out[k];
+  return total;
+}
+
+// The variance is taken about the mean, in a pass of its own: E[x²] - E[x]² cancels.
+void layer_norm(const float* x, int64_t dim, const float* weight, const float* bias, float eps, float* y) {
+  const float mean = sum_over(x, dim, [](Lanes v) { return v; }) / static_cast<float>(dim);
+  const Lanes m = set1(mean);
+  const float variance = sum_over(x, dim, [m](Lanes v) {
+                           const Lanes d = sub(v, m);
+                           return mul(d, d);
+                         }) / static_cast<float>(dim);
+  const float scale = 1.0f / __builtin_sqrtf(variance + eps);
+  for (int64_t i = 0; i < dim; ++i) y[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+}
+
 void add(float* x, const float* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) x[i] += y[i];
 }
@@ -95,6 +126,26 @@ void gate(const float* gate, const float* up, int64_t count, int activation, flo
   }
 }
 
+template <class Function>
+void activate_with(float* x, int64_t count) {
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) store(x + i, Function::of(load(x + i)));
+  if (i == count) return;
+  float tail[kWidth] = {};
+  for (int k = 0; i + k < count; ++k) tail[k] = x[i + k];
+  store(tail, Function::of(load(tail)));
+  for (int k = 0; i + k < count; ++k) x[i + k] = tail[k];
+}
+
+void activate(float* x, int64_t count, int activation) {
+  switch (activation) {
+    case 0: return activate_with<Silu>(x, count);
+    case 1: return activate_with<GeluTanh>(x, count);
+    case 2: return activate_with<GeluErf>(x, count);
+    default: return activate_with<Relu>(x, count);
+  }
+}
+
 void softcap(float* x, int64_t count, float cap) {
   const Lanes c = set1(cap);
   int64_t i = 0;
@@ -108,6 +159,6 @@ void softcap(float* x, int64_t count, float cap) {
 
 }  // namespace
 
-const NormKernels norm_kernels = {rms_norm, add_rms_norm, add, gate, softcap};
+const NormKernels norm_kernels = {rms_norm, add_rms_norm, add, gate, layer_norm, activate, softcap};
 
 }  // namespace verge::engine::cpu::VERGE_ISA

@@ -13,6 +13,10 @@ struct NormKernels {
   void (*add)(float* x, const float* y, int64_t count);
   // y = activation(gate) * up; activation 0 SiLU, 1 GELU by tanh, 2 GELU by erf, 3 ReLU.
   void (*gate)(const float* gate, const float* up, int64_t count, int activation, float* y);
+  // y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias; y may be x.
+  void (*layer_norm)(const float* x, int64_t dim, const float* weight, const float* bias, float eps, float* y);
+  // x = activation(x), numbered as for gate.
+  void (*activate)(float* x, int64_t count, int activation);
   // x = cap * tanh(x / cap).
   void (*softcap)(float* x, int64_t count, float cap);
 };

@@ -1,0 +1,108 @@
+#include "engine/encoder.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/models/encoders/bert.h"
+
+namespace verge::engine {
+namespace {
+
+constexpr EncodeOptions kPlain{.add_special = false, .parse_special = true};
+
+// Ids around a text, found by what encoding one with and without them gives.
+Result<void> find_surroundings(LoadedEncoder* encoder, const std::string& path) {
+  const std::vector<int32_t> plain = encoder->tokenizer->encode("a", kPlain);
+  const std::vector<int32_t> whole = encoder->tokenizer->encode("a", {.add_special = true, .parse_special = true});
+  const auto at = std::search(whole.begin(), whole.end(), plain.begin(), plain.end());
+  if (plain.empty() || at == whole.end()) return fail(Code::LoadFailed, "{}: the tokenizer puts no ids around a text that could be told apart", path);
+  encoder->prefix.assign(whole.begin(), at);
+  encoder->suffix.assign(at + static_cast<ptrdiff_t>(plain.size()), whole.end());
+  encoder->between = encoder->suffix;
+  // RoBERTa: <s> A </s></s> B </s>
+  if (encoder->file->architecture.ends_with("roberta") || encoder->file->architecture == "camembert")
+    encoder->between.insert(encoder->between.end(), encoder->suffix.begin(), encoder->suffix.end());
+  return {};
+}
+
+}  // namespace
+
+LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view text) const {
+  const std::vector<int32_t> plain = tokenizer->encode(text, kPlain);
+  const size_t room = static_cast<size_t>(max_tokens) - prefix.size() - suffix.size(), kept = std::min(room, plain.size());
+  Tokens out;
+  out.ids = prefix;
+  out.ids.insert(out.ids.end(), plain.begin(), plain.begin() + static_cast<ptrdiff_t>(kept));
+  out.ids.insert(out.ids.end(), suffix.begin(), suffix.end());
+  out.truncated = kept < plain.size();
+  return out;
+}
+
+LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view first, std::string_view second) const {
+  std::vector<int32_t> a = tokenizer->encode(first, kPlain), b = tokenizer->encode(second, kPlain);
+  const size_t around = prefix.size() + between.size() + suffix.size(), room = static_cast<size_t>(max_tokens) - around;
+  Tokens out;
+  out.truncated = a.size() + b.size() > room;
+  // As Hugging Face's tokenizers cut: the longer gives way until both are as long; an odd token is the longer's.
+  if (out.truncated) {
+    std::vector<int32_t>&longer = a.size() > b.size() ? a : b, &shorter = a.size() > b.size() ? b : a;
+    const size_t least = std::min(shorter.size(), room / 2);
+    longer.resize(room - least);
+    shorter.resize(least);
+  }
+  out.ids = prefix;
+  out.ids.insert(out.ids.end(), a.begin(), a.end());
+  out.ids.insert(out.ids.end(), between.begin(), between.end());
+  out.first_segment = static_cast<int>(out.ids.size());
+  out.ids.insert(out.ids.end(), b.begin(), b.end());
+  out.ids.insert(out.ids.end(), suffix.begin(), suffix.end());
+  return out;
+}
+
+void pool(const float* rows, int tokens, int64_t width, Pooling pooling, bool normalize, float* out) {
+  const float* last = rows + (tokens - 1) * width;
+  if (pooling == Pooling::Cls) std::copy(rows, rows + width, out);
+  if (pooling == Pooling::Last) std::copy(last, last + width, out);
+  if (pooling == Pooling::Mean) {
+    std::fill(out, out + width, 0.0f);
+    for (int t = 0; t < tokens; ++t)
+      for (int64_t i = 0; i < width; ++i) out[i] += rows[t * width + i];
+    for (int64_t i = 0; i < width; ++i) out[i] /= static_cast<float>(tokens);
+  }
+  if (!normalize) return;
+  double squares = 0;
+  for (int64_t i = 0; i < width; ++i) squares += static_cast<double>(out[i]) * out[i];
+  const float scale = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0;
+  for (int64_t i = 0; i < width; ++i) out[i] *= scale;
+}
+
+Result<LoadedEncoder> load_encoder(const std::string& path, Backend& backend, const LoadOptions& options) {
+  LoadedEncoder loaded;
+  VERGE_ASSIGN(file, open_model_file(path));
+  loaded.file = std::move(file);
+  if (!is_bert(*loaded.file))
+    return fail(Code::LoadFailed, "{}: architecture '{}' is no encoder that is known; these are: bert, roberta, xlm-roberta, camembert, distilbert", path,
+                loaded.file->architecture.substr(0, 64));
+  auto tokenizer = make_tokenizer(*loaded.file);
+  if (!tokenizer) return fail(Code::LoadFailed, "{}: {}", path, tokenizer.error().message);
+  loaded.tokenizer = std::move(*tokenizer);
+  VERGE_TRY(find_surroundings(&loaded, path));
+  VERGE_ASSIGN(model, load_bert(loaded.file, backend, options));
+  loaded.model = std::move(model);
+  const EncoderInfo& info = loaded.model->info();
+  if (loaded.tokenizer->vocabulary() > info.vocabulary)
+    return fail(Code::LoadFailed, "{}: the tokenizer has {} tokens, the model {}", path, loaded.tokenizer->vocabulary(), info.vocabulary);
+  const int64_t longest = loaded.file->integer("max_sequence_length").value_or(info.context_tokens);
+  loaded.max_tokens = static_cast<int>(std::clamp<int64_t>(longest, 1, info.context_tokens));
+  if (static_cast<size_t>(loaded.max_tokens) <= loaded.prefix.size() + loaded.between.size() + loaded.suffix.size())
+    return fail(Code::LoadFailed, "{}: {} tokens leave no room for a text", path, loaded.max_tokens);
+  const int64_t pooling = loaded.file->integer("pooling_type").value_or(1);
+  if (pooling == 2) loaded.pooling = Pooling::Cls;
+  if (pooling == 3) loaded.pooling = Pooling::Last;
+  loaded.normalize = loaded.file->boolean("pooling.normalize").value_or(true);
+  if (const auto* labels = loaded.file->array<std::string>("classifier.output_labels")) loaded.labels = *labels;
+  while (loaded.labels.size() < static_cast<size_t>(info.classes)) loaded.labels.push_back(fmt::format("LABEL_{}", loaded.labels.size()));
+  return loaded;
+}
+
+}  // namespace verge::engine

@@ -1,0 +1,41 @@
+// BERT and its kin (BERT, RoBERTa, XLM-R, DistilBERT) in the hub's layout -> GGUF's naming, as hub_config and
+// hub_names do for language models; and what sentence-transformers keeps beside them.
+//
+// Tensors: token_embd, position_embd (without RoBERTa's two leading rows), token_types, token_embd_norm,
+// blk.N.{attn_q, attn_k, attn_v, attn_output, attn_output_norm, ffn_up, ffn_down, layer_output_norm}, each with
+// weight and bias; of classifiers cls (the dense layer before, may be absent) and cls.output.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/formats/model_file.h"
+#include "support/error.h"
+#include "support/json.h"
+
+namespace verge::engine {
+
+bool is_bert_config(const json::object& config);
+
+// Fills file->architecture ("bert", "roberta", "xlm-roberta", "distilbert", …) and file->meta:
+//   general.architecture, vocab_size, block_count, context_length (positions that a text may have), embedding_length,
+//   feed_forward_length, attention.head_count, attention.layer_norm_epsilon, activation "gelu" | "gelu_tanh" | "relu",
+//   position_offset    rows of the hub's position table before the first position (RoBERTa: 2)
+//   token_type_count   rows of token_types; 0 = none
+//   classifier.classes and classifier.output_labels, of a class ForSequenceClassification
+//   classifier.activation "tanh" | "relu", of the dense layer before
+Result<void> translate_bert_config(const json::object& config, const std::string& path, ModelFile* file);
+
+// From modules.json, 1_Pooling/config.json and sentence_bert_config.json where they are:
+//   pooling_type 1 mean, 2 cls, 3 last token (GGUF's numbers); pooling.normalize; max_sequence_length (tokens, special
+//   ones included)
+Result<void> read_sentence_files(const std::string& folder, ModelFile* file);
+
+// GGUF's name; "" = not used; nullopt = not known.
+std::optional<std::string> bert_tensor_name(std::string_view hub_name, const ModelFile& file);
+
+// The hub's position table of RoBERTa holds `position_offset` rows for padding first.
+void cut_position_rows(std::string_view name, const ModelFile& file, TensorView* view);
+
+}  // namespace verge::engine
