@@ -15,7 +15,7 @@ constexpr size_t kNone = 0, kText = limits::kTextBodyBytes, kMedia = limits::kBo
       {"POST", prefix "/completions", openai_completions, Shape::OpenAi, Access::Inference, kText}, \
       {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Inference, kNone},            \
       {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Inference, kNone},  \
-      {"POST", prefix "/embeddings", openai_not_built, Shape::OpenAi, Access::Inference, kText}, {  \
+      {"POST", prefix "/embeddings", openai_embeddings, Shape::OpenAi, Access::Inference, kText}, {  \
     "POST", prefix "/responses", openai_not_built, Shape::OpenAi, Access::Inference, kText          \
   }
 

@@ -130,6 +130,8 @@ inline constexpr uint64_t kWorkerExtraBytes = 2ull << 30;  // heap that a worker
 inline constexpr int kSseKeepAliveMs = 15'000;         // a silent stream gets a comment: proxies cut at 30 or 60 s
 inline constexpr size_t kLogitBias = 1024;             // entries; OpenAI allows 300
 inline constexpr int kTopLogprobs = 20;                // OpenAI's limit
+inline constexpr size_t kTexts = 2048;                 // of one embeddings request, as OpenAI's; the published schemas say 100
+inline constexpr size_t kContexts = 2048;              // passages of one reranking
 inline constexpr int kAnswers = 8;                     // of one request: each is a sequence of its own
 static_assert(kBatchTokens % kPageTokens == 0);
 

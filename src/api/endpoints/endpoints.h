@@ -21,6 +21,7 @@ http::task<void> search_authors(Call& call);
 // openai_*.cpp
 http::task<void> openai_chat(Call& call);
 http::task<void> openai_completions(Call& call);
+http::task<void> openai_embeddings(Call& call);
 http::task<void> openai_models(Call& call);
 http::task<void> openai_model(Call& call);
 http::task<void> openai_not_built(Call& call);

@@ -1,18 +1,16 @@
 #include "api/tasks/task.h"
 
-#include <algorithm>
-#include <array>
-#include <span>
-
+#include "api/tasks/text_classification.h"
+#include "api/tasks/text_embeddings.h"
 #include "http/message.h"
 
 namespace verge::api {
 namespace {
 
-std::span<const TaskHandler> handlers() {
-  static constexpr std::array<TaskHandler, 0> kHandlers{};
-  return kHandlers;
-}
+constexpr TaskHandler kHandlers[] = {
+    {"text-classification", false, parse_text_classification, answer_text_classification},
+    {"text-embeddings", false, parse_text_embeddings, answer_text_embeddings},
+};
 
 bool begins_with(std::string_view text, std::string_view start) {
   return text.size() >= start.size() && http::equal_names(text.substr(0, start.size()), start);
@@ -21,7 +19,7 @@ bool begins_with(std::string_view text, std::string_view start) {
 }  // namespace
 
 const TaskHandler* find_task_handler(std::string_view task) {
-  for (const TaskHandler& handler : handlers())
+  for (const TaskHandler& handler : kHandlers)
     if (handler.task == task) return &handler;
   return nullptr;
 }
