@@ -67,6 +67,19 @@ MODELS = {
     "@cf/google/gemma-4-26b-a4b-it": ("gemma4", "google/gemma-4-26B-A4B-it", 26000000000, APACHE),
     "@cf/aisingapore/gemma-sea-lion-v4-27b-it": ("gemma3", "aisingapore/Gemma-SEA-LION-v4-27B-IT", 27432406640, GEMMA),
 }
+# id: (task, architecture, public weights on the hub, parameters, licence)
+ENCODERS = {
+    "@cf/baai/bge-small-en-v1.5": ("text-embeddings", "bert", "BAAI/bge-small-en-v1.5", 33360000, MIT),
+    "@cf/baai/bge-base-en-v1.5": ("text-embeddings", "bert", "BAAI/bge-base-en-v1.5", 109482240, MIT),
+    "@cf/baai/bge-large-en-v1.5": ("text-embeddings", "bert", "BAAI/bge-large-en-v1.5", 335141888, MIT),
+    "@cf/baai/bge-m3": ("text-embeddings", "xlm-roberta", "BAAI/bge-m3", 567754752, MIT),
+    "@cf/baai/bge-reranker-base": ("text-classification", "xlm-roberta", "BAAI/bge-reranker-base", 278044417, MIT),
+    "@cf/huggingface/distilbert-sst-2-int8": ("text-classification", "distilbert", "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+                                              66955010, APACHE),
+}
+# The schema that a task's models share is the first one's; the others' are named after what sets them apart.
+ENCODER_SCHEMAS = {"@cf/baai/bge-small-en-v1.5": "text-embeddings", "@cf/baai/bge-m3": "text-embeddings-bge-m3",
+                   "@cf/huggingface/distilbert-sst-2-int8": "text-classification", "@cf/baai/bge-reranker-base": "text-classification-reranker"}
 # Ids that were priced or shown without a description of their own: take the rest from a sibling.
 SIBLING = {
     "@cf/meta/llama-3.1-8b-instruct-fp8-fast": "@cf/meta/llama-3.1-8b-instruct-fast",
@@ -200,6 +213,32 @@ def main():
         name = schemas[key(schema)]
         if name != "text-generation":
             entry["schema"] = name
+        write(os.path.join(out, file_name(model_id)), entry)
+
+    encoder_schemas = {}
+    for model_id, name in ENCODER_SCHEMAS.items():
+        own = published[model_id]
+        encoder_schemas[key(own["schema"])] = name
+        write(os.path.join(out, "schemas", name + ".json"), own["schema"])
+    for model_id, (task, architecture, hub, parameters, licence) in ENCODERS.items():
+        own = published[model_id]
+        write(os.path.join(out, "tasks", task + ".json"), {"task": task} | {k: own["task"][k] for k in ("id", "name", "description")})
+        properties = {p["property_id"]: p["value"] for p in own.get("properties", [])}
+        prices = [{"unit": p["unit"], "usd": p["price"]} for p in properties.pop("price", [])]
+        window = properties.pop("context_window", None)
+        entry = {"id": model_id, "uuid": own["id"], "task": task, "description": own["description"].strip(), "architecture": architecture,
+                 "licence": licence, "created_at": own["created_at"], "sources": [{"hub": hub}],
+                 "parameters": parameters, "prices": prices}
+        if window:
+            entry["context_tokens"] = int(window)
+        if properties:
+            entry["properties"] = properties
+        if own["schema"]["input"].get("oneOf") and "pooling" in own["schema"]["input"]["oneOf"][0]["properties"]:
+            entry["defaults"] = {"pooling": "mean"}
+        if model_id == "@cf/baai/bge-m3":
+            entry["defaults"] = {"truncate_inputs": False}
+        if encoder_schemas[key(own["schema"])] != task:
+            entry["schema"] = encoder_schemas[key(own["schema"])]
         write(os.path.join(out, file_name(model_id)), entry)
 
 

@@ -80,8 +80,6 @@ inline constexpr int kHeadDim = 512;                   // the attention kernels 
 inline constexpr int kModelWidth = 1 << 20;
 inline constexpr int kContextTokens = 1 << 24;         // positions beyond are not exact in f32
 
-inline constexpr int kClasses = 1 << 16;                // of a classifier
-
 // Chat templates run in our own interpreter under these.
 inline constexpr size_t kTemplateBytes = 1 << 20;
 inline constexpr size_t kTemplateSteps = 10'000'000;       // about a second; templates that scan all messages for each of 1,000 fit
@@ -122,16 +120,12 @@ inline constexpr size_t kStreamBacklogBytes = 256 << 10;  // ... until half of i
 inline constexpr int kPrefillStepMs = 400;             // a step's prefill delays the others' next token about so long
 inline constexpr int kBatchLeastMs = 25;               // of single-shot tasks (embeddings, pictures): who comes late waits for one batch;
 inline constexpr int kBatchMostMs = 200;               // ... it may be this long where much waits
-inline constexpr int kEncoderLeastTokens = 256;        // of a batch of texts: shorter ones read the weights too often for their work
-inline constexpr int kEncoderMostTokens = 4096;        // a longer text runs alone
 inline constexpr int kBatchItems = 256;                // texts or pictures of one batch
 inline constexpr uint64_t kKvBytes = 1ull << 30;       // KV cache where nobody says: enough for 16 long chats of a 1B model
 inline constexpr uint64_t kWorkerExtraBytes = 2ull << 30;  // heap that a worker may add after its model is loaded
 inline constexpr int kSseKeepAliveMs = 15'000;         // a silent stream gets a comment: proxies cut at 30 or 60 s
 inline constexpr size_t kLogitBias = 1024;             // entries; OpenAI allows 300
 inline constexpr int kTopLogprobs = 20;                // OpenAI's limit
-inline constexpr size_t kTexts = 2048;                 // of one embeddings request, as OpenAI's; the published schemas say 100
-inline constexpr size_t kContexts = 2048;              // passages of one reranking
 inline constexpr int kAnswers = 8;                     // of one request: each is a sequence of its own
 static_assert(kBatchTokens % kPageTokens == 0);
 

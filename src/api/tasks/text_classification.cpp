@@ -4,7 +4,6 @@
 
 #include "api/tasks/params.h"
 #include "api/tasks/text_embeddings.h"
-#include "support/limits.h"
 
 namespace verge::api {
 namespace {

@@ -85,11 +85,13 @@ std::vector<HubFile> choose_files(const std::vector<HubFile>& files) {
   static const std::set<std::string, std::less<>> kSmall = {
       "config.json",      "generation_config.json",  "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
       "vocab.json",       "merges.txt",              "vocab.txt",      "added_tokens.json",     "special_tokens_map.json",
-      "chat_template.jinja", "chat_template.json"};
+      "chat_template.jinja", "chat_template.json",
+      // sentence-transformers: how vectors are made of a model's output
+      "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json"};
   std::vector<HubFile> small, tensors, ggufs, out;
   bool index = false;
   for (const HubFile& f : files) {
-    if (f.name.find('/') != std::string::npos) continue;
+    if (f.name.find('/') != std::string::npos && !kSmall.count(f.name)) continue;
     if (kSmall.count(f.name)) small.push_back(f);
     if (f.name == "model.safetensors.index.json") {
       index = true;
