@@ -80,6 +80,13 @@ inline constexpr int kHeadDim = 512;                   // the attention kernels 
 inline constexpr int kModelWidth = 1 << 20;
 inline constexpr int kContextTokens = 1 << 24;         // positions beyond are not exact in f32
 
+// Speech models and audio. Whisper large-v3 has 128 bands, 1500 positions (30 s) and 448 text positions.
+inline constexpr int kMels = 512;
+inline constexpr int kAudioPositions = 1 << 14;
+inline constexpr int kTextPositions = 1 << 14;
+inline constexpr int64_t kClipSamplesKept = 10 * 60 * 16000;  // longer clips are decoded again for each pass
+inline constexpr size_t kSpeechTokenBytes = 1024;        // text of one token in a speech model's vocabulary
+
 // Chat templates run in our own interpreter under these.
 inline constexpr size_t kTemplateBytes = 1 << 20;
 inline constexpr size_t kTemplateSteps = 10'000'000;       // about a second; templates that scan all messages for each of 1,000 fit
