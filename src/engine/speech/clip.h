@@ -58,10 +58,14 @@ class RangedSamples final : public SampleSource {
 class Clip {
  public:
   // Reads all of `source` once. `stop` is asked between pieces; true ends with Aborted.
+  // Of the largest log10 mel value. The least bit of a 16-bit file flickering gives about -8.5, whispering into a bad microphone -4.
+  static constexpr float kInaudible = -7.5f;
+
   static Result<std::unique_ptr<Clip>> open(SampleSource& source, std::span<const float> filters, const std::function<bool()>& stop);
 
   int64_t samples() const { return samples_; }
-  int64_t frames() const { return samples_ / kHop; }  // with content
+  // With content: none where the whole clip is below what anybody could hear (a dead microphone, digital silence).
+  int64_t frames() const { return largest_ < kInaudible ? 0 : samples_ / kHop; }
   // {count, mels} normalised frames from `first` on, which never goes back; frames past the end are zero.
   Result<> window(int64_t first, int64_t count, float* to);
 
