@@ -30,6 +30,10 @@ inline constexpr size_t kJsonDepth = 64;
 inline constexpr size_t kSchemaErrors = 16;            // violations listed in one answer
 inline constexpr uint32_t kSchemaPatternSteps = 100'000;  // backtracking of a schema's `pattern`
 
+// Forms. RFC 2046 allows a boundary 70 characters.
+inline constexpr size_t kBoundaryBytes = 200;
+inline constexpr size_t kFormParts = 64;
+
 // Metrics: series of one family; label values past these are counted as "other".
 inline constexpr size_t kMetricSeries = 500;
 

@@ -1,16 +1,18 @@
 #include "api/tasks/task.h"
 
 #include <algorithm>
-#include <array>
 #include <span>
 
+#include "api/tasks/automatic_speech_recognition.h"
 #include "http/message.h"
 
 namespace verge::api {
 namespace {
 
 std::span<const TaskHandler> handlers() {
-  static constexpr std::array<TaskHandler, 0> kHandlers{};
+  static constexpr TaskHandler kHandlers[] = {
+      {"automatic-speech-recognition", true, parse_speech, speech_answer},
+  };
   return kHandlers;
 }
 

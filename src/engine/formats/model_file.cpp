@@ -8,6 +8,7 @@
 #include "engine/formats/gguf.h"
 #include "engine/formats/hub.h"
 #include "engine/formats/mapped_file.h"
+#include "engine/formats/whisper_bin.h"
 
 namespace verge::engine {
 
@@ -48,7 +49,8 @@ Result<std::shared_ptr<ModelFile>> open_folder(const std::string& path) {
   const std::filesystem::path binary = std::filesystem::path(path) / "model.bin";
   if (std::filesystem::is_regular_file(binary, ec)) {
     VERGE_ASSIGN(map, MappedFile::open(binary.string()));
-    if (is_ctranslate2(map->bytes())) return open_ctranslate2(path);
+    if (is_whisper_bin(map->bytes())) return open_whisper_bin(map);
+  if (is_ctranslate2(map->bytes())) return open_ctranslate2(path);
   }
   return open_hub(path);
 }

@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "engine/task_of.h"
+#include "worker/speech_service.h"
 
 namespace verge::worker {
 namespace {
 
 constexpr Task kTasks[] = {
     {"text-generation", open_text_generation},
+    {"automatic-speech-recognition", open_speech_recognition},
 };
 
 }  // namespace
