@@ -285,7 +285,13 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
     co_await run.sse.finish(std::move(events));
   } else {
     json::value body = format->whole(run.answers);
-    co_await respond_json(call, body);
+    if (format->text_type().empty() || !body.is_string()) {
+      co_await respond_json(call, body);
+      co_return;
+    }
+    http::Headers headers{http::Header("content-type", std::string(format->text_type()))};
+    std::string text(body.get_string());
+    co_await respond(call, 200, std::move(headers), std::move(text));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/call.h"
@@ -33,6 +34,8 @@ class AnswerFormat {
  public:
   virtual ~AnswerFormat() = default;
   virtual json::value whole(const std::vector<Answer>& answers) = 0;
+  // Where not empty, whole() is a string that is the body itself, of this content type.
+  virtual std::string_view text_type() const { return {}; }
   virtual std::string opening() { return {}; }  // before the first token of any answer
   virtual std::string piece(size_t index, const protocol::Token& token) = 0;
   virtual std::string ending(size_t /*index*/, const Answer& /*answer*/) { return {}; }  // an answer is complete

@@ -13,6 +13,8 @@ constexpr size_t kNone = 0, kText = limits::kTextBodyBytes, kMedia = limits::kBo
 #define VERGE_OPENAI_ROUTES(prefix)                                                                 \
   {"POST", prefix "/chat/completions", openai_chat, Shape::OpenAi, Access::Inference, kText},       \
       {"POST", prefix "/completions", openai_completions, Shape::OpenAi, Access::Inference, kText}, \
+      {"POST", prefix "/audio/transcriptions", openai_transcriptions, Shape::OpenAi, Access::Inference, kMedia}, \
+      {"POST", prefix "/audio/translations", openai_translations, Shape::OpenAi, Access::Inference, kMedia},     \
       {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Inference, kNone},            \
       {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Inference, kNone},  \
       {"POST", prefix "/embeddings", openai_embeddings, Shape::OpenAi, Access::Inference, kText}, {  \

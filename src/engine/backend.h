@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "engine/tensor.h"
 #include "support/error.h"
@@ -41,6 +42,16 @@ class KvCache {
   virtual ~KvCache() = default;
   int layers = 0, kv_heads = 0, head_dim = 0, pages = 0;
   KvType type = KvType::F16;
+  size_t bytes = 0;
+};
+
+// Keys and values of one layer that queries attend to without a mask: an encoder's frames, seen from itself and
+// from a decoder. Filled as a whole by remember(), read by any number of calls.
+class AttentionMemory {
+ public:
+  virtual ~AttentionMemory() = default;
+  int heads = 0, head_dim = 0;
+  int capacity = 0, rows = 0;  // rows that fit; that are there
   size_t bytes = 0;
 };
 
@@ -146,6 +157,23 @@ class Backend {
   virtual void activate(float* x, int64_t count, Activation activation) = 0;
   // x = cap * tanh(x / cap), in place (Gemma 2's logits).
   virtual void softcap(float* x, int64_t count, float cap) = 0;
+  // Fails with LoadFailed where heads have no multiple of 16 channels.
+  virtual Result<std::unique_ptr<AttentionMemory>> make_memory(int heads, int head_dim, int rows) = 0;
+  // k, v {rows, heads * head_dim} replace what the memory held.
+  virtual void remember(const float* k, const float* v, int rows, AttentionMemory& memory) = 0;
+  // out = softmax(scale · q·Kᵀ)·V per head over all rows of the memory; q, out {n, heads * head_dim}, may be the same.
+  virtual void attend(const AttentionMemory& memory, const float* q, int n, float scale, float* out) = 0;
+  // The scores of one head before the softmax, {n, memory.rows}.
+  virtual void attention_scores(const AttentionMemory& memory, int head, const float* q, int n, float scale, float* out) = 0;
+  // y = (x - mean) / sqrt(variance + eps) * weight + bias, {n, dim}; y may be x.
+  virtual void layer_norm(const float* x, int n, int64_t dim, const float* weight, const float* bias, float eps, float* y) = 0;
+  // x = activation(x), in place.
+  virtual void activate(float* x, int64_t count, Activation activation) = 0;
+  // Rows of a convolution over time as a product: y[t][c * kernel + j] = x[t * stride + j - kernel / 2][c], zero outside;
+  // x {frames, channels}, y {frames / stride rounded up, channels * kernel}.
+  virtual void unfold(const float* x, int frames, int channels, int kernel, int stride, float* y) = 0;
+  // Copies whole pages of all layers, in order: {from, to}.
+  virtual void copy_pages(KvCache& cache, std::span<const std::pair<int32_t, int32_t>> pages) = 0;
   // y[i] = x[rows[i]], {rows, dim}.
   virtual void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) = 0;
 };

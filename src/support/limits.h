@@ -30,6 +30,10 @@ inline constexpr size_t kJsonDepth = 64;
 inline constexpr size_t kSchemaErrors = 16;            // violations listed in one answer
 inline constexpr uint32_t kSchemaPatternSteps = 100'000;  // backtracking of a schema's `pattern`
 
+// Forms. RFC 2046 allows a boundary 70 characters.
+inline constexpr size_t kBoundaryBytes = 200;
+inline constexpr size_t kFormParts = 64;
+
 // Metrics: series of one family; label values past these are counted as "other".
 inline constexpr size_t kMetricSeries = 500;
 
@@ -79,6 +83,23 @@ inline constexpr int kHeads = 1024;
 inline constexpr int kHeadDim = 512;                   // the attention kernels keep one head on the stack
 inline constexpr int kModelWidth = 1 << 20;
 inline constexpr int kContextTokens = 1 << 24;         // positions beyond are not exact in f32
+
+// Speech models and audio. Whisper large-v3 has 128 bands, 1500 positions (30 s) and 448 text positions.
+inline constexpr int kMels = 512;
+inline constexpr int kAudioPositions = 1 << 14;
+inline constexpr int kTextPositions = 1 << 14;
+inline constexpr size_t kSpeechPromptBytes = 16 << 10;   // initial_prompt, prefix: the model reads about 220 tokens of them
+inline constexpr size_t kSpeechTemperatures = 8;
+inline constexpr int kSpeechClips = 64;                  // in one worker, waiting or under way; their bytes are held
+inline constexpr int kClipSeconds = 4 * 3600;            // of one request
+inline constexpr int kAudioPassMs = 300'000;             // decoding a clip once; four hours take about half a minute
+inline constexpr size_t kAudioAllocationBytes = 64 << 20;  // any one allocation of FFmpeg's libraries
+inline constexpr int kAudioProbeBytes = 4 << 20;         // looked at to find the streams
+inline constexpr int kAudioStreams = 64;
+inline constexpr int kAudioRate = 768'000;               // Hz, of the input
+inline constexpr int kAudioChannels = 64;
+inline constexpr int64_t kClipSamplesKept = 10 * 60 * 16000;  // longer clips are decoded again for each pass
+inline constexpr size_t kSpeechTokenBytes = 1024;        // text of one token in a speech model's vocabulary
 
 // Chat templates run in our own interpreter under these.
 inline constexpr size_t kTemplateBytes = 1 << 20;

@@ -24,6 +24,8 @@ http::task<void> openai_completions(Call& call);
 http::task<void> openai_embeddings(Call& call);
 http::task<void> openai_models(Call& call);
 http::task<void> openai_model(Call& call);
+http::task<void> openai_transcriptions(Call& call);
+http::task<void> openai_translations(Call& call);
 http::task<void> openai_not_built(Call& call);
 // health.cpp
 http::task<void> healthz(Call& call);

@@ -1,5 +1,6 @@
 #include "api/tasks/task.h"
 
+#include "api/tasks/automatic_speech_recognition.h"
 #include "api/tasks/text_classification.h"
 #include "api/tasks/text_embeddings.h"
 #include "http/message.h"
@@ -8,6 +9,7 @@ namespace verge::api {
 namespace {
 
 constexpr TaskHandler kHandlers[] = {
+    {"automatic-speech-recognition", true, parse_speech, speech_answer},
     {"text-classification", false, parse_text_classification, answer_text_classification},
     {"text-embeddings", false, parse_text_embeddings, answer_text_embeddings},
 };

@@ -20,6 +20,7 @@
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/safetensors.h"
 #include "engine/formats/stop_ids.h"
+#include "engine/formats/whisper_hub.h"
 #include "support/json.h"
 #include "support/limits.h"
 
@@ -232,6 +233,12 @@ Result<std::shared_ptr<ModelFile>> open_hub(const std::string& folder) {
   file->format = "hub";
   const fs::path config_path = fs::path(folder) / "config.json";
   VERGE_ASSIGN(config, read_object(config_path, limits::kConfigJsonBytes, true));
+  if (get_string(config, "model_type") == "whisper") {
+    VERGE_ASSIGN(weights, open_all_weights(folder, file.get()));
+    file->tensors = std::move(weights);
+    VERGE_TRY(read_whisper_hub(folder, config, file.get()));
+    return file;
+  }
   const bool encoder = is_bert_config(config);
   HubConfig hub;
   if (encoder) {

@@ -4,9 +4,11 @@
 #include <cstring>
 #include <filesystem>
 
+#include "engine/formats/ctranslate2.h"
 #include "engine/formats/gguf.h"
 #include "engine/formats/hub.h"
 #include "engine/formats/mapped_file.h"
+#include "engine/formats/whisper_bin.h"
 
 namespace verge::engine {
 
@@ -39,12 +41,29 @@ std::optional<bool> ModelFile::boolean(std::string_view key) const {
   return std::nullopt;
 }
 
+namespace {
+
+// A folder is CTranslate2's where its model.bin is; the hub's layout otherwise.
+Result<std::shared_ptr<ModelFile>> open_folder(const std::string& path) {
+  std::error_code ec;
+  const std::filesystem::path binary = std::filesystem::path(path) / "model.bin";
+  if (std::filesystem::is_regular_file(binary, ec)) {
+    VERGE_ASSIGN(map, MappedFile::open(binary.string()));
+    if (is_whisper_bin(map->bytes())) return open_whisper_bin(map);
+  if (is_ctranslate2(map->bytes())) return open_ctranslate2(path);
+  }
+  return open_hub(path);
+}
+
+}  // namespace
+
 Result<std::shared_ptr<ModelFile>> open_model_file(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code ec;
-  if (fs::is_directory(path, ec)) return open_hub(path);
+  if (fs::is_directory(path, ec)) return open_folder(path);
   VERGE_ASSIGN(map, MappedFile::open(path));
   if (is_gguf(map->bytes())) return open_gguf(map);
+  if (is_ctranslate2(map->bytes())) return open_ctranslate2(fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : ".");
   // config.json or one of the weight files of a folder in the hub's layout stands for the folder.
   const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
   if (fs::is_regular_file(folder / "config.json", ec)) {

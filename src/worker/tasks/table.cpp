@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/task_of.h"
+#include "worker/speech_service.h"
 
 namespace verge::worker {
 namespace {
@@ -11,6 +12,7 @@ constexpr Task kTasks[] = {
     {"text-classification", open_text_classification},
     {"text-embeddings", open_text_embeddings},
     {"text-generation", open_text_generation},
+    {"automatic-speech-recognition", open_speech_recognition},
 };
 
 }  // namespace

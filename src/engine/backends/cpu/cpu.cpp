@@ -9,6 +9,7 @@
 #include "engine/backends/cpu/elementwise.h"
 #include "engine/backends/cpu/full_attention.h"
 #include "engine/backends/cpu/kv_cache.h"
+#include "engine/backends/cpu/memory.h"
 #include "engine/backends/cpu/norm.h"
 #include "engine/backends/cpu/pack.h"
 
@@ -77,6 +78,30 @@ void CpuBackend::for_each(int count, const std::function<void(int)>& body) {
 }
 
 void CpuBackend::softcap(float* x, int64_t count, float cap) { cpu::softcap(x, count, cap, threads_, isa_); }
+
+Result<std::unique_ptr<AttentionMemory>> CpuBackend::make_memory(int heads, int head_dim, int rows) { return cpu::make_memory(heads, head_dim, rows); }
+
+void CpuBackend::remember(const float* k, const float* v, int rows, AttentionMemory& memory) { cpu::remember(k, v, rows, memory, threads_, isa_); }
+
+void CpuBackend::attend(const AttentionMemory& memory, const float* q, int n, float scale, float* out) {
+  cpu::attend(memory, q, n, scale, out, threads_, isa_);
+}
+
+void CpuBackend::attention_scores(const AttentionMemory& memory, int head, const float* q, int n, float scale, float* out) {
+  cpu::attention_scores(memory, head, q, n, scale, out, isa_);
+}
+
+void CpuBackend::layer_norm(const float* x, int n, int64_t dim, const float* weight, const float* bias, float eps, float* y) {
+  cpu::layer_norm(x, n, dim, weight, bias, eps, y, threads_, isa_);
+}
+
+void CpuBackend::activate(float* x, int64_t count, Activation activation) { cpu::activate(x, count, activation, threads_, isa_); }
+
+void CpuBackend::unfold(const float* x, int frames, int channels, int kernel, int stride, float* y) {
+  cpu::unfold(x, frames, channels, kernel, stride, y, threads_);
+}
+
+void CpuBackend::copy_pages(KvCache& cache, std::span<const std::pair<int32_t, int32_t>> pages) { cpu::copy_pages(cache, pages); }
 
 void CpuBackend::gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) {
   cpu::gather_rows(x, rows, dim, y);

@@ -35,6 +35,14 @@ class CpuBackend final : public Backend, public HostThreads {
   void layer_norm(const float* x, int n, int64_t dim, LayerNorm norm, float* y) override;
   void activate(float* x, int64_t count, Activation activation) override;
   void softcap(float* x, int64_t count, float cap) override;
+  Result<std::unique_ptr<AttentionMemory>> make_memory(int heads, int head_dim, int rows) override;
+  void remember(const float* k, const float* v, int rows, AttentionMemory& memory) override;
+  void attend(const AttentionMemory& memory, const float* q, int n, float scale, float* out) override;
+  void attention_scores(const AttentionMemory& memory, int head, const float* q, int n, float scale, float* out) override;
+  void layer_norm(const float* x, int n, int64_t dim, const float* weight, const float* bias, float eps, float* y) override;
+  void activate(float* x, int64_t count, Activation activation) override;
+  void unfold(const float* x, int frames, int channels, int kernel, int stride, float* y) override;
+  void copy_pages(KvCache& cache, std::span<const std::pair<int32_t, int32_t>> pages) override;
   void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) override;
 
   void for_each(int count, const std::function<void(int)>& body) override;

@@ -22,9 +22,9 @@ Result<const TensorView*> WeightReader::take(const std::string& name, int64_t ro
     return fail(Code::LoadFailed, "{}: tensor '{}' {} is missing", file_.path, name, shape_text(rows, columns));
   }
   const TensorView& tensor = it->second;
-  // A vector may come as a matrix of one row.
+  // A vector may come as a matrix of one row, a matrix as a convolution's kernel {out, in, width}.
   const bool fits = rows < 0 ? tensor.elements() == columns && tensor.columns() == columns
-                             : tensor.rank == 2 && tensor.shape[0] == rows && tensor.shape[1] == columns;
+                             : tensor.rank >= 2 && tensor.shape[0] == rows && tensor.columns() == columns;
   if (!fits) {
     return fail(Code::LoadFailed, "{}: tensor '{}' is {}, expected {}", file_.path, name, to_string(tensor), shape_text(rows, columns));
   }
@@ -59,6 +59,15 @@ Result<> WeightReader::vector(const std::string& name, int64_t count, Need need,
   if (!packer_) return {};
   to->resize(static_cast<size_t>(count));
   dequantize(*tensor, 0, count, to->data());
+  return {};
+}
+
+Result<> WeightReader::values(const std::string& name, int64_t rows, int64_t columns, std::vector<float>* to) {
+  VERGE_ASSIGN(tensor, take(name, rows, columns, Need::Required));
+  bytes_ += static_cast<size_t>(rows * columns) * sizeof(float);
+  if (!packer_) return {};
+  to->resize(static_cast<size_t>(rows * columns));
+  dequantize(*tensor, 0, rows * columns, to->data());
   return {};
 }
 

@@ -26,6 +26,8 @@ class WeightReader {
   Result<> matrix(const std::string& name, int64_t out, int64_t in, Need need, std::unique_ptr<Matrix>* to);
   // {count} as f32; empty where it is optional and not there.
   Result<> vector(const std::string& name, int64_t count, Need need, std::vector<float>* to);
+  // {rows, columns} as f32.
+  Result<> values(const std::string& name, int64_t rows, int64_t columns, std::vector<float>* to);
   // Unpacked {rows, columns}, read from the file in place.
   Result<> table(const std::string& name, int64_t rows, int64_t columns, TensorView* to);
   // Fails with LoadFailed naming a tensor that was not taken.

@@ -1,0 +1,120 @@
+#include "api/tasks/automatic_speech_recognition.h"
+
+#include <charconv>
+
+#include "api/base64.h"
+#include "api/multipart.h"
+#include "api/tasks/params.h"
+#include "api/tasks/speech_answers.h"
+#include "support/limits.h"
+
+namespace verge::api {
+namespace {
+
+constexpr int kBeamsMost = 16;
+
+// Forms and queries have text only: what reads as a number is one.
+json::value as_value(std::string_view text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return json::string(text);
+  if (number == static_cast<double>(static_cast<int64_t>(number))) return static_cast<int64_t>(number);
+  return number;
+}
+
+// Names and codes: text even where it looks like a number.
+bool is_text_field(std::string_view name) { return name == "language" || name == "task" || name == "initial_prompt" || name == "prefix"; }
+
+Result<std::string> decoded_audio(std::string_view text, std::string_view pointer) {
+  auto bytes = decode_base64(text);
+  if (!bytes) return fail(Code::InvalidInput, "'{}' is not base64", pointer);
+  return std::move(*bytes);
+}
+
+Result<std::string> audio_of(const json::object& body) {
+  const json::value* audio = body.if_contains("audio");
+  if (!audio || audio->is_null()) return fail(Code::InvalidInput, "required properties at '/' are 'audio'");
+  if (const auto* text = audio->if_string()) return decoded_audio(*text, "/audio");
+  if (const auto* object = audio->if_object()) {
+    if (auto text = get_string(*object, "body")) return decoded_audio(*text, "/audio/body");
+    return fail(Code::InvalidInput, "required properties at '/audio' are 'body'");
+  }
+  if (audio->is_array()) return fail(Code::InvalidInput, "'/audio' is an empty array");
+  return fail(Code::InvalidInput, "Type mismatch of '/audio', 'string,array' not in '{}'", type_name(*audio));
+}
+
+Result<void> read_form(const TaskInput& input, json::object* body, std::string* audio) {
+  VERGE_ASSIGN(parts, parse_multipart(input.content_type, input.payload));
+  bool found = false;
+  for (const FormPart& part : parts) {
+    if (part.file || part.name == "audio" || part.name == "file") {
+      if (found) return fail(Code::InvalidInput, "one clip can be read, the form has more");
+      *audio = part.data;
+      found = true;
+    } else {
+      (*body)[part.name] = is_text_field(part.name) ? json::value(json::string(part.data)) : as_value(part.data);
+    }
+  }
+  if (!found) return fail(Code::InvalidInput, "required properties at '/' are 'audio'");
+  return {};
+}
+
+}  // namespace
+
+Result<json::object> speech_params(const json::object& body) {
+  Params in(body);
+  json::object params;
+  const auto put = [&params](const char* name, const auto& value) {
+    if (value) params[name] = *value;
+  };
+  auto task = in.text("task");
+  if (task && *task != "transcribe" && *task != "translate") in.refuse(fail(Code::InvalidInput, "'/task' must be one of 'transcribe', 'translate'"));
+  put("task", task);
+  put("language", in.text("language"));
+  put("vad_filter", in.flag("vad_filter"));
+  put("initial_prompt", in.text("initial_prompt"));
+  put("prefix", in.text("prefix"));
+  put("beam_size", in.integer("beam_size", 1, kBeamsMost));
+  put("condition_on_previous_text", in.flag("condition_on_previous_text"));
+  put("no_speech_threshold", in.number("no_speech_threshold", 0, 1));
+  put("compression_ratio_threshold", in.number("compression_ratio_threshold", 0, 1000));
+  put("log_prob_threshold", in.number("log_prob_threshold", -1000, 0));
+  put("hallucination_silence_threshold", in.number("hallucination_silence_threshold", 0, 3600));
+  put("temperature", in.number("temperature", 0, 1));
+  if (!in.ok()) return in.error();
+  return params;
+}
+
+Result<TaskRequest> parse_speech(TaskInput input, const catalogue::Entry&, const json::object&) {
+  TaskRequest out;
+  json::object body;
+  if (json::object* object = input.json.if_object()) body = std::move(*object);
+  else if (!input.json.is_null()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in '{}'", type_name(input.json));
+  if (!input.payload_key.empty() && input.payload_key != "audio") return fail(Code::InvalidInput, "required properties at '/' are 'audio'");
+  const bool raw = input.payload_key.empty() && !input.payload.empty();
+  if (raw) {
+    // The query's parameters are text.
+    for (auto& [name, value] : body) {
+      if (value.is_string() && !is_text_field(name)) value = as_value(value.get_string());
+    }
+  }
+  if (raw && is_multipart(input.content_type)) {
+    VERGE_TRY(read_form(input, &body, &out.payload));
+  } else if (raw || !input.payload_key.empty()) {
+    out.payload = std::move(input.payload);
+  } else {
+    VERGE_ASSIGN(audio, audio_of(body));
+    out.payload = std::move(audio);
+  }
+  if (out.payload.empty()) return fail(Code::InvalidInput, "the audio is empty");
+  VERGE_ASSIGN(params, speech_params(body));
+  out.params = std::move(params);
+  return out;
+}
+
+json::value speech_answer(const Answer& answer, const json::object&) {
+  const json::object* result = answer.result.if_object();
+  return native_transcript(result ? *result : json::object());
+}
+
+}  // namespace verge::api

@@ -1,0 +1,45 @@
+// A loaded Whisper model as a Service: requests of the task automatic-speech-recognition in, one Result out.
+//
+// Threads: run() and everything public on the io thread. A clip is decoded and measured on a preparing thread; the model runs on
+// the engine's thread, which takes one window of each clip in turn, so that a short clip beside a long one waits
+// for one window of it at most. A request whose run() is cancelled is left at the next step of its decoder.
+#pragma once
+
+#include <boost/asio/thread_pool.hpp>
+
+#include <memory>
+
+#include "engine/speech/recognizer.h"
+#include "worker/model_service.h"
+
+namespace verge::worker {
+
+class SpeechService : public ModelService {
+ public:
+  SpeechService(boost::asio::any_io_executor io, std::unique_ptr<engine::Backend> backend, std::unique_ptr<engine::Recognizer> recognizer, ServiceOptions options);
+  ~SpeechService() override;
+
+  protocol::task<void> run(protocol::Request request, protocol::EventSink& sink) override;
+  void drain() override { draining_ = true; }
+  int active() const override { return *active_; }
+  json::object status() const override;
+  json::object ready() const override;
+
+ private:
+  struct Call;
+  class Engine;
+
+  boost::asio::any_io_executor io_;
+  ServiceOptions options_;
+  std::unique_ptr<engine::Backend> backend_;  // outlives recognizer_
+  std::unique_ptr<engine::Recognizer> recognizer_;
+  std::shared_ptr<int> active_ = std::make_shared<int>(0);
+  bool draining_ = false;
+  boost::asio::thread_pool prepare_{1};
+  std::unique_ptr<Engine> engine_;
+};
+
+// Errors: LoadFailed, Io.
+Result<std::unique_ptr<ModelService>> open_speech_recognition(boost::asio::any_io_executor io, const HostOptions& host, ServiceOptions options);
+
+}  // namespace verge::worker
