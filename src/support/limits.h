@@ -25,6 +25,14 @@ inline constexpr int kConnectTimeoutMs = 5'000;
 // A hosted Worker that is silent for so long gets its request cut (Cloudflare's proxy: 100 s, error 524).
 inline constexpr int kWorkerAnswerMs = 100'000;
 
+// Images. The header's size is checked before pixels are allocated; 3 bytes a pixel, and a progressive JPEG keeps
+// 6 more while it is read.
+inline constexpr size_t kImageBytes = 64 << 20;
+inline constexpr uint64_t kImagePixels = 64'000'000;   // the largest cameras have near 60 million
+inline constexpr uint64_t kImageSide = 32'000;
+inline constexpr int kJpegScans = 200;                 // encoders write about ten; each passes over all pixels
+inline constexpr size_t kPngChunkBytes = 8 << 20;      // other chunks than pixels, unpacked
+
 // JSON. Deep nesting costs stack in every consumer.
 inline constexpr size_t kJsonDepth = 64;
 inline constexpr size_t kSchemaErrors = 16;            // violations listed in one answer

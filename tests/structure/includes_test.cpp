@@ -35,15 +35,16 @@ std::vector<fs::path> sources(const fs::path& folder) {
 
 // folder -> folders that it may include, besides itself and support.
 const std::map<std::string, std::set<std::string>> kAllowed = {
-    {"commands", {"api", "router", "node", "worker", "engine", "protocol", "catalogue", "accounts", "store", "http"}},
+    {"commands", {"api", "router", "node", "worker", "engine", "media", "protocol", "catalogue", "accounts", "store", "http"}},
     {"api", {"protocol", "catalogue", "accounts", "http"}},
     {"router", {"protocol"}},
     {"node", {"protocol", "catalogue", "store", "http"}},
-    {"worker", {"protocol", "engine"}},
+    {"worker", {"protocol", "engine", "media"}},
     {"protocol", {"http"}},
     {"accounts", {"store"}},
     {"engine", {}},
     {"catalogue", {}},
+    {"media", {}},
     {"store", {}},
     {"http", {}},
     {"support", {}},
