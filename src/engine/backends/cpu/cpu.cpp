@@ -71,6 +71,18 @@ void CpuBackend::for_each(int count, const std::function<void(int)>& body) {
 
 void CpuBackend::softcap(float* x, int64_t count, float cap) { cpu::softcap(x, count, cap, threads_, isa_); }
 
+Result<std::unique_ptr<Convolution>> CpuBackend::pack_convolution(const ConvolutionShape& shape, std::span<const float> weight, std::span<const float> bias) {
+  return cpu::pack_convolution(shape, weight, bias, arena_);
+}
+
+void CpuBackend::convolution(const ConvolutionArgs& args) { cpu::convolution(args, threads_, isa_, convolution_scratch_); }
+
+void CpuBackend::max_pool(const PoolArgs& args) { cpu::max_pool(args, threads_, isa_); }
+
+void CpuBackend::mean_pool(const float* x, int n, int64_t pixels, int64_t channels, float* y) {
+  cpu::mean_pool(x, n, pixels, channels, y, threads_, isa_);
+}
+
 void CpuBackend::gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) {
   cpu::gather_rows(x, rows, dim, y);
 }

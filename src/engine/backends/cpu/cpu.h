@@ -1,5 +1,5 @@
 // The CPU backend: owns the threads and the choice of the instruction set, and hands every operation
-// to its family (matmul.h, attention.h, norm.h, elementwise.h).
+// to its family (matmul.h, attention.h, convolution.h, norm.h, elementwise.h).
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 
 #include "engine/backend.h"
 #include "engine/backends/cpu/arena.h"
+#include "engine/backends/cpu/convolution.h"
 #include "engine/backends/cpu/isa.h"
 #include "engine/backends/cpu/matmul.h"
 #include "engine/backends/cpu/threads.h"
@@ -32,6 +33,10 @@ class CpuBackend final : public Backend, public HostThreads {
   void attention(const AttentionArgs& args) override;
   void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm) override;
   void softcap(float* x, int64_t count, float cap) override;
+  Result<std::unique_ptr<Convolution>> pack_convolution(const ConvolutionShape& shape, std::span<const float> weight, std::span<const float> bias) override;
+  void convolution(const ConvolutionArgs& args) override;
+  void max_pool(const PoolArgs& args) override;
+  void mean_pool(const float* x, int n, int64_t pixels, int64_t channels, float* y) override;
   void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) override;
 
   void for_each(int count, const std::function<void(int)>& body) override;
@@ -41,6 +46,7 @@ class CpuBackend final : public Backend, public HostThreads {
   const Isa isa_;
   Arena arena_;
   MatmulScratch scratch_;
+  ConvolutionScratch convolution_scratch_;
 };
 
 }  // namespace verge::engine::cpu
