@@ -167,6 +167,16 @@ Image resize(const Image& image, int width, int height, Filter filter) {
   return resize(image, width, height, filter, {0, 0, static_cast<double>(image.width), static_cast<double>(image.height)});
 }
 
+Image crop(const Image& image, int left, int top, int width, int height) {
+  assert(left >= 0 && top >= 0 && width > 0 && height > 0 && left + width <= image.width && top + height <= image.height);
+  Image out;
+  out.width = width;
+  out.height = height;
+  out.rgb.resize(static_cast<size_t>(width) * static_cast<size_t>(height) * 3);
+  for (int y = 0; y < height; ++y) std::copy_n(image.row(top + y) + 3 * static_cast<size_t>(left), 3 * static_cast<size_t>(width), out.row(y));
+  return out;
+}
+
 Image centre_crop(const Image& image, int width, int height) {
   Image out;
   out.width = width;

@@ -18,6 +18,9 @@ struct Box {
 Image resize(const Image& image, int width, int height, Filter filter, const Box& box);
 Image resize(const Image& image, int width, int height, Filter filter);
 
+// Which must lie inside.
+Image crop(const Image& image, int left, int top, int width, int height);
+
 // The middle of a picture; where it is smaller than asked, black is added around it. Rounding as torchvision's and the
 // hub's centre crop: the left and upper margin is the smaller one where they cannot be equal.
 Image centre_crop(const Image& image, int width, int height);
