@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -126,6 +127,42 @@ struct FullAttentionArgs {
   std::span<const int32_t> starts;  // {sequences + 1}, rising
 };
 
+// Filters of a convolution in the device's own layout, the bias with them. Owned by the model.
+struct ConvolutionShape {
+  int64_t in = 0, out = 0;  // channels
+  int kernel_height = 1, kernel_width = 1, stride = 1;
+  bool depthwise = false;   // in == out: one filter a channel
+};
+class Convolution {
+ public:
+  virtual ~Convolution() = default;
+  ConvolutionShape shape;
+  size_t bytes = 0;
+};
+
+// Pictures lie channels last: {n, height, width, channels}. Taps outside the picture read zero.
+// y = min(max(conv(x) + bias + add, low), high); with the infinities nothing is cut, (0, inf) is ReLU, (0, 6) ReLU6.
+struct ConvolutionArgs {
+  const Convolution* weights = nullptr;
+  const float* x = nullptr;
+  int n = 0, height = 0, width = 0;
+  int out_height = 0, out_width = 0;
+  int pad_top = 0, pad_left = 0;     // output pixel (0, 0) has its first tap at (-pad_top, -pad_left)
+  float* y = nullptr;                // {n, out_height, out_width, out}
+  const float* add = nullptr;        // shaped as y, and may be y; null for none and for depthwise ones
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
+};
+
+// The largest value under a square window; places outside the picture don't count, and no window lies wholly outside.
+struct PoolArgs {
+  const float* x = nullptr;
+  int n = 0, height = 0, width = 0;
+  int64_t channels = 0;
+  int kernel = 0, stride = 1, pad = 0;
+  int out_height = 0, out_width = 0;
+  float* y = nullptr;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -165,15 +202,18 @@ class Backend {
   virtual void attend(const AttentionMemory& memory, const float* q, int n, float scale, float* out) = 0;
   // The scores of one head before the softmax, {n, memory.rows}.
   virtual void attention_scores(const AttentionMemory& memory, int head, const float* q, int n, float scale, float* out) = 0;
-  // y = (x - mean) / sqrt(variance + eps) * weight + bias, {n, dim}; y may be x.
-  virtual void layer_norm(const float* x, int n, int64_t dim, const float* weight, const float* bias, float eps, float* y) = 0;
-  // x = activation(x), in place.
-  virtual void activate(float* x, int64_t count, Activation activation) = 0;
   // Rows of a convolution over time as a product: y[t][c * kernel + j] = x[t * stride + j - kernel / 2][c], zero outside;
   // x {frames, channels}, y {frames / stride rounded up, channels * kernel}.
   virtual void unfold(const float* x, int frames, int channels, int kernel, int stride, float* y) = 0;
   // Copies whole pages of all layers, in order: {from, to}.
   virtual void copy_pages(KvCache& cache, std::span<const std::pair<int32_t, int32_t>> pages) = 0;
+  // `weight` {out, in (1 for depthwise), kernel_height, kernel_width} as PyTorch has it, `bias` {out}.
+  virtual Result<std::unique_ptr<Convolution>> pack_convolution(const ConvolutionShape& shape, std::span<const float> weight, std::span<const float> bias) = 0;
+  virtual void convolution(const ConvolutionArgs& args) = 0;
+  virtual void max_pool(const PoolArgs& args) = 0;
+  // y[i] = mean of picture i's pixels, {n, channels}.
+  virtual void mean_pool(const float* x, int n, int64_t pixels, int64_t channels, float* y) = 0;
+
   // y[i] = x[rows[i]], {rows, dim}.
   virtual void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) = 0;
 };

@@ -25,6 +25,20 @@ inline constexpr int kConnectTimeoutMs = 5'000;
 // A hosted Worker that is silent for so long gets its request cut (Cloudflare's proxy: 100 s, error 524).
 inline constexpr int kWorkerAnswerMs = 100'000;
 
+// Images. The header's size is checked before pixels are allocated; 3 bytes a pixel, and a progressive JPEG keeps
+// 6 more while it is read.
+inline constexpr size_t kImageBytes = 64 << 20;
+inline constexpr uint64_t kImagePixels = 64'000'000;   // the largest cameras have near 60 million
+inline constexpr uint64_t kImageSide = 32'000;
+inline constexpr size_t kImageLabels = 100'000;          // classes; ImageNet has 21,841
+inline constexpr int kImageChannels = 1 << 16;          // of a layer; sizes of tensors are checked against the file besides
+inline constexpr int64_t kScaledPixels = 4'000'000;    // of a model's input; DETR has 1333 x 1333 at most
+inline constexpr int kImageClasses = 5;                // best ones of a classification, as published
+inline constexpr int kPreparedSide = 4096;             // of a model's input; published ones have up to 1333
+inline constexpr int kPicturesAtOnce = 8;              // go through a network together: its activations stay near the caches
+inline constexpr int kJpegScans = 200;                 // encoders write about ten; each passes over all pixels
+inline constexpr size_t kPngChunkBytes = 8 << 20;      // other chunks than pixels, unpacked
+
 // JSON. Deep nesting costs stack in every consumer.
 inline constexpr size_t kJsonDepth = 64;
 inline constexpr size_t kSchemaErrors = 16;            // violations listed in one answer
@@ -68,6 +82,7 @@ inline constexpr uint64_t kMetadataKeyBytes = 1024;    // keys are dotted names 
 inline constexpr uint64_t kGgufAlignment = 1 << 16;    // 32 is usual; a page of 64 KiB is the most that helps a map
 inline constexpr uint64_t kSplitFiles = 1000;          // parts of one model; the largest published ones have near 200
 inline constexpr uint64_t kSafetensorsHeaderBytes = 16 << 20;  // near 100 bytes a tensor; its JSON costs ten times that in memory
+inline constexpr size_t kPickleValues = 4 << 20;         // of a torch checkpoint: about thirty a tensor
 inline constexpr uint64_t kVocabulary = 4 << 20;
 inline constexpr uint64_t kVocabularyBytes = 512 << 20;     // all token texts together; offsets are 32 bits
 inline constexpr uint64_t kTokenizerMerges = 8 << 20;       // as many as array items

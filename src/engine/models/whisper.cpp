@@ -235,7 +235,7 @@ class WhisperModel final : public Whisper {
   }
 
   void normed(Buffers& b, int rows, const Norm& norm) {
-    backend_.layer_norm(b.x.data(), rows, info_.width, norm.weight.data(), norm.bias.data(), kNormEps, b.y.data());
+    backend_.layer_norm(b.x.data(), rows, info_.width, {norm.weight.data(), norm.bias.data(), kNormEps}, b.y.data());
   }
   void add_to_x(Buffers& b, int rows, const Linear& linear, const float* in) {
     const LinearOutput out[] = {output_of(linear, b.x.data(), true)};

@@ -91,17 +91,23 @@ void CpuBackend::attention_scores(const AttentionMemory& memory, int head, const
   cpu::attention_scores(memory, head, q, n, scale, out, isa_);
 }
 
-void CpuBackend::layer_norm(const float* x, int n, int64_t dim, const float* weight, const float* bias, float eps, float* y) {
-  cpu::layer_norm(x, n, dim, weight, bias, eps, y, threads_, isa_);
-}
-
-void CpuBackend::activate(float* x, int64_t count, Activation activation) { cpu::activate(x, count, activation, threads_, isa_); }
-
 void CpuBackend::unfold(const float* x, int frames, int channels, int kernel, int stride, float* y) {
   cpu::unfold(x, frames, channels, kernel, stride, y, threads_);
 }
 
 void CpuBackend::copy_pages(KvCache& cache, std::span<const std::pair<int32_t, int32_t>> pages) { cpu::copy_pages(cache, pages); }
+
+Result<std::unique_ptr<Convolution>> CpuBackend::pack_convolution(const ConvolutionShape& shape, std::span<const float> weight, std::span<const float> bias) {
+  return cpu::pack_convolution(shape, weight, bias, arena_);
+}
+
+void CpuBackend::convolution(const ConvolutionArgs& args) { cpu::convolution(args, threads_, isa_, convolution_scratch_); }
+
+void CpuBackend::max_pool(const PoolArgs& args) { cpu::max_pool(args, threads_, isa_); }
+
+void CpuBackend::mean_pool(const float* x, int n, int64_t pixels, int64_t channels, float* y) {
+  cpu::mean_pool(x, n, pixels, channels, y, threads_, isa_);
+}
 
 void CpuBackend::gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) {
   cpu::gather_rows(x, rows, dim, y);

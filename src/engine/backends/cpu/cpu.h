@@ -1,5 +1,5 @@
 // The CPU backend: owns the threads and the choice of the instruction set, and hands every operation
-// to its family (matmul.h, attention.h, norm.h, elementwise.h).
+// to its family (matmul.h, attention.h, convolution.h, norm.h, elementwise.h).
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 
 #include "engine/backend.h"
 #include "engine/backends/cpu/arena.h"
+#include "engine/backends/cpu/convolution.h"
 #include "engine/backends/cpu/isa.h"
 #include "engine/backends/cpu/matmul.h"
 #include "engine/backends/cpu/threads.h"
@@ -39,10 +40,12 @@ class CpuBackend final : public Backend, public HostThreads {
   void remember(const float* k, const float* v, int rows, AttentionMemory& memory) override;
   void attend(const AttentionMemory& memory, const float* q, int n, float scale, float* out) override;
   void attention_scores(const AttentionMemory& memory, int head, const float* q, int n, float scale, float* out) override;
-  void layer_norm(const float* x, int n, int64_t dim, const float* weight, const float* bias, float eps, float* y) override;
-  void activate(float* x, int64_t count, Activation activation) override;
   void unfold(const float* x, int frames, int channels, int kernel, int stride, float* y) override;
   void copy_pages(KvCache& cache, std::span<const std::pair<int32_t, int32_t>> pages) override;
+  Result<std::unique_ptr<Convolution>> pack_convolution(const ConvolutionShape& shape, std::span<const float> weight, std::span<const float> bias) override;
+  void convolution(const ConvolutionArgs& args) override;
+  void max_pool(const PoolArgs& args) override;
+  void mean_pool(const float* x, int n, int64_t pixels, int64_t channels, float* y) override;
   void gather_rows(const float* x, std::span<const int32_t> rows, int64_t dim, float* y) override;
 
   void for_each(int count, const std::function<void(int)>& body) override;
@@ -52,6 +55,7 @@ class CpuBackend final : public Backend, public HostThreads {
   const Isa isa_;
   Arena arena_;
   MatmulScratch scratch_;
+  ConvolutionScratch convolution_scratch_;
 };
 
 }  // namespace verge::engine::cpu

@@ -138,25 +138,6 @@ void attention_scores(const AttentionMemory& from, int head, const float* q, int
   }
 }
 
-void layer_norm(const float* x, int n, int64_t dim, const float* weight, const float* bias, float eps, float* y, Threads& threads, Isa isa) {
-  const MemoryKernels& kernels = kernels_for(isa);
-  threads.parallel_for(n, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) kernels.layer_norm(x + i * dim, dim, weight, bias, eps, y + i * dim);
-  });
-}
-
-void activate(float* x, int64_t count, Activation activation, Threads& threads, Isa isa) {
-  static const auto ones = [] {
-    std::array<float, 4096> values;
-    values.fill(1);
-    return values;
-  }();
-  const auto piece = static_cast<int64_t>(ones.size());
-  threads.parallel_for((count + piece - 1) / piece, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) gate(x + i * piece, ones.data(), std::min(piece, count - i * piece), activation, x + i * piece, isa);
-  });
-}
-
 void unfold(const float* x, int frames, int channels, int kernel, int stride, float* y, Threads& threads) {
   const int steps = (frames + stride - 1) / stride, before = kernel / 2;
   const int64_t row = int64_t{channels} * kernel;

@@ -17,8 +17,6 @@ Result<std::unique_ptr<AttentionMemory>> make_memory(int heads, int head_dim, in
 void remember(const float* k, const float* v, int rows, AttentionMemory& memory, Threads& threads, Isa isa);
 void attend(const AttentionMemory& memory, const float* q, int n, float scale, float* out, Threads& threads, Isa isa);
 void attention_scores(const AttentionMemory& memory, int head, const float* q, int n, float scale, float* out, Isa isa);
-void layer_norm(const float* x, int n, int64_t dim, const float* weight, const float* bias, float eps, float* y, Threads& threads, Isa isa);
-void activate(float* x, int64_t count, Activation activation, Threads& threads, Isa isa);
 void unfold(const float* x, int frames, int channels, int kernel, int stride, float* y, Threads& threads);
 void copy_pages(KvCache& cache, std::span<const std::pair<int32_t, int32_t>> pages);
 

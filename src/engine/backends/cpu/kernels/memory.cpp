@@ -108,40 +108,8 @@ void weigh(const float* tile, int64_t keys, int width, int columns, const float*
   for (; planes > 0; --planes, values += plane * kGroup, out += kGroup) weigh_planes<1>(tile, keys, width, columns, sums, values, plane, out, stride);
 }
 
-float total(const float* x, int64_t dim) {
-  Lanes s0 = zero(), s1 = zero();
-  int64_t i = 0;
-  for (; i + 2 * kWidth <= dim; i += 2 * kWidth) {
-    s0 = add(s0, load(x + i));
-    s1 = add(s1, load(x + i + kWidth));
-  }
-  float result = sum(add(s0, s1));
-  for (; i < dim; ++i) result += x[i];
-  return result;
-}
-
-float squares(const float* x, int64_t dim, float mean) {
-  const Lanes m = set1(mean);
-  Lanes s0 = zero(), s1 = zero();
-  int64_t i = 0;
-  for (; i + 2 * kWidth <= dim; i += 2 * kWidth) {
-    const Lanes a = sub(load(x + i), m), b = sub(load(x + i + kWidth), m);
-    s0 = fma(a, a, s0);
-    s1 = fma(b, b, s1);
-  }
-  float result = sum(add(s0, s1));
-  for (; i < dim; ++i) result += (x[i] - mean) * (x[i] - mean);
-  return result;
-}
-
-void layer_norm(const float* x, int64_t dim, const float* weight, const float* bias, float eps, float* y) {
-  const float mean = total(x, dim) / static_cast<float>(dim);
-  const float scale = 1.0f / __builtin_sqrtf(squares(x, dim, mean) / static_cast<float>(dim) + eps);
-  for (int64_t i = 0; i < dim; ++i) y[i] = (x[i] - mean) * scale * weight[i] + bias[i];
-}
-
 }  // namespace
 
-extern const MemoryKernels memory_kernels = {store_keys, store_values, soften, weigh, layer_norm};
+extern const MemoryKernels memory_kernels = {store_keys, store_values, soften, weigh};
 
 }  // namespace verge::engine::cpu::VERGE_ISA

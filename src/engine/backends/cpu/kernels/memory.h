@@ -18,8 +18,6 @@ struct MemoryKernels {
   // out[c][channel] = Σ over keys of tile · value / sums[c], c < columns; row c at out + c * stride.
   void (*weigh)(const float* tile, int64_t keys, int width, int columns, const float* sums, const uint16_t* values, int64_t plane, int head_dim,
                 float* out, int64_t stride);
-  // y = (x - mean) / sqrt(variance + eps) * weight + bias.
-  void (*layer_norm)(const float* x, int64_t dim, const float* weight, const float* bias, float eps, float* y);
 };
 
 namespace base { extern const MemoryKernels memory_kernels; }

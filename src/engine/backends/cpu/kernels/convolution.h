@@ -1,0 +1,52 @@
+// Function table of the convolution and pooling kernels, one per instruction set.
+//
+// Pictures lie channels last. A tile is up to `rows` output pixels times a panel of 16 (or two: 32) output channels. Where the
+// pixels' inputs are is said by pointers, taps x rows of them (tap t of row r at pixels[t * rows + r]): a tap outside the picture
+// points to zeros. Each element of the result is one chain over taps and input channels in order, whatever the tile:
+// that is what makes a picture's bits independent of its batch.
+#pragma once
+
+#include <stdint.h>
+
+namespace verge::engine::cpu {
+
+struct ConvolutionTile {
+  const float* const* pixels = nullptr;  // {taps, rows}
+  int rows = 0;                          // 1 … ConvolutionKernels::rows
+  int64_t taps = 0, depth = 0;           // depth = floats behind each pointer
+  const float* weights = nullptr;        // {panels, taps, depth, 16}
+  const float* bias = nullptr;           // {panels, 16}
+  int panels = 1;                        // 1 … ConvolutionKernels::panels
+  int64_t columns = 16;                  // channels of the panels that are there, <= panels * 16
+  float* y = nullptr;                    // {rows, stride}
+  const float* add = nullptr;            // as y, added before the clamp; or null. May be y.
+  int64_t stride = 0;                    // floats from a row of y and add to the next
+  float low = 0, high = 0;               // clamp
+};
+
+// One filter a channel. Weights {taps, channels}.
+struct DepthwiseTile {
+  const float* const* pixels = nullptr;  // {taps, rows}
+  int rows = 0;                          // 1 … ConvolutionKernels::depthwise_rows
+  int64_t taps = 0, channels = 0;
+  const float* weights = nullptr;
+  const float* bias = nullptr;
+  float* y = nullptr;                    // {rows, channels}
+  float low = 0, high = 0;
+};
+
+struct ConvolutionKernels {
+  int rows, panels, depthwise_rows;
+  void (*tile)(const ConvolutionTile& tile);
+  void (*depthwise)(const DepthwiseTile& tile);
+  // y[c] = the largest of `count` pixels' channel c.
+  void (*max)(const float* const* pixels, int64_t count, int64_t channels, float* y);
+  // y[c] = mean of `count` pixels that follow each other, summed in order.
+  void (*mean)(const float* x, int64_t count, int64_t channels, float* y);
+};
+
+namespace base { extern const ConvolutionKernels convolution_kernels; }
+namespace avx2 { extern const ConvolutionKernels convolution_kernels; }
+namespace avx512 { extern const ConvolutionKernels convolution_kernels; }
+
+}  // namespace verge::engine::cpu

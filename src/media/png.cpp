@@ -1,0 +1,107 @@
+// PNG through libpng: every colour type to 8-bit RGB. libpng reports errors by a jump, as libjpeg does (jpeg.cpp).
+// An APNG's first frame is the default image: its animation chunks are not known to libpng and skipped.
+#include <png.h>
+
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+
+#include "media/decoders.h"
+#include "support/limits.h"
+
+namespace verge::media {
+namespace {
+
+struct Reader {
+  const std::byte* next = nullptr;
+  size_t left = 0;
+  bool truncated = false;
+  char message[160] = "";
+  jmp_buf back;
+};
+
+[[noreturn]] void on_error(png_structp png, png_const_charp text) {
+  auto* reader = static_cast<Reader*>(png_get_error_ptr(png));
+  if (!reader->message[0]) std::snprintf(reader->message, sizeof reader->message, "%s", text);
+  longjmp(reader->back, 1);
+}
+
+void on_warning(png_structp, png_const_charp) {}
+
+void read_bytes(png_structp png, png_bytep to, size_t count) {
+  auto* reader = static_cast<Reader*>(png_get_io_ptr(png));
+  if (count > reader->left) {
+    reader->truncated = true;
+    png_error(png, "the file ends early");
+  }
+  std::memcpy(to, reader->next, count);
+  reader->next += count;
+  reader->left -= count;
+}
+
+// To RGB: palettes looked up, grey widened, 16 bits cut to their high byte, transparency dropped.
+bool read_header(png_structp png, png_infop info, Reader& reader) {
+  if (setjmp(reader.back)) return false;
+  png_set_read_fn(png, &reader, read_bytes);
+  png_set_user_limits(png, static_cast<png_uint_32>(limits::kImageSide), static_cast<png_uint_32>(limits::kImageSide));
+  png_set_chunk_cache_max(png, 64);
+  png_set_chunk_malloc_max(png, limits::kPngChunkBytes);
+  // The picture alone is wanted: text, profiles and times are skipped unread.
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_QUIET_USE);
+  png_read_info(png, info);
+  png_set_palette_to_rgb(png);
+  if (png_get_bit_depth(png, info) < 8) png_set_expand_gray_1_2_4_to_8(png);
+  png_set_strip_16(png);
+  png_set_strip_alpha(png);
+  png_set_gray_to_rgb(png);
+  return true;
+}
+
+bool read_pixels(png_structp png, png_infop info, Reader& reader, uint8_t* rgb, size_t width, size_t height) {
+  if (setjmp(reader.back)) return false;
+  const int passes = png_set_interlace_handling(png);
+  png_read_update_info(png, info);
+  if (png_get_rowbytes(png, info) != width * 3) png_error(png, "rows of an unexpected length");
+  for (int pass = 0; pass < passes; ++pass) {
+    for (size_t y = 0; y < height; ++y) png_read_row(png, rgb + y * width * 3, nullptr);
+  }
+  return true;
+}
+
+Error damaged(const Reader& reader) {
+  return fail(Code::InvalidInput, "the image is {}: PNG: {}", reader.truncated ? "truncated" : "damaged", reader.message);
+}
+
+}  // namespace
+
+Result<Image> decode_png(std::span<const std::byte> bytes) {
+  Reader reader;
+  reader.next = bytes.data();
+  reader.left = bytes.size();
+  // The size comes first in every PNG; libpng's own refusal would not name it.
+  if (bytes.size() >= 24) {
+    const auto side = [&](size_t at) {
+      uint64_t value = 0;
+      for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
+      return value;
+    };
+    if (side(16) > limits::kImageSide || side(20) > limits::kImageSide) return make_image(side(16), side(20), "PNG");
+  }
+  struct Owner {
+    png_structp png = nullptr;
+    png_infop info = nullptr;
+    ~Owner() { png_destroy_read_struct(&png, &info, nullptr); }
+  } owner;
+  owner.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, on_error, on_warning);
+  if (!owner.png) return fail(Code::Internal, "libpng: cannot start");
+  owner.info = png_create_info_struct(owner.png);
+  if (!owner.info) return fail(Code::Internal, "libpng: cannot start");
+  if (!read_header(owner.png, owner.info, reader)) return damaged(reader);
+  VERGE_ASSIGN(image, make_image(png_get_image_width(owner.png, owner.info), png_get_image_height(owner.png, owner.info), "PNG"));
+  if (!read_pixels(owner.png, owner.info, reader, image.rgb.data(), static_cast<size_t>(image.width), static_cast<size_t>(image.height)))
+    return damaged(reader);
+  return image;
+}
+
+}  // namespace verge::media
