@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "commands/bench.h"
+#include "commands/convert.h"
 #include "commands/dev.h"
 #include "commands/host.h"
 #include "commands/models.h"
@@ -33,6 +34,7 @@ constexpr Command kCommands[] = {
     {"token", verge::commands::token, "Create, list and revoke API tokens"},
     {"tokenize", verge::commands::tokenize, "Print the token ids of a text"},
     {"bench", verge::commands::bench, "Measure a model on this machine"},
+    {"convert", verge::commands::convert, nullptr},
     {"host", verge::commands::host, nullptr},
     {"worker", verge::commands::worker, nullptr},
 };

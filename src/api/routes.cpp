@@ -36,7 +36,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/ai-gateway/run", run_binding, Shape::Binding, Access::Inference, kMedia},
     {"GET", "/ai-api/models/search", search_models, Shape::Binding, Access::Inference, kNone},
     {"POST", "/to-everything/markdown/transformer", markdown, Shape::Binding, Access::Inference, kMedia},
-    {"GET", "/to-everything/markdown/supported", markdown, Shape::Binding, Access::Inference, kNone},
+    {"GET", "/to-everything/markdown/supported", markdown_supported, Shape::Binding, Access::Inference, kNone},
     {"GET", "/verge/v1/status", status, Shape::Rest, Access::Admin, kNone},
     {"GET", "/metrics", metrics_text, Shape::Rest, Access::Local, kNone},
     {"GET", "/healthz", healthz, Shape::Rest, Access::Open, kNone},

@@ -16,8 +16,10 @@
 #include "accounts/accounts.h"
 #include "api/api.h"
 #include "catalogue/catalogue.h"
+#include "commands/converter.h"
 #include "commands/data_folder.h"
 #include "commands/hosting.h"
+#include "convert/convert.h"
 #include "engine/task_of.h"
 #include "http/server.h"
 #include "http/tls.h"
@@ -157,6 +159,9 @@ Result<int> serve_until_signal(const Options& options) {
     if (!options.workers.empty()) status.as_object()["workers"] = hosting->status();
     return status;
   };
+  api_options.markdown_kind = convert::kind_of;
+  api_options.convert = convert_document;
+  for (const convert::Supported& one : convert::supported()) api_options.markdown_supported.emplace_back(one.extension, one.media_type);
   api::Api api(router, catalogue, &accounts, std::move(api_options));
   VERGE_ASSIGN(made_hosting, Hosting::make(io.get_executor(), {options.workers, options.data, options.image_result}, [&](const http::RequestHead& head) { return api.takes(head); }));
   hosting = std::move(made_hosting);

@@ -22,6 +22,11 @@ inline constexpr size_t kBodiesBytes = size_t{1} << 30;  // bodies in memory at 
 inline constexpr size_t kUnsentBytes = 128 << 10;      // of a stream, in the kernel, before its writer waits
 inline constexpr int kConnectTimeoutMs = 5'000;
 
+// Documents for toMarkdown(), each in a process of its own.
+inline constexpr int kConvertSeconds = 20;
+inline constexpr uint64_t kConvertMemoryBytes = 1ull << 30;
+inline constexpr size_t kConvertOutputBytes = 32 << 20;
+
 // A hosted Worker that is silent for so long gets its request cut (Cloudflare's proxy: 100 s, error 524).
 inline constexpr int kWorkerAnswerMs = 100'000;
 

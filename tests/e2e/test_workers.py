@@ -1,5 +1,5 @@
 """Unmodified Workers on the real workerd: verge dev, its options, its errors, and env.AI as Workers see it."""
-import json, os, pathlib, signal, time, urllib.request
+import base64, json, os, pathlib, signal, time, urllib.request
 
 import pytest
 
@@ -88,6 +88,34 @@ def test_errors_have_the_published_name_code_and_message(bindings):
 def test_models_and_extra_headers(bindings):
     assert case(bindings, "models") == (200, 3)
     assert case(bindings, "headers")[0] == 200
+
+
+PDF = b"""%PDF-1.4
+1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
+3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 100]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>endobj
+4 0 obj<</Length 44>>stream
+BT /F1 18 Tf 10 50 Td (Hello from a PDF) Tj ET
+endstream endobj
+5 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj
+trailer<</Root 1 0 R>>
+"""
+
+
+def test_to_markdown(bindings, stories):
+    status, files = case(bindings, "markdown")
+    assert status == 200, files
+    page, table, data, film = files
+    assert page["data"] == "# Title\n\nSome **bold** text.\n\n- one\n- two\n" and page["format"] == "markdown" and page["tokens"] > 0
+    assert table["data"].startswith("| name | age |\n| --- | --- |\n| Ada | 36 |")
+    assert data["data"].startswith("```json")
+    assert film["format"] == "error" and "video/mp4" in film["error"] and "data" not in film
+    assert {"extension": ".pdf", "mimeType": "application/pdf"} in case(bindings, "supported")[1]
+    send = lambda name, body: json.loads(stories.post("/to-everything/markdown/transformer", {"files": [{"name": name, "mimeType": "", "data": base64.b64encode(body).decode()}]})[2])["result"][0]
+    assert "### Page 1\n\nHello from a PDF" in send("a.pdf", PDF)["data"]
+    for name, body in (("a.pdf", b"nothing"), ("a.pdf", PDF[:300]), ("a.json", b"{")):
+        assert send(name, body)["format"] == "error"
+    assert stories.post("/to-everything/markdown/transformer", {"files": [{"name": "a.txt", "data": "%%%"}]})[0] == 400
 
 
 def in_flight(server):

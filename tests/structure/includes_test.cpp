@@ -35,7 +35,7 @@ std::vector<fs::path> sources(const fs::path& folder) {
 
 // folder -> folders that it may include, besides itself and support.
 const std::map<std::string, std::set<std::string>> kAllowed = {
-    {"commands", {"api", "router", "node", "worker", "engine", "media", "protocol", "catalogue", "accounts", "store", "http"}},
+    {"commands", {"convert", "api", "router", "node", "worker", "engine", "media", "protocol", "catalogue", "accounts", "store", "http"}},
     {"api", {"protocol", "catalogue", "accounts", "http"}},
     {"router", {"protocol"}},
     {"node", {"protocol", "catalogue", "store", "http"}},
@@ -47,6 +47,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"media", {}},
     {"store", {}},
     {"http", {}},
+    {"convert", {}},
     {"support", {}},
 };
 

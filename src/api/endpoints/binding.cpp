@@ -61,6 +61,4 @@ http::task<void> run_websocket(Call& call) {
   return respond_error(call, Error{Code::MethodNotAllowed, "Method not allowed: send a POST"});
 }
 
-http::task<void> markdown(Call& call) { return respond_error(call, not_built("/toMarkdown")); }
-
 }  // namespace verge::api

@@ -11,7 +11,9 @@ http::task<void> run_rest_universal(Call& call);  // …/ai/run with {"model","i
 // binding.cpp: what workerd's `env.AI` sends
 http::task<void> run_binding(Call& call);
 http::task<void> run_websocket(Call& call);
+// markdown.cpp
 http::task<void> markdown(Call& call);
+http::task<void> markdown_supported(Call& call);
 // models.cpp
 std::string_view author_of(std::string_view id);  // "@cf/meta/x" -> "meta"
 http::task<void> search_models(Call& call);

@@ -1,0 +1,72 @@
+// env.AI.toMarkdown(): files in, Markdown out, each file with an answer or an error of its own.
+#include "api/base64.h"
+#include "api/endpoints/endpoints.h"
+#include "support/uuid.h"
+
+namespace verge::api {
+namespace {
+
+struct File {
+  std::string name, media_type, data;
+};
+
+Result<std::vector<File>> read_files(const Call& call) {
+  VERGE_ASSIGN(body, body_object(call));
+  const json::array* list = get_array(body, "files");
+  if (!list) return fail(Code::InvalidInput, "required properties at '/' are 'files'");
+  std::vector<File> files;
+  for (const json::value& value : *list) {
+    const json::object* object = value.if_object();
+    auto name = object ? get_string(*object, "name") : std::nullopt;
+    auto data = object ? get_string(*object, "data") : std::nullopt;
+    if (!name || !data) return fail(Code::InvalidInput, "each of '/files' has a 'name' and 'data' in base64");
+    auto bytes = decode_base64(*data);
+    if (!bytes) return fail(Code::InvalidInput, "'data' of the file '{}' is no base64", *name);
+    files.push_back({std::move(*name), get_string(*object, "mimeType").value_or(""), std::move(*bytes)});
+  }
+  return files;
+}
+
+// Some four characters a token, as tokenizers have it for English.
+int64_t about_tokens(std::string_view text) { return static_cast<int64_t>((text.size() + 3) / 4); }
+
+}  // namespace
+
+http::task<void> markdown(Call& call) {
+  auto files = read_files(call);
+  if (!files) {
+    co_await respond_error(call, files.error());
+    co_return;
+  }
+  json::array results;
+  for (File& file : *files) {
+    json::object item{{"id", uuid_v4()}, {"name", file.name}, {"mimeType", file.media_type}};
+    const std::string kind = call.context.options.markdown_kind ? call.context.options.markdown_kind(file.name, file.media_type) : "";
+    if (kind.empty()) {
+      item["format"] = "error";
+      item["error"] = "Unsupported file type: " + (file.media_type.empty() ? file.name : file.media_type);
+    } else {
+      auto text = co_await call.context.options.convert(kind, std::move(file.data));
+      if (text) {
+        const std::string whole = kind == "pdf" ? "# " + file.name + "\n\n" + *text : *text;
+        item["format"] = "markdown";
+        item["tokens"] = about_tokens(whole);
+        item["data"] = whole;
+      } else {
+        item["format"] = "error";
+        item["error"] = text.error().message;
+      }
+    }
+    results.push_back(std::move(item));
+  }
+  json::value body = envelope(std::move(results));
+  co_await respond_json(call, body);
+}
+
+http::task<void> markdown_supported(Call& call) {
+  json::array list;
+  for (const auto& [extension, media_type] : call.context.options.markdown_supported) list.push_back({{"extension", extension}, {"mimeType", media_type}});
+  return respond_envelope(call, std::move(list));
+}
+
+}  // namespace verge::api

@@ -1,0 +1,79 @@
+// `verge convert KIND < DOCUMENT > MARKDOWN`, which the server starts for each file of env.AI.toMarkdown(): limits first,
+// then the document. A PDF's text is poppler's work, in this same process.
+#include "commands/convert.h"
+
+#include <fcntl.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+
+#include "convert/convert.h"
+#include "support/limits.h"
+
+namespace verge::commands {
+namespace {
+
+void limit(int what, rlim_t value) {
+  const rlimit both{value, value};
+  setrlimit(static_cast<__rlimit_resource>(what), &both);
+}
+
+// No network, no new processes, nothing written but what stdout takes; poppler has to be executed after this, so that
+// the worker's closed list of calls is too short here.
+bool confine() {
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_FSIZE, 0);
+  limit(RLIMIT_CPU, limits::kConvertSeconds);
+  limit(RLIMIT_AS, limits::kConvertMemoryBytes);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return false;
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  if (!filter) return false;
+  int rc = 0;
+  for (int call : {SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(ptrace), SCMP_SYS(kill),
+                   SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(truncate),
+                   SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(mount), SCMP_SYS(process_vm_readv)})
+    rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
+  // Files are opened to be read.
+  for (int access : {O_WRONLY, O_RDWR}) {
+    rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, O_ACCMODE, static_cast<scmp_datum_t>(access)));
+    rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, static_cast<scmp_datum_t>(access)));
+  }
+  rc = rc ? rc : seccomp_load(filter);
+  seccomp_release(filter);
+  return rc == 0;
+}
+
+std::string read_all() {
+  std::string all;
+  char buffer[64 << 10];
+  for (ssize_t n; (n = read(STDIN_FILENO, buffer, sizeof buffer)) != 0;) {
+    if (n > 0) all.append(buffer, static_cast<size_t>(n));
+    else if (errno != EINTR) break;
+  }
+  return all;
+}
+
+}  // namespace
+
+int convert(int argc, char** argv) {
+  const std::string kind = argc == 2 ? argv[1] : "";
+  if (kind.empty()) return std::fprintf(stderr, "usage: verge convert html|csv|json|xml|text|pdf < DOCUMENT\n"), 2;
+  if (!confine()) return std::fprintf(stderr, "the sandbox could not be set up: %s\n", std::strerror(errno)), 1;
+  if (kind == "pdf") {
+    execlp("pdftotext", "pdftotext", "-q", "-enc", "UTF-8", "-layout", "-", "-", nullptr);
+    return std::fprintf(stderr, "pdftotext is not installed (on Debian: apt install poppler-utils)\n"), 1;
+  }
+  auto markdown = convert::to_markdown(kind, read_all());
+  if (!markdown) return std::fprintf(stderr, "%s\n", markdown.error().message.c_str()), 1;
+  std::fwrite(markdown->data(), 1, markdown->size(), stdout);
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+}  // namespace verge::commands
