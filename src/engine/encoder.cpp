@@ -34,7 +34,7 @@ LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view text) const {
   out.ids = prefix;
   out.ids.insert(out.ids.end(), plain.begin(), plain.begin() + static_cast<ptrdiff_t>(kept));
   out.ids.insert(out.ids.end(), suffix.begin(), suffix.end());
-  out.truncated = kept < plain.size();
+  out.whole = static_cast<int64_t>(prefix.size() + plain.size() + suffix.size());
   return out;
 }
 
@@ -42,9 +42,9 @@ LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view first, std::stri
   std::vector<int32_t> a = tokenizer->encode(first, kPlain), b = tokenizer->encode(second, kPlain);
   const size_t around = prefix.size() + between.size() + suffix.size(), room = static_cast<size_t>(max_tokens) - around;
   Tokens out;
-  out.truncated = a.size() + b.size() > room;
+  out.whole = static_cast<int64_t>(around + a.size() + b.size());
   // As Hugging Face's tokenizers cut: the longer gives way until both are as long; an odd token is the longer's.
-  if (out.truncated) {
+  if (a.size() + b.size() > room) {
     std::vector<int32_t>&longer = a.size() > b.size() ? a : b, &shorter = a.size() > b.size() ? b : a;
     const size_t least = std::min(shorter.size(), room / 2);
     longer.resize(room - least);

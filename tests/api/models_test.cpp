@@ -54,7 +54,8 @@ TEST_F(ModelsTest, Filters) {
   for (const std::string& name : names("source=2&include_deprecated=true")) EXPECT_TRUE(name.starts_with("@hf/")) << name;
   EXPECT_FALSE(names("source=2&include_deprecated=true").empty());
   EXPECT_EQ(names("task=text-generation"), names("task=Text%20Generation"));
-  EXPECT_TRUE(names("task=Text%20Embeddings").empty());
+  EXPECT_TRUE(names("task=Text%20To%20Smell").empty());
+  EXPECT_EQ(names("task=text-embeddings"), names("task=Text%20Embeddings"));
   EXPECT_FALSE(names("").contains("@cf/meta/llama-3-8b-instruct"));
   EXPECT_TRUE(names("include_deprecated=true").contains("@cf/meta/llama-3-8b-instruct"));
   EXPECT_TRUE(names("").contains("@cf/google/gemma-2b-it-lora"));
