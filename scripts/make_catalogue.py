@@ -77,9 +77,9 @@ ENCODERS = {
     "@cf/huggingface/distilbert-sst-2-int8": ("text-classification", "distilbert", "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
                                               66955010, APACHE),
 }
-# The schema that a task's models share is the first one's; the others' are named after what sets them apart.
+# Embedders share a schema named after the task; the other names say what sets them apart.
 ENCODER_SCHEMAS = {"@cf/baai/bge-small-en-v1.5": "text-embeddings", "@cf/baai/bge-m3": "text-embeddings-bge-m3",
-                   "@cf/huggingface/distilbert-sst-2-int8": "text-classification", "@cf/baai/bge-reranker-base": "text-classification-reranker"}
+                   "@cf/huggingface/distilbert-sst-2-int8": "text-classification-sentiment", "@cf/baai/bge-reranker-base": "text-classification-reranker"}
 # Ids that were priced or shown without a description of their own: take the rest from a sibling.
 SIBLING = {
     "@cf/meta/llama-3.1-8b-instruct-fp8-fast": "@cf/meta/llama-3.1-8b-instruct-fast",

@@ -5,6 +5,7 @@
 //   decode   one sequence, `tokens` steps after a short context  p50_ms of a step
 //   batch    `sequences` together, `tokens` steps each after 16 tokens of context; tokens/s of all
 //   memory   the process at its largest                          peak_mib
+// Text encoders have tests of their own, see bench_encoder.h.
 // Tokens are pseudo-random and nothing is sampled, as in llama-bench and llama-batched-bench, so that
 // figures can be laid side by side. Each test runs once to warm up, then `--repeat` times; medians.
 //
@@ -23,7 +24,9 @@
 #include <cstdio>
 #include <numeric>
 
+#include "commands/bench_encoder.h"
 #include "engine/backends/null/null_model.h"
+#include "engine/task_of.h"
 #include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
@@ -288,6 +291,8 @@ int bench(int argc, char** argv) {
   }
   host_options.kv_type = *kv_type;
   host_options.precision = *precision;
+  if (const auto task = engine::task_of(options.path); task && task->starts_with("text-") && *task != "text-generation")
+    return bench_encoder({options.path, options.json, options.threads, options.repeat, *precision});
   const int64_t start = monotonic_us();
   auto host = worker::open_host(host_options);
   if (!host) {

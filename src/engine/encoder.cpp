@@ -1,7 +1,6 @@
 #include "engine/encoder.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/models/encoders/bert.h"
 
@@ -34,7 +33,7 @@ LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view text) const {
   out.ids = prefix;
   out.ids.insert(out.ids.end(), plain.begin(), plain.begin() + static_cast<ptrdiff_t>(kept));
   out.ids.insert(out.ids.end(), suffix.begin(), suffix.end());
-  out.truncated = kept < plain.size();
+  out.whole = static_cast<int64_t>(prefix.size() + plain.size() + suffix.size());
   return out;
 }
 
@@ -42,9 +41,9 @@ LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view first, std::stri
   std::vector<int32_t> a = tokenizer->encode(first, kPlain), b = tokenizer->encode(second, kPlain);
   const size_t around = prefix.size() + between.size() + suffix.size(), room = static_cast<size_t>(max_tokens) - around;
   Tokens out;
-  out.truncated = a.size() + b.size() > room;
+  out.whole = static_cast<int64_t>(around + a.size() + b.size());
   // As Hugging Face's tokenizers cut: the longer gives way until both are as long; an odd token is the longer's.
-  if (out.truncated) {
+  if (a.size() + b.size() > room) {
     std::vector<int32_t>&longer = a.size() > b.size() ? a : b, &shorter = a.size() > b.size() ? b : a;
     const size_t least = std::min(shorter.size(), room / 2);
     longer.resize(room - least);
@@ -57,23 +56,6 @@ LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view first, std::stri
   out.ids.insert(out.ids.end(), b.begin(), b.end());
   out.ids.insert(out.ids.end(), suffix.begin(), suffix.end());
   return out;
-}
-
-void pool(const float* rows, int tokens, int64_t width, Pooling pooling, bool normalize, float* out) {
-  const float* last = rows + (tokens - 1) * width;
-  if (pooling == Pooling::Cls) std::copy(rows, rows + width, out);
-  if (pooling == Pooling::Last) std::copy(last, last + width, out);
-  if (pooling == Pooling::Mean) {
-    std::fill(out, out + width, 0.0f);
-    for (int t = 0; t < tokens; ++t)
-      for (int64_t i = 0; i < width; ++i) out[i] += rows[t * width + i];
-    for (int64_t i = 0; i < width; ++i) out[i] /= static_cast<float>(tokens);
-  }
-  if (!normalize) return;
-  double squares = 0;
-  for (int64_t i = 0; i < width; ++i) squares += static_cast<double>(out[i]) * out[i];
-  const float scale = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0;
-  for (int64_t i = 0; i < width; ++i) out[i] *= scale;
 }
 
 Result<LoadedEncoder> load_encoder(const std::string& path, Backend& backend, const LoadOptions& options) {

@@ -59,7 +59,8 @@ struct LoadedEncoder {
   struct Tokens {
     std::vector<int32_t> ids;
     int first_segment = 0;
-    bool truncated = false;
+    int64_t whole = 0;  // how many there would be without the limit
+    bool truncated() const { return whole > static_cast<int64_t>(ids.size()); }
   };
   // A text with all around it, cut to max_tokens.
   Tokens tokens_of(std::string_view text) const;

@@ -87,9 +87,9 @@ class TextEmbeddings final : public EncoderTask {
  private:
   Result<void> add(EmbeddingWork& work, std::string_view text, bool truncate) const {
     engine::LoadedEncoder::Tokens tokens = encoder().tokens_of(text);
-    if (tokens.truncated && !truncate) {
-      Error error = fail(Code::ContextOverflow, "a text is longer than the {} tokens that this model reads", encoder().max_tokens);
-      error.requested = encoder().max_tokens + 1;
+    if (tokens.truncated() && !truncate) {
+      Error error = fail(Code::ContextOverflow, "a text has {} tokens, this model reads {}", tokens.whole, encoder().max_tokens);
+      error.requested = tokens.whole;
       error.limit = encoder().max_tokens;
       return error;
     }

@@ -67,6 +67,28 @@ TEST_P(NormTest, AddNormAddsTheNormedRow) {
   }
 }
 
+TEST_P(NormTest, LayerNormOfEveryLengthAndTheSameBitsAlone) {
+  Threads threads(2);
+  for (int dim = 1; dim < 200; dim += dim < 40 ? 1 : 13) {
+    constexpr int kRows = 20;
+    const auto x = noise(static_cast<size_t>(kRows * dim), dim, 3), w = noise(static_cast<size_t>(dim), dim + 1000), b = noise(static_cast<size_t>(dim), dim + 2000);
+    std::vector<float> y(x.size());
+    layer_norm(x.data(), kRows, dim, {w.data(), b.data(), 1e-5f}, y.data(), threads, GetParam());
+    for (int r = 0; r < kRows; ++r) {
+      double mean = 0, variance = 0;
+      for (int i = 0; i < dim; ++i) mean += x[static_cast<size_t>(r * dim + i)] / static_cast<double>(dim);
+      for (int i = 0; i < dim; ++i) variance += std::pow(x[static_cast<size_t>(r * dim + i)] - mean, 2) / dim;
+      for (int i = 0; i < dim; ++i) {
+        const double wanted = (x[static_cast<size_t>(r * dim + i)] - mean) / std::sqrt(variance + 1e-5) * w[static_cast<size_t>(i)] + b[static_cast<size_t>(i)];
+        ASSERT_NEAR(y[static_cast<size_t>(r * dim + i)], wanted, 2e-5 * (1 + std::abs(wanted))) << dim;
+      }
+    }
+    std::vector<float> one(x.begin() + 7 * dim, x.begin() + 8 * dim);
+    layer_norm(one.data(), 1, dim, {w.data(), b.data(), 1e-5f}, one.data(), threads, GetParam());  // in place
+    EXPECT_EQ(0, std::memcmp(one.data(), &y[static_cast<size_t>(7 * dim)], sizeof(float) * static_cast<size_t>(dim)));
+  }
+}
+
 double activated(Activation activation, double x) {
   switch (activation) {
     case Activation::Silu: return x / (1 + std::exp(-x));

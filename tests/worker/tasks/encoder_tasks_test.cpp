@@ -1,0 +1,170 @@
+// Whole tiny encoders (scripts/make_tiny_encoders.py) through the worker's service: text in, what Hugging Face's
+// libraries say out, the same bits alone and in a crowd.
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "support/base64.h"
+#include "worker/model_service.h"
+
+namespace verge::worker {
+namespace {
+namespace asio = boost::asio;
+
+struct Sink : protocol::EventSink {
+  protocol::task<bool> put(protocol::Event event) override {
+    if (auto* result = std::get_if<protocol::Result>(&event)) value = result->value;
+    if (auto* usage = std::get_if<protocol::Usage>(&event)) tokens = usage->prompt_tokens;
+    if (auto* failure = std::get_if<protocol::Failure>(&event)) error = failure->error;
+    terminal += protocol::terminal(event);
+    co_return true;
+  }
+  json::value value;
+  int64_t tokens = 0;
+  Error error;
+  int terminal = 0;
+};
+
+std::string folder(const std::string& name) { return std::string(VERGE_TEST_DATA) + "/models/" + name; }
+
+json::value expected(const std::string& name) {
+  std::ifstream in(folder(name) + "/expected.json");
+  std::stringstream text;
+  text << in.rdbuf();
+  return json::parse(text.str());
+}
+
+struct EncoderTasks : ::testing::Test {
+  void open(const std::string& name) {
+    HostOptions host;
+    host.path = folder(name);
+    host.threads = 2;
+    auto opened = open_service(io.get_executor(), host, {"n", name, {}});
+    ASSERT_TRUE(opened) << opened.error().message;
+    service = std::move(*opened);
+  }
+  Sink ask(json::object params) {
+    Sink sink;
+    start(std::move(params), sink);
+    io.restart();
+    io.run();
+    EXPECT_EQ(sink.terminal, 1);
+    return sink;
+  }
+  void start(json::object params, Sink& sink) {
+    protocol::Request request;
+    request.params = std::move(params);
+    request.tenant = "t";
+    asio::co_spawn(io, service->run(std::move(request), sink), asio::detached);
+  }
+  asio::io_context io{1};
+  std::unique_ptr<ModelService> service;
+};
+
+std::vector<float> vectors(const json::value& result) {
+  const auto bytes = base64_decode(result.at("data").as_string());
+  EXPECT_TRUE(bytes);
+  std::vector<float> out(bytes->size() / sizeof(float));
+  std::memcpy(out.data(), bytes->data(), bytes->size());
+  return out;
+}
+
+TEST_F(EncoderTasks, EmbeddingsAreTheReferences) {
+  open("tiny-embedder");
+  EXPECT_EQ(service->ready().at("task"), "text-embeddings");
+  const json::value wanted = expected("tiny-embedder");
+  json::array texts;
+  int64_t tokens = 0;
+  for (const json::value& t : wanted.at("texts").as_array()) {
+    texts.push_back(t.at("text"));
+    tokens += static_cast<int64_t>(t.at("ids").as_array().size());
+  }
+  for (const char* pooling : {"mean", "cls"}) {
+    const Sink all = ask({{"texts", texts}, {"pooling", pooling}});
+    EXPECT_EQ(all.error.message, "");
+    EXPECT_EQ(all.tokens, tokens) << "of the longest text only what is read counts";
+    EXPECT_EQ(all.value.at("pooling"), pooling);
+    const auto got = vectors(all.value);
+    const size_t width = got.size() / texts.size();
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const json::array& reference = wanted.at("texts").as_array()[i].at(pooling).as_array();
+      for (size_t k = 0; k < width; ++k) EXPECT_NEAR(got[i * width + k], reference[k].to_number<double>(), 2e-5) << i;
+    }
+  }
+  EXPECT_EQ(ask({{"texts", texts}}).value.at("pooling"), "mean") << "the model's own";
+}
+
+TEST_F(EncoderTasks, ATextHasTheSameBitsAloneAndInACrowd) {
+  open("tiny-embedder");
+  const auto alone = vectors(ask({{"texts", {"the cat sat on the mat"}}}).value);
+  std::vector<Sink> sinks(40);
+  for (size_t i = 0; i < sinks.size(); ++i) {
+    json::array texts;
+    if (i % 2 == 0) texts.emplace_back("the cat sat on the mat");
+    else for (size_t n = 0; n < i; ++n) texts.emplace_back("a river of stone and tea number " + std::to_string(n * i));
+    start({{"texts", std::move(texts)}}, sinks[i]);
+  }
+  io.restart();
+  io.run();
+  for (size_t i = 0; i < sinks.size(); i += 2) EXPECT_EQ(vectors(sinks[i].value), alone) << i;
+}
+
+TEST_F(EncoderTasks, DimensionsScoresAndLongTexts) {
+  open("tiny-embedder");
+  const auto four = vectors(ask({{"texts", {"tea"}}, {"dimensions", 4}}).value);
+  ASSERT_EQ(four.size(), 4u);
+  double squares = 0;
+  for (float x : four) squares += static_cast<double>(x) * x;
+  EXPECT_NEAR(squares, 1, 1e-6);
+  EXPECT_EQ(ask({{"texts", {"tea"}}, {"dimensions", 33}}).error.code, Code::InvalidInput);
+  const Sink scores = ask({{"texts", {"green tea", "a river"}}, {"query", "green tea"}});
+  const json::array& list = scores.value.at("scores").as_array();
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_NEAR(list[0].as_double(), 1, 1e-6);
+  EXPECT_LT(list[1].as_double(), 0.999);
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "river ";
+  const Sink refused = ask({{"texts", {text}}, {"truncate", false}});
+  EXPECT_EQ(refused.error.code, Code::ContextOverflow);
+  EXPECT_EQ(refused.error.requested, 102);
+  EXPECT_EQ(refused.error.limit, 32);
+  EXPECT_EQ(ask({{"texts", {text}}}).error.message, "");
+  EXPECT_EQ(ask({{"texts", json::array{}}}).error.code, Code::InvalidInput);
+  EXPECT_EQ(ask({{"texts", {1}}}).error.code, Code::InvalidInput);
+  EXPECT_EQ(ask({{"texts", {""}}}).error.message, "") << "[CLS] [SEP] has a vector";
+}
+
+TEST_F(EncoderTasks, ClassesAndRerankedPairsAreTheReferences) {
+  open("tiny-classifier");
+  EXPECT_EQ(service->ready().at("task"), "text-classification");
+  json::value wanted = expected("tiny-classifier");
+  const Sink classes = ask({{"texts", wanted.at("texts")}});
+  EXPECT_EQ(classes.value.at("labels"), wanted.at("labels"));
+  for (size_t i = 0; i < wanted.at("scores").as_array().size(); ++i)
+    for (size_t k = 0; k < 2; ++k)
+      EXPECT_NEAR(classes.value.at("scores").as_array()[i].as_array()[k].as_double(), wanted.at("scores").as_array()[i].as_array()[k].to_number<double>(), 1e-5);
+
+  open("tiny-reranker");
+  wanted = expected("tiny-reranker");
+  const Sink pairs = ask({{"texts", wanted.at("texts")}, {"query", wanted.at("query")}});
+  for (size_t i = 0; i < wanted.at("scores").as_array().size(); ++i)
+    EXPECT_NEAR(pairs.value.at("scores").as_array()[i].as_array()[0].as_double(), wanted.at("scores").as_array()[i].to_number<double>(), 1e-5) << i;
+}
+
+TEST_F(EncoderTasks, WhatIsNoEncoderFailsToLoad) {
+  HostOptions host;
+  host.path = std::string(VERGE_TEST_DATA) + "/reference/encoders/bert";  // no tokenizer
+  auto opened = open_service(io.get_executor(), host, {"n", "x", {}});
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Code::LoadFailed);
+}
+
+}  // namespace
+}  // namespace verge::worker
