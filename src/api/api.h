@@ -31,6 +31,7 @@ struct Options {
   std::vector<std::string> origins;             // web pages that may call without a token; loopback ones always may
   std::function<bool()> ready;                  // /readyz; absent = always
   std::function<json::value()> status;          // /verge/v1/status; absent = {}
+  bool image_results = false;                   // image answers as {"results": […]} instead of the published list
   metrics::Registry* metrics = nullptr;         // /metrics; absent = none are kept
   int keep_alive_ms = limits::kSseKeepAliveMs;  // a stream silent for so long gets a comment
 };
