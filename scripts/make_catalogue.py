@@ -80,6 +80,11 @@ ENCODERS = {
 # Embedders share a schema named after the task; the other names say what sets them apart.
 ENCODER_SCHEMAS = {"@cf/baai/bge-small-en-v1.5": "text-embeddings", "@cf/baai/bge-m3": "text-embeddings-bge-m3",
                    "@cf/huggingface/distilbert-sst-2-int8": "text-classification-sentiment", "@cf/baai/bge-reranker-base": "text-classification-reranker"}
+# The same for models that look at pictures.
+IMAGE_MODELS = {
+    "@cf/microsoft/resnet-50": ("image-classification", "resnet", "microsoft/resnet-50", 25557032, APACHE),
+    "@cf/facebook/detr-resnet-50": ("object-detection", "detr", "facebook/detr-resnet-50", 41524768, APACHE),
+}
 # Ids that were priced or shown without a description of their own: take the rest from a sibling.
 SIBLING = {
     "@cf/meta/llama-3.1-8b-instruct-fp8-fast": "@cf/meta/llama-3.1-8b-instruct-fast",
@@ -239,6 +244,19 @@ def main():
             entry["defaults"] = {"truncate_inputs": False}
         if encoder_schemas[key(own["schema"])] != task:
             entry["schema"] = encoder_schemas[key(own["schema"])]
+        write(os.path.join(out, file_name(model_id)), entry)
+
+    for model_id, (task, architecture, hub, parameters, licence) in IMAGE_MODELS.items():
+        own = published[model_id]
+        write(os.path.join(out, "schemas", task + ".json"), own["schema"])
+        write(os.path.join(out, "tasks", task + ".json"),
+              {"task": task, "id": own["task"]["id"], "name": own["task"]["name"], "description": own["task"]["description"]})
+        properties = {p["property_id"]: p["value"] for p in own.get("properties", [])}
+        prices = [{"unit": p["unit"], "usd": p["price"]} for p in properties.pop("price", [])]
+        entry = {"id": model_id, "uuid": own["id"], "task": task, "description": own["description"], "architecture": architecture, "licence": licence,
+                 "created_at": own["created_at"], "sources": [{"hub": hub}], "parameters": parameters, "prices": prices}
+        if properties:
+            entry["properties"] = properties
         write(os.path.join(out, file_name(model_id)), entry)
 
 

@@ -28,6 +28,12 @@ std::optional<std::string> wrapped_path(const http::RequestHead& head, std::stri
   return http::percent_decode(target.substr(0, mark));
 }
 
+// `image_result` of the outer query, which Verge's own proxy adds: "results" or "array" instead of the server's option.
+void read_image_result(const http::Incoming& in, Call& call) {
+  const auto wanted = in.query_param("image_result");
+  if (wanted && (*wanted == "results" || *wanted == "array")) call.image_results = *wanted == "results";
+}
+
 void unwrap(http::Incoming& in) {
   std::string query;
   auto path = wrapped_path(in, &query);
@@ -151,7 +157,11 @@ http::task<void> Api::handle(http::Incoming& in, http::Responder& out) {
   call.headers.push_back({"cf-ai-req-id", call.id});
   call.headers.push_back({"verge-node", context_->options.node});
   add_cors(call.headers);
-  if (is_wrapped(in)) unwrap(in);
+  call.image_results = context_->options.image_results;
+  if (is_wrapped(in)) {
+    read_image_result(in, call);
+    unwrap(in);
+  }
   Record record(call, "other");
   http::task<void> answer = dispatch(call, record);
   co_await std::move(answer);

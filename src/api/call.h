@@ -39,6 +39,7 @@ struct Call {
   std::map<std::string, std::string, std::less<>> path;  // "account", "model" of the route's pattern
   std::string tenant;                                    // account that is charged
   http::Headers headers;                                 // of every answer: request id, CORS, verge-*
+  bool image_results = false;                            // see Options; a wrapped request may say otherwise
   int64_t started_us = 0;
 
   // For the access log and the metrics, filled on the way.

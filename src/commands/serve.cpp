@@ -152,6 +152,7 @@ Result<int> serve_until_signal(const Options& options) {
   api_options.metrics = &metrics;
   api_options.insecure = options.insecure;
   api_options.origins = options.origins;
+  api_options.image_results = options.image_result == "results";
   api_options.ready = [&] { return ready && !draining; };
   std::unique_ptr<Hosting> hosting;
   api_options.status = [&] {
@@ -239,7 +240,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tls-key", o.key, "PEM private key");
   app.add_flag("--insecure", o.insecure, "Serve beyond loopback without tokens or TLS");
   app.add_option("--drain", o.drain_s, "Seconds that running requests get after SIGTERM")->capture_default_str();
-  app.add_option("--image-result", o.image_result, "Shape of image answers to hosted Workers: array (as published) or results")->check(CLI::IsMember({"array", "results"}));
+  app.add_option("--image-result", o.image_result, "Shape of image answers: array (as published) or results, for Workers that read result.results")->check(CLI::IsMember({"array", "results"}));
   app.add_option("--worker", o.workers, "Host a wrangler project: DIR, or ROUTE=DIR as in 'shop.example/*=./shop' (repeatable)");
   app.add_option("--origin", o.origins, "Web origin that may call without a token, as https://app.example, or * (repeatable); this machine's always may");
   app.add_option("--log-level", o.log_level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();

@@ -23,9 +23,11 @@ bool plain_affinity(std::string_view text) {
 // One Result, in REST's envelope or bare.
 class TaskAnswer : public AnswerFormat {
  public:
-  TaskAnswer(const TaskHandler& handler, json::object context, Shape shape) : handler_(handler), context_(std::move(context)), shape_(shape) {}
+  TaskAnswer(const TaskHandler& handler, json::object context, Shape shape, bool image_results)
+      : handler_(handler), context_(std::move(context)), shape_(shape), image_results_(image_results) {}
   json::value whole(const std::vector<Answer>& answers) override {
     json::value result = handler_.answer(answers.front(), context_);
+    if (image_results_ && handler_.image_list) result = json::object{{"results", std::move(result)}};
     if (shape_ == Shape::Binding) return result;
     return envelope(std::move(result));
   }
@@ -38,6 +40,7 @@ class TaskAnswer : public AnswerFormat {
   const TaskHandler& handler_;
   json::object context_;
   Shape shape_;
+  bool image_results_;
 };
 
 }  // namespace
@@ -130,7 +133,7 @@ http::task<void> run_native(Call& call, const catalogue::Entry& entry, TaskInput
   requests.push_back(make_request(call, entry, options));
   requests.front().params = std::move(parsed->params);
   requests.front().payload = std::move(parsed->payload);
-  return generate(call, std::move(requests), std::make_unique<TaskAnswer>(*handler, std::move(parsed->context), call.shape), false);
+  return generate(call, std::move(requests), std::make_unique<TaskAnswer>(*handler, std::move(parsed->context), call.shape, call.image_results), false);
 }
 
 }  // namespace verge::api

@@ -1,6 +1,7 @@
 #include "api/tasks/task.h"
 
 #include "api/tasks/automatic_speech_recognition.h"
+#include "api/tasks/images.h"
 #include "api/tasks/text_classification.h"
 #include "api/tasks/text_embeddings.h"
 #include "http/message.h"
@@ -10,6 +11,8 @@ namespace {
 
 constexpr TaskHandler kHandlers[] = {
     {"automatic-speech-recognition", true, parse_speech, speech_answer},
+    kImageClassification,
+    kObjectDetection,
     {"text-classification", false, parse_text_classification, answer_text_classification},
     {"text-embeddings", false, parse_text_embeddings, answer_text_embeddings},
 };

@@ -33,6 +33,7 @@ struct TaskHandler {
   Result<TaskRequest> (*parse)(TaskInput input, const catalogue::Entry& entry, const json::object& schema);
   // The published result, without an envelope. `answer.result` is what worker/tasks/<task>.h says.
   json::value (*answer)(const Answer& answer, const json::object& context);
+  bool image_list = false;  // it is a list about a picture, which --image-result results wraps
 };
 
 // Null where the task has none.

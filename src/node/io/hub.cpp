@@ -85,7 +85,7 @@ std::vector<HubFile> choose_files(const std::vector<HubFile>& files) {
   static const std::set<std::string, std::less<>> kSmall = {
       "config.json",      "generation_config.json",  "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
       "vocab.json",       "merges.txt",              "vocab.txt",      "added_tokens.json",     "special_tokens_map.json",
-      "chat_template.jinja", "chat_template.json",
+      "chat_template.jinja", "chat_template.json", "preprocessor_config.json",
       // sentence-transformers: how vectors are made of a model's output
       "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json"};
   std::vector<HubFile> small, tensors, ggufs, out;

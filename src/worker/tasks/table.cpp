@@ -9,6 +9,8 @@ namespace verge::worker {
 namespace {
 
 constexpr Task kTasks[] = {
+    {"image-classification", open_image_model},
+    {"object-detection", open_image_model},
     {"text-classification", open_text_classification},
     {"text-embeddings", open_text_embeddings},
     {"text-generation", open_text_generation},

@@ -15,6 +15,7 @@ struct Task {
 // Null where no worker serves it.
 const Task* find_task(std::string_view name);
 
+Result<std::unique_ptr<ModelService>> open_image_model(boost::asio::any_io_executor io, const HostOptions& host, ServiceOptions options);
 Result<std::unique_ptr<ModelService>> open_text_classification(boost::asio::any_io_executor io, const HostOptions& host, ServiceOptions options);
 Result<std::unique_ptr<ModelService>> open_text_embeddings(boost::asio::any_io_executor io, const HostOptions& host, ServiceOptions options);
 Result<std::unique_ptr<ModelService>> open_text_generation(boost::asio::any_io_executor io, const HostOptions& host, ServiceOptions options);
