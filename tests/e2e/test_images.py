@@ -125,7 +125,7 @@ def test_the_stand_in_names_what_is_there(server):
         status, headers, text = server.post(f"{ACCOUNT}/run/@cf/microsoft/resnet-50", (DATA / "images-real" / case["picture"]).read_bytes(), {"content-type": "image/jpeg"})
         assert status == 200 and headers["verge-substituted"] == "1" and headers["verge-model"] == "@verge/efficientnet-lite0"
         answer = json.loads(text)["result"]
-        assert [a["label"] for a in answer] == [t[1] for t in top]
+        assert [t[1] in a["label"] for a, t in zip(answer, top)] == [True] * len(top)  # "tabby" in "tabby, tabby cat"
         assert all(abs(a["score"] - t[2]) < 1e-4 for a, t in zip(answer, top))
 
 
