@@ -131,12 +131,64 @@ def vits():
         hub(name, randomise(transformers.ViTForImageClassification(config), 20 + size), transformers.ViTImageProcessorPil, settings, ["logits"])
 
 
+def published_name(name):
+    """The published checkpoint's names: torchvision's for the backbone, out_proj, no "mlp."."""
+    name = name.replace(".o_proj.", ".out_proj.").replace(".mlp.fc", ".fc")
+    if not name.startswith("model.backbone.model."):
+        return name
+    name = name.removeprefix("model.backbone.model.")
+    kinds = {"convolution": "conv", "normalization": "bn"}
+    if name.startswith("embedder"):
+        _, _, kind, rest = name.split(".", 3)
+        return f"model.backbone.conv_encoder.model.{kinds[kind]}1.{rest}"
+    parts = name.split(".")  # encoder.stages.S.layers.I.layer.J.KIND.rest or ….shortcut.KIND.rest
+    at = f"model.backbone.conv_encoder.model.layer{int(parts[2]) + 1}.{parts[4]}."
+    if parts[5] == "shortcut":
+        return at + f"downsample.{int(parts[6] == 'normalization')}.{parts[7]}"
+    return at + f"{kinds[parts[7]]}{int(parts[6]) + 1}.{parts[8]}"
+
+
+def detr():
+    from safetensors.torch import save_file
+    folder = fresh("detr")
+    backbone = transformers.ResNetConfig(embedding_size=16, hidden_sizes=[32, 64], depths=[1, 1], layer_type="bottleneck", out_features=["stage2"])
+    config = transformers.DetrConfig(use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=backbone, d_model=32, encoder_layers=2,
+                                     decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=48, decoder_ffn_dim=40, num_queries=9,
+                                     id2label={i: f"thing {i}" for i in range(5)})
+    # A random network finds the same everywhere, or nothing: seeds are tried until it finds several things, none of them barely.
+    for seed in range(31, 400):
+        model = randomise(transformers.DetrForObjectDetection(config), seed)
+        with torch.no_grad():
+            model.model.query_position_embeddings.weight *= 8
+            model.class_labels_classifier.weight *= 2
+            answer = model(pixel_values=torch.randn(1, 3, 90, 110, generator=torch.Generator().manual_seed(1)))
+        best = answer.logits[0].softmax(-1)[:, :-1].max(-1)
+        if 3 <= (best.values > 0.6).sum() <= 7 and len(set(best.indices[best.values > 0.6].tolist())) > 1:
+            break
+    save_file({published_name(name): tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+    keep = ("d_model", "encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads", "encoder_ffn_dim", "decoder_ffn_dim",
+            "num_queries", "position_embedding_type", "model_type")
+    published = {key: getattr(config, key) for key in keep} | {"architectures": ["DetrForObjectDetection"], "id2label": config.id2label, "backbone": "resnet50"}
+    (folder / "config.json").write_text(json.dumps(published))
+    settings = {"do_normalize": True, "do_resize": True, "feature_extractor_type": "DetrFeatureExtractor", "format": "coco_detection",
+                "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "size": {"shortest_edge": 90, "longest_edge": 110}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    pixels = prepare(folder, transformers.DetrImageProcessorPil)
+    with torch.no_grad():
+        answer = model.double()(pixel_values=pixels)
+    scores = answer.logits[0].softmax(-1)[:, :-1].max(-1).values
+    assert 2 <= (scores > 0.5).sum() <= 7 and ((scores - 0.5).abs() > 0.004).all(), scores
+    (folder / "expected.json").write_text(json.dumps({key: getattr(answer, key)[0].tolist() for key in ("logits", "pred_boxes")}))
+    print("detr", pixels.shape, scores)
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     resnets()
     torchvision_resnet()
     vits()
+    detr()
 
 
 if __name__ == "__main__":

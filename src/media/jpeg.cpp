@@ -39,8 +39,10 @@ void on_message(j_common_ptr info, int level) {
 void on_progress(j_common_ptr info) {
   if (!info->is_decompressor) return;
   auto* failure = reinterpret_cast<Failure*>(info->err);
-  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= limits::kJpegScans) return;
-  std::snprintf(failure->message, sizeof failure->message, "more than %d scans", limits::kJpegScans);
+  const auto* decoder = reinterpret_cast<j_decompress_ptr>(info);
+  const uint64_t scans = static_cast<uint64_t>(decoder->input_scan_number), pixels = uint64_t{decoder->image_width} * decoder->image_height;
+  if (scans <= limits::kJpegScans && scans * pixels <= limits::kJpegScanPixels) return;
+  std::snprintf(failure->message, sizeof failure->message, "too many scans for its size");
   longjmp(failure->back, 1);
 }
 

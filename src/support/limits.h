@@ -39,10 +39,12 @@ inline constexpr size_t kImageLabels = 100'000;          // classes; ImageNet ha
 inline constexpr int kImageChannels = 1 << 16;          // of a layer; sizes of tensors are checked against the file besides
 inline constexpr int64_t kScaledPixels = 4'000'000;    // of a model's input; DETR has 1333 x 1333 at most
 inline constexpr int kImageClasses = 5;                // best ones of a classification, as published
+inline constexpr int kImageQueries = 1 << 14;           // objects that a detector can find in one picture; DETR has 100
 inline constexpr int kPreparedSide = 4096;             // of a model's input; published ones have up to 1333
 inline constexpr int kPicturesOfBatch = 32;            // of all callers; goes through in parts of kPicturesAtOnce
 inline constexpr int kPicturesAtOnce = 8;              // go through a network together: its activations stay near the caches
-inline constexpr int kJpegScans = 200;                 // encoders write about ten; each passes over all pixels
+inline constexpr uint64_t kJpegScans = 200;            // encoders write about ten; each passes over all pixels ...
+inline constexpr uint64_t kJpegScanPixels = 2'000'000'000;  // ... which for the largest pictures leaves thirty of them
 inline constexpr size_t kPngChunkBytes = 8 << 20;      // other chunks than pixels, unpacked
 
 // JSON. Deep nesting costs stack in every consumer.

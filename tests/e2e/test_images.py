@@ -118,6 +118,24 @@ def test_text_for_an_image_model_and_a_picture_for_a_text_model(server):
     assert status in (400, 404), text
 
 
+def test_boxes_are_pixels_of_the_original():
+    folder = DATA / "reference/images/detr"
+    expected = json.loads((folder / "expected.json").read_text())
+    wanted = []
+    for logits, (x, y, w, h) in zip(expected["logits"], expected["pred_boxes"]):
+        total = sum(math.exp(v) for v in logits)
+        score, label = max((math.exp(v) / total, f"thing {i}") for i, v in enumerate(logits[:-1]))
+        if score > 0.5:
+            wanted.append((score, label, [(x - w / 2) * 61, (y - h / 2) * 47, (x + w / 2) * 61, (y + h / 2) * 47]))
+    wanted.sort(reverse=True)
+    with Server(models=[f"@t/detr={folder}"]) as other:
+        answer = result(other.post(f"{ACCOUNT}/run/@t/detr", (DATA / "images/rgb.png").read_bytes(), {"content-type": "image/png"}))
+    assert [a["label"] for a in answer] == [label for _, label, _ in wanted]
+    for got, (score, _, box) in zip(answer, wanted):
+        assert abs(got["score"] - score) < 1e-3
+        assert all(abs(got["box"][k] - int(v)) <= 1 for k, v in zip(("xmin", "ymin", "xmax", "ymax"), box))
+
+
 @pytest.mark.skipif(not STAND_IN.exists(), reason="verge pull @verge/efficientnet-lite0 has not been run")
 def test_the_stand_in_names_what_is_there(server):
     for case in json.loads((DATA / "expected/efficientnet-lite0.json").read_text())["pictures"]:

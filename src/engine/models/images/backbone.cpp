@@ -77,6 +77,24 @@ ResnetNames torch_resnet_names(const std::string& prefix) {
   return names;
 }
 
+ResnetConfig resnet_config_of(const ImageFile& file, const std::string& prefix) {
+  const auto rows = [&](const std::string& name) {
+    const auto found = file.tensors.find(prefix + name);
+    return found == file.tensors.end() ? int64_t{4} : std::clamp<int64_t>(found->second.rows(), 1, limits::kImageChannels);
+  };
+  ResnetConfig c;
+  c.bottleneck = file.tensors.contains(prefix + "layer1.0.conv3.weight");
+  c.stem_width = rows("conv1.weight");
+  for (int stage = 1; stage <= 4; ++stage) {
+    int64_t depth = 0;
+    while (depth < limits::kLayers && file.tensors.contains(fmt::format("{}layer{}.{}.conv1.weight", prefix, stage, depth))) ++depth;
+    if (depth == 0 && stage > 1) break;
+    c.depths.push_back(std::max<int64_t>(depth, 1));
+    c.widths.push_back(rows(fmt::format("layer{}.0.conv{}.weight", stage, c.bottleneck ? 3 : 2)));
+  }
+  return c;
+}
+
 Result<> ResnetBackbone::load(ImageWeights& weights, const ResnetConfig& c, const ResnetNames& names) {
   config_ = c;
   VERGE_ASSIGN(stem, weights.normed(names.stem.convolution, names.stem.norm, kNormEps, {3, c.stem_width, c.stem_kernel, c.stem_kernel, c.stem_stride, false}));

@@ -35,6 +35,10 @@ struct ResnetNames {
 ResnetNames hub_resnet_names();
 ResnetNames torch_resnet_names(const std::string& prefix);  // torchvision, timm
 
+// How deep and wide a backbone of torchvision's names is, by its tensors. What is missing or odd is told of by the first tensor
+// that does not fit.
+ResnetConfig resnet_config_of(const ImageFile& file, const std::string& prefix);
+
 class ResnetBackbone {
  public:
   // A shortcut is projected where width or stride change (or where the file has one).

@@ -92,7 +92,11 @@ Result<std::unique_ptr<Convolution>> ImageWeights::linear(const std::string& nam
 
 Result<std::unique_ptr<Convolution>> ImageWeights::linear_rows(const std::string& weight, const std::string& bias, int64_t rows, int64_t in, int64_t first, int64_t out) {
   VERGE_ASSIGN(w, values(weight, {rows, in}));
-  VERGE_ASSIGN(b, values(bias, {rows}));
+  std::vector<float> b(w.empty() ? 0 : static_cast<size_t>(rows));
+  if (has(bias)) {
+    VERGE_ASSIGN(read, values(bias, {rows}));
+    b = std::move(read);
+  }
   ConvolutionShape shape;
   shape.in = in;
   shape.out = out;

@@ -29,7 +29,7 @@ class ImageWeights {
   Result<std::unique_ptr<Convolution>> normed(const std::string& weight, const std::string& norm, float eps, const ConvolutionShape& shape);
   // `name` + ".weight" {out, in, h, w} with ".bias".
   Result<std::unique_ptr<Convolution>> biased(const std::string& name, const ConvolutionShape& shape);
-  // A linear layer as a convolution of one pixel: ".weight" {out, in}, ".bias".
+  // A linear layer as a convolution of one pixel: ".weight" {out, in}, ".bias" (zero where the file has none).
   Result<std::unique_ptr<Convolution>> linear(const std::string& name, int64_t in, int64_t out);
   // Rows [first, first + out) of a linear layer that holds several ("in_proj": q, k and v): `weight` {rows, in}, `bias` {rows}.
   Result<std::unique_ptr<Convolution>> linear_rows(const std::string& weight, const std::string& bias, int64_t rows, int64_t in, int64_t first, int64_t out);

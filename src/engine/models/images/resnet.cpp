@@ -6,27 +6,8 @@
 namespace verge::engine {
 namespace {
 
-// A bare torchvision checkpoint says by its tensors how deep and wide it is. What is missing or odd is told of by the
-// first tensor that does not fit.
-ResnetConfig torchvision_config(const ImageFile& file) {
-  const auto rows = [&](const std::string& name) {
-    const auto found = file.tensors.find(name);
-    return found == file.tensors.end() ? int64_t{4} : found->second.rows();
-  };
-  ResnetConfig c;
-  c.bottleneck = file.tensors.contains("layer1.0.conv3.weight");
-  c.stem_width = rows("conv1.weight");
-  for (int stage = 1; stage <= 4; ++stage) {
-    int64_t depth = 0;
-    while (depth < limits::kLayers && file.tensors.contains(fmt::format("layer{}.{}.conv1.weight", stage, depth))) ++depth;
-    c.depths.push_back(std::max<int64_t>(depth, 1));
-    c.widths.push_back(rows(fmt::format("layer{}.0.conv{}.weight", stage, c.bottleneck ? 3 : 2)));
-  }
-  return c;
-}
-
 Result<ResnetConfig> config_of(const ImageFile& file) {
-  if (file.torch_names) return torchvision_config(file);
+  if (file.torch_names) return resnet_config_of(file, "");
   return read_resnet_config(file.config, file.path + "/config.json");
 }
 

@@ -8,7 +8,12 @@ struct Architecture {
   Result<std::unique_ptr<ImageModel>> (*load)(const ImageFile& file, Backend& backend, const LoadOptions& options);
   Result<ImageModelNeed> (*need)(const ImageFile& file, Backend& backend);
 };
-constexpr Architecture kArchitectures[] = {{"resnet", load_resnet, resnet_need}, {"efficientnet-lite0", load_efficientnet, efficientnet_need}};
+constexpr Architecture kArchitectures[] = {
+    {"resnet", load_resnet, resnet_need},
+    {"efficientnet-lite0", load_efficientnet, efficientnet_need},
+    {"vit", load_vit, vit_need},
+    {"detr", load_detr, detr_need},
+};
 
 Result<const Architecture*> find(const ImageFile& file) {
   std::string names;

@@ -100,6 +100,42 @@ std::string test_name(const testing::TestParamInfo<std::string>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(Reference, ClassifierTest, testing::ValuesIn(classifiers()), test_name);
 
+// Classes and boxes of every query that is certain enough, in the queries' order.
+TEST(Detector, FindsWhatTheReferenceFinds) {
+  const fs::path folder = kFolder / "detr";
+  const json::value answers = read_json_file(folder / "expected.json");
+  const Pixels pixels = read_pixels(folder / "prepared.ppm");
+  for (const char* isa : {"base", "avx2", "avx512"}) {
+    auto backend = make_cpu_backend({2, isa});
+    if (!backend) continue;
+    auto model = load_image_model(folder.string(), **backend, {});
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    EXPECT_EQ((*model)->info().task, "object-detection");
+    for (int round = 0; round < 2; ++round) {  // nothing of the first picture is left for the second
+      std::vector<Detection> found;
+      ASSERT_TRUE((*model)->detect(pixels.picture(), &found).ok());
+      size_t next = 0;
+      for (size_t q = 0; q < answers.at("logits").as_array().size(); ++q) {
+        const auto logits = numbers_of(answers.at("logits").as_array()[q]), box = numbers_of(answers.at("pred_boxes").as_array()[q]);
+        double sum = 0;
+        for (double v : logits) sum += std::exp(v);
+        const auto best = std::max_element(logits.begin(), logits.end() - 1);
+        const double score = std::exp(*best) / sum;
+        if (score <= 0.5) continue;
+        ASSERT_LT(next, found.size()) << isa;
+        const Detection& d = found[next++];
+        EXPECT_EQ(d.label, best - logits.begin());
+        EXPECT_NEAR(d.score, score, 1e-4);
+        const double expected[] = {box[0] - box[2] / 2, box[1] - box[3] / 2, box[0] + box[2] / 2, box[1] + box[3] / 2};
+        const float got[] = {d.left, d.top, d.right, d.bottom};
+        for (int i = 0; i < 4; ++i) EXPECT_NEAR(got[i], expected[i], 1e-4) << isa << " query " << q;
+      }
+      EXPECT_EQ(next, found.size());
+      EXPECT_GE(next, 2u);
+    }
+  }
+}
+
 // A folder of the reference with one file changed.
 struct Copy {
   fs::path path = fs::temp_directory_path() / fmt::format("verge-image-model-{}", ::getpid());
