@@ -20,7 +20,7 @@ import transformers as t
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "models")
 WORDS = "the a cat dog sat on mat river stone green tea is good bad film it was love hate paper garden window ##s ##ing ##ed ##ly".split()
 LETTERS = [chr(c) for c in range(ord("a"), ord("z") + 1)] + list("0123456789.,!?'-") + list("äöüéß日本")
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + WORDS + LETTERS + ["##" + c for c in LETTERS[:26]]
+VOCABULARY = list(dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + WORDS + LETTERS + ["##" + c for c in LETTERS[:26]]))
 TEXTS = ["The cat sat on the mat.", "Dogs loved the green tea!", "日本 über café", "It was a bad film", "river " * 60]
 QUERY = "is the film good?"
 BERT = dict(vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=40)
@@ -139,7 +139,7 @@ def main():
     model, tokenizer, folder = make("tiny-reranker", t.BertForSequenceClassification, t.BertConfig(**BERT, num_labels=1), 3)
     rows = []
     for text in TEXTS:
-        ids = tokenizer(QUERY, text, truncation="longest_first", max_length=40, return_tensors="pt")
+        ids = tokenizer(QUERY, text, truncation="longest_first", max_length=40, return_tensors="pt", return_token_type_ids=True)
         with torch.no_grad():
             rows.append(round(float(model(**ids).logits[0, 0].sigmoid()), 6))
     write(folder, "expected.json", {"query": QUERY, "texts": TEXTS, "scores": rows})

@@ -6,7 +6,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -80,7 +79,7 @@ std::vector<float> vectors(const json::value& result) {
 class EmbedderFormats : public EncoderTasks, public ::testing::WithParamInterface<const char*> {};
 
 INSTANTIATE_TEST_SUITE_P(All, EmbedderFormats, ::testing::Values("tiny-embedder", "tiny-embedder-gguf/tiny.gguf", "tiny-embedder-torch"),
-                         [](const auto& info) { return std::array{"hub", "gguf", "torch"}[info.index]; });
+                         [](const auto& info) -> std::string { return info.index == 0 ? "hub" : info.index == 1 ? "gguf" : "torch"; });
 
 TEST_P(EmbedderFormats, EmbeddingsAreTheReferences) {
   open(GetParam());
