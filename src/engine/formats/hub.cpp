@@ -20,6 +20,7 @@
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/safetensors.h"
 #include "engine/formats/stop_ids.h"
+#include "engine/formats/torch_checkpoint.h"
 #include "engine/formats/whisper_hub.h"
 #include "support/json.h"
 #include "support/limits.h"
@@ -28,11 +29,17 @@ namespace verge::engine {
 namespace {
 
 namespace fs = std::filesystem;
-using Tensors = std::map<std::string, TensorView, std::less<>>;
 
 Result<Tensors> open_weights(const fs::path& path, ModelFile* file) {
   VERGE_ASSIGN(map, MappedFile::open(path.string()));
   VERGE_ASSIGN(tensors, parse_safetensors(map->bytes(), path.string()));
+  file->maps.push_back(std::move(map));
+  return tensors;
+}
+
+Result<Tensors> open_torch_weights(const fs::path& path, ModelFile* file) {
+  VERGE_ASSIGN(map, MappedFile::open(path.string()));
+  VERGE_ASSIGN(tensors, parse_torch_checkpoint(map->bytes(), path.string(), &file->maps));
   file->maps.push_back(std::move(map));
   return tensors;
 }
@@ -66,8 +73,9 @@ Result<Tensors> open_shards(const fs::path& folder, const json::object& index, c
 Result<Tensors> open_all_weights(const fs::path& folder, ModelFile* file) {
   std::error_code ec;
   if (fs::exists(folder / "model.safetensors", ec)) return open_weights(folder / "model.safetensors", file);
-  const fs::path index_path = folder / "model.safetensors.index.json";
-  if (!fs::exists(index_path, ec)) return fail(Code::LoadFailed, "{}: neither model.safetensors nor model.safetensors.index.json", folder.string());
+  const fs::path index_path = folder / "model.safetensors.index.json", torch_path = folder / "pytorch_model.bin";
+  if (!fs::exists(index_path, ec) && fs::exists(torch_path, ec)) return open_torch_weights(torch_path, file);
+  if (!fs::exists(index_path, ec)) return fail(Code::LoadFailed, "{}: neither model.safetensors nor model.safetensors.index.json nor pytorch_model.bin", folder.string());
   VERGE_ASSIGN(index, read_object(index_path, limits::kConfigJsonBytes, true));
   return open_shards(folder, index, index_path, file);
 }

@@ -112,7 +112,14 @@ std::vector<HubFile> choose_files(const std::vector<HubFile>& files) {
     }
     return out;
   }
-  if (ggufs.empty()) return {};
+  if (ggufs.empty()) {
+    // Older repositories (BAAI/bge-m3) hold torch's own file alone.
+    auto torch = std::find_if(files.begin(), files.end(), [](const HubFile& f) { return f.name == "pytorch_model.bin"; });
+    if (torch == files.end()) return {};
+    out = small;
+    out.push_back(*torch);
+    return out;
+  }
   // One quantisation of many: a common good one, else the first.
   std::string chosen = split_stem(ggufs[0].name);
   for (std::string_view wanted : {"q4_k_m", "q4_0", "q8_0"}) {

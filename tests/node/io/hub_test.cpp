@@ -30,6 +30,12 @@ TEST(HubFiles, WeightsThatAreThereTwiceAreTakenOnce) {
               ElementsAre("config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"));
 }
 
+TEST(HubFiles, AnEmbeddersPoolingComesAlong) {
+  EXPECT_THAT(chosen({"config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "2_Dense/config.json", "model.safetensors"}),
+              ElementsAre("config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "model.safetensors"));
+  EXPECT_THAT(chosen({"config.json", "colbert_linear.pt", "pytorch_model.bin", "tokenizer.json"}), ElementsAre("config.json", "tokenizer.json", "pytorch_model.bin"));
+}
+
 TEST(HubFiles, OneQuantisationOfMany) {
   EXPECT_THAT(chosen({"m.Q2_K.gguf", "m.Q4_K_M.gguf", "m.Q8_0.gguf", "README.md"}), ElementsAre("m.Q4_K_M.gguf"));
   EXPECT_THAT(chosen({"m-f16.gguf"}), ElementsAre("m-f16.gguf"));

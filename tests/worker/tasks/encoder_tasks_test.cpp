@@ -76,13 +76,20 @@ std::vector<float> vectors(const json::value& result) {
   return out;
 }
 
-TEST_F(EncoderTasks, EmbeddingsAreTheReferences) {
-  open("tiny-embedder");
+class EmbedderFormats : public EncoderTasks, public ::testing::WithParamInterface<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(All, EmbedderFormats, ::testing::Values("tiny-embedder", "tiny-embedder-gguf/tiny.gguf", "tiny-embedder-torch"),
+                         [](const auto& info) -> std::string { return info.index == 0 ? "hub" : info.index == 1 ? "gguf" : "torch"; });
+
+TEST_P(EmbedderFormats, EmbeddingsAreTheReferences) {
+  open(GetParam());
   EXPECT_EQ(service->ready().at("task"), "text-embeddings");
   const json::value wanted = expected("tiny-embedder");
   json::array texts;
   int64_t tokens = 0;
   for (const json::value& t : wanted.at("texts").as_array()) {
+    // GGUF has no limit of its own below the positions (40), the hub's folder says 32.
+    if (std::string_view(GetParam()).ends_with(".gguf") && t.at("ids").as_array().size() == 32) continue;
     texts.push_back(t.at("text"));
     tokens += static_cast<int64_t>(t.at("ids").as_array().size());
   }
