@@ -18,6 +18,7 @@
 
 #include "engine/speech/clip.h"
 #include "engine/speech/transcribe.h"
+#include "engine/speech/vad.h"
 #include "media/audio.h"
 #include "support/clock.h"
 #include "support/limits.h"
@@ -50,6 +51,23 @@ class FileSamples final : public engine::SampleSource {
  private:
   std::unique_ptr<media::AudioDecoder> decoder_;
 };
+// Silero's probability that the likeliest 32 ms of a clip must reach for it to be transcribed: far below what counts as speech,
+// far above noise and tones.
+constexpr float kVoiceAtAll = 0.3f;
+
+// Times in the filtered clip -> times in the whole.
+void restore_times(const engine::RangeTimes& times, std::vector<engine::SpeechSegment>& segments) {
+  for (engine::SpeechSegment& segment : segments) {
+    for (engine::WordTime& word : segment.words) {
+      const size_t range = times.range_at((word.start + word.end) / 2);
+      word.start = times.original(word.start, range);
+      word.end = times.original(word.end, range);
+    }
+    segment.start = segment.words.empty() ? times.original(segment.start, false) : segment.words.front().start;
+    segment.end = segment.words.empty() ? times.original(segment.end, true) : segment.words.back().end;
+  }
+}
+
 static_assert(media::kAudioRate == engine::kSampleRate);
 
 }  // namespace
@@ -67,6 +85,9 @@ struct SpeechService::Call {
   protocol::Request request;
   SpeechRequest speech;
   std::unique_ptr<FileSamples> source;
+  std::unique_ptr<engine::RangedSamples> speech_parts;  // where the filter left something out
+  std::vector<engine::SampleRange> ranges;
+  double duration = 0;  // of the whole clip, seconds
   std::unique_ptr<engine::Clip> clip;
   std::unique_ptr<engine::Transcription> transcription;
   json::object result;
@@ -100,9 +121,17 @@ struct SpeechService::Call {
     speech = std::move(parsed);
     VERGE_ASSIGN(decoder, media::AudioDecoder::open(request.payload, stop));
     source = std::make_unique<FileSamples>(std::move(decoder));
-    VERGE_ASSIGN(opened, engine::Clip::open(*source, recognizer.filters(), stop));
+    VERGE_ASSIGN(detector, engine::VoiceDetector::make());
+    VERGE_ASSIGN(voice, engine::detect_voice(*source, detector, stop));
+    if (voice.samples == 0) return fail(Code::InvalidInput, "the audio has no samples: it is empty, or nothing in it could be decoded");
+    duration = static_cast<double>(voice.samples) / engine::kSampleRate;
+    // Whisper makes up words for noise: a clip without any voice is not shown to it.
+    if (std::ranges::none_of(voice.probabilities, [](float p) { return p >= kVoiceAtAll; })) voice.samples = 0;
+    else if (speech.vad_filter) ranges = engine::speech_ranges(voice.probabilities, voice.samples, {});
+    if (voice.samples == 0 || speech.vad_filter) speech_parts = std::make_unique<engine::RangedSamples>(*source, ranges);
+    engine::SampleSource& heard = speech_parts ? static_cast<engine::SampleSource&>(*speech_parts) : *source;
+    VERGE_ASSIGN(opened, engine::Clip::open(heard, recognizer.filters(), stop));
     clip = std::move(opened);
-    if (clip->samples() == 0) return fail(Code::InvalidInput, "the audio has no samples: it is empty, or nothing in it could be decoded");
     transcription = std::make_unique<engine::Transcription>(recognizer, *clip, speech.options, stop);
     return transcription->check();
   }
@@ -113,10 +142,13 @@ struct SpeechService::Call {
     if (!transcription->done()) VERGE_TRY(transcription->step());
     if (!transcription->done()) return false;
     Heard heard;
-    heard.segments = transcription->segments();
+    std::vector<engine::SpeechSegment> segments = transcription->segments();
+    if (!ranges.empty()) restore_times(engine::RangeTimes(ranges), segments);
+    heard.segments = segments;
     heard.language = transcription->language();
     heard.language_probability = transcription->language_probability();
-    heard.duration = heard.duration_after_vad = static_cast<double>(clip->samples()) / engine::kSampleRate;
+    heard.duration = duration;
+    heard.duration_after_vad = speech.vad_filter ? static_cast<double>(clip->samples()) / engine::kSampleRate : duration;
     result = speech_result(heard);
     tokens = transcription->tokens();
     return true;

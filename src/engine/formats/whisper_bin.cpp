@@ -121,12 +121,10 @@ bool is_whisper_bin(std::span<const std::byte> bytes) {
   return magic == kMagic;
 }
 
-Result<std::shared_ptr<ModelFile>> open_whisper_bin(std::shared_ptr<MappedFile> map) {
-  auto file = std::make_shared<ModelFile>();
-  file->path = map->path();
+Result<> parse_whisper_bin(std::span<const std::byte> bytes, ModelFile* file) {
   file->format = "whisper_bin";
   file->architecture = "whisper";
-  Reader reader(map->bytes(), file->path);
+  Reader reader(bytes, file->path);
   VERGE_ASSIGN(magic, reader.take(4));
   if (!is_whisper_bin(magic)) return fail(Code::LoadFailed, "{}: no file of whisper.cpp", file->path);
   VERGE_ASSIGN(vocabulary, reader.number("n_vocab", 1, static_cast<int64_t>(limits::kVocabulary)));
@@ -165,10 +163,16 @@ Result<std::shared_ptr<ModelFile>> open_whisper_bin(std::shared_ptr<MappedFile> 
   file->meta["is_multilingual"] = vocabulary >= 51865;
   while (!reader.at_end()) {
     if (file->tensors.size() >= limits::kTensorCount) return fail(Code::LoadFailed, "{}: more than {} tensors", file->path, limits::kTensorCount);
-    VERGE_TRY(read_tensor(reader, file.get()));
+    VERGE_TRY(read_tensor(reader, file));
   }
-  file->maps.push_back(std::move(map));
-  VERGE_TRY(align_tensors(file.get()));
+  return align_tensors(file);
+}
+
+Result<std::shared_ptr<ModelFile>> open_whisper_bin(std::shared_ptr<MappedFile> map) {
+  auto file = std::make_shared<ModelFile>();
+  file->path = map->path();
+  file->maps.push_back(map);
+  VERGE_TRY(parse_whisper_bin(map->bytes(), file.get()));
   return file;
 }
 

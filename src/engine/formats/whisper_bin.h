@@ -11,6 +11,7 @@ namespace verge::engine {
 
 bool is_whisper_bin(std::span<const std::byte> bytes);
 // Errors: LoadFailed naming the file and the tensor.
+Result<> parse_whisper_bin(std::span<const std::byte> bytes, ModelFile* file);  // the bytes must outlive it
 Result<std::shared_ptr<ModelFile>> open_whisper_bin(std::shared_ptr<MappedFile> map);
 
 }  // namespace verge::engine

@@ -44,7 +44,7 @@ TEST_F(Rules, TheFirstTokenIsAnEarlyTimestamp) {
 
 TEST_F(Rules, TimestampsComeInPairsAndNeverGoBack) {
   std::vector<float> words(static_cast<size_t>(t.vocabulary), 0);
-  words['a'] = 20;  // likelier than all timestamps together
+  words['a'] = words[static_cast<size_t>(t.end)] = 20;  // likelier than all timestamps together
   auto scores = apply({stamp(0)}, words);
   EXPECT_TRUE(allowed(scores, 'a'));
   EXPECT_FALSE(allowed(scores, stamp(2)));  // the first one counts as a pair
