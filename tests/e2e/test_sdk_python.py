@@ -1,4 +1,5 @@
 """The `openai` package as its users have it."""
+import cloudflare
 import openai, pytest
 
 
@@ -57,3 +58,15 @@ def test_errors_are_typed(client):
     assert "temperature" in caught.value.body["message"]
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(**CHAT, tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
+
+
+def test_cloudflare_package(stories):
+    client = cloudflare.Cloudflare(api_token="none", base_url=stories.base + "/client/v4", max_retries=0)
+    answer = client.ai.run("@t/stories", account_id="test", prompt="Once upon a time", raw=True, max_tokens=8, temperature=0)
+    text = answer["response"] if isinstance(answer, dict) else answer.response
+    assert text
+    names = [model["name"] if isinstance(model, dict) else model.name for model in client.ai.models.list(account_id="test", task="Text Generation")]
+    assert "@cf/meta/llama-3.2-1b-instruct" in names
+    with pytest.raises(cloudflare.BadRequestError) as caught:
+        client.ai.run("@cf/nobody/nothing", account_id="test", prompt="x")
+    assert caught.value.errors[0].code == 5007
