@@ -1,9 +1,9 @@
 """Unmodified Workers on the real workerd: verge dev, its options, its errors, and env.AI as Workers see it."""
-import base64, json, os, pathlib, signal, time, urllib.request
+import base64, json, os, pathlib, signal, subprocess, sys, time, urllib.request
 
 import pytest
 
-from harness import ACCOUNT, STORIES, Server, installed
+from harness import ROOT, STORIES, VERGE, installed
 from workers_harness import EXAMPLES, PROJECTS, Dev, alive, descendants
 
 OLD_WRANGLER = os.environ.get("E2E_OLD_WRANGLER")  # folder whose node_modules has the oldest wrangler supported
@@ -258,6 +258,17 @@ def test_a_worker_that_throws_and_one_that_never_reads(stories):
                 break
             time.sleep(0.02)
         assert in_flight(stories) == 0
+
+
+def test_a_thousand_requests_with_random_aborts_leave_nothing():
+    script = ROOT / "bench" / "worker_latency.py"
+    done = subprocess.run([sys.executable, script, "--verge", VERGE, "--requests", "400", STORIES / "stories260K-f32.gguf"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["wrong"] == 0 and result["in_flight"] == 0 and result["whole"] + result["cut"] == 1200
+    for name in ("descriptors_server", "descriptors_worker"):
+        first, last = result[name][1], result[name][-1]
+        assert last <= first + 16, result  # kept connections come and go
 
 
 def test_hint_for_workers_that_read_results(stories):
