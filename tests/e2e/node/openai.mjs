@@ -18,6 +18,14 @@ const ids = [];
 for await (const model of client.models.list()) ids.push(model.id);
 assert.ok(ids.includes("@t/stories"));
 
+// The package asks for base64 and decodes it; asked for numbers it gets the same ones.
+const [packed, plain] = await Promise.all([undefined, "float"].map((encoding_format) =>
+  client.embeddings.create({ model: "@t/embedder", input: ["green tea", "river stone"], encoding_format })));
+assert.equal(packed.data.length, 2);
+assert.equal(packed.data[1].embedding.length, 32);
+packed.data[1].embedding.forEach((v, i) => assert.ok(Math.abs(v - plain.data[1].embedding[i]) < 1e-7));
+await assert.rejects(client.embeddings.create({ model: "@t/embedder", input: "" }), (e) => e instanceof OpenAI.BadRequestError);
+
 await assert.rejects(client.chat.completions.create({ ...chat, model: "@cf/nobody/nothing" }), (e) => e instanceof OpenAI.APIError && e.status >= 400 && /nothing/.test(e.message));
 await assert.rejects(client.chat.completions.create({ ...chat, temperature: 99 }), (e) => e instanceof OpenAI.BadRequestError && /temperature/.test(e.message));
 console.log("ok");
