@@ -5,7 +5,7 @@
 //   decode   one sequence, `tokens` steps after a short context  p50_ms of a step
 //   batch    `sequences` together, `tokens` steps each after 16 tokens of context; tokens/s of all
 //   memory   the process at its largest                          peak_mib
-// Text encoders have tests of their own, see bench_encoder.h.
+// Text encoders and image models have tests of their own, see bench_encoder.h and bench_image.h.
 // Tokens are pseudo-random and nothing is sampled, as in llama-bench and llama-batched-bench, so that
 // figures can be laid side by side. Each test runs once to warm up, then `--repeat` times; medians.
 //
@@ -25,6 +25,7 @@
 #include <numeric>
 
 #include "commands/bench_encoder.h"
+#include "commands/bench_image.h"
 #include "engine/backends/null/null_model.h"
 #include "engine/task_of.h"
 #include "support/clock.h"
@@ -293,6 +294,8 @@ int bench(int argc, char** argv) {
   host_options.precision = *precision;
   if (const auto task = engine::task_of(options.path); task && task->starts_with("text-") && *task != "text-generation")
     return bench_encoder({options.path, options.json, options.threads, options.repeat, *precision});
+  if (const auto task = engine::task_of(options.path); task && (*task == "image-classification" || *task == "object-detection"))
+    return bench_image({options.path, options.json, options.threads, options.repeat});
   const int64_t start = monotonic_us();
   auto host = worker::open_host(host_options);
   if (!host) {

@@ -137,7 +137,8 @@ TEST(RealEfficientNet, NamesTheCat) {
     for (size_t i = 0; i < 5; ++i) {
       const json::value& top = expected.at("top5").as_array()[i];
       EXPECT_NEAR(logits[top.as_array()[0].to_number<size_t>()], tops[i], 1e-3) << file;
-      EXPECT_EQ(answer[i].at("label"), top.as_array()[1]) << file;
+      // "tabby, tabby cat": the reference has the first name.
+      EXPECT_TRUE(answer[i].at("label").as_string().starts_with(top.as_array()[1].as_string())) << file;
       EXPECT_NEAR(answer[i].at("score").as_double(), top.as_array()[2].to_number<double>(), 1e-4);
     }
   }
