@@ -141,7 +141,9 @@ TEST(Audio, DamagedBytesNeverCrash) {
       Random random(seed);
       for (int i = 0; i < 40; ++i) bytes[random.below(i % 2 ? bytes.size() : 600)] = static_cast<char>(random.below(256));
       auto clip = decode(bytes);
-      if (clip) EXPECT_LE(clip->size(), size_t{limits::kClipSeconds} * 16000);
+      if (clip) {
+        EXPECT_LE(clip->size(), size_t{limits::kClipSeconds} * 16000);
+      }
     }
   }
 }

@@ -89,7 +89,7 @@ TEST(Memory, LayerNormAndActivation) {
       const int n = 5;
       const auto x = random_values(static_cast<size_t>(n * dim), 5, 3), w = random_values(static_cast<size_t>(dim), 6), b = random_values(static_cast<size_t>(dim), 7);
       std::vector<float> y(x.size());
-      backend->layer_norm(x.data(), n, dim, w.data(), b.data(), 1e-5f, y.data());
+      backend->layer_norm(x.data(), n, dim, {w.data(), b.data(), 1e-5f}, y.data());
       for (int i = 0; i < n; ++i) {
         double mean = 0, variance = 0;
         const auto at = [&](int j) { return double{x[static_cast<size_t>(i * dim + j)]}; };
