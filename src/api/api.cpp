@@ -18,11 +18,15 @@ namespace {
 // MF-URL: https://workers-binding.ai/run?version=3, MF-Header-<name>: <value>.
 constexpr std::string_view kBindingOrigin = "https://workers-binding.ai/";
 
-bool is_wrapped(const http::RequestHead& head) { return head.path == "/" && head.header("mf-url").starts_with(kBindingOrigin); }
+// An older wrangler posts to …/ai/run/proxy, with the real URL in X-Forwarded and the real headers as they are.
+bool is_forwarded(const http::RequestHead& head) {
+  return head.path.starts_with("/client/v4/accounts/") && head.path.ends_with("/ai/run/proxy") && head.header("x-forwarded").starts_with(kBindingOrigin);
+}
+bool is_wrapped(const http::RequestHead& head) { return (head.path == "/" && head.header("mf-url").starts_with(kBindingOrigin)) || is_forwarded(head); }
 
 // The path and query inside; nullopt where the path is badly encoded.
 std::optional<std::string> wrapped_path(const http::RequestHead& head, std::string* query) {
-  std::string_view target = head.header("mf-url").substr(kBindingOrigin.size() - 1);
+  std::string_view target = head.header(is_forwarded(head) ? "x-forwarded" : "mf-url").substr(kBindingOrigin.size() - 1);
   size_t mark = target.find('?');
   if (query) *query = mark == target.npos ? "" : std::string(target.substr(mark + 1));
   return http::percent_decode(target.substr(0, mark));
@@ -38,6 +42,11 @@ void unwrap(http::Incoming& in) {
   std::string query;
   auto path = wrapped_path(in, &query);
   if (!path) return;
+  if (is_forwarded(in)) {
+    in.path = std::move(*path);
+    in.query = std::move(query);
+    return;
+  }
   http::Headers headers;
   for (http::Header& header : in.headers) {
     constexpr std::string_view kPrefix = "mf-header-";

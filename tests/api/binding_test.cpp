@@ -74,6 +74,14 @@ TEST_F(BindingTest, MalformedRequests) {
   EXPECT_EQ(post("/to-everything/markdown/transformer", "{}").json().at("errors").at(0).at("code"), 5006);
 }
 
+TEST_F(BindingTest, WranglersProxyFormIsUndone) {
+  const http::Headers headers{{"X-Forwarded", "https://workers-binding.ai/run?version=3"}, {"content-type", "application/json"}, {"cf-consn-model-id", kModel}};
+  Answer answer = post("/client/v4/accounts/a/ai/run/proxy", R"({"inputs":{"prompt":"hi"},"options":{}})", headers);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.json().at("response"), "Hello wörld");
+  EXPECT_NE(post("/client/v4/accounts/a/ai/run/proxy", "{}", {{"X-Forwarded", "https://evil.example/run"}}).status, 200);
+}
+
 TEST_F(BindingTest, MiniflareWrappedRequestsAreUndone) {
   http::Headers headers{{"MF-URL", "https://workers-binding.ai/run?version=3"}, {"MF-Binding", "AI"}};
   headers.push_back({"MF-Header-content-type", "application/json"});
