@@ -196,6 +196,7 @@ BatchService::BatchService(asio::any_io_executor io, std::unique_ptr<SingleShot>
 BatchService::~BatchService() {
   engine_.reset();
   prepare_.join();
+  answer_.join();
 }
 
 // Events are named before they are put: GCC 12 destroys an aggregate made inside a co_await expression twice.
@@ -236,7 +237,7 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
     if (!co_await call->wait_for(Call::Stage::Ran)) co_return;
   }
   if (!call->error) {
-    asio::post(prepare_, [call, io = io_] {
+    asio::post(answer_, [call, io = io_] {
       if (call->abandoned) return;
       auto answer = call->work->answer();
       std::optional<Error> error;

@@ -23,7 +23,7 @@ class Work {
   virtual ~Work() = default;
   std::vector<int64_t> costs;  // of the items, each > 0; >= 1 item
   int64_t prompt_tokens = 0;   // of Accepted and Usage
-  // After all items have run; on a preparing thread.
+  // After all items have run; on a thread of its own.
   virtual Result<json::value> answer() = 0;
 };
 
@@ -73,6 +73,7 @@ class BatchService : public ModelService {
   uint64_t next_id_ = 1;
   bool draining_ = false;
   boost::asio::thread_pool prepare_;
+  boost::asio::thread_pool answer_{1};  // its own: an answer that is there must not wait for others' pictures to be decoded
   std::unique_ptr<Engine> engine_;
 };
 
