@@ -1,4 +1,5 @@
 export { AiInternalError, InferenceUpstreamError, createAI } from "./ai.mjs";
+import path from "node:path";
 import { findConfig, loadWrangler } from "./wrangler.mjs";
 
 /**
@@ -9,6 +10,6 @@ export async function getEnv({ project = ".", config, env, server = process.env.
   const file = findConfig(project, config);
   process.env.VERGE_URL = server;
   const { wrangler } = loadWrangler(project);
-  const platform = await wrangler.getPlatformProxy({ configPath: file, environment: env, persist, remoteBindings: false });
+  const platform = await wrangler.getPlatformProxy({ configPath: file, environment: env, persist: persist === true ? { path: path.join(path.dirname(file), ".wrangler", "state", "v3") } : persist, remoteBindings: false });
   return { env: platform.env, ctx: platform.ctx, caches: platform.caches, dispose: () => platform.dispose() };
 }

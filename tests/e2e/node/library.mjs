@@ -21,7 +21,7 @@ assert.equal((await ai.models({ per_page: 2 })).length, 2);
 const page = await ai.toMarkdown({ name: "a.html", blob: new Blob(["<h1>T</h1>"], { type: "text/html" }) });
 assert.equal(page.data, "# T\n");
 
-const { env, dispose } = await getEnv({ project, server });
+const { env, dispose } = await getEnv({ project, server, persist: false });
 try {
   assert.equal((await env.AI.run("@t/stories", INPUT)).response, response);
   await env.RESULTS.put("key", "value");
