@@ -210,13 +210,32 @@ Result<TaskQuestion> task_question(const Options& options) {
 }
 
 // The answer as the API gives it, in JSON.
+// What a person wants to see of an answer: a transcript's text, labels with percentages, else the JSON.
+std::string readable(const json::value& answer) {
+  if (const json::object* object = answer.if_object()) {
+    if (auto text = get_string(*object, "text")) return *text;
+  }
+  const json::array* list = answer.if_array();
+  std::string lines;
+  for (size_t i = 0; list && i < list->size(); ++i) {
+    const json::object* item = (*list)[i].if_object();
+    const auto label = item ? get_string(*item, "label") : std::nullopt;
+    const auto score = item ? get_number(*item, "score") : std::nullopt;
+    if (!label || !score) return json::serialize(answer);
+    lines += fmt::format("{}{:5.1f} %  {}", i ? "\n" : "", *score * 100, *label);
+    if (const json::object* box = get_object(*item, "box"))
+      lines += fmt::format("  ({}, {})–({}, {})", json::serialize(box->at("xmin")), json::serialize(box->at("ymin")), json::serialize(box->at("xmax")), json::serialize(box->at("ymax")));
+  }
+  return list && !list->empty() ? lines : json::serialize(answer);
+}
+
 int run_task(const Options& options, const LocalTask& local) {
   auto question = task_question(options);
   if (!question) return complain(question.error().message);
   auto answer = options.server.empty() ? run_task_here(local, std::move(*question))
                                        : run_task_there(options.server, options.model, token_of_environment(), std::move(*question));
   if (!answer) return complain(answer.error().message);
-  std::printf("%s\n", json::serialize(*answer).c_str());
+  std::printf("%s\n", (options.json ? json::serialize(*answer) : readable(*answer)).c_str());
   return 0;
 }
 

@@ -148,7 +148,9 @@ def test_the_stand_in_names_what_is_there(server):
 
 
 def test_the_command_line_answers_too():
-    out = subprocess.run([VERGE, "run", str(RESNET), "--image", str(RESNET / "cifar32-cat.png")], capture_output=True, text=True)
+    picture = ["--image", str(RESNET / "cifar32-cat.png")]
+    out = subprocess.run([VERGE, "run", str(RESNET), "--json", *picture], capture_output=True, text=True)
+    assert subprocess.run([VERGE, "run", str(RESNET), *picture], capture_output=True, text=True).stdout.split("\n")[0].endswith(" %  cat")
     assert out.returncode == 0 and json.loads(out.stdout)[0]["label"] == "cat", out.stderr
     bad = subprocess.run([VERGE, "run", str(RESNET), "--image", str(pathlib.Path(__file__))], capture_output=True, text=True)
     assert bad.returncode == 1 and "not an image" in bad.stderr
