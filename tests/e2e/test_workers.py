@@ -3,7 +3,7 @@ import base64, json, os, pathlib, signal, subprocess, sys, time, urllib.request
 
 import pytest
 
-from harness import ROOT, STORIES, VERGE, installed
+from harness import DATA, MODELS, ROOT, STORIES, VERGE, Server, installed
 from workers_harness import EXAMPLES, PROJECTS, Dev, alive, descendants
 
 OLD_WRANGLER = os.environ.get("E2E_OLD_WRANGLER")  # folder whose node_modules has the oldest wrangler supported
@@ -58,6 +58,51 @@ def test_summary_is_cached():
         first, second = (dev.request(body=b"The quick brown fox jumps over the lazy dog. Then it rests.") for _ in range(2))
         assert (first[1]["x-cache"], second[1]["x-cache"]) == ("miss", "hit")
         assert first[2] == second[2] and first[2]
+
+
+def has(model_id):
+    return pytest.mark.skipif(not any((MODELS / model_id).glob("*")), reason=f"{model_id} is not on this machine")
+
+
+CAT = (DATA / "images-real" / "cat.jpg").read_bytes()
+needs_images = has("@verge/efficientnet-lite0")
+
+
+@needs_images
+def test_image_example():
+    form = b'--b0\r\nContent-Disposition: form-data; name="image"; filename="cat.jpg"\r\nContent-Type: image/jpeg\r\n\r\n' + CAT + b"\r\n--b0--\r\n"
+    with Dev(EXAMPLES / "image") as dev:
+        predictions = json.loads(dev.text(body=form, headers={"content-type": "multipart/form-data; boundary=b0"}))["predictions"]
+        assert len(predictions) == 3 and "cat" in predictions[0] and predictions[0].endswith("%")
+
+
+@has("@cf/openai/whisper-tiny-en")
+def test_speech_example():
+    with Dev(EXAMPLES / "speech") as dev:
+        answer = json.loads(dev.text(body=(DATA / "audio" / "jfk.ogg").read_bytes()))
+        assert "ask not what your country can do for you" in answer["transcription"] and 10 < answer["duration_seconds"] < 12 and answer["segments"] >= 1
+
+
+@needs_images
+def test_moderation_example():
+    with Dev(EXAMPLES / "moderation") as dev:
+        assert json.loads(dev.text("/cat.jpg", CAT, method="PUT"))["kept"] is True
+        assert dev.request("/cat.jpg")[2] == CAT
+        assert json.loads(dev.text("/log"))[0]["kept"] == 1
+    refuse_cats = lambda project: (project / "wrangler.toml").write_text((EXAMPLES / "moderation" / "wrangler.toml").read_text().replace("pistol,", "pistol,tabby,"))
+    with Dev(EXAMPLES / "moderation", edit=refuse_cats) as dev:
+        assert dev.request("/cat.jpg", CAT, method="PUT")[0] == 422
+        assert dev.request("/cat.jpg")[0] == 404
+
+
+@has("@verge/all-minilm-l6-v2")
+def test_search_example():
+    with Dev(EXAMPLES / "search") as dev:
+        for note in (b"The cat sleeps on the sofa.", b"Interest rates rose again this year.", b"The train to Paris leaves at noon."):
+            dev.text(body=note)
+        found = json.loads(dev.text("/?q=where+is+my+pet"))
+        assert found[0]["text"] == "The cat sleeps on the sofa." and found[0]["score"] > found[1]["score"]
+        assert json.loads(dev.text("/?q=money+and+banks"))[0]["text"].startswith("Interest")
 
 
 def test_run_and_status_fields(bindings, stories):
@@ -149,15 +194,32 @@ def test_a_worker_an_object_a_queue_and_a_cron_get_the_same_answer(stories):
             assert answer == expected, path
 
 
-def test_first_token_arrives_while_the_model_still_generates(stories):
-    """Through workerd: the server still has the request in flight when the first event is read."""
-    with Dev(PROJECTS / "bindings", server=stories.base) as dev:
-        with urllib.request.urlopen(dev.base + "/stream") as answer:
-            first = answer.readline()
-            assert first.startswith(b"data: {")
+@needs_text
+@pytest.mark.parametrize("options", [(), ("--wrangler",)])
+def test_first_token_arrives_while_the_model_still_generates(options):
+    """Through workerd and Miniflare: the server has the request in flight when the first event is read."""
+    source = """export default { async fetch(request, env) {
+      return new Response(await env.AI.run("@cf/meta/llama-3.2-3b-instruct", { prompt: "Tell a long story.", stream: true, max_tokens: 600, ignore_eos: true, seed: 1 }));
+    } }"""
+    with Server("--stand-ins") as server, Dev(PROJECTS / "bindings", *options, server=server.base, edit=lambda p: (p / "src" / "index.js").write_text(source)) as dev:
+        with urllib.request.urlopen(dev.base) as answer:
+            assert answer.readline().startswith(b"data: {")
+            assert in_flight(server) == 1
             rest = answer.read()
-        assert rest.rstrip().endswith(b"data: [DONE]")
-        assert rest.count(b"data: {") > 50
+        assert rest.count(b"data: {") > 300 and rest.rstrip().endswith(b"data: [DONE]")
+        assert in_flight(server) == 0
+
+
+def test_a_worker_that_loops_is_stopped_with_the_rest(stories):
+    source = 'export default { fetch(request) { if (request.url.endsWith("/loop")) while (true) {} return new Response("ok") } }'
+    dev = Dev(PROJECTS / "bindings", server=stories.base, edit=lambda p: (p / "src" / "index.js").write_text(source))
+    assert dev.text() == "ok"
+    loop = subprocess.Popen(["curl", "-s", "-o", "/dev/null", dev.base + "/loop"])
+    time.sleep(0.5)
+    below = dev.stop()
+    loop.wait()
+    assert [pid for pid in below if alive(pid)] == []
+    dev.folder.cleanup()
 
 
 def test_live_reload(stories):
