@@ -7,7 +7,7 @@
 #include "api/tasks/params.h"
 #include "api/tasks/vectors.h"
 #include "catalogue/schema.h"
-#include "support/limits_text.h"
+#include "support/limits.h"
 
 namespace verge::api {
 namespace {

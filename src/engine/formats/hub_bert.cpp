@@ -6,7 +6,6 @@
 
 #include "engine/formats/hub_files.h"
 #include "support/limits.h"
-#include "support/limits_text.h"
 
 namespace verge::engine {
 namespace {

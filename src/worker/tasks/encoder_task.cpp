@@ -1,6 +1,6 @@
 #include "worker/tasks/encoder_task.h"
 
-#include "support/limits_text.h"
+#include "support/limits.h"
 
 namespace verge::worker {
 
