@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the client packages of the end-to-end tests: Python's into a venv, npm's, and the oldest wrangler that is supported.
+# Fetches the client packages of the end-to-end tests: Python's into a venv, npm's, the oldest wrangler that is supported, and the recipes' packages.
 # Quick where they are there. E2E_TOOLS (default build/e2e) is the folder.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -20,3 +20,5 @@ npm_install() {  # FOLDER, which has a package.json
 }
 npm_install node
 npm_install wrangler-4.86
+npm_install recipes
+npm_install pool-workers-0.23

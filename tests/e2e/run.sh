@@ -6,5 +6,5 @@ VERGE_BINARY=$(realpath "$1"); export VERGE_BINARY; shift
 cd "$(dirname "$0")"
 ./install.sh
 tools=$(realpath "${E2E_TOOLS:-../../build/e2e}")
-export NODE_PATH=$tools/node/node_modules E2E_NODE_MODULES=$tools/node/node_modules E2E_OLD_WRANGLER=$tools/wrangler-4.86
+export NODE_PATH=$tools/node/node_modules E2E_NODE_MODULES=$tools/node/node_modules E2E_OLD_WRANGLER=$tools/wrangler-4.86 E2E_RECIPES=$tools/recipes E2E_POOL_WORKERS=$tools/pool-workers-0.23
 exec "$tools/venv/bin/pytest" -q -p no:cacheprovider "$@" .

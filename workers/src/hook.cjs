@@ -1,10 +1,11 @@
 // Sends env.AI of every Worker that Miniflare starts in this process to Verge. Load it before wrangler:
-//   NODE_OPTIONS="--require <this file>" VERGE_URL=http://127.0.0.1:8780 wrangler dev
+//   NODE_OPTIONS="--require <this file>" VERGE_URL=http://127.0.0.1:8780 wrangler dev     (or: vite dev)
 //
 // Miniflare has no AI of its own: its plugin forwards each call to `ai.remoteProxyConnectionString`, which wrangler
-// fills with a session in the cloud. This fills it first. What it relies on: wrangler loads the module "miniflare" through
-// require(), which exports the class Miniflare (and, from version 5 on, convertV4MiniflareOptions, which sees the options
-// before the constructor does). tests/ runs it with the oldest and the newest wrangler that are supported.
+// fills with a session in the cloud. This fills it first. What it relies on: the package "miniflare" is CommonJS, its file is
+// dist/src/index.js, and it exports the class Miniflare (and, from version 5 on, convertV4MiniflareOptions, which sees the options
+// before the constructor does). wrangler requires it, Cloudflare's Vite plugin imports it. tests/ runs it with the oldest and the newest
+// wrangler that are supported.
 "use strict";
 const Module = require("node:module");
 
@@ -46,11 +47,14 @@ function patch(real) {
   return new Proxy(real, { get: (target, key) => (key in changed ? changed[key] : Reflect.get(target, key)) });
 }
 
-const patched = new WeakMap();
-const load = Module._load;
-Module._load = function (request, ...rest) {
-  const real = load.call(this, request, ...rest);
-  if (request !== "miniflare" || typeof real?.Miniflare !== "function") return real;
-  if (!patched.has(real)) patched.set(real, patch(real));
-  return patched.get(real);
+// The exports are replaced while the module loads: an import of a CommonJS module keeps what they are at the end of that, and does
+// not ask Module._load, so that a patch of that one would be seen by require() alone.
+const FILE = /[\\/]miniflare[\\/]dist[\\/]src[\\/]index\.js$/;
+const load = Module._extensions[".js"];
+Module._extensions[".js"] = function (module, filename) {
+  load.call(this, module, filename);
+  if (FILE.test(filename) && typeof module.exports?.Miniflare === "function") module.exports = patch(module.exports);
 };
+
+// Cloudflare's Vite plugin would open a session in the cloud for the AI binding; what it is told here it passes to Miniflare.
+process.env.CLOUDFLARE_VITE_FORCE_LOCAL ??= "true";
