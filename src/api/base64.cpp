@@ -1,24 +1,9 @@
 #include "api/base64.h"
 
-#include <array>
-#include <cstdint>
+#include "support/base64.h"
 
 namespace verge::api {
 namespace {
-
-constexpr int8_t kBad = -1, kBlank = -2, kPad = -3;
-
-constexpr std::array<int8_t, 256> kValues = [] {
-  std::array<int8_t, 256> values{};
-  values.fill(kBad);
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (size_t i = 0; i < kAlphabet.size(); ++i) values[static_cast<uint8_t>(kAlphabet[i])] = static_cast<int8_t>(i);
-  values['-'] = 62;
-  values['_'] = 63;
-  values['='] = kPad;
-  for (char c : {' ', '\t', '\r', '\n'}) values[static_cast<uint8_t>(c)] = kBlank;
-  return values;
-}();
 
 std::string_view without_data_prefix(std::string_view text) {
   constexpr std::string_view kMark = ";base64,";
@@ -30,29 +15,16 @@ std::string_view without_data_prefix(std::string_view text) {
 }  // namespace
 
 std::optional<std::string> decode_base64(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() / 4 * 3);
-  uint32_t bits = 0;
-  int count = 0, pads = 0;
-  for (char c : without_data_prefix(text)) {
-    const int8_t value = kValues[static_cast<uint8_t>(c)];
-    if (value == kBlank) continue;
-    if (value == kBad || (pads > 0 && value != kPad)) return std::nullopt;
-    if (value == kPad) {
-      if (++pads > 2) return std::nullopt;
-      continue;
-    }
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    if (++count % 4 == 0) {
-      for (int shift : {16, 8, 0}) out.push_back(static_cast<char>(bits >> shift));
-      bits = 0;
-    }
+  text = without_data_prefix(text);
+  std::string plain;  // RFC 4648's first alphabet, padded
+  plain.reserve(text.size() + 3);
+  for (char c : text) {
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') continue;
+    plain += c == '-' ? '+' : c == '_' ? '/' : c;
   }
-  const int rest = count % 4;
-  if (rest == 1 || (pads > 0 && rest + pads != 4)) return std::nullopt;
-  if (rest >= 2) out.push_back(static_cast<char>(bits >> (rest == 2 ? 4 : 10)));
-  if (rest == 3) out.push_back(static_cast<char>(bits >> 2));
-  return out;
+  // What has padding must have all of it; a single character over is no byte either way.
+  if (!plain.ends_with('=') && plain.size() % 4 != 1) plain.append((4 - plain.size() % 4) % 4, '=');
+  return base64_decode(plain);
 }
 
 }  // namespace verge::api

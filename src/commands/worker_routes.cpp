@@ -1,17 +1,8 @@
 #include "commands/worker_routes.h"
 
-#include <algorithm>
+#include "support/text.h"
 
 namespace verge::commands {
-namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
-}  // namespace
 
 Result<WorkerRoute> WorkerRoute::parse(std::string_view pattern) {
   std::string_view rest = pattern;
@@ -20,7 +11,7 @@ Result<WorkerRoute> WorkerRoute::parse(std::string_view pattern) {
   }
   WorkerRoute route;
   const size_t slash = rest.find('/');
-  route.host = lower(rest.substr(0, slash));
+  route.host = ascii_lower(rest.substr(0, slash));
   route.path = slash == rest.npos ? "/" : std::string(rest.substr(slash));
   route.prefix = route.path.ends_with('*');
   if (route.prefix) route.path.pop_back();
@@ -32,7 +23,7 @@ Result<WorkerRoute> WorkerRoute::parse(std::string_view pattern) {
 
 bool WorkerRoute::matches(std::string_view host_header, std::string_view request_path) const {
   if (const size_t colon = host_header.rfind(':'); colon != host_header.npos && host_header.find(']', colon) == host_header.npos) host_header = host_header.substr(0, colon);
-  const bool host_matches = host.starts_with('*') ? lower(host_header).ends_with(host.substr(1)) : lower(host_header) == host;
+  const bool host_matches = host.starts_with('*') ? ascii_lower(host_header).ends_with(host.substr(1)) : ascii_lower(host_header) == host;
   if (!host_matches) return false;
   if (!prefix) return request_path == path;
   // "/api/*" takes "/api" too.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "support/json.h"
+#include "support/text.h"
 
 namespace verge::convert {
 namespace {
@@ -15,12 +16,6 @@ constexpr Kind kKinds[] = {
     {".csv", "text/csv", "csv"},          {".json", "application/json", "json"}, {".xml", "application/xml", "xml"},
     {".xml", "text/xml", "xml"},          {".txt", "text/plain", "text"},        {".md", "text/markdown", "text"},
 };
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 // A fence longer than any run of backticks inside.
 std::string fenced(std::string_view language, std::string_view text) {
@@ -36,11 +31,11 @@ std::string fenced(std::string_view language, std::string_view text) {
 }  // namespace
 
 std::string kind_of(std::string_view name, std::string_view media_type) {
-  const std::string file = lower(name);
+  const std::string file = ascii_lower(name);
   for (const Kind& kind : kKinds) {
     if (file.ends_with(kind.extension)) return std::string(kind.kind);
   }
-  const std::string type = lower(media_type.substr(0, media_type.find(';')));
+  const std::string type = ascii_lower(media_type.substr(0, media_type.find(';')));
   for (const Kind& kind : kKinds) {
     if (type == kind.media_type) return std::string(kind.kind);
   }

@@ -1,10 +1,6 @@
 #include "worker/batch_service.h"
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <pthread.h>
 
@@ -17,61 +13,29 @@
 #include <unordered_map>
 
 #include "support/clock.h"
+#include "support/finally.h"
 #include "support/limits.h"
 #include "worker/packer.h"
+#include "worker/pending_call.h"
 
 namespace verge::worker {
 namespace asio = boost::asio;
-using protocol::Event;
 using protocol::task;
 
 namespace {
-
-// Runs a function when the scope is left, by return, exception or destruction of a coroutine.
-template <class F>
-struct Finally {
-  F run;
-  ~Finally() { run(); }
-};
-template <class F>
-Finally(F) -> Finally<F>;
 
 constexpr double kSmoothing = 0.25;  // weight of the newest batch in the measured speed
 
 }  // namespace
 
-// One request. Crosses between the io thread, the preparing threads and the engine's, which hand it on with a
-// post or under the engine's mutex; only `wake`, `stage` and `cancelled` belong to the io thread throughout.
-struct BatchService::Call {
-  explicit Call(const asio::any_io_executor& io) : wake(io) {}
-  enum class Stage { Preparing, Queued, Ran, Answered };
+enum class BatchService::Stage { Preparing, Queued, Ran, Answered };
 
-  asio::steady_timer wake;  // cancelled when `stage` or `error` has changed
-  Stage stage = Stage::Preparing;
-  std::optional<Error> error;
-
-  protocol::Request request;
+// Crosses between the io thread, the preparing threads and the engine's, which hand it on with a post or under the
+// engine's mutex.
+struct BatchService::Call : PendingCall<Stage> {
+  using PendingCall<Stage>::PendingCall;
   std::unique_ptr<Work> work;
   json::value answer;
-  std::atomic<bool> abandoned = false;  // nobody waits any more: not worth the work
-
-  void reach(Stage next, std::optional<Error> failure = std::nullopt) {
-    stage = next;
-    error = std::move(failure);
-    wake.cancel();
-  }
-
-  // Until `next` is reached or the call has failed; false = run() was cancelled.
-  task<bool> wait_for(Stage next) {
-    while (stage < next && !error) {
-      boost::system::error_code ignored;
-      wake.expires_at(asio::steady_timer::time_point::max());
-      co_await wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-      const auto state = co_await asio::this_coro::cancellation_state;
-      if (state.cancelled() != asio::cancellation_type::none) co_return false;
-    }
-    co_return true;
-  }
 };
 
 // The thread that computes. Sleeps while there is nothing to do; else takes what came in, runs one batch, and again.
@@ -101,7 +65,7 @@ class BatchService::Engine {
       if (auto taken = packer_.submit(std::move(job), monotonic_ms()); taken) calls_.emplace(id, call);
       else refused = taken.error();
     }
-    if (refused) call->reach(Call::Stage::Queued, std::move(refused));
+    if (refused) call->reach(Stage::Queued, std::move(refused));
     else wake_.notify_one();
   }
   // Its Work lives until the batch that runs with it has ended: the engine holds the call too.
@@ -168,7 +132,7 @@ class BatchService::Engine {
   void finish(uint64_t id, std::optional<Error> error) {
     const auto it = calls_.find(id);
     if (it == calls_.end()) return;
-    asio::post(io_, [call = std::move(it->second), error = std::move(error)]() mutable { call->reach(Call::Stage::Ran, std::move(error)); });
+    asio::post(io_, [call = std::move(it->second), error = std::move(error)]() mutable { call->reach(Stage::Ran, std::move(error)); });
     calls_.erase(it);
   }
 
@@ -199,7 +163,6 @@ BatchService::~BatchService() {
   answer_.join();
 }
 
-// Events are named before they are put: GCC 12 destroys an aggregate made inside a co_await expression twice.
 task<void> BatchService::run(protocol::Request request, protocol::EventSink& sink) {
   std::optional<Error> refused;
   if (draining_) refused = fail(Code::Busy, "This worker is shutting down. Try again.");
@@ -207,8 +170,7 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
   else if (!request.task.empty() && request.task != task_->task()) refused = fail(Code::InvalidInput, "This model's task is {}, not {}.", task_->task(), request.task);
   if (refused) {
     if (refused->code == Code::Busy) refused->retry_after_ms = 1000;
-    Event failure = protocol::Failure{std::move(*refused)};
-    co_await sink.put(std::move(failure));
+    co_await put_failure(sink, std::move(*refused));
     co_return;
   }
   ++*active_;
@@ -224,9 +186,9 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
     std::optional<Error> error;
     if (work) call->work = std::move(*work);
     else error = work.error();
-    asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Call::Stage::Queued, std::move(error)); });
+    asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Stage::Queued, std::move(error)); });
   });
-  if (!co_await call->wait_for(Call::Stage::Queued)) co_return;
+  if (!co_await call->wait_for(Stage::Queued)) co_return;
 
   const uint64_t id = next_id_++;
   const Finally close{[this, id] { engine_->cancel(id); }};
@@ -234,7 +196,7 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
     int64_t deadline_ms = 0;
     if (call->request.deadline_ms != 0) deadline_ms = std::max<int64_t>(1, monotonic_ms() + call->request.deadline_ms - unix_ms());
     engine_->submit(id, call, deadline_ms);
-    if (!co_await call->wait_for(Call::Stage::Ran)) co_return;
+    if (!co_await call->wait_for(Stage::Ran)) co_return;
   }
   if (!call->error) {
     asio::post(answer_, [call, io = io_] {
@@ -243,25 +205,18 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
       std::optional<Error> error;
       if (answer) call->answer = std::move(*answer);
       else error = answer.error();
-      asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Call::Stage::Answered, std::move(error)); });
+      asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Stage::Answered, std::move(error)); });
     });
-    if (!co_await call->wait_for(Call::Stage::Answered)) co_return;
+    if (!co_await call->wait_for(Stage::Answered)) co_return;
   }
   if (call->error) {
-    Event failure = protocol::Failure{std::move(*call->error)};
-    co_await sink.put(std::move(failure));
+    co_await put_failure(sink, std::move(*call->error));
     co_return;
   }
   protocol::Usage usage;
   usage.prompt_tokens = call->work->prompt_tokens;
-  std::vector<Event> events;
-  events.emplace_back(protocol::Accepted(usage.prompt_tokens, 0, options_.node, options_.model, false));
-  events.emplace_back(protocol::Result(std::move(call->answer)));
-  events.emplace_back(usage);
-  events.emplace_back(protocol::End("stop"));
-  for (Event& event : events) {
-    if (!co_await sink.put(std::move(event))) { co_return; }
-  }
+  protocol::Accepted accepted(usage.prompt_tokens, 0, options_.node, options_.model, false);
+  co_await put_answer(sink, std::move(accepted), std::move(call->answer), usage);
 }
 
 int BatchService::active() const { return *active_; }

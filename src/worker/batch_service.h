@@ -63,6 +63,7 @@ class BatchService : public ModelService {
   json::object ready() const override;
 
  private:
+  enum class Stage;
   struct Call;
   class Engine;
 

@@ -1,10 +1,6 @@
 #include "worker/speech_service.h"
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <pthread.h>
 
@@ -21,25 +17,18 @@
 #include "engine/speech/vad.h"
 #include "media/audio.h"
 #include "support/clock.h"
+#include "support/finally.h"
 #include "support/limits.h"
+#include "worker/pending_call.h"
 #include "worker/tasks/automatic_speech_recognition.h"
 
 namespace verge::worker {
 namespace asio = boost::asio;
-using protocol::Event;
 using protocol::task;
 
 namespace {
 
 constexpr const char* kTask = "automatic-speech-recognition";
-
-template <class F>
-struct Finally {
-  F run;
-  ~Finally() { run(); }
-};
-template <class F>
-Finally(F) -> Finally<F>;
 
 // The decoder of a file as the engine's source of samples.
 class FileSamples final : public engine::SampleSource {
@@ -72,17 +61,11 @@ static_assert(media::kAudioRate == engine::kSampleRate);
 
 }  // namespace
 
-// One request. The io thread hands it to a preparing thread, that to the engine's; `wake`, `stage` and `error` belong to the io
-// thread throughout.
-struct SpeechService::Call {
-  explicit Call(const asio::any_io_executor& io) : wake(io) {}
-  enum class Stage { Preparing, Queued, Done };
+enum class SpeechService::Stage { Preparing, Queued, Done };
 
-  asio::steady_timer wake;  // cancelled when `stage` or `error` has changed
-  Stage stage = Stage::Preparing;
-  std::optional<Error> error;
-
-  protocol::Request request;
+// The io thread hands it to a preparing thread, that to the engine's.
+struct SpeechService::Call : PendingCall<Stage> {
+  using PendingCall<Stage>::PendingCall;
   SpeechRequest speech;
   std::unique_ptr<FileSamples> source;
   std::unique_ptr<engine::RangedSamples> speech_parts;  // where the filter left something out
@@ -92,24 +75,6 @@ struct SpeechService::Call {
   std::unique_ptr<engine::Transcription> transcription;
   json::object result;
   int64_t tokens = 0;
-  std::atomic<bool> abandoned = false;
-
-  void reach(Stage next, std::optional<Error> failure = std::nullopt) {
-    stage = next;
-    error = std::move(failure);
-    wake.cancel();
-  }
-  // Until `next` is reached or the call has failed; false = run() was cancelled.
-  task<bool> wait_for(Stage next) {
-    while (stage < next && !error) {
-      boost::system::error_code ignored;
-      wake.expires_at(asio::steady_timer::time_point::max());
-      co_await wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-      const auto state = co_await asio::this_coro::cancellation_state;
-      if (state.cancelled() != asio::cancellation_type::none) co_return false;
-    }
-    co_return true;
-  }
 
   // True once nobody waits for the answer any more.
   bool pointless() const { return abandoned || (request.deadline_ms != 0 && unix_ms() > request.deadline_ms); }
@@ -209,7 +174,7 @@ class SpeechService::Engine {
       } else {
         std::optional<Error> error;
         if (!end) error = end.error();
-        asio::post(io_, [call = std::move(running_), error = std::move(error)]() mutable { call->reach(Call::Stage::Done, std::move(error)); });
+        asio::post(io_, [call = std::move(running_), error = std::move(error)]() mutable { call->reach(Stage::Done, std::move(error)); });
       }
       running_ = nullptr;
     }
@@ -235,7 +200,6 @@ SpeechService::~SpeechService() {
   prepare_.join();
 }
 
-// Events are named before they are put: GCC 12 destroys an aggregate made inside a co_await expression twice.
 task<void> SpeechService::run(protocol::Request request, protocol::EventSink& sink) {
   std::optional<Error> refused;
   if (draining_) refused = fail(Code::Busy, "This worker is shutting down. Try again.");
@@ -244,8 +208,7 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
   else if (!request.task.empty() && request.task != kTask) refused = fail(Code::InvalidInput, "This model's task is {}, not {}.", kTask, request.task);
   if (refused) {
     if (refused->code == Code::Busy) refused->retry_after_ms = 1000;
-    Event failure = protocol::Failure{std::move(*refused)};
-    co_await sink.put(std::move(failure));
+    co_await put_failure(sink, std::move(*refused));
     co_return;
   }
   ++*active_;
@@ -258,29 +221,22 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
     if (call->abandoned) return;
     std::optional<Error> error;
     if (Result<> prepared = call->prepare(*recognizer); !prepared) error = prepared.error();
-    asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Call::Stage::Queued, std::move(error)); });
+    asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Stage::Queued, std::move(error)); });
   });
-  if (!co_await call->wait_for(Call::Stage::Queued)) { co_return; }
+  if (!co_await call->wait_for(Stage::Queued)) { co_return; }
   if (!call->error) {
     engine_->submit(call);
-    if (!co_await call->wait_for(Call::Stage::Done)) { co_return; }
+    if (!co_await call->wait_for(Stage::Done)) { co_return; }
   }
   if (call->error) {
     if (call->error->code == Code::Aborted && !call->abandoned) call->error = fail(Code::Timeout, "the clip was not transcribed in time");
-    Event failure = protocol::Failure{std::move(*call->error)};
-    co_await sink.put(std::move(failure));
+    co_await put_failure(sink, std::move(*call->error));
     co_return;
   }
   protocol::Usage usage;
   usage.completion_tokens = call->tokens;
-  std::vector<Event> events;
-  events.emplace_back(protocol::Accepted(0, 0, options_.node, options_.model, false));
-  events.emplace_back(protocol::Result(std::move(call->result)));
-  events.emplace_back(usage);
-  events.emplace_back(protocol::End("stop"));
-  for (Event& event : events) {
-    if (!co_await sink.put(std::move(event))) { co_return; }
-  }
+  protocol::Accepted accepted(0, 0, options_.node, options_.model, false);
+  co_await put_answer(sink, std::move(accepted), std::move(call->result), usage);
 }
 
 json::object SpeechService::status() const {

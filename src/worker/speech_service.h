@@ -26,6 +26,7 @@ class SpeechService : public ModelService {
   json::object ready() const override;
 
  private:
+  enum class Stage;
   struct Call;
   class Engine;
 

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "support/clock.h"
+#include "support/finally.h"
 #include "support/limits.h"
 #include "worker/tasks/table.h"
 
@@ -54,15 +55,6 @@ struct Prepared {
   bool done = false;                    // of the io thread alone
   std::atomic<bool> abandoned = false;  // nobody waits any more: not worth the work
 };
-
-// Runs a function when the scope is left, by return, exception or destruction of a coroutine.
-template <class F>
-struct Finally {
-  F run;
-  ~Finally() { run(); }
-};
-template <class F>
-Finally(F) -> Finally<F>;
 
 }  // namespace
 

@@ -1,5 +1,5 @@
 """verge serve --worker: Workers as services behind the gateway."""
-import contextlib, json, os, signal, subprocess, time
+import contextlib, json, os, signal, subprocess, time, urllib.request
 
 import pytest
 
@@ -62,7 +62,7 @@ def test_routes_state_and_restart(kv_project):
         assert server.get("/die", keeper)[0] == 500
         assert server.post("/big", b"x" * 3_000_000, keeper)[2] == "3000000"
 
-        server._open(__import__("urllib.request").request.Request(server.base + "/", b"remember me", keeper, method="PUT"))
+        server._open(urllib.request.Request(server.base + "/", b"remember me", keeper, method="PUT"))
         pids = [p for p in descendants(server.process.pid) if "keeper" in open(f"/proc/{p}/cmdline").read()]
         for pid in pids:
             with contextlib.suppress(OSError):

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
-import { explainStart, findConfig, findWrangler, loadWrangler, readConfig, UserError } from "./wrangler.mjs";
+import { findConfig, findWrangler, loadWrangler, readConfig, startWorker, UserError } from "./wrangler.mjs";
 
 const say = (text) => process.stdout.write(`verge dev: ${text}\n`);
 const warn = (text) => process.stderr.write(`verge dev: ${text}\n`);
@@ -97,22 +97,7 @@ export async function dev(options) {
   const read = readConfig(wrangler, config, options.env);
   if (!read.ai?.binding)
     warn(`${path.basename(config)} has no AI binding, so env.AI will be undefined in the Worker. To add it: ${config.endsWith(".toml") ? '[ai] binding = "AI"' : '"ai": { "binding": "AI" }'}`);
-  const worker = await wrangler.unstable_startWorker({
-    config,
-    env: options.env,
-    dev: {
-      remote: false,
-      watch: true,
-      liveReload: true,
-      inspector: false,
-      server: { hostname: options.ip, port: options.port },
-      logLevel: options.logLevel ?? "info",
-      persist: options.persistTo,
-      testScheduled: options.testScheduled,
-    },
-  }).catch((error) => {
-    throw explainStart(error);
-  });
+  const worker = await startWorker(wrangler, config, options, { logLevel: options.logLevel ?? "info", watch: true, liveReload: true, testScheduled: options.testScheduled });
   const end = onStop(() => worker.dispose());
   worker.raw.on("error", (event) => {
     // Build errors are shown by wrangler, which waits for the next change.

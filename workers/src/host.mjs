@@ -3,7 +3,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { imageResult, watchOutput } from "./dev.mjs";
-import { explainStart, findConfig, loadWrangler, readConfig } from "./wrangler.mjs";
+import { findConfig, loadWrangler, readConfig, startWorker } from "./wrangler.mjs";
 
 /** "example.com/api/*", {pattern: …}: as in wrangler's `route` and `routes`. */
 function routesOf(config) {
@@ -18,21 +18,7 @@ export async function host(options) {
   watchOutput();
   const { wrangler } = loadWrangler(path.dirname(file));
   const config = readConfig(wrangler, file, options.env);
-  const worker = await wrangler.unstable_startWorker({
-    config: file,
-    env: options.env,
-    dev: {
-      remote: false,
-      watch: false,
-      liveReload: false,
-      inspector: false,
-      server: { hostname: options.ip, port: options.port },
-      logLevel: options.logLevel ?? "warn",
-      persist: options.persistTo,
-    },
-  }).catch((error) => {
-    throw explainStart(error);
-  });
+  const worker = await startWorker(wrangler, file, options, { logLevel: options.logLevel ?? "warn", watch: false, liveReload: false });
   worker.raw.on("error", (event) => {
     process.stderr.write(`${event?.cause?.message ?? event?.reason ?? event}\n`);
     process.exit(1);

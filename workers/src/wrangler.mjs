@@ -56,8 +56,21 @@ export function readConfig(wrangler, config, env) {
   }
 }
 
+/** Starts a project's Worker on workerd; what `verge dev` and a hosted Worker have in common. `dev`: what differs. */
+export async function startWorker(wrangler, config, { env, ip, port, persistTo }, dev) {
+  try {
+    return await wrangler.unstable_startWorker({
+      config,
+      env,
+      dev: { remote: false, inspector: false, server: { hostname: ip, port }, persist: persistTo, ...dev },
+    });
+  } catch (error) {
+    throw explainStart(error);
+  }
+}
+
 /** Why wrangler could not start a Worker: its errors with file and line, instead of a stack. */
-export function explainStart(error) {
+function explainStart(error) {
   for (let cause = error; cause; cause = cause.cause) {
     if (!cause.errors?.length) continue;
     const lines = cause.errors.map((one) => {

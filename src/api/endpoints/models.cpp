@@ -7,6 +7,7 @@
 #include "api/endpoints/endpoints.h"
 #include "api/endpoints/text.h"
 #include "support/clock.h"
+#include "support/text.h"
 
 namespace verge::api {
 
@@ -23,13 +24,6 @@ namespace {
 using catalogue::Entry;
 
 constexpr int64_t kPageDefault = 100, kPageMost = 1000;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 // 1 = @cf, 2 = @hf, as published; 3 = this project's and the user's own.
 int source_of(std::string_view id) { return id.starts_with("@cf/") ? 1 : id.starts_with("@hf/") ? 2 : 3; }
@@ -85,11 +79,11 @@ struct Filter {
   bool hide_experimental = false, include_deprecated = false;
 
   bool takes(const Entry& entry, const catalogue::Task* entry_task, const std::string& date) const {
-    if (!author.empty() && lower(author_of(entry.id)) != author) return false;
+    if (!author.empty() && ascii_lower(author_of(entry.id)) != author) return false;
     if (source && source_of(entry.id) != *source) return false;
-    if (!task.empty() && lower(entry.task) != task && !(entry_task && (lower(entry_task->name) == task || entry_task->id == task)))
+    if (!task.empty() && ascii_lower(entry.task) != task && !(entry_task && (ascii_lower(entry_task->name) == task || entry_task->id == task)))
       return false;
-    if (!search.empty() && lower(entry.id).find(search) == std::string::npos && lower(entry.description).find(search) == std::string::npos)
+    if (!search.empty() && ascii_lower(entry.id).find(search) == std::string::npos && ascii_lower(entry.description).find(search) == std::string::npos)
       return false;
     if (hide_experimental && get_string(entry.properties, "beta") == "true") return false;
     return include_deprecated || entry.deprecated_on.empty() || entry.deprecated_on > date;
@@ -102,9 +96,9 @@ Result<Filter> read_filter(const Call& call) {
     auto text = call.in.query_param(name);
     return text && *text != "false" && *text != "0";
   };
-  filter.author = lower(call.in.query_param("author").value_or(""));
-  filter.search = lower(call.in.query_param("search").value_or(""));
-  filter.task = lower(call.in.query_param("task").value_or(""));
+  filter.author = ascii_lower(call.in.query_param("author").value_or(""));
+  filter.search = ascii_lower(call.in.query_param("search").value_or(""));
+  filter.task = ascii_lower(call.in.query_param("task").value_or(""));
   filter.hide_experimental = flag("hide_experimental");
   filter.include_deprecated = flag("include_deprecated");
   if (auto format = call.in.query_param("format")) return not_built("/format");

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
+#include "engine/formats/hub_files.h"
 #include "engine/formats/safetensors.h"
 #include "engine/formats/torch_checkpoint.h"
 #include "support/limits.h"
@@ -26,22 +26,6 @@ const Family* family_of(const json::object& config) {
     if (type && *type == family.model_type) return &family;
   }
   return nullptr;
-}
-
-// An empty object where there is no such file.
-Result<json::object> read_object(const fs::path& path) {
-  std::error_code ec;
-  if (!fs::exists(path, ec)) return json::object();
-  if (!fs::is_regular_file(path, ec)) return fail(Code::LoadFailed, "{}: not a regular file", path.string());
-  const uint64_t size = fs::file_size(path, ec);
-  if (ec || size > limits::kConfigJsonBytes) return fail(Code::LoadFailed, "{}: {} bytes, limit {}", path.string(), size, limits::kConfigJsonBytes);
-  std::string text(size, '\0');
-  std::ifstream in(path, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "{}: cannot read", path.string());
-  auto value = parse_json(text);
-  if (!value) return fail(Code::LoadFailed, "{}: {}", path.string(), value.error().message);
-  if (!value->is_object()) return fail(Code::LoadFailed, "{}: not a JSON object", path.string());
-  return std::move(value->get_object());
 }
 
 bool has_checkpoint_name(const fs::path& path) {
@@ -123,7 +107,7 @@ Result<std::shared_ptr<ImageFile>> open_folder(const fs::path& folder) {
   auto file = std::make_shared<ImageFile>();
   file->path = folder.string();
   const std::string config_path = (folder / "config.json").string(), preparation_path = (folder / "preprocessor_config.json").string();
-  VERGE_ASSIGN(config, read_object(config_path));
+  VERGE_ASSIGN(config, read_object(config_path, limits::kConfigJsonBytes, false));
   file->config = std::move(config);
   const Family* family = family_of(file->config);
   if (!family) return fail(Code::LoadFailed, "{}: 'model_type' is no image model's: resnet, vit and detr are supported", config_path);
@@ -131,7 +115,7 @@ Result<std::shared_ptr<ImageFile>> open_folder(const fs::path& folder) {
   file->task = family->task;
   VERGE_ASSIGN(labels, read_labels(file->config, config_path));
   file->labels = std::move(labels);
-  VERGE_ASSIGN(settings, read_object(preparation_path));
+  VERGE_ASSIGN(settings, read_object(preparation_path, limits::kConfigJsonBytes, false));
   VERGE_ASSIGN(preparation, read_image_preparation(settings, defaults_of(file->architecture, file->config), preparation_path));
   file->preparation = preparation;
   std::error_code ec;
@@ -185,7 +169,7 @@ bool is_image_model(const std::string& path) {
   std::error_code ec;
   if (fs::is_directory(path, ec)) {
     if (!fs::exists(fs::path(path) / "config.json", ec)) return lone_checkpoint(path).has_value();
-    const auto config = read_object(fs::path(path) / "config.json");
+    const auto config = read_object(fs::path(path) / "config.json", limits::kConfigJsonBytes, false);
     return config && family_of(*config) != nullptr;
   }
   if (!has_checkpoint_name(path)) return false;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
+#include "engine/formats/hub_files.h"
 #include "engine/formats/whisper_parts.h"
 #include "support/limits.h"
 
@@ -11,21 +11,6 @@ namespace verge::engine {
 namespace {
 
 namespace fs = std::filesystem;
-
-// An empty object where there is no such file.
-Result<json::object> read_object(const fs::path& path, uint64_t limit) {
-  std::error_code ec;
-  if (!fs::is_regular_file(path, ec)) return json::object();
-  const uint64_t size = fs::file_size(path, ec);
-  if (ec || size > limit) return fail(Code::LoadFailed, "{}: {} bytes, limit {}", path.string(), size, limit);
-  std::string text(size, '\0');
-  std::ifstream in(path, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "{}: cannot read", path.string());
-  auto value = parse_json(text);
-  if (!value) return fail(Code::LoadFailed, "{}: {}", path.string(), value.error().message);
-  if (!value->is_object()) return fail(Code::LoadFailed, "{}: not a JSON object", path.string());
-  return std::move(value->get_object());
-}
 
 void flatten(const json::array& list, std::vector<int64_t>* out) {
   for (const json::value& item : list) {
@@ -36,7 +21,7 @@ void flatten(const json::array& list, std::vector<int64_t>* out) {
 
 // tokenizer.json's vocabulary and what was added to it. Absent files leave the model without words.
 Result<> read_tokens(const fs::path& folder, ModelFile* file) {
-  VERGE_ASSIGN(tokenizer, read_object(folder / "tokenizer.json", limits::kTokenizerJsonBytes));
+  VERGE_ASSIGN(tokenizer, read_object(folder / "tokenizer.json", limits::kTokenizerJsonBytes, false));
   if (tokenizer.empty()) return {};
   const json::object* model = get_object(tokenizer, "model");
   const json::object* vocabulary = model ? get_object(*model, "vocab") : nullptr;
@@ -73,7 +58,7 @@ Result<> read_whisper_hub(const std::string& folder, const json::object& config,
     if (!value) return fail(Code::LoadFailed, "{}: '{}' is missing", file->path, key);
     file->meta[key] = *value;
   }
-  VERGE_ASSIGN(generation, read_object(fs::path(folder) / "generation_config.json", limits::kConfigJsonBytes));
+  VERGE_ASSIGN(generation, read_object(fs::path(folder) / "generation_config.json", limits::kConfigJsonBytes, false));
   if (auto multilingual = get_bool(generation, "is_multilingual")) file->meta["is_multilingual"] = *multilingual;
   if (const json::array* heads = get_array(generation, "alignment_heads")) {
     std::vector<int64_t> numbers;

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "support/limits.h"
+#include "support/text.h"
 
 // Design: a Transfer is one GET with its headers and what became of it; download() is the loop around
 // it. An attempt that brought at least one new byte resets the count of failures, so a file of any
@@ -35,12 +36,6 @@ struct Curl {
 void initialise_once() {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-}
-
-std::string lower(std::string_view s) {
-  std::string out(s);
-  for (char& c : out) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  return out;
 }
 
 // One GET. `sink` gets the body of a 2xx answer; false ends the transfer.
@@ -71,7 +66,7 @@ size_t on_header(char* data, size_t size, size_t count, void* user) {
   }
   size_t colon = line.find(':');
   if (colon == std::string_view::npos) return size * count;
-  std::string name = lower(line.substr(0, colon));
+  std::string name = ascii_lower(line.substr(0, colon));
   std::string_view value = line.substr(colon + 1);
   while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
   uint64_t number = 0;
@@ -97,7 +92,7 @@ Result<void> perform(const std::string& url, const std::string& token, Transfer&
   if (!curl.handle) return fail(Code::Internal, "libcurl could not be set up");
   CURL* c = curl.handle;
   char error[CURL_ERROR_SIZE] = "";
-  bool secure = lower(url).starts_with("https://");
+  bool secure = ascii_lower(url).starts_with("https://");
   curl_easy_setopt(c, CURLOPT_URL, url.c_str());
   curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);

@@ -39,12 +39,7 @@ Result<ResnetConfig> read_resnet_config(const json::object& config, const std::s
   for (int64_t width : c.widths) {
     if (c.bottleneck && width % 4 != 0) return fail(Code::LoadFailed, "{}: 'hidden_sizes' of bottlenecks must be multiples of 4", path);
   }
-  const auto number = [&](std::string_view key, int64_t missing, int64_t most, auto* to) -> Result<> {
-    const int64_t value = get_int(config, key).value_or(missing);
-    if (value < 1 || value > most) return fail(Code::LoadFailed, "{}: '{}' is {}, must be 1 to {}", path, key, value, most);
-    *to = static_cast<std::remove_pointer_t<decltype(to)>>(value);
-    return {};
-  };
+  const auto number = [&](std::string_view key, int64_t missing, int64_t most, auto* to) { return read_count(config, path, key, missing, most, to); };
   VERGE_TRY(number("embedding_size", 64, limits::kImageChannels, &c.stem_width));
   VERGE_TRY(number("stem_kernel_size", 7, 31, &c.stem_kernel));
   VERGE_TRY(number("stem_stride", 2, 8, &c.stem_stride));

@@ -25,12 +25,7 @@ struct DetrConfig {
 Result<DetrConfig> read_config(const ImageFile& file) {
   const std::string path = file.path + "/config.json";
   DetrConfig c;
-  const auto number = [&](std::string_view key, int64_t missing, int64_t most, auto* to) -> Result<> {
-    const int64_t value = get_int(file.config, key).value_or(missing);
-    if (value < 1 || value > most) return fail(Code::LoadFailed, "{}: '{}' is {}, must be 1 to {}", path, key, value, most);
-    *to = static_cast<std::remove_pointer_t<decltype(to)>>(value);
-    return {};
-  };
+  const auto number = [&](std::string_view key, int64_t missing, int64_t most, auto* to) { return read_count(file.config, path, key, missing, most, to); };
   VERGE_TRY(number("encoder_layers", 6, limits::kLayers, &c.encoder_layers));
   VERGE_TRY(number("decoder_layers", 6, limits::kLayers, &c.decoder_layers));
   VERGE_TRY(number("encoder_attention_heads", 8, limits::kHeads, &c.encoder_heads));

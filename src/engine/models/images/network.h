@@ -14,6 +14,15 @@
 
 namespace verge::engine {
 
+// *to = config[key], `missing` where it is absent; LoadFailed, which names file and key, outside of [1, most].
+template <class Number>
+Result<> read_count(const json::object& config, const std::string& path, std::string_view key, int64_t missing, int64_t most, Number* to) {
+  const int64_t value = get_int(config, key).value_or(missing);
+  if (value < 1 || value > most) return fail(Code::LoadFailed, "{}: '{}' is {}, must be 1 to {}", path, key, value, most);
+  *to = static_cast<Number>(value);
+  return {};
+}
+
 // Takes tensors by name, checks their shapes, folds and packs; at the end tells of any that nobody took.
 class ImageWeights {
  public:

@@ -19,12 +19,7 @@ struct VitConfig {
 Result<VitConfig> read_config(const ImageFile& file) {
   const std::string path = file.path + "/config.json";
   VitConfig c;
-  const auto number = [&](std::string_view key, int64_t missing, int64_t most, auto* to) -> Result<> {
-    const int64_t value = get_int(file.config, key).value_or(missing);
-    if (value < 1 || value > most) return fail(Code::LoadFailed, "{}: '{}' is {}, must be 1 to {}", path, key, value, most);
-    *to = static_cast<std::remove_pointer_t<decltype(to)>>(value);
-    return {};
-  };
+  const auto number = [&](std::string_view key, int64_t missing, int64_t most, auto* to) { return read_count(file.config, path, key, missing, most, to); };
   VERGE_TRY(number("num_hidden_layers", 12, limits::kLayers, &c.layers));
   VERGE_TRY(number("num_attention_heads", 12, limits::kHeads, &c.heads));
   VERGE_TRY(number("hidden_size", 768, limits::kImageChannels, &c.dim));
