@@ -5,10 +5,12 @@
 #include <vector>
 
 #include "commands/bench.h"
+#include "commands/cluster.h"
 #include "commands/convert.h"
 #include "commands/dev.h"
 #include "commands/host.h"
 #include "commands/models.h"
+#include "commands/nodes.h"
 #include "commands/ps.h"
 #include "commands/pull.h"
 #include "commands/run.h"
@@ -16,6 +18,7 @@
 #include "commands/token.h"
 #include "commands/tokenize.h"
 #include "commands/worker.h"
+#include "support/version.h"
 
 namespace {
 
@@ -31,6 +34,8 @@ constexpr Command kCommands[] = {
     {"pull", verge::commands::pull, "Download a model"},
     {"models", verge::commands::models, "List the models of the catalogue and those on this machine"},
     {"ps", verge::commands::ps, "List the models that a server has loaded"},
+    {"nodes", verge::commands::nodes, "List the nodes of a cluster"},
+    {"cluster", verge::commands::cluster, "Make a cluster's certificates and keys"},
     {"token", verge::commands::token, "Create, list and revoke API tokens"},
     {"tokenize", verge::commands::tokenize, "Print the token ids of a text"},
     {"bench", verge::commands::bench, "Measure a model on this machine"},
@@ -59,7 +64,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (!std::strcmp(name, "--version") || !std::strcmp(name, "version")) {
-    std::printf("verge %s\n", VERGE_VERSION);
+    std::printf("verge %s\n", verge::version());
     return 0;
   }
   for (const Command& command : kCommands) {

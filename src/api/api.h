@@ -31,6 +31,7 @@ struct Options {
   std::vector<std::string> origins;             // web pages that may call without a token; loopback ones always may
   std::function<bool()> ready;                  // /readyz; absent = always
   std::function<json::value()> status;          // /verge/v1/status; absent = {}
+  std::function<json::value()> nodes;           // /verge/v1/nodes; absent = []
   bool image_results = false;                   // image answers as {"results": […]} instead of the published list
   metrics::Registry* metrics = nullptr;         // /metrics; absent = none are kept
   // toMarkdown(): the kind of a file ("" = not supported), its Markdown, and what is supported (extension, media type).

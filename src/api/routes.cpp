@@ -38,6 +38,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/to-everything/markdown/transformer", markdown, Shape::Binding, Access::Inference, kMedia},
     {"GET", "/to-everything/markdown/supported", markdown_supported, Shape::Binding, Access::Inference, kNone},
     {"GET", "/verge/v1/status", status, Shape::Rest, Access::Admin, kNone},
+    {"GET", "/verge/v1/nodes", nodes, Shape::Rest, Access::Admin, kNone},
     {"GET", "/metrics", metrics_text, Shape::Rest, Access::Local, kNone},
     {"GET", "/healthz", healthz, Shape::Rest, Access::Open, kNone},
     {"GET", "/readyz", readyz, Shape::Rest, Access::Open, kNone},

@@ -16,9 +16,11 @@
 #include "accounts/accounts.h"
 #include "api/api.h"
 #include "catalogue/catalogue.h"
+#include "commands/address.h"
 #include "commands/converter.h"
 #include "commands/data_folder.h"
 #include "commands/hosting.h"
+#include "commands/membership.h"
 #include "convert/convert.h"
 #include "engine/task_of.h"
 #include "http/server.h"
@@ -43,7 +45,7 @@ struct Options {
   std::vector<std::string> origins;    // web pages that may call without a token
   std::string image_result;
   bool stand_ins = false;
-  std::string name = "local";
+  std::string name;
   std::string certificate, key;
   bool insecure = false;
   std::string log_level = "info", log_format = "text";
@@ -51,24 +53,11 @@ struct Options {
   uint64_t memory_mib = 0, kv_mib = 0;
   std::string kv_type, weights;
   int drain_s = limits::kDrainMs / 1000;
+  std::string role, cluster, region, keys, advertise, peer_listen;
+  bool insecure_cluster = false;
+  bool gateway() const { return role != "node"; }
+  bool node() const { return role != "gateway"; }
 };
-
-struct Address {
-  std::string host;
-  uint16_t port = 0;
-};
-
-Result<Address> parse_address(const std::string& text) {
-  const size_t colon = text.rfind(':');
-  const std::string port = colon == std::string::npos ? "" : text.substr(colon + 1);
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos || std::stoul(port) > 65535)
-    return fail(Code::InvalidInput, "--listen wants HOST:PORT, as in 127.0.0.1:8780, not '{}'", text);
-  std::string host = text.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  return Address{host.empty() ? "127.0.0.1" : host, static_cast<uint16_t>(std::stoul(port))};
-}
-
-bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
 // --model ID=PATH. Ids are free; a path must exist now, so that a slip of the pen shows at start.
 Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue, node::ResolveOptions& resolve) {
@@ -117,8 +106,27 @@ Result<void> check_exposure(const Options& options, const Address& address, acco
   return {};
 }
 
-Result<int> serve_until_signal(const Options& options) {
-  VERGE_ASSIGN(address, parse_address(options.listen));
+Result<void> check_cluster(Options& options) {
+  if (options.cluster.empty()) {
+    for (const auto& [flag, given] : {std::pair{"--role", !options.role.empty()}, {"--region", !options.region.empty()}, {"--advertise", !options.advertise.empty()},
+                                      {"--peer-listen", !options.peer_listen.empty()}, {"--cluster-keys", !options.keys.empty()}})
+      if (given) return fail(Code::InvalidInput, "{} is for a cluster: give --cluster nats://HOST:PORT too", flag);
+    if (options.name.empty()) options.name = "local";
+    return {};
+  }
+  if (options.role.empty()) options.role = "both";
+  if (options.role == "node" && !options.workers.empty()) return fail(Code::InvalidInput, "--worker: Workers are hosted by gateways, not by --role node");
+  if (options.role == "both" && options.peer_listen.empty()) {
+    // The node's door is no part of the public API: it has a port of its own.
+    if (options.insecure_cluster) options.peer_listen = options.advertise.empty() ? "127.0.0.1:0" : options.advertise;
+    else return fail(Code::InvalidInput, "--role both needs --peer-listen ADDRESS:PORT: where other machines reach this one's node");
+  }
+  return {};
+}
+
+Result<int> serve_until_signal(Options options) {
+  VERGE_TRY(check_cluster(options));
+  VERGE_ASSIGN(address, parse_address(options.listen, "--listen"));
   std::error_code ec;
   std::filesystem::create_directories(options.data, ec);
   if (ec) return fail(Code::Io, "cannot make the data folder {}: {}", options.data, ec.message());
@@ -127,7 +135,6 @@ Result<int> serve_until_signal(const Options& options) {
   folders.insert(folders.end(), options.catalogues.begin(), options.catalogues.end());
   VERGE_ASSIGN(catalogue, catalogue::Catalogue::load(folders));
   node::NodeOptions node_options;
-  node_options.name = options.name;
   node_options.resolve.stand_ins = options.stand_ins;
   node_options.threads = options.threads;
   node_options.context_tokens = options.context;
@@ -137,14 +144,45 @@ Result<int> serve_until_signal(const Options& options) {
   node_options.weights = options.weights;
   VERGE_TRY(map_models(options, catalogue, node_options.resolve));
   VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
-  VERGE_TRY(check_exposure(options, address, accounts));
+  if (options.gateway()) VERGE_TRY(check_exposure(options, address, accounts));
   VERGE_ASSIGN(tokens, accounts.tokens_required());
 
   asio::io_context io(1);
   metrics::Registry metrics;
-  VERGE_ASSIGN(node, node::Node::make(io.get_executor(), catalogue, node_options));
+  std::string fatal;
+  std::unique_ptr<Membership> membership;
+  if (!options.cluster.empty()) {
+    MembershipOptions joining;
+    joining.servers = options.cluster;
+    joining.role = options.role;
+    joining.name = options.name;
+    joining.region = options.region;
+    joining.keys = options.keys;
+    joining.insecure = options.insecure_cluster;
+    joining.listen = options.role == "both" ? options.peer_listen : options.listen;
+    joining.advertise = options.advertise;
+    joining.data = options.data;
+    joining.metrics = &metrics;
+    joining.fatal = [&](std::string message) {
+      fatal = std::move(message);
+      io.stop();
+    };
+    VERGE_ASSIGN(made, Membership::make(io.get_executor(), std::move(joining)));
+    membership = std::move(made);
+    options.name = membership->name();
+    options.region = membership->region();
+  }
+  node_options.name = options.name;
+  std::shared_ptr<node::Node> node;
   router::Router router(io.get_executor(), &metrics);
-  router.add_node(options.name, *node);
+  // Requests of other machines are the business of this node alone, restarts of its workers included.
+  router::Router own(io.get_executor());
+  if (options.node()) {
+    VERGE_ASSIGN(made, node::Node::make(io.get_executor(), catalogue, node_options));
+    node = std::move(made);
+    router.add_node(options.name, *node);
+    own.add_node(options.name, *node);
+  }
 
   bool ready = false, draining = false;
   api::Options api_options;
@@ -153,12 +191,18 @@ Result<int> serve_until_signal(const Options& options) {
   api_options.insecure = options.insecure;
   api_options.origins = options.origins;
   api_options.image_results = options.image_result == "results";
-  api_options.ready = [&] { return ready && !draining; };
+  api_options.ready = [&] { return ready && !draining && (!membership || node || membership->ready()); };
   std::unique_ptr<Hosting> hosting;
   api_options.status = [&] {
-    json::value status = node->status();
+    json::value status = node ? node->status() : json::value(json::object{{"name", options.name}, {"state", draining ? "draining" : "up"}, {"models", json::array()}});
+    if (membership) status.as_object()["cluster"] = membership->status();
     if (!options.workers.empty()) status.as_object()["workers"] = hosting->status();
     return status;
+  };
+  api_options.nodes = [&] {
+    json::array nodes = membership ? membership->nodes() : json::array();
+    if (node) nodes.push_back(own_row(*node, options.name, options.region, draining));
+    return nodes;
   };
   api_options.markdown_kind = convert::kind_of;
   api_options.convert = convert_document;
@@ -175,7 +219,9 @@ Result<int> serve_until_signal(const Options& options) {
   }
   http::Server server(
       io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return hosting->takes(in) ? hosting->handle(in, out) : api.handle(in, out); }, http_options);
-  VERGE_TRY(server.listen_tcp(address.host, address.port));
+  if (options.gateway()) VERGE_TRY(server.listen_tcp(address.host, address.port));
+  if (membership && options.gateway()) VERGE_TRY(membership->follow(router, catalogue));
+  if (membership && node) VERGE_TRY(membership->announce(*node, own));
   // env.AI of hosted Workers comes in here: loopback, without TLS, whatever the other listener is.
   http::ServerOptions inner_options;
   inner_options.body_limit = [&](const http::RequestHead& head) { return api.body_limit(head); };
@@ -204,20 +250,38 @@ Result<int> serve_until_signal(const Options& options) {
     asio::co_spawn(
         io,
         [&]() -> asio::awaitable<void> {
-          co_await server.drain(options.drain_s * 1000);
+          if (membership) membership->stop_taking();
+          if (options.gateway()) {
+            co_await server.drain(options.drain_s * 1000);
+          }
           co_await hosting->stop(3000);
           co_await inner.drain(1000);
-          co_await node->stop(2000);
+          if (membership) {
+            co_await membership->drain(options.drain_s * 1000);
+          }
+          if (node) {
+            co_await node->stop(2000);
+          }
         },
         [&](std::exception_ptr) { io.stop(); });
   };
   signals.async_wait(on_signal);
-  for (const std::string& id : options.preload) node->preload(id);
+  if (node) {
+    for (const std::string& id : options.preload) node->preload(id);
+  }
   ready = true;
-  log::info("serving", {{"address", fmt::format("{}://{}:{}", options.certificate.empty() ? "http" : "https", address.host, server.port())},
+  if (options.gateway()) log::info("serving", {{"address", fmt::format("{}://{}:{}", options.certificate.empty() ? "http" : "https", address.host, server.port())},
                         {"data", options.data},
                         {"tokens", tokens ? "required" : "not required"}});
   io.run();
+  if (!fatal.empty()) {
+    if (node) {
+      io.restart();
+      asio::co_spawn(io, node->stop(0), [&](std::exception_ptr) { io.stop(); });
+      io.run();
+    }
+    return fail(Code::InvalidInput, "{}", fatal);
+  }
   log::info("stopped");
   return 0;
 }
@@ -229,7 +293,14 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--preload", o.preload, "Load this model at start (repeatable)");
   app.add_option("--catalogue", o.catalogues, "Folder with catalogue entries of your own (repeatable)");
   app.add_flag("--stand-ins", o.stand_ins, "Answer for models whose weights are not here with the small one of their task");
-  app.add_option("--name", o.name, "Name of this node in answers and logs")->capture_default_str();
+  app.add_option("--name", o.name, "Name of this machine in answers and logs, unique in its cluster (default: local)");
+  app.add_option("--cluster", o.cluster, "Be part of a cluster: its NATS servers, nats://HOST:PORT[,…]");
+  app.add_option("--role", o.role, "In a cluster: gateway (the API), node (the models) or both")->check(CLI::IsMember({"gateway", "node", "both"}));
+  app.add_option("--region", o.region, "Region of this machine, as in eu");
+  app.add_option("--advertise", o.advertise, "HOST:PORT that other machines of the cluster reach this node by");
+  app.add_option("--peer-listen", o.peer_listen, "HOST:PORT for other machines of the cluster, with --role both (with --role node that is --listen)");
+  app.add_option("--cluster-keys", o.keys, "Folder of this machine's keys, from `verge cluster join`");
+  app.add_flag("--insecure-cluster", o.insecure_cluster, "No keys and no TLS between machines: on loopback addresses only");
   app.add_option("--threads", o.threads, "Threads per model (0 = all cores)")->capture_default_str();
   app.add_option("--context", o.context, "Context window in tokens (0 = the model's)")->capture_default_str();
   app.add_option("--memory", o.memory_mib, "Memory for models in MiB (0 = 80 % of the machine)")->capture_default_str();

@@ -271,8 +271,9 @@ task<Result<ConnectionPtr>> Client::Impl::connect() {
     connection->stream.use_tls(endpoint.tls->context());
     auto& tls = *connection->stream.tls();
     error_code ec;
-    SSL_set_tlsext_host_name(tls.native_handle(), endpoint.host.c_str());
-    tls.set_verify_callback(asio::ssl::host_name_verification(endpoint.host), ec);
+    const std::string& name = endpoint.tls_name.empty() ? endpoint.host : endpoint.tls_name;
+    SSL_set_tlsext_host_name(tls.native_handle(), name.c_str());
+    tls.set_verify_callback(asio::ssl::host_name_verification(name), ec);
     if (!ec) {
       co_await tls.async_handshake(asio::ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, ec));
     }

@@ -25,6 +25,7 @@ struct Endpoint {
   uint16_t port = 0;
   std::function<Result<int>()> connect;  // a connected stream socket; the client owns it then
   std::shared_ptr<TlsClient> tls;        // for host and port
+  std::string tls_name;                  // the certificate must be this name's; empty = host's
 
   std::string to_string() const;   // for messages
   std::string host_header() const;

@@ -39,6 +39,17 @@ std::string_view date_line() {
   return {line, length};
 }
 
+// Common name of the client's certificate; empty where it showed none that the listener's authority has signed.
+std::string peer_name(SSL* tls) {
+  std::string name;
+  X509* certificate = SSL_get1_peer_certificate(tls);
+  if (!certificate) return name;
+  char text[256];
+  if (SSL_get_verify_result(tls) == X509_V_OK && X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, text, sizeof text) > 0) name = text;
+  X509_free(certificate);
+  return name;
+}
+
 bool framing_header(std::string_view name) {
   return equal_names(name, "content-length") || equal_names(name, "transfer-encoding") || equal_names(name, "connection") || equal_names(name, "keep-alive") ||
          equal_names(name, "date");
@@ -333,6 +344,7 @@ task<void> Connection::serve() {
     error_code ec;
     co_await stream_.tls()->async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, ec));
     if (ec) co_return;
+    request_.tls_peer = peer_name(stream_.tls()->native_handle());
   }
   request_.remote = peer_.name;
   request_.loopback = peer_.loopback;

@@ -62,6 +62,7 @@ struct RequestHead {
   std::string remote;     // "127.0.0.1:5000", "[::1]:5000", "unix"
   bool loopback = false;  // the peer is on this machine (127/8, ::1, unix socket)
   bool tls = false;
+  std::string tls_peer;   // common name of the client's certificate, which the listener's authority has signed; empty = it showed none
 
   std::string_view header(std::string_view name) const { return find_header(headers, name); }
   // First value of a query parameter, decoded ('+' is a space); nullopt where absent.

@@ -40,14 +40,18 @@ TlsServer::~TlsServer() = default;
 TlsClient::TlsClient() : context_(std::make_unique<ssl::context>(ssl::context::tls_client)) {}
 TlsClient::~TlsClient() = default;
 
-Result<std::shared_ptr<TlsServer>> TlsServer::load(const std::string& certificate_file, const std::string& key_file, const std::string& client_ca_file) {
+Result<std::shared_ptr<TlsServer>> TlsServer::load(const std::string& certificate_file, const std::string& key_file, const std::string& client_ca_file,
+                                                   bool clients_may_be_nameless) {
   std::shared_ptr<TlsServer> tls(new TlsServer());
   harden(tls->context());
   VERGE_TRY(use_identity(tls->context(), certificate_file, key_file));
   if (!client_ca_file.empty()) {
     VERGE_TRY(trust(tls->context(), client_ca_file));
+    // Without a name of its own a context that checks clients refuses all who resume a session.
+    static constexpr unsigned char kSessions[] = "verge";
+    SSL_CTX_set_session_id_context(tls->context().native_handle(), kSessions, sizeof kSessions - 1);
     error_code ec;
-    tls->context().set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, ec);
+    tls->context().set_verify_mode(clients_may_be_nameless ? ssl::verify_peer : ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, ec);
     if (ec) return fail(Code::Io, "TLS: {}", ec.message());
   }
   return tls;

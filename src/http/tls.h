@@ -14,9 +14,10 @@ namespace verge::http {
 
 class TlsServer {
  public:
-  // client_ca: where set, clients must show a certificate signed by it (mutual TLS).
+  // client_ca: where set, clients must show a certificate signed by it (mutual TLS). With `clients_may_be_nameless` they need
+  // not show one; one that they do show must be signed by it all the same, and the handler looks at RequestHead::tls_peer.
   static Result<std::shared_ptr<TlsServer>> load(const std::string& certificate_file, const std::string& key_file,
-                                                 const std::string& client_ca_file = "");
+                                                 const std::string& client_ca_file = "", bool clients_may_be_nameless = false);
   ~TlsServer();
   boost::asio::ssl::context& context() { return *context_; }
 

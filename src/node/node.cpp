@@ -15,11 +15,14 @@
 #include <list>
 
 #include "node/io/child.h"
+#include "node/io/digest.h"
+#include "node/io/fingerprint.h"
 #include "node/ledger.h"
 #include "node/supervisor.h"
 #include "protocol/client.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/version.h"
 
 namespace verge::node {
 namespace {
@@ -27,6 +30,10 @@ namespace {
 namespace asio = boost::asio;
 using protocol::task;
 using Clock = std::chrono::steady_clock;
+
+constexpr int kLookMs = 5'000;          // a model that was pulled or removed shows after so long
+constexpr int kAskWorkerMs = 1'000;
+constexpr uint64_t kLoadBytesPerMs = 500'000;  // a load that nobody has measured yet: a SATA disk's speed
 
 int64_t now_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count(); }
 
@@ -55,10 +62,13 @@ struct Slot {
   Resolved model;
   Supervisor supervisor;
   std::unique_ptr<Child> child;
-  std::shared_ptr<protocol::Service> client;
+  std::shared_ptr<protocol::Client> client;
   std::list<Waiter*> waiters;
   asio::steady_timer wake;
   json::object ready;       // the worker's own figures
+  json::object busy;        // what it last said of its queue
+  int64_t asked_ms = 0;     // when it was asked
+  std::string build;
   double progress = 0;
   int in_flight = 0;
   int64_t loads = 0, load_started_ms = 0, load_ms = 0;
@@ -68,10 +78,12 @@ struct Slot {
 // Writes who answers into Accepted and passes all else on.
 class NamingSink : public protocol::EventSink {
  public:
-  NamingSink(protocol::EventSink& next, const std::string& node, const Resolved& model) : next_(next), node_(node), model_(model) {}
+  NamingSink(protocol::EventSink& next, const std::string& node, const Resolved& model, std::string build)
+      : next_(next), node_(node), model_(model), build_(std::move(build)) {}
   task<bool> put(protocol::Event event) override {
     if (auto* accepted = std::get_if<protocol::Accepted>(&event)) {
       accepted->node = node_;
+      accepted->build = build_;
       accepted->model = model_.id;
       accepted->substituted = model_.substituted;
     }
@@ -82,6 +94,7 @@ class NamingSink : public protocol::EventSink {
   protocol::EventSink& next_;
   const std::string& node_;
   const Resolved& model_;
+  const std::string build_;
 };
 
 class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
@@ -93,8 +106,11 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   void preload(const std::string& id) override;
   json::value status() const override;
   task<void> stop(int64_t drain_ms) override;
+  std::vector<ModelFigures> figures() override;
+  uint64_t memory_free_bytes() const override { return ledger_.budget() - std::min(ledger_.budget(), ledger_.reserved()); }
 
  private:
+  task<void> ask_worker(Slot& slot, std::shared_ptr<protocol::Client> client);
   Slot& slot_for(const Resolved& model);
   task<Result<void>> ensure_ready(Slot& slot, const protocol::Request& request);
   void apply(Slot& slot, const Supervisor::Event& event);
@@ -102,7 +118,8 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   void spawn(Slot& slot);
   void on_status(Slot& slot, const json::object& status);
   static void release(Slot& slot, const std::optional<Error>& error);
-  uint64_t memory_estimate(const Slot& slot) const;
+  uint64_t memory_estimate(const Resolved& model) const;
+  std::string build_of(const Slot& slot) const;
   uint64_t kv_bytes() const { return options_.kv_bytes ? options_.kv_bytes : std::min<uint64_t>(1ull << 30, options_.memory_bytes / 4); }
 
   asio::any_io_executor executor_;
@@ -112,6 +129,8 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   Ledger ledger_;
   std::map<std::string, std::unique_ptr<Slot>> slots_;  // never erased: coroutines hold references
   bool stopping_ = false;
+  std::vector<std::pair<std::string, Resolved>> offered_;
+  int64_t looked_ms_ = 0;  // at the disk, for offered_
 };
 
 Slot& LocalNode::slot_for(const Resolved& model) {
@@ -151,15 +170,26 @@ void LocalNode::apply(Slot& slot, const Supervisor::Event& event) {
   }
 }
 
-uint64_t LocalNode::memory_estimate(const Slot& slot) const {
-  const uint64_t kv = slot.model.task == "text-generation" ? kv_bytes() : 0;
-  return slot.model.bytes + slot.model.bytes / 8 + kv + (64ull << 20);
+uint64_t LocalNode::memory_estimate(const Resolved& model) const {
+  const uint64_t kv = model.task == "text-generation" ? kv_bytes() : 0;
+  return model.bytes + model.bytes / 8 + kv + (64ull << 20);
+}
+
+// Equal on two machines only if an answer that one began can go on at the other without a byte different.
+std::string LocalNode::build_of(const Slot& slot) const {
+  auto weights = fingerprint_of(slot.model.path);
+  if (!weights) return {};
+  Digest digest;
+  const std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", *weights, slot.model.id, get_string(slot.ready, "arithmetic").value_or(""), options_.weights, options_.kv_type,
+                                       version());
+  digest.add(text.data(), text.size());
+  return digest.hex().substr(0, 16);
 }
 
 // Reserves memory (evicting idle models, waiting for busy ones) and starts the worker.
 task<void> LocalNode::load(Slot& slot) {
   slot.load_started_ms = now_ms();
-  const uint64_t bytes = memory_estimate(slot);
+  const uint64_t bytes = memory_estimate(slot.model);
   asio::steady_timer timer(executor_);
   for (const int64_t give_up = now_ms() + limits::kQueueTimeMs;;) {
     if (slot.supervisor.state() != Supervisor::State::Loading) {  // stopped while it waited for memory
@@ -236,6 +266,8 @@ void LocalNode::on_status(Slot& slot, const json::object& status) {
     slot.ready = status;
     slot.load_ms = now_ms() - slot.load_started_ms;
     const auto held = static_cast<uint64_t>(get_int(status, "weight_bytes").value_or(0) + get_int(status, "kv_bytes").value_or(0));
+    slot.busy = json::object();
+    slot.build = build_of(slot);
     if (held > 0) (void)ledger_.adjust(slot.model.id, held + (64ull << 20));
     log::info("model ready", {{"model", slot.model.id}, {"ms", slot.load_ms}, {"context", get_int(status, "context_tokens").value_or(0)}});
     apply(slot, Supervisor::LoadReady{});
@@ -308,9 +340,9 @@ task<void> LocalNode::run(protocol::Request request, protocol::EventSink& sink) 
   ++slot.requests;
   // `substituted` belongs to this request, not to the slot: the stand-in may also be asked by its own id.
   const Resolved named = *model;
-  NamingSink naming(sink, options_.name, named);
+  NamingSink naming(sink, options_.name, named, slot.build);
   // A reference is not enough: a crash during the run resets slot.client.
-  std::shared_ptr<protocol::Service> client = slot.client;
+  std::shared_ptr<protocol::Client> client = slot.client;
   co_await client->run(std::move(request), naming);
 }
 
@@ -347,6 +379,54 @@ json::value LocalNode::status() const {
                       {"memory_budget_bytes", ledger_.budget()},
                       {"memory_reserved_bytes", ledger_.reserved()},
                       {"models", std::move(models)}};
+}
+
+task<void> LocalNode::ask_worker(Slot& slot, std::shared_ptr<protocol::Client> client) {
+  auto self = shared_from_this();
+  auto status = co_await client->status(kAskWorkerMs);
+  if (status && slot.client == client) slot.busy = std::move(*status);
+}
+
+std::vector<ModelFigures> LocalNode::figures() {
+  const int64_t now = now_ms();
+  if (looked_ms_ == 0 || now - looked_ms_ > kLookMs) {
+    looked_ms_ = now;
+    offered_ = offered_models(catalogue_, options_.resolve);
+  }
+  std::vector<ModelFigures> out;
+  for (const auto& [id, model] : offered_) {
+    ModelFigures one;
+    one.id = id;
+    one.task = model.task;
+    one.bytes = memory_estimate(model);
+    if (one.bytes > options_.memory_bytes) continue;  // it could never be loaded here
+    one.load_ms = static_cast<int>(std::min<uint64_t>(600'000, 300 + model.bytes / kLoadBytesPerMs));
+    const auto found = slots_.find(model.id);
+    if (found != slots_.end()) {
+      Slot& slot = *found->second;
+      const auto state = slot.supervisor.state();
+      if (state == Supervisor::State::Quarantined) continue;
+      one.loaded = state == Supervisor::State::Ready && slot.client;
+      one.loading = state == Supervisor::State::Loading;
+      if (slot.load_ms > 0) one.load_ms = static_cast<int>(slot.load_ms);
+      if (one.loaded) {
+        if (now - slot.asked_ms > kAskWorkerMs / 2) {
+          slot.asked_ms = now;
+          asio::co_spawn(executor_, ask_worker(slot, slot.client), asio::detached);
+        }
+        one.build = slot.build;
+        one.slots = limits::kSequences;
+        one.queued = static_cast<int>(get_int(slot.busy, "waiting").value_or(0)) + static_cast<int>(slot.waiters.size());
+        one.running = static_cast<int>(get_int(slot.busy, "running").value_or(slot.in_flight));
+        one.queued_tokens = get_int(slot.busy, "waiting_cost").value_or(0);
+        one.prefill_tokens_per_s = get_number(slot.busy, "cost_per_second").value_or(0);
+        if (const auto pages = get_int(slot.busy, "free_pages"))
+          one.kv_free_tokens = (*pages + get_int(slot.busy, "cached_pages").value_or(0)) * limits::kPageTokens;
+      }
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
 }
 
 task<void> LocalNode::stop(int64_t drain_ms) {

@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "catalogue/catalogue.h"
 #include "node/resolve.h"
@@ -31,6 +32,20 @@ struct NodeOptions {
   std::string weights;              // "" = native, "f32"
 };
 
+// What the node can say of one model that it could answer for.
+struct ModelFigures {
+  std::string id;              // as asked for: a stand-in's figures are listed under the ids that it answers for, too
+  std::string task;
+  bool loaded = false, loading = false;
+  int queued = 0, running = 0, slots = 0;
+  int64_t queued_tokens = 0;   // not yet read
+  double prefill_tokens_per_s = 0;
+  int load_ms = 0;             // of the last load, else estimated from the size
+  int64_t kv_free_tokens = -1;
+  uint64_t bytes = 0;          // of memory, estimated where not loaded
+  std::string build;           // of a loaded one, see protocol::Accepted
+};
+
 class Node : public protocol::Service {
  public:
   static Result<std::shared_ptr<Node>> make(boost::asio::any_io_executor executor, const catalogue::Catalogue& catalogue, NodeOptions options);
@@ -39,6 +54,9 @@ class Node : public protocol::Service {
   virtual void preload(const std::string& id) = 0;
   // {name, memory, models: [{id, state, pid, memory, requests, …}]} for `verge ps`, /metrics.
   virtual json::value status() const = 0;
+  // All models that are loaded or on the disk here. The disk is looked at once in a while, workers are asked once a second.
+  virtual std::vector<ModelFigures> figures() = 0;
+  virtual uint64_t memory_free_bytes() const = 0;
   // Drains and ends all workers; returns when they are gone, at the latest after the drain limit.
   virtual protocol::task<void> stop(int64_t drain_ms) = 0;
 };

@@ -104,4 +104,11 @@ Result<Resolved> resolve_model(const catalogue::Catalogue& catalogue, const Reso
               options.stand_ins ? "" : " or --stand-ins");
 }
 
+std::vector<std::pair<std::string, Resolved>> offered_models(const catalogue::Catalogue& catalogue, const ResolveOptions& options) {
+  std::vector<std::pair<std::string, Resolved>> out;
+  for (const catalogue::Entry* entry : catalogue.all())
+    if (auto model = resolve_model(catalogue, options, entry->id)) out.emplace_back(entry->id, std::move(*model));
+  return out;
+}
+
 }  // namespace verge::node

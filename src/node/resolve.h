@@ -5,6 +5,8 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "catalogue/catalogue.h"
 #include "support/error.h"
@@ -30,6 +32,9 @@ std::string default_models_folder();
 
 // Path of an installed entry, empty where it is not on this machine. A folder with one GGUF file is that file.
 std::string installed_path(const catalogue::Entry& entry, const std::string& models_folder);
+
+// Every id that resolve_model() would answer for now, with what would answer.
+std::vector<std::pair<std::string, Resolved>> offered_models(const catalogue::Catalogue& catalogue, const ResolveOptions& options);
 
 // Errors: NoSuchModel, ModelUnavailable (says how to get it), Io.
 Result<Resolved> resolve_model(const catalogue::Catalogue& catalogue, const ResolveOptions& options, std::string_view id);

@@ -1,10 +1,12 @@
 #include "protocol/client.h"
 
+#include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "protocol/frame.h"
+#include "support/clock.h"
 #include "support/limits.h"
 
 namespace verge::protocol {
@@ -19,6 +21,8 @@ Client::Client(boost::asio::any_io_executor executor, http::Endpoint endpoint, h
 
 task<void> Client::run(Request request, EventSink& sink) {
   http::ClientRequest post{"POST", "/v1/run", {{"Content-Type", "application/x-verge-request"}}, encode_request(request)};
+  // Clocks of two machines may differ by more than the answer takes: what travels is the time that is left.
+  if (request.deadline_ms != 0) post.headers.push_back({kTimeLeft, std::to_string(std::max<int64_t>(1, request.deadline_ms - unix_ms()))});
   request = Request();  // the payload is in memory once
   if (post.body.size() > limits::kFrameBytes) {
     co_await sink.put(Failure{fail(Code::TooLarge, "the request is larger than {} bytes", limits::kFrameBytes)});

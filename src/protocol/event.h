@@ -25,6 +25,7 @@ struct Accepted {
   std::string node;           // name of the node that answers
   std::string model;          // id of what really answers (a stand-in's own id)
   bool substituted = false;
+  std::string build;          // of weights, arithmetic and program: answers of equal builds have equal bytes. Empty = not known
 
   Accepted() = default;
   Accepted(int64_t prompt, int64_t cached, std::string node_name, std::string model_id, bool stand_in)

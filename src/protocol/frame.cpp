@@ -169,6 +169,7 @@ void append_token(const Token& token, std::string& out) {
 json::object to_json(const Accepted& e) {
   json::object o{{"e", "accepted"}, {"prompt_tokens", e.prompt_tokens}, {"cached_tokens", e.cached_tokens}, {"node", e.node}, {"model", e.model}};
   if (e.substituted) o["substituted"] = true;
+  if (!e.build.empty()) o["build"] = e.build;
   return o;
 }
 json::object to_json(const Result& e) { return {{"e", "result"}, {"value", e.value}}; }
@@ -356,9 +357,12 @@ verge::Result<Event> decode_event(std::string_view text) {
   if (!o) return malformed("no object");
   const std::string kind = string_or_empty(*o, "e");
   if (kind == "token") return read_token(*o);
-  if (kind == "accepted")
-    return Event(Accepted{int_or_zero(*o, "prompt_tokens"), int_or_zero(*o, "cached_tokens"), string_or_empty(*o, "node"), string_or_empty(*o, "model"),
-                          get_bool(*o, "substituted").value_or(false)});
+  if (kind == "accepted") {
+    Accepted accepted(int_or_zero(*o, "prompt_tokens"), int_or_zero(*o, "cached_tokens"), string_or_empty(*o, "node"), string_or_empty(*o, "model"),
+                      get_bool(*o, "substituted").value_or(false));
+    accepted.build = string_or_empty(*o, "build");
+    return Event(std::move(accepted));
+  }
   if (kind == "result") {
     const json::value* value = o->if_contains("value");
     if (!value) return malformed("value");

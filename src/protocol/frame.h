@@ -14,6 +14,9 @@
 
 namespace verge::protocol {
 
+// Header of POST /v1/run: ms until the deadline, which replaces Request::deadline_ms by the receiver's own clock.
+inline constexpr const char* kTimeLeft = "verge-time-left-ms";
+
 std::string encode_request(const Request& request);
 verge::Result<Request> decode_request(std::string_view bytes);
 

@@ -1,6 +1,10 @@
 #include "protocol/server.h"
 
+#include <charconv>
+#include <optional>
+
 #include "protocol/frame.h"
+#include "support/clock.h"
 
 namespace verge::protocol {
 namespace {
@@ -34,6 +38,14 @@ class ChunkSink : public EventSink {
   bool ended_ = false;
 };
 
+std::optional<int64_t> time_left(const Incoming& in) {
+  const std::string_view text = in.header(kTimeLeft);
+  int64_t ms = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), ms);
+  if (text.empty() || ec != std::errc() || end != text.data() + text.size() || ms < 1 || ms > 86'400'000) return std::nullopt;
+  return ms;
+}
+
 task<void> answer_run(Service& service, Incoming& in, Responder& out) {
   ChunkSink sink(out);
   Error error;
@@ -43,6 +55,7 @@ task<void> answer_run(Service& service, Incoming& in, Responder& out) {
     auto request = decode_request(in.body);
     in.body = std::string();  // an image or clip is in memory once
     if (request) {
+      if (const auto left = time_left(in)) request->deadline_ms = unix_ms() + *left;
       co_await service.run(std::move(*request), sink);
       // S1 holds for services; a bug in one must not look like an answer cut short by the network.
       if (sink.ended()) {

@@ -19,6 +19,9 @@ verge::Result<std::optional<Event>> Resume::pass(Event event) {
       accepted_ = *e;
       return std::optional<Event>(std::move(event));
     }
+    if (!e->build.empty() && !accepted_->build.empty() && e->build != accepted_->build)
+      return fail(Code::WorkerGone, "the answer could not be continued with the same bytes: node {} has other weights or another instruction set than {}, which is gone",
+                  e->node, accepted_->node);
     if (e->model != accepted_->model || e->prompt_tokens != accepted_->prompt_tokens)
       return fail(Code::Internal, "the answer could not be continued: {} with {} prompt tokens was replayed as {} with {}", accepted_->model,
                   accepted_->prompt_tokens, e->model, e->prompt_tokens);

@@ -79,6 +79,20 @@ inline constexpr int kEjectMaxMs = 300'000;
 inline constexpr int kNodeLateMs = 3'000;              // three heartbeats
 inline constexpr int kNodeForgottenMs = 60'000;
 
+// Cluster.
+inline constexpr int kHeartbeatMs = 1'000;             // give or take a fifth, so that a thousand nodes do not speak at once
+inline constexpr size_t kHeartbeatBytes = 256 << 10;
+inline constexpr size_t kNodeModels = 1'000;           // that one node lists
+inline constexpr size_t kModelIdBytes = 256;
+inline constexpr size_t kClusterNodes = 10'000;
+inline constexpr size_t kClusterModels = 2'000;        // ids that nodes serve and no catalogue here knows
+inline constexpr int kNodeDeadMs = 5'000;              // without a sign of life: its requests go elsewhere
+inline constexpr int kProbeMs = 1'000;                 // of the nearest nodes and those with requests under way; five times that of others
+inline constexpr int kProbeNearest = 8;
+inline constexpr int kProbeTimeoutMs = 1'500;          // two round trips around the world and a lost packet
+inline constexpr int kPathLostMs = 4'000;              // a node that is alive but cannot be reached from here
+inline constexpr int kPeerConnectMs = 2'000;
+
 // Model files are hostile: counts are checked against these before anything is allocated.
 inline constexpr uint64_t kTensorCount = 1 << 17;
 inline constexpr uint64_t kMetadataCount = 1 << 16;

@@ -98,6 +98,13 @@ void Batch::append(uint64_t id, int32_t token) {
   assert(static_cast<int>(state.tokens.size()) <= state.most_tokens);
 }
 
+int64_t Batch::unread_tokens() const {
+  int64_t sum = 0;
+  for (const auto& [id, state] : sequences_)
+    if (!state.decoding) sum += state.missing();
+  return sum;
+}
+
 int64_t Batch::next_expiry() const {
   const int64_t deadline = deadlines_.empty() ? INT64_MAX : deadlines_.begin()->first;
   return std::min(queue_.next_expiry(), deadline);

@@ -94,6 +94,7 @@ class Batch {
 
   int running() const { return static_cast<int>(running_.size()); }
   int waiting() const { return queue_.size(); }
+  int64_t unread_tokens() const;  // of prompts, waiting ones and those that are being read
   bool empty() const { return sequences_.empty(); }
   // plan() would give no row before this time, whatever is in the queue: nothing runs that could go on.
   int64_t next_expiry() const;

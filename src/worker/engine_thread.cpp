@@ -100,6 +100,7 @@ void EngineThread::publish() {
   if (runner_.steps() != status_.steps) status_.last_step_ms = monotonic_ms();
   status_.running = batch.running();
   status_.waiting = batch.waiting();
+  status_.unread_tokens = batch.unread_tokens();
   status_.pages = batch.pages().count();
   status_.free_pages = batch.pages().available() - batch.pages().cached();
   status_.cached_pages = batch.pages().cached();

@@ -35,6 +35,7 @@ class EngineThread {
 
   struct Status {
     int running = 0, waiting = 0;
+    int64_t unread_tokens = 0;    // of prompts
     int pages = 0, free_pages = 0, cached_pages = 0;  // free = neither held nor cached
     uint64_t steps = 0, tokens = 0, preemptions = 0;
     uint64_t prompt_tokens = 0, prefix_hits = 0;

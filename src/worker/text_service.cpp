@@ -202,6 +202,7 @@ json::object TextService::status() const {
           {"active", calls_->active},
           {"running", s.running},
           {"waiting", s.waiting},
+          {"waiting_cost", s.unread_tokens},
           {"draining", draining_},
           {"pages", s.pages},
           {"free_pages", s.free_pages},
@@ -214,7 +215,7 @@ json::object TextService::status() const {
           {"preemptions", s.preemptions},
           {"prompt_tokens", s.prompt_tokens},
           {"prefix_hit_tokens", s.prefix_hits},
-          {"prefill_tokens_per_second", s.prefill_rows_per_second}};
+          {"cost_per_second", s.prefill_rows_per_second}};
 }
 
 Result<std::unique_ptr<ModelService>> open_text_generation(asio::any_io_executor io, const HostOptions& options, ServiceOptions service) {

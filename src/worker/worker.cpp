@@ -16,6 +16,7 @@
 #include <new>
 #include <thread>
 
+#include "engine/backends/cpu/isa.h"
 #include "protocol/server.h"
 #include "support/clock.h"
 #include "support/limits.h"
@@ -127,6 +128,8 @@ int run_worker(WorkerOptions options) {
 
   json::object ready{{"state", "ready"}};
   for (auto& [key, value] : service.ready()) ready[key] = value;
+  // Equal weights give equal bytes on machines of one instruction set only.
+  if (auto isa = engine::cpu::choose_isa("")) ready["arithmetic"] = engine::cpu::to_string(*isa);
   say(options.status_fd, ready);
   io.run();
   _exit(0);

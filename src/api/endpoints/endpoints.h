@@ -34,5 +34,6 @@ http::task<void> healthz(Call& call);
 http::task<void> readyz(Call& call);
 http::task<void> metrics_text(Call& call);
 http::task<void> status(Call& call);
+http::task<void> nodes(Call& call);
 
 }  // namespace verge::api

@@ -18,4 +18,8 @@ http::task<void> status(Call& call) {
   return respond_json(call, call.context.options.status ? call.context.options.status() : json::value(json::object()));
 }
 
+http::task<void> nodes(Call& call) {
+  return respond_json(call, call.context.options.nodes ? call.context.options.nodes() : json::value(json::array()));
+}
+
 }  // namespace verge::api

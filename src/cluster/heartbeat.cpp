@@ -1,0 +1,117 @@
+#include "cluster/heartbeat.h"
+
+#include <algorithm>
+
+#include "support/json.h"
+#include "support/limits.h"
+
+namespace verge::cluster {
+namespace {
+
+constexpr int64_t kMostTokens = int64_t{1} << 40;
+
+int64_t bounded(const json::object& object, std::string_view key, int64_t fallback, int64_t low, int64_t high) {
+  return std::clamp(get_int(object, key).value_or(fallback), low, high);
+}
+
+json::object to_json(const ModelReport& model) {
+  json::object out{{"id", model.id}, {"task", model.task}, {"bytes", model.bytes}, {"load_ms", model.load_ms}};
+  if (model.loading) out["loading"] = true;
+  if (!model.build.empty()) out["build"] = model.build;
+  if (!model.loaded) return out;
+  out["loaded"] = true;
+  out["queued"] = model.queued;
+  out["running"] = model.running;
+  out["slots"] = model.slots;
+  out["queued_tokens"] = model.queued_tokens;
+  out["first_token_ms"] = model.first_token_ms;
+  if (model.prefill_tokens_per_s > 0) out["prefill_tokens_per_s"] = model.prefill_tokens_per_s;
+  if (model.kv_free_tokens >= 0) out["kv_free_tokens"] = model.kv_free_tokens;
+  return out;
+}
+
+Result<ModelReport> model_from_json(const json::value& value) {
+  const json::object* object = value.if_object();
+  if (!object) return fail(Code::InvalidInput, "a model is no object");
+  ModelReport model;
+  model.id = get_string(*object, "id").value_or("");
+  if (model.id.empty() || model.id.size() > limits::kModelIdBytes) return fail(Code::InvalidInput, "a model without a proper id");
+  model.task = get_string(*object, "task").value_or("");
+  if (model.task.size() > 64) return fail(Code::InvalidInput, "a task's name is too long");
+  model.build = get_string(*object, "build").value_or("").substr(0, 128);
+  model.loaded = get_bool(*object, "loaded").value_or(false);
+  model.loading = get_bool(*object, "loading").value_or(false);
+  model.queued = static_cast<int>(bounded(*object, "queued", 0, 0, 1 << 20));
+  model.running = static_cast<int>(bounded(*object, "running", 0, 0, 1 << 20));
+  model.slots = static_cast<int>(bounded(*object, "slots", 64, 1, 1 << 20));
+  model.queued_tokens = bounded(*object, "queued_tokens", 0, 0, kMostTokens);
+  model.prefill_tokens_per_s = std::clamp(get_number(*object, "prefill_tokens_per_s").value_or(0), 0.0, 1e9);
+  model.first_token_ms = static_cast<int>(bounded(*object, "first_token_ms", 200, 0, 3'600'000));
+  model.load_ms = static_cast<int>(bounded(*object, "load_ms", 10'000, 0, 3'600'000));
+  model.kv_free_tokens = bounded(*object, "kv_free_tokens", -1, -1, kMostTokens);
+  model.bytes = bounded(*object, "bytes", 0, 0, int64_t{1} << 50);
+  return model;
+}
+
+}  // namespace
+
+bool valid_name(std::string_view name) {
+  return !name.empty() && name.size() <= 63 && name.front() != '-' && name.back() != '-' &&
+         std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+}
+
+json::object to_json(const Heartbeat& heartbeat) {
+  json::array models;
+  for (const ModelReport& model : heartbeat.models) models.push_back(to_json(model));
+  json::object out{{"v", kVersion},
+                   {"name", heartbeat.name},
+                   {"region", heartbeat.region},
+                   {"address", heartbeat.address},
+                   {"software", heartbeat.software},
+                   {"boot", heartbeat.boot},
+                   {"sequence", heartbeat.sequence},
+                   {"memory_free_bytes", heartbeat.memory_free_bytes},
+                   {"models", std::move(models)}};
+  if (heartbeat.draining) out["draining"] = true;
+  if (heartbeat.leaving) out["leaving"] = true;
+  return out;
+}
+
+std::string encode_heartbeat(const Heartbeat& heartbeat) { return json::serialize(to_json(heartbeat)); }
+
+Result<Heartbeat> decode_heartbeat(std::string_view text) {
+  if (text.size() > limits::kHeartbeatBytes) return fail(Code::InvalidInput, "a heartbeat of {} bytes; the limit is {}", text.size(), limits::kHeartbeatBytes);
+  VERGE_ASSIGN(value, parse_json(text, 8));
+  const json::object* object = value.if_object();
+  if (!object) return fail(Code::InvalidInput, "no object");
+  Heartbeat heartbeat;
+  heartbeat.name = get_string(*object, "name").value_or("");
+  if (!valid_name(heartbeat.name)) return fail(Code::InvalidInput, "no proper node name");
+  const int64_t version = get_int(*object, "v").value_or(0);
+  if (version > kVersion)
+    return fail(Code::UnsupportedParameter, "node {} speaks version {} of the cluster's protocol, this program version {}: upgrade it", heartbeat.name, version, kVersion);
+  if (version < 1) return fail(Code::InvalidInput, "no version");
+  heartbeat.region = get_string(*object, "region").value_or("");
+  if (!valid_name(heartbeat.region)) return fail(Code::InvalidInput, "node {} has no proper region", heartbeat.name);
+  heartbeat.address = get_string(*object, "address").value_or("");
+  if (heartbeat.address.empty() || heartbeat.address.size() > 300) return fail(Code::InvalidInput, "node {} has no proper address", heartbeat.name);
+  heartbeat.software = get_string(*object, "software").value_or("").substr(0, 64);
+  heartbeat.boot = static_cast<uint64_t>(bounded(*object, "boot", 0, 0, INT64_MAX));
+  heartbeat.sequence = static_cast<uint64_t>(bounded(*object, "sequence", 0, 0, INT64_MAX));
+  heartbeat.draining = get_bool(*object, "draining").value_or(false);
+  heartbeat.leaving = get_bool(*object, "leaving").value_or(false);
+  heartbeat.memory_free_bytes = bounded(*object, "memory_free_bytes", 0, 0, INT64_MAX);
+  const json::array* models = get_array(*object, "models");
+  if (models && models->size() > limits::kNodeModels) return fail(Code::InvalidInput, "node {} lists {} models; the limit is {}", heartbeat.name, models->size(), limits::kNodeModels);
+  if (models) {
+    for (const json::value& one : *models) {
+      VERGE_ASSIGN(model, model_from_json(one));
+      heartbeat.models.push_back(std::move(model));
+    }
+  }
+  return heartbeat;
+}
+
+std::string heartbeat_subject(const Heartbeat& heartbeat) { return fmt::format("verge.node.{}.{}.hb", heartbeat.region, heartbeat.name); }
+
+}  // namespace verge::cluster

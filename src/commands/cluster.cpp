@@ -1,0 +1,61 @@
+// `verge cluster init DIR` and `verge cluster join DIR`: who may be part of a cluster.
+#include "commands/cluster.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "cluster/identity.h"
+#include "support/clock.h"
+
+namespace verge::commands {
+namespace {
+
+struct Options {
+  std::string folder, keys;
+  std::vector<std::string> nats_hosts{"127.0.0.1"};
+  cluster::Member member{"", "", "both", ""};
+};
+
+Result<void> init(const Options& o) {
+  VERGE_TRY(cluster::init_cluster(o.folder, o.nats_hosts, unix_ms()));
+  std::printf("%s holds a new cluster. Its ca.key signs new machines: keep it where no machine of the cluster is.\n"
+              "Next: start NATS with   cd %s/nats && nats-server -c nats.conf\n"
+              "and make each machine's keys with   verge cluster join %s --name NAME --region REGION --role node|gateway|both\n",
+              o.folder.c_str(), o.folder.c_str(), o.folder.c_str());
+  return {};
+}
+
+Result<void> join(const Options& o) {
+  const std::string keys = o.keys.empty() ? o.folder + "/keys/" + o.member.name : o.keys;
+  VERGE_ASSIGN(identity, cluster::join_cluster(o.folder, o.member, keys, unix_ms()));
+  std::printf("%s holds the keys of %s (region %s, %s). Copy the folder to that machine and nowhere else, and start there:\n"
+              "  verge serve --role %s --cluster nats://HOST:4222 --cluster-keys FOLDER --listen ADDRESS:PORT%s\n"
+              "NATS must learn of it: copy %s/nats/users.conf to its servers, then nats-server --signal reload\n",
+              keys.c_str(), o.member.name.c_str(), o.member.region.c_str(), o.member.role.c_str(), o.member.role.c_str(),
+              o.member.role == "gateway" ? "" : " --advertise HOST:PORT", o.folder.c_str());
+  return {};
+}
+
+}  // namespace
+
+int cluster(int argc, char** argv) {
+  CLI::App app("Make a cluster's certificates and keys", argv[0]);
+  app.require_subcommand(1);
+  Options o;
+  CLI::App* making = app.add_subcommand("init", "Make a cluster: its authority, and a configuration for NATS");
+  making->add_option("folder", o.folder, "Folder for the authority's key and the list of members")->required();
+  making->add_option("--nats-host", o.nats_hosts, "Name or address that NATS is reached by (repeatable)")->capture_default_str();
+  CLI::App* joining = app.add_subcommand("join", "Make the keys of one more machine");
+  joining->add_option("folder", o.folder, "Folder that `verge cluster init` made")->required();
+  joining->add_option("--name", o.member.name, "Its name")->required();
+  joining->add_option("--region", o.member.region, "Its region")->required();
+  joining->add_option("--role", o.member.role, "gateway, node or both")->capture_default_str()->check(CLI::IsMember({"gateway", "node", "both"}));
+  joining->add_option("--out", o.keys, "Folder for its keys (default: FOLDER/keys/NAME)");
+  CLI11_PARSE(app, argc, argv);
+  auto done = *making ? init(o) : join(o);
+  if (done) return 0;
+  std::fprintf(stderr, "verge cluster: %s\n", done.error().message.c_str());
+  return 1;
+}
+
+}  // namespace verge::commands
