@@ -1,18 +1,23 @@
 #include "router/choose.h"
 
 #include <algorithm>
-#include <functional>
-#include <vector>
 
 #include "support/random.h"
 
 namespace verge::router {
 namespace {
 
-constexpr int64_t kEqualMs = 5;          // estimates closer than this, or a tenth, are equal
-constexpr int64_t kAffinityMs = 50;      // a cached prefix is worth this much, or as long as the best wait again
-constexpr int kFailureMs = 1'000;        // a failure since the last heartbeat: the node is likely dead
-constexpr int kLoadFloorMs = 1'000;      // no model loads faster, whatever the node says: loaded beats cold
+constexpr double kEqualMs = 5;           // estimates closer than this, or a tenth, are equal
+constexpr double kEqualPart = 0.1;
+constexpr double kAffinityMs = 50;       // a session's home is worth so much before anything is known about its cache
+constexpr double kFailureMs = 1'000;     // a failure since the last heartbeat: the node is likely dead
+constexpr double kLoadFloorMs = 1'000;   // no model loads faster, whatever the node says: loaded beats cold
+constexpr double kTrustMs = 20;          // a first token so much later than estimated, plus a quarter, is no lie
+constexpr double kTrustPart = 0.25;
+constexpr double kLatenessHalfMs = 10'000;  // old lateness halves in this time: who was slow gets another try
+constexpr double kWidenPart = 0.25;      // the far are asked once the near cost so much more
+constexpr double kBoundedLoad = 1.25;    // Mirrokni, Thorup, Zadimoghaddam 2016
+constexpr double kAgePart = 0.1;         // a queue's estimate grows by this a second of age
 
 // FNV-1a: std::hash may differ between the machines that must agree.
 uint64_t hash_text(std::string_view text) {
@@ -24,57 +29,179 @@ uint64_t hash_text(std::string_view text) {
 struct Candidate {
   const std::string* name;
   const Node* node;
-  int64_t ms;
+  double rtt_ms;
+  double busy;         // requests there for each of its slots
+  bool cold;
+  int64_t cached;
+  double estimate_ms;  // from its own words
+  double expected_ms;  // with what own eyes add
+  double cost;         // with discounts
 };
+
+const ModelState kUnknown = [] {
+  ModelState state;
+  state.loaded = true;  // it decides by itself; nothing to compare with
+  return state;
+}();
+const Seen kUnseen;
+
+// What stands before a request that would go there now.
+struct Ahead {
+  double requests = 0;  // waiting
+  double tokens = 0;
+};
+
+Ahead ahead_of(const Node& node, const ModelState& model, const Seen& seen, double rtt_ms) {
+  Ahead own, sent_since;
+  for (const auto& [flight, waiting] : seen.waiting) {
+    own.requests += 1;
+    own.tokens += static_cast<double>(waiting.tokens);
+    // The heartbeat left half a round trip before it was heard, and had seen what was sent half a one before that.
+    if (static_cast<double>(waiting.sent_at) < static_cast<double>(node.heard_at) - rtt_ms) continue;
+    sent_since.requests += 1;
+    sent_since.tokens += static_cast<double>(waiting.tokens);
+  }
+  // Its word lacks what was sent since; and it is no less than what is known to wait there.
+  return {std::max(own.requests, model.queued + sent_since.requests), std::max(own.tokens, static_cast<double>(model.queued_tokens) + sent_since.tokens)};
+}
+
+// What own eyes add to the node's word.
+double doubt_ms(const Node& node, const Seen& seen, double estimate_ms, Instant now) {
+  const double trust = kTrustMs + kTrustPart * estimate_ms;
+  double doubt = node.failures_unheard * kFailureMs;
+  if (seen.late_ms > 0) doubt += std::max(0.0, seen.late_ms * std::exp2(-static_cast<double>(now - seen.late_at) / kLatenessHalfMs) - trust);
+  if (!seen.waiting.empty()) {
+    const Seen::Waiting& oldest = seen.waiting.begin()->second;
+    doubt += std::max(0.0, static_cast<double>(now - oldest.sent_at - oldest.estimate_ms) - trust);
+  }
+  return doubt;
+}
+
+void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahead& ahead, const Need& need, Instant now) {
+  const double rate = model.prefill_tokens_per_s / 1000;
+  const double uncached = static_cast<double>(std::max<int64_t>(need.prompt_tokens - c.cached, 1));
+  double wait = rate > 0 ? ahead.tokens / rate : model.first_token_ms * ahead.requests;
+  const double in_slots = model.running + ahead.requests;
+  if (in_slots >= model.slots) wait += (in_slots - model.slots + 1) * (model.slot_ms ? model.slot_ms : model.first_token_ms) / model.slots;
+  else if (!(rate > 0)) wait += model.first_token_ms * in_slots / model.slots;  // steps grow with the batch
+  if (model.kv_free_tokens >= 0 && need.prompt_tokens > model.kv_free_tokens) wait += model.slot_ms;
+  if (!c.node->local) wait *= 1 + kAgePart * static_cast<double>(std::max<Instant>(0, now - c.node->heard_at)) / 1000;
+  const double load = model.loaded ? 0 : std::max<double>(kLoadFloorMs, model.load_ms);
+  c.busy = in_slots / model.slots;
+  c.estimate_ms = c.rtt_ms + load + wait + model.first_token_ms + (rate > 0 ? uncached / rate : 0);
+  c.expected_ms = c.cost = c.estimate_ms + doubt_ms(*c.node, seen, c.estimate_ms, now);
+}
+
+// Why nodes were left out.
+struct Lacking {
+  int model = 0, memory = 0, health = 0, tried = 0, region = 0, room = 0;
+};
+
+std::vector<Candidate> candidates_of(const Registry& registry, const Need& need, const Tried& tried, Instant now, Lacking& lacking) {
+  std::vector<Candidate> well, suspect;
+  const Registry::Hint* hint = need.prefix ? registry.hint(need.prefix) : need.affinity.empty() ? nullptr : registry.hint(prefix_key(need.model, need.affinity));
+  for (const auto& [name, node] : registry.nodes()) {
+    const auto held = node.state.models.find(need.model);
+    const bool known = held != node.state.models.end();
+    const Health health = registry.health(node, now);
+    if (node.draining || node.state.draining || health == Health::Dead || registry.ejected(node, now)) ++lacking.health;
+    else if (!need.regions.empty() && std::find(need.regions.begin(), need.regions.end(), node.state.region) == need.regions.end()) ++lacking.region;
+    else if (tried.count(name)) ++lacking.tried;
+    else if (known ? !need.digest.empty() && held->second.digest != need.digest : !node.state.any_model) ++lacking.model;
+    else {
+      const ModelState& model = known ? held->second : kUnknown;
+      if (!model.loaded && !model.loading && need.memory_bytes > node.state.memory_free_bytes) {
+        ++lacking.memory;
+        continue;
+      }
+      const auto own = node.seen.find(need.model);
+      const Seen& seen = own == node.seen.end() ? kUnseen : own->second;
+      Candidate c{&name, &node, registry.rtt_ms(node), 0, !model.loaded, 0, 0, 0, 0};
+      const Ahead ahead = ahead_of(node, model, seen, c.rtt_ms);
+      const bool slot = model.running + ahead.requests < model.slots;
+      if (now < seen.full_until || (need.no_wait && (!slot || !model.loaded)) || (!slot && ahead.requests >= model.wait_slots)) {
+        ++lacking.room;
+        continue;
+      }
+      if (hint && hint->node == name) c.cached = std::min(hint->tokens, need.prompt_tokens);
+      estimate(c, model, seen, ahead, need, now);
+      (health == Health::Suspect ? suspect : well).push_back(c);
+    }
+  }
+  return well.empty() ? suspect : well;
+}
+
+double least_cost(const std::vector<Candidate>& candidates) {
+  return std::min_element(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.cost < b.cost; })->cost;
+}
+
+// Those within kRttNearMs of the nearest, or all where these are hot or cost much more.
+std::vector<Candidate> within_reach(std::vector<Candidate> all) {
+  double nearest = all.front().rtt_ms;
+  for (const Candidate& c : all) nearest = std::min(nearest, c.rtt_ms);
+  std::vector<Candidate> near;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(near), [&](const Candidate& c) { return c.rtt_ms <= nearest + limits::kRttNearMs; });
+  if (near.size() == all.size()) return all;
+  std::vector<double> busy;
+  for (const Candidate& c : all) busy.push_back(c.busy);
+  const auto hot = busy.begin() + static_cast<long>(busy.size() * 4 / 5);
+  std::nth_element(busy.begin(), hot, busy.end());
+  if (std::all_of(near.begin(), near.end(), [&](const Candidate& c) { return c.busy > *hot; })) return all;
+  const double best = least_cost(all), best_near = least_cost(near);
+  return best_near > best + std::max(limits::kRttNearMs / 2, kWidenPart * best) ? all : near;
+}
+
+// The node that all routers find for a session without asking each other. A node that comes or goes moves only
+// its own share.
+void prefer_home(std::vector<Candidate>& candidates, uint64_t key) {
+  double mean = 0;
+  for (const Candidate& c : candidates) mean += c.busy / static_cast<double>(candidates.size());
+  Candidate* home = nullptr;
+  uint64_t most = 0;
+  for (Candidate& c : candidates) {
+    const uint64_t weight = mix64(key ^ mix64(hash_text(*c.name)));
+    if (c.cold || c.busy > kBoundedLoad * mean + 0.1 || (home && weight <= most)) continue;
+    home = &c;
+    most = weight;
+  }
+  if (home) home->cost -= kAffinityMs;
+}
 
 }  // namespace
 
-int64_t expected_ms(const Node& node, const std::string& model) {
-  ModelState state;
-  if (const auto it = node.state.models.find(model); it != node.state.models.end()) state = it->second;
-  else if (node.state.any_model) state.loaded = true;  // it knows better; nothing to compare with
-  double first = state.first_token_ms;
-  if (const auto seen = node.first_token_ms.find(model); seen != node.first_token_ms.end()) first = seen->second;
-  int ours = 0;
-  if (const auto it = node.under_way.find(model); it != node.under_way.end()) ours = it->second;
-  // Its own count is as old as its heartbeat, ours lacks the other routers': the larger is nearer.
-  const int busy = std::max(state.queued + state.running, ours);
-  const double waiting = static_cast<double>(busy) / std::max(1, node.state.slots) + state.queued;
-  const int64_t load = state.loaded ? 0 : std::max(kLoadFloorMs, state.load_ms);
-  return node.state.rtt_ms + load + node.failures_unheard * kFailureMs + static_cast<int64_t>(first * (1 + waiting));
-}
+uint64_t prefix_key(std::string_view model, std::string_view prefix) { return mix64(hash_text(model)) ^ hash_text(prefix); }
 
 Choice choose(const Registry& registry, const Need& need, const Tried& tried, Instant now, uint64_t seed) {
-  std::vector<Candidate> candidates;
-  int without_model = 0, without_memory = 0, unhealthy = 0, already_tried = 0;
-  for (const auto& [name, node] : registry.nodes()) {
-    const auto held = node.state.models.find(need.model);
-    const bool loaded = held != node.state.models.end() && held->second.loaded;
-    if (node.draining || node.state.draining || registry.late(node, now) || registry.ejected(node, now)) ++unhealthy;
-    else if (tried.count(name)) ++already_tried;
-    else if (held == node.state.models.end() && !node.state.any_model) ++without_model;
-    else if (!loaded && need.memory_bytes > node.state.memory_free_bytes) ++without_memory;
-    else candidates.push_back({&name, &node, expected_ms(node, need.model)});
-  }
+  Lacking lacking;
+  std::vector<Candidate> candidates = candidates_of(registry, need, tried, now, lacking);
   if (candidates.empty()) {
     Choice none;
+    none.full = lacking.room > 0;
     if (registry.nodes().empty()) none.why = "no node is known";
     else
-      none.why = fmt::format("no node for {}: {} without the model, {} without memory for it, {} draining or failing, {} tried", need.model, without_model,
-                             without_memory, unhealthy, already_tried);
+      none.why = fmt::format("no node for {}: {} without the model, {} without memory for it, {} draining or failing, {} tried{}{}", need.model, lacking.model, lacking.memory,
+                             lacking.health, lacking.tried, lacking.region ? fmt::format(", {} in other regions", lacking.region) : "",
+                             lacking.room ? fmt::format(", {} full", lacking.room) : "");
     return none;
   }
-  const int64_t best = std::min_element(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.ms < b.ms; })->ms;
-  const int64_t slack = need.affinity.empty() ? std::max(kEqualMs, best / 10) : std::max(kAffinityMs, best);
-  std::erase_if(candidates, [&](const Candidate& c) { return c.ms > best + slack; });
-  const Candidate* chosen = &candidates[random_at(seed, 0) % candidates.size()];
-  if (!need.affinity.empty()) {
-    // Rendezvous hashing: a node that comes or goes moves only its own share.
-    const uint64_t key = hash_text(need.affinity);
-    const auto weight = [&](const Candidate& c) { return mix64(key ^ mix64(hash_text(*c.name))); };
-    chosen = &*std::max_element(candidates.begin(), candidates.end(), [&](const auto& a, const auto& b) { return weight(a) < weight(b); });
+  candidates = within_reach(std::move(candidates));
+  const bool home_known = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.cached > 0; });
+  if (!need.affinity.empty() && !home_known) prefer_home(candidates, hash_text(need.affinity));
+  const double best = least_cost(candidates);
+  const double slack = need.affinity.empty() ? std::max(kEqualMs, best * kEqualPart) : 0;
+  std::erase_if(candidates, [&](const Candidate& c) { return c.cost > best + slack; });
+  const Candidate* chosen = nullptr;
+  for (uint64_t draw = 0; draw < 2; ++draw) {
+    const Candidate& c = candidates[random_at(seed, draw) % candidates.size()];
+    if (!chosen || c.cost < chosen->cost) chosen = &c;
   }
-  return {*chosen->name, "", chosen->ms, chosen->node->local};
+  Choice choice;
+  choice.node = *chosen->name;
+  choice.expected_ms = static_cast<int64_t>(chosen->expected_ms);
+  choice.estimate_ms = static_cast<int64_t>(chosen->estimate_ms);
+  choice.cached_tokens = chosen->cached;
+  choice.local = chosen->node->local;
+  return choice;
 }
 
 }  // namespace verge::router

@@ -2,22 +2,68 @@
 
 #include <algorithm>
 
-#include "support/limits.h"
-
 namespace verge::router {
+namespace {
+
+constexpr double kNewest = 0.2;          // its weight in moving averages: about the last ten count
+constexpr double kSameRegionMs = 2;
+constexpr double kOtherRegionMs = 120;   // where nothing else is known
+constexpr double kLeastMs = 0.1;
+constexpr int kFullMs = 500;             // a node that said busy is left alone so long, unless it is heard before
+
+// Light in fibre makes 200 km/ms; routes are about 1.6 times the great circle, and there and back is twice.
+constexpr double kKmPerMs = 200 / 1.6 / 2;
+
+double distance_km(double lat1, double lon1, double lat2, double lon2) {
+  constexpr double kDegree = M_PI / 180, kEarthKm = 6371;
+  const double a = std::pow(std::sin((lat2 - lat1) * kDegree / 2), 2) +
+                   std::cos(lat1 * kDegree) * std::cos(lat2 * kDegree) * std::pow(std::sin((lon2 - lon1) * kDegree / 2), 2);
+  return 2 * kEarthKm * std::asin(std::sqrt(std::clamp(a, 0.0, 1.0)));
+}
+
+// Heartbeats are other machines' words: what no machine can be is brought within bounds.
+void tame(NodeState& state) {
+  for (auto& [name, model] : state.models) {
+    model.queued = std::max(0, model.queued);
+    model.running = std::max(0, model.running);
+    model.queued_tokens = std::max<int64_t>(0, model.queued_tokens);
+    if (!(model.prefill_tokens_per_s > 0 && model.prefill_tokens_per_s < 1e9)) model.prefill_tokens_per_s = 0;
+    model.first_token_ms = std::clamp(model.first_token_ms, 0, 600'000);
+    model.load_ms = std::clamp(model.load_ms, 0, limits::kLoadTimeMs);
+    model.slots = std::clamp(model.slots, 1, 1 << 16);
+    model.slot_ms = std::clamp(model.slot_ms, 0, 3'600'000);
+    model.wait_slots = std::clamp(model.wait_slots, 0, 1 << 20);
+  }
+}
+
+}  // namespace
 
 void Registry::add(const std::string& name, bool local, NodeState state, Instant now) {
   Node& node = nodes_[name];
+  tame(state);
   node.state = std::move(state);
   node.local = local;
   node.heard_at = now;
+  if (!node.number) node.number = ++last_node_;
 }
 
-void Registry::heartbeat(const std::string& name, NodeState state, Instant now) {
-  Node& node = nodes_[name];
+bool Registry::heartbeat(const std::string& name, NodeState state, Instant now) {
+  const auto [it, is_new] = nodes_.try_emplace(name);
+  Node& node = it->second;
+  if (is_new) node.number = ++last_node_;
+  if (!is_new && (state.boot < node.state.boot || (state.boot == node.state.boot && state.boot && state.sequence <= node.state.sequence))) return false;
+  if (!is_new && state.boot > node.state.boot && node.state.boot) {
+    // Another life: what was seen of the last one says nothing about it. Its requests are lost, which their connections tell.
+    node.failures = node.ejections = 0;
+    node.ejected_until = 0;
+    for (auto& [model, seen] : node.seen) seen.late_ms = 0;
+  }
+  tame(state);
   node.state = std::move(state);
   node.heard_at = std::max(node.heard_at, now);
   node.failures_unheard = 0;
+  for (auto& [model, seen] : node.seen) seen.full_until = 0;
+  return true;
 }
 
 void Registry::set_draining(const std::string& name, bool draining) {
@@ -26,46 +72,100 @@ void Registry::set_draining(const std::string& name, bool draining) {
 
 int Registry::forget(Instant now) {
   return static_cast<int>(std::erase_if(nodes_, [&](const auto& entry) {
-    return !entry.second.local && entry.second.under_way.empty() && now - entry.second.heard_at > limits::kNodeForgottenMs;
+    const Node& node = entry.second;
+    const bool idle = std::all_of(node.seen.begin(), node.seen.end(), [](const auto& seen) { return seen.second.under_way == 0; });
+    return !node.local && idle && now - node.heard_at > limits::kNodeForgottenMs;
   }));
 }
 
-bool Registry::late(const Node& node, Instant now) const { return !node.local && now - node.heard_at > limits::kNodeLateMs; }
+Health Registry::health(const Node& node, Instant now) const {
+  const Instant silent = node.local ? 0 : now - node.heard_at;
+  if (silent > limits::kNodeDeadMs) return Health::Dead;
+  return silent > limits::kNodeSuspectMs ? Health::Suspect : Health::Well;
+}
 
 const Node* Registry::find(const std::string& name) const {
   const auto it = nodes_.find(name);
   return it == nodes_.end() ? nullptr : &it->second;
 }
 
-void Registry::started(const std::string& name, const std::string& model) {
-  if (const auto it = nodes_.find(name); it != nodes_.end()) ++it->second.under_way[model];
+void Registry::rtt(const std::string& name, double ms) {
+  const auto it = nodes_.find(name);
+  if (it == nodes_.end() || !(ms >= 0 && ms < 600'000)) return;
+  Node& node = it->second;
+  // A slow answer is a busy machine more often than a long way: of the newest few only the least counts.
+  node.round_trips[node.round_trips_seen++ % node.round_trips.size()] = static_cast<float>(ms);
+  const size_t known = std::min<size_t>(node.round_trips_seen, node.round_trips.size());
+  const double least = *std::min_element(node.round_trips.begin(), node.round_trips.begin() + static_cast<long>(known));
+  node.rtt_ms = node.round_trips_seen == 1 ? least : std::min(node.rtt_ms + kNewest * (least - node.rtt_ms), std::max(least * 2, kLeastMs));
+  const auto [region, first] = region_rtt_ms_.try_emplace(node.state.region, node.rtt_ms);
+  if (!first) region->second += kNewest * (node.rtt_ms - region->second);
 }
 
-void Registry::first_token(const std::string& name, const std::string& model, int64_t ms) {
+double Registry::rtt_ms(const Node& node) const {
+  if (node.local) return 0;
+  if (node.round_trips_seen) return std::max(kLeastMs, node.rtt_ms);
+  const NodeState& state = node.state;
+  if (state.region.empty() && std::isnan(state.latitude)) return kSameRegionMs;  // one region, or nobody says
+  if (const auto region = region_rtt_ms_.find(state.region); region != region_rtt_ms_.end()) return std::max(kLeastMs, region->second);
+  if (state.region == place_.region) return kSameRegionMs;
+  const double km = distance_km(state.latitude, state.longitude, place_.latitude, place_.longitude);
+  return std::isnan(km) ? kOtherRegionMs : kSameRegionMs + km / kKmPerMs;
+}
+
+uint64_t Registry::started(const std::string& name, const std::string& model, int64_t prompt_tokens, int64_t estimate_ms, Instant now) {
+  const uint64_t flight = ++last_flight_;
   const auto it = nodes_.find(name);
-  if (it == nodes_.end()) return;
-  it->second.failures = it->second.failures_unheard = 0;
-  constexpr double kNew = 0.2;  // weight of the newest: about the last ten requests count
-  const auto [average, first] = it->second.first_token_ms.try_emplace(model, static_cast<double>(ms));
-  if (!first) average->second += kNew * (static_cast<double>(ms) - average->second);
+  if (it == nodes_.end()) return flight;
+  Seen& seen = it->second.seen[model];
+  ++seen.under_way;
+  seen.waiting.emplace_hint(seen.waiting.end(), flight, Seen::Waiting{now, prompt_tokens, estimate_ms});
+  flights_.emplace(flight, Flight{name, model, it->second.number, now, estimate_ms, true});
+  return flight;
+}
+
+Node* Registry::alive(const Flight& flight) {
+  const auto it = nodes_.find(flight.node);
+  return it == nodes_.end() || it->second.number != flight.node_number ? nullptr : &it->second;
+}
+
+void Registry::first_token(uint64_t number, Instant now) {
+  const auto it = flights_.find(number);
+  if (it == flights_.end() || !it->second.waiting) return;
+  Flight& flight = it->second;
+  flight.waiting = false;
+  Node* node = alive(flight);
+  if (!node) return;
+  node->failures = node->failures_unheard = 0;
+  Seen& seen = node->seen[flight.model];
+  seen.waiting.erase(number);
+  seen.late_ms += kNewest * (static_cast<double>(now - flight.began - flight.estimate_ms) - seen.late_ms);
+  seen.late_at = now;
 }
 
 bool Registry::may_eject(const Node& node, Instant now) const {
   if (node.local) return false;
   size_t usable = 0, known = 0;
   for (const auto& [name, other] : nodes_) {
-    if (late(other, now)) continue;
+    if (health(other, now) == Health::Dead) continue;
     ++known;
     if (&other != &node && !ejected(other, now)) ++usable;
   }
   return usable >= 1 && usable * 2 >= known;
 }
 
-void Registry::ended(const std::string& name, const std::string& model, const Error* error, Instant now) {
-  const auto it = nodes_.find(name);
-  if (it == nodes_.end()) return;
-  Node& node = it->second;
-  if (const auto count = node.under_way.find(model); count != node.under_way.end() && --count->second <= 0) node.under_way.erase(count);
+void Registry::ended(uint64_t number, const Error* error, Instant now) {
+  const auto it = flights_.find(number);
+  if (it == flights_.end()) return;
+  const Flight flight = std::move(it->second);
+  flights_.erase(it);
+  Node* found = alive(flight);
+  if (!found) return;
+  Node& node = *found;
+  Seen& seen = node.seen[flight.model];
+  --seen.under_way;
+  seen.waiting.erase(number);
+  if (error && error->code == Code::Busy) seen.full_until = now + kFullMs;
   if (!error || error->code != Code::WorkerGone) {
     if (!error) node.failures = node.failures_unheard = 0;
     return;
@@ -75,6 +175,20 @@ void Registry::ended(const std::string& name, const std::string& model, const Er
   node.failures = 0;
   node.ejections = std::min(node.ejections + 1, limits::kEjectMaxMs / limits::kEjectMs);
   node.ejected_until = now + int64_t{limits::kEjectMs} * node.ejections;
+}
+
+void Registry::cached(uint64_t prefix, const std::string& name, int64_t tokens) {
+  if (hints_.size() >= limits::kPrefixHints) {
+    old_hints_ = std::move(hints_);
+    hints_.clear();
+  }
+  hints_[prefix] = {name, tokens};
+}
+
+const Registry::Hint* Registry::hint(uint64_t prefix) const {
+  if (const auto it = hints_.find(prefix); it != hints_.end()) return &it->second;
+  const auto it = old_hints_.find(prefix);
+  return it == old_hints_.end() ? nullptr : &it->second;
 }
 
 }  // namespace verge::router

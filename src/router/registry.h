@@ -1,17 +1,28 @@
 // What the router knows about nodes. Pure: times are arguments, in ms of a clock that never goes back.
 //
-// A node says about itself, in heartbeats, which models it holds and how busy they are; the router adds
-// what it saw with its own eyes: requests that it has under way there, time to first token, failures.
-// A remote node whose heartbeats stop is late, then forgotten. A node that fails kEjectFailures times in
-// a row is ejected for a while, longer each time, unless that would leave fewer than half of the nodes:
-// when most fail, the fault is elsewhere, and a router without nodes helps nobody.
+// A node says about itself, in heartbeats, which models it holds and how busy they are. The router adds what it
+// saw with its own eyes: the round trip, requests that it has under way there, how much later than expected
+// first tokens came, failures. Where the two disagree its own eyes win: a node that lies about its queue gains
+// a few requests by it, not the traffic.
+//
+// G1 A heartbeat of an older boot, or an older one of the same boot, changes nothing (they come late and twice).
+// G2 A remote node is suspect kNodeSuspectMs after its last heartbeat was heard and dead after kNodeDeadMs, by
+//    the router's own clock: no clock of a node is ever read.
+// G3 A node that fails kEjectFailures times in a row is ejected for a while, longer each time, unless that would
+//    leave fewer than half of the nodes: when most fail, the fault is elsewhere, and a router without nodes
+//    helps nobody.
 #pragma once
 
+#include <array>
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "support/error.h"
+#include "support/limits.h"
 
 namespace verge::router {
 
@@ -19,58 +30,127 @@ using Instant = int64_t;  // ms
 
 struct ModelState {
   bool loaded = false;
-  int queued = 0;            // waiting
-  int running = 0;           // in the batch
-  int first_token_ms = 200;  // of a request that does not wait
-  int load_ms = 10'000;      // where not loaded
+  bool loading = false;
+  int queued = 0;                   // requests waiting
+  int running = 0;                  // in the batch
+  int64_t queued_tokens = 0;        // prompt tokens not read yet
+  double prefill_tokens_per_s = 0;  // measured; 0 = not known
+  int first_token_ms = 200;         // of a request that does not wait, besides the reading of its prompt where the rate is known
+  int load_ms = 10'000;             // where not loaded
+  int64_t kv_free_tokens = -1;      // -1 = not known
+  int slots = limits::kSequences;   // sequences of one step
+  int slot_ms = 0;                  // a sequence holds its slot so long, mean; 0 = not known
+  int wait_slots = limits::kQueueLength;
+  int64_t memory_bytes = 0;         // it takes, or would; 0 = not known
+  std::string digest;
 };
 
 struct NodeState {
   std::map<std::string, ModelState> models;  // loaded, or on its disk
   bool any_model = false;                    // the node decides by itself what it can serve
   int64_t memory_free_bytes = INT64_MAX;
-  int slots = 64;                            // sequences of one step
-  int rtt_ms = 0;
   bool draining = false;
+  std::string region;
+  double latitude = NAN, longitude = NAN;  // degrees, where known
+  uint64_t boot = 0;                       // higher replaces
+  uint64_t sequence = 0;                   // of heartbeats since that boot; 0 with boot 0 = not numbered
+};
+
+enum class Health { Well, Suspect, Dead };
+
+// Own observations of one model at one node.
+struct Seen {
+  struct Waiting {
+    Instant sent_at;
+    int64_t tokens;       // of the prompt
+    int64_t estimate_ms;  // to its first token
+  };
+  int under_way = 0;                      // requests
+  std::map<uint64_t, Waiting> waiting;    // of these, without a first token; by number, so by time
+  double late_ms = 0;                     // first tokens came so much later than estimated; moving average
+  Instant late_at = 0;                    // when that was measured
+  Instant full_until = 0;                 // it answered busy
 };
 
 struct Node {
   NodeState state;
-  bool local = false;   // in this process: never late, never ejected
+  bool local = false;     // in this process: never late, never ejected
   bool draining = false;  // asked for by the operator; state.draining is the node's own word
   Instant heard_at = 0;
   // Own observations.
-  std::map<std::string, int> under_way;            // requests, by model
-  std::map<std::string, double> first_token_ms;    // moving average, by model
-  int failures = 0;                                // in a row
-  int failures_unheard = 0;                        // since its last sign of life: it may be dead and not late yet
+  std::map<std::string, Seen> seen;      // by model
+  std::array<float, 8> round_trips{};    // the newest
+  uint32_t round_trips_seen = 0;
+  double rtt_ms = 0;                     // moving average of the least of those
+  int failures = 0;                      // in a row
+  int failures_unheard = 0;              // since its last sign of life: it may be dead and not late yet
   int ejections = 0;
   Instant ejected_until = 0;
+  uint64_t number = 0;                   // tells it from an earlier node of the same name
+};
+
+// Where the router is: for the round trip to nodes that were never measured.
+struct Place {
+  std::string region;
+  double latitude = NAN, longitude = NAN;
 };
 
 class Registry {
  public:
+  void set_place(Place place) { place_ = std::move(place); }
+
   void add(const std::string& name, bool local, NodeState state, Instant now);
   void remove(const std::string& name) { nodes_.erase(name); }
-  void heartbeat(const std::string& name, NodeState state, Instant now);  // adds it if it is new
+  // Adds the node if it is new. False: an old one, ignored (G1).
+  bool heartbeat(const std::string& name, NodeState state, Instant now);
   void set_draining(const std::string& name, bool draining);
   // Forgets nodes not heard of for kNodeForgottenMs. Returns how many.
   int forget(Instant now);
 
-  void started(const std::string& name, const std::string& model);
-  void first_token(const std::string& name, const std::string& model, int64_t ms);
-  // How the request ended there. Only WorkerGone counts against the node: a request that is wrong, or a
-  // queue that is full, says nothing about its health.
-  void ended(const std::string& name, const std::string& model, const Error* error, Instant now);
+  // A round trip that was measured, by a probe or by a request's first answer.
+  void rtt(const std::string& name, double ms);
+  // Measured; else that of measured nodes in its region; else from the distance; else by region alone.
+  double rtt_ms(const Node& node) const;
 
-  bool late(const Node& node, Instant now) const;
+  // A request goes there now. estimate_ms: to its first token (Choice::estimate_ms). Returns its number.
+  uint64_t started(const std::string& name, const std::string& model, int64_t prompt_tokens, int64_t estimate_ms, Instant now);
+  void first_token(uint64_t flight, Instant now);
+  // How it ended. Only WorkerGone counts against the node: a request that is wrong says nothing about its
+  // health. Busy keeps others away until it is heard again.
+  void ended(uint64_t flight, const Error* error, Instant now);
+
+  // Ids (sessions, prompt prefixes) whose first `tokens` tokens the node has likely in its cache. A hint: bounded,
+  // forgotten without notice.
+  void cached(uint64_t prefix, const std::string& name, int64_t tokens);
+  struct Hint {
+    std::string node;
+    int64_t tokens = 0;
+  };
+  const Hint* hint(uint64_t prefix) const;
+
+  Health health(const Node& node, Instant now) const;
   bool ejected(const Node& node, Instant now) const { return now < node.ejected_until; }
   const std::map<std::string, Node>& nodes() const { return nodes_; }
   const Node* find(const std::string& name) const;
 
  private:
+  struct Flight {
+    std::string node, model;
+    uint64_t node_number;
+    Instant began;
+    int64_t estimate_ms;
+    bool waiting;
+  };
+  Node* alive(const Flight& flight);  // null: that node is gone
   bool may_eject(const Node& node, Instant now) const;
+
+  Place place_;
   std::map<std::string, Node> nodes_;  // ordered: equal inputs give equal choices
+  std::unordered_map<uint64_t, Flight> flights_;
+  uint64_t last_flight_ = 0, last_node_ = 0;
+  std::map<std::string, double> region_rtt_ms_;  // of measured nodes
+  // Two generations: when the young one is full it becomes the old one, which is dropped.
+  std::unordered_map<uint64_t, Hint> hints_, old_hints_;
 };
 
 }  // namespace verge::router

@@ -51,8 +51,7 @@ namespace {
 // One attempt's events: on to the client as Resume allows, failures kept for Attempts.
 class AttemptSink : public EventSink {
  public:
-  AttemptSink(EventSink& client, Resume& resume, Registry& registry, const std::string& node)
-      : client_(client), resume_(resume), registry_(registry), node_(node), began_(monotonic_ms()) {}
+  AttemptSink(EventSink& client, Resume& resume, Registry& registry, uint64_t flight) : client_(client), resume_(resume), registry_(registry), flight_(flight) {}
 
   task<bool> put(Event event) override {
     if (ended || failure) co_return false;
@@ -61,7 +60,7 @@ class AttemptSink : public EventSink {
       co_return true;
     }
     const bool token = std::holds_alternative<Token>(event) || std::holds_alternative<protocol::Result>(event);
-    if (token && !resume_.progress()) registry_.first_token(node_, resume_.request().model, monotonic_ms() - began_);
+    if (token && !resume_.progress()) registry_.first_token(flight_, monotonic_ms());
     const bool last = terminal(event);
     auto out = resume_.pass(std::move(event));
     if (!out) {
@@ -83,8 +82,7 @@ class AttemptSink : public EventSink {
   EventSink& client_;
   Resume& resume_;
   Registry& registry_;
-  const std::string& node_;
-  int64_t began_;
+  uint64_t flight_;
 };
 
 }  // namespace
@@ -116,7 +114,9 @@ void Router::update_node(const std::string& name, const NodeState& state) {
 
 task<void> Router::run(Request request, EventSink& sink) {
   Impl& impl = *impl_;
-  const Need need{request.model, 0, request.affinity};
+  Need need;
+  need.model = request.model;
+  need.affinity = request.affinity;
   const uint64_t seed = request.seed;
   // The deadline is on the wall clock; decisions are on the one that never jumps.
   const int64_t now = monotonic_ms();
@@ -139,13 +139,13 @@ task<void> Router::run(Request request, EventSink& sink) {
       if (attempt == 0) error = Error{Code::Busy, choice.why, 0, 0, 1000};
       break;  // else: the error of the attempt before
     }
-    AttemptSink attempt_sink(sink, resume, impl.registry, choice.node);
+    const uint64_t flight = impl.registry.started(choice.node, need.model, need.prompt_tokens, choice.estimate_ms, monotonic_ms());
+    AttemptSink attempt_sink(sink, resume, impl.registry, flight);
     const Error* outcome = nullptr;
     {
-      impl.registry.started(choice.node, need.model);
       const Error cancelled{Code::Aborted, ""};
       outcome = &cancelled;
-      AtEnd attempt_over([&] { impl.registry.ended(choice.node, need.model, outcome, monotonic_ms()); });
+      AtEnd attempt_over([&] { impl.registry.ended(flight, outcome, monotonic_ms()); });
       co_await service->second->run(resume.next(), attempt_sink);
       if (attempt_sink.failure) outcome = &*attempt_sink.failure;
       else if (attempt_sink.ended) outcome = nullptr;

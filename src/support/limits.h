@@ -76,8 +76,11 @@ inline constexpr int kRetryElsewhereMs = 25;
 inline constexpr int kEjectFailures = 5;               // in a row
 inline constexpr int kEjectMs = 30'000;                // times the number of ejections
 inline constexpr int kEjectMaxMs = 300'000;
-inline constexpr int kNodeLateMs = 3'000;              // three heartbeats
+inline constexpr int kNodeSuspectMs = 3'000;           // three heartbeats: chosen only if there is no other
+inline constexpr int kNodeDeadMs = 5'000;
 inline constexpr int kNodeForgottenMs = 60'000;
+inline constexpr double kRttNearMs = 50;               // nodes so much farther than the nearest are as good as it
+inline constexpr size_t kPrefixHints = 16 << 10;       // of a router, in each of two generations
 
 // Cluster.
 inline constexpr int kHeartbeatMs = 1'000;             // give or take a fifth, so that a thousand nodes do not speak at once

@@ -11,8 +11,7 @@ const Error kGone{Code::WorkerGone, "x"};
 
 void fail_times(Registry& registry, const std::string& name, int times, Instant now, const Error& error = kGone) {
   for (int i = 0; i < times; ++i) {
-    registry.started(name, "m");
-    registry.ended(name, "m", &error, now);
+    registry.ended(registry.started(name, "m", 10, 100, now), &error, now);
   }
 }
 Registry with_nodes(int count, bool local = false) {
@@ -38,8 +37,7 @@ TEST(Registry, ASuccessStartsTheCountAnew) {
   Registry registry = with_nodes(4);
   for (int i = 0; i < 10; ++i) {
     fail_times(registry, "n0", limits::kEjectFailures - 1, 0);
-    registry.started("n0", "m");
-    registry.ended("n0", "m", nullptr, 0);
+    registry.ended(registry.started("n0", "m", 10, 100, 0), nullptr, 0);
   }
   EXPECT_FALSE(registry.ejected(*registry.find("n0"), 0));
 }
@@ -66,33 +64,146 @@ TEST(Registry, NeverEjectsMoreThanHalfNorTheLastNorALocalOne) {
 
 TEST(Registry, CountsWhatIsUnderWay) {
   Registry registry = with_nodes(1);
-  for (int i = 0; i < 2048; ++i) registry.started("n0", "m");
-  EXPECT_EQ(2048, registry.find("n0")->under_way.at("m"));
-  for (int i = 0; i < 2048; ++i) registry.ended("n0", "m", nullptr, 0);
-  EXPECT_TRUE(registry.find("n0")->under_way.empty());
-  registry.started("unknown", "m");
-  registry.ended("unknown", "m", &kGone, 0);
+  std::vector<uint64_t> flights;
+  for (int i = 0; i < 2048; ++i) flights.push_back(registry.started("n0", "m", 10, 100, 0));
+  const Seen& seen = registry.find("n0")->seen.at("m");
+  EXPECT_EQ(2048, seen.under_way);
+  EXPECT_EQ(2048u, seen.waiting.size());
+  for (uint64_t flight : flights) registry.first_token(flight, 100);
+  EXPECT_TRUE(seen.waiting.empty());
+  for (int twice = 0; twice < 2; ++twice)
+    for (uint64_t flight : flights) registry.ended(flight, nullptr, 0);
+  EXPECT_EQ(0, seen.under_way);
+  registry.ended(registry.started("unknown", "m", 10, 100, 0), &kGone, 0);
   EXPECT_EQ(1u, registry.nodes().size());
+}
+
+TEST(Registry, AnEndedRequestOfAnEarlierNodeOfThatNameCountsNowhere) {
+  Registry registry = with_nodes(1);
+  const uint64_t old = registry.started("n0", "m", 10, 100, 0);
+  registry.remove("n0");
+  registry.add("n0", false, NodeState{}, 0);
+  registry.started("n0", "m", 10, 100, 0);
+  registry.ended(old, &kGone, 0);
+  EXPECT_EQ(1, registry.find("n0")->seen.at("m").under_way);
+  EXPECT_EQ(0, registry.find("n0")->failures);
 }
 
 TEST(Registry, ForgetsSilentNodesOnceTheyAreIdle) {
   Registry registry = with_nodes(2);
   registry.add("local", true, NodeState{}, 0);
-  registry.started("n1", "m");
+  const uint64_t flight = registry.started("n1", "m", 10, 100, 0);
   EXPECT_EQ(0, registry.forget(limits::kNodeForgottenMs));
   EXPECT_EQ(1, registry.forget(limits::kNodeForgottenMs + 1));
   EXPECT_EQ(nullptr, registry.find("n0"));
-  registry.ended("n1", "m", nullptr, 0);
+  registry.ended(flight, nullptr, 0);
   EXPECT_EQ(1, registry.forget(limits::kNodeForgottenMs + 1));
   EXPECT_NE(nullptr, registry.find("local"));
 }
 
-TEST(Registry, LearnsFirstTokenTimes) {
+TEST(Registry, LearnsHowLateFirstTokensCome) {
   Registry registry = with_nodes(1);
-  registry.first_token("n0", "m", 1000);
-  EXPECT_DOUBLE_EQ(1000, registry.find("n0")->first_token_ms.at("m"));
-  for (int i = 0; i < 50; ++i) registry.first_token("n0", "m", 100);
-  EXPECT_NEAR(100, registry.find("n0")->first_token_ms.at("m"), 1);
+  const auto serve = [&](Instant after) { registry.first_token(registry.started("n0", "m", 10, 100, 0), after); };
+  for (int i = 0; i < 50; ++i) serve(1100);
+  EXPECT_NEAR(1000, registry.find("n0")->seen.at("m").late_ms, 1);
+  for (int i = 0; i < 50; ++i) serve(100);
+  EXPECT_NEAR(0, registry.find("n0")->seen.at("m").late_ms, 1);
+}
+
+NodeState beat(uint64_t boot, uint64_t sequence, int64_t memory = 0) {
+  NodeState state;
+  state.boot = boot, state.sequence = sequence, state.memory_free_bytes = memory;
+  return state;
+}
+
+TEST(Registry, HeartbeatsThatComeLateOrTwiceChangeNothing) {
+  Registry registry;
+  EXPECT_TRUE(registry.heartbeat("a", beat(5, 10, 1), 0));
+  EXPECT_FALSE(registry.heartbeat("a", beat(5, 10, 2), 1000)) << "twice";
+  EXPECT_FALSE(registry.heartbeat("a", beat(5, 9, 2), 1000)) << "reordered";
+  EXPECT_FALSE(registry.heartbeat("a", beat(4, 99, 2), 1000)) << "of the boot before";
+  EXPECT_EQ(1, registry.find("a")->state.memory_free_bytes);
+  EXPECT_EQ(0, registry.find("a")->heard_at) << "nor do they prove that it lives";
+  EXPECT_TRUE(registry.heartbeat("a", beat(5, 11, 3), 1000));
+  EXPECT_TRUE(registry.heartbeat("a", beat(6, 0, 4), 1000));
+  EXPECT_EQ(4, registry.find("a")->state.memory_free_bytes);
+}
+
+TEST(Registry, ANewBootStartsWithACleanRecord) {
+  Registry registry = with_nodes(4);
+  registry.heartbeat("n0", beat(1, 0), 0);
+  fail_times(registry, "n0", limits::kEjectFailures, 0);
+  EXPECT_TRUE(registry.ejected(*registry.find("n0"), 1));
+  registry.heartbeat("n0", beat(1, 1), 1);
+  EXPECT_TRUE(registry.ejected(*registry.find("n0"), 1));
+  registry.heartbeat("n0", beat(2, 0), 1);
+  EXPECT_FALSE(registry.ejected(*registry.find("n0"), 1));
+}
+
+TEST(Registry, SilenceMakesSuspectThenDead) {
+  Registry registry = with_nodes(1);
+  registry.add("local", true, NodeState{}, 0);
+  const Node& node = *registry.find("n0");
+  EXPECT_EQ(Health::Well, registry.health(node, limits::kNodeSuspectMs));
+  EXPECT_EQ(Health::Suspect, registry.health(node, limits::kNodeSuspectMs + 1));
+  EXPECT_EQ(Health::Suspect, registry.health(node, limits::kNodeDeadMs));
+  EXPECT_EQ(Health::Dead, registry.health(node, limits::kNodeDeadMs + 1));
+  EXPECT_EQ(Health::Well, registry.health(*registry.find("local"), 1'000'000));
+}
+
+TEST(Registry, MeasuresTheWayNotTheWork) {
+  Registry registry = with_nodes(1);
+  const Node& node = *registry.find("n0");
+  for (int i = 0; i < 30; ++i) registry.rtt("n0", i % 4 ? 400 : 80);  // three answers of four are slow
+  EXPECT_NEAR(80, registry.rtt_ms(node), 5);
+  for (int i = 0; i < 60; ++i) registry.rtt("n0", 200);  // the way itself grew
+  EXPECT_NEAR(200, registry.rtt_ms(node), 5);
+  for (double wrong : {-1.0, double(NAN), double(INFINITY)}) registry.rtt("n0", wrong);
+  EXPECT_NEAR(200, registry.rtt_ms(node), 5);
+}
+
+TEST(Registry, GuessesTheWayToNodesNeverMeasured) {
+  Registry registry;
+  registry.set_place({"fra", 50.1, 8.7});
+  const auto node = [&](const char* name, const char* region, double latitude = NAN, double longitude = NAN) -> const Node& {
+    NodeState state;
+    state.region = region, state.latitude = latitude, state.longitude = longitude;
+    registry.add(name, false, state, 0);
+    return *registry.find(name);
+  };
+  const double near = registry.rtt_ms(node("near", "fra"));
+  const double paris = registry.rtt_ms(node("paris", "par", 48.9, 2.4));
+  const double sydney = registry.rtt_ms(node("sydney", "syd", -33.9, 151.2));
+  const double unknown = registry.rtt_ms(node("unknown", "xxx"));
+  EXPECT_LT(near, paris);
+  EXPECT_LT(paris, 30);
+  EXPECT_LT(unknown, sydney);
+  EXPECT_NEAR(265, sydney, 30);
+  registry.rtt("sydney", 300);
+  EXPECT_NEAR(300, registry.rtt_ms(node("sydney2", "syd", -33.9, 151.2)), 1) << "as its neighbours";
+}
+
+TEST(Registry, WhatNoMachineCanBeIsBroughtWithinBounds) {
+  Registry registry;
+  NodeState state;
+  ModelState& model = state.models["m"];
+  model.queued = -5, model.running = -5, model.queued_tokens = -100, model.prefill_tokens_per_s = NAN, model.slots = 0, model.first_token_ms = -1, model.load_ms = -1;
+  registry.heartbeat("liar", state, 0);
+  const ModelState& kept = registry.find("liar")->state.models.at("m");
+  EXPECT_EQ(0, kept.queued + kept.running + kept.queued_tokens + kept.first_token_ms + kept.load_ms);
+  EXPECT_EQ(0, kept.prefill_tokens_per_s);
+  EXPECT_EQ(1, kept.slots);
+}
+
+TEST(Registry, HintsAreBounded) {
+  Registry registry;
+  for (uint64_t i = 1; i <= 100'000; ++i) registry.cached(i, "a", 5);
+  EXPECT_EQ(nullptr, registry.hint(1));
+  ASSERT_NE(nullptr, registry.hint(100'000));
+  size_t kept = 0;
+  for (uint64_t i = 1; i <= 100'000; ++i) kept += registry.hint(i) != nullptr;
+  EXPECT_LE(kept, 2 * limits::kPrefixHints);
+  EXPECT_GE(kept, limits::kPrefixHints);
 }
 
 }  // namespace
