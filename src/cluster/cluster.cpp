@@ -181,7 +181,7 @@ const char* ClusterView::state_of(const Members::Member& member, int64_t now) co
   if (member.last.boot == 0 || now - member.heard_at > limits::kNodeDeadMs) return "dead";
   if (member.cut) return "unreachable";
   if (member.last.draining) return "draining";
-  return now - member.heard_at > limits::kNodeLateMs ? "suspect" : "up";
+  return now - member.heard_at > limits::kNodeSuspectMs ? "suspect" : "up";
 }
 
 bool ClusterView::any() const {

@@ -59,13 +59,23 @@ router::NodeState state_of(const cluster::Heartbeat& heartbeat) {
   router::NodeState state;
   state.memory_free_bytes = heartbeat.memory_free_bytes;
   state.draining = heartbeat.draining;
+  state.region = heartbeat.region;
+  state.boot = heartbeat.boot;
+  state.sequence = heartbeat.sequence;
   for (const cluster::ModelReport& model : heartbeat.models) {
     router::ModelState& one = state.models[model.id];
     one.loaded = model.loaded;
+    one.loading = model.loading;
     one.queued = model.queued;
     one.running = model.running;
+    one.slots = model.slots;
+    one.queued_tokens = model.queued_tokens;
+    one.prefill_tokens_per_s = model.prefill_tokens_per_s;
     one.first_token_ms = model.first_token_ms;
     one.load_ms = model.load_ms;
+    one.kv_free_tokens = model.kv_free_tokens;
+    one.memory_bytes = model.bytes;
+    one.digest = model.build;
   }
   return state;
 }
@@ -183,7 +193,8 @@ Result<void> ClusterMembership::follow(router::Router& router, catalogue::Catalo
     learn(catalogue, heartbeat);
     router.update_node(heartbeat.name, state_of(heartbeat));
   };
-  view.rtt = [](const std::string&, double) {};
+  view.rtt = [&router](const std::string& name, double ms) { router.rtt(name, ms); };
+  router.set_region(options_.region);
   view.left = [&router](const std::string& name) { router.remove_node(name); };
   view_ = cluster::View::make(executor_, *bus_, std::move(view));
   return {};

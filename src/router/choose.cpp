@@ -92,6 +92,9 @@ void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahe
   c.expected_ms = c.cost = c.estimate_ms + doubt_ms(*c.node, seen, c.estimate_ms, now);
 }
 
+// A cold model's digest is not known before it is loaded: whoever asks sees then.
+bool differs(const std::string& digest, const std::string& wanted) { return !digest.empty() && !wanted.empty() && digest != wanted; }
+
 // Why nodes were left out.
 struct Lacking {
   int model = 0, memory = 0, health = 0, tried = 0, region = 0, room = 0;
@@ -107,7 +110,7 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
     if (node.draining || node.state.draining || health == Health::Dead || registry.ejected(node, now)) ++lacking.health;
     else if (!need.regions.empty() && std::find(need.regions.begin(), need.regions.end(), node.state.region) == need.regions.end()) ++lacking.region;
     else if (tried.count(name)) ++lacking.tried;
-    else if (known ? !need.digest.empty() && held->second.digest != need.digest : !node.state.any_model) ++lacking.model;
+    else if (known ? differs(held->second.digest, need.digest) : !node.state.any_model) ++lacking.model;
     else {
       const ModelState& model = known ? held->second : kUnknown;
       if (!model.loaded && !model.loading && need.memory_bytes > node.state.memory_free_bytes) {
@@ -190,6 +193,9 @@ Choice choose(const Registry& registry, const Need& need, const Tried& tried, In
   const double best = least_cost(candidates);
   const double slack = need.affinity.empty() ? std::max(kEqualMs, best * kEqualPart) : 0;
   std::erase_if(candidates, [&](const Candidate& c) { return c.cost > best + slack; });
+  // Of equals the own region's: bytes that stay there cost nobody anything.
+  const auto foreign = [&](const Candidate& c) { return !c.node->local && c.node->state.region != registry.place().region; };
+  if (!std::all_of(candidates.begin(), candidates.end(), foreign)) std::erase_if(candidates, foreign);
   const Candidate* chosen = nullptr;
   for (uint64_t draw = 0; draw < 2; ++draw) {
     const Candidate& c = candidates[random_at(seed, draw) % candidates.size()];

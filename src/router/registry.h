@@ -98,6 +98,7 @@ struct Place {
 class Registry {
  public:
   void set_place(Place place) { place_ = std::move(place); }
+  const Place& place() const { return place_; }
 
   void add(const std::string& name, bool local, NodeState state, Instant now);
   void remove(const std::string& name) { nodes_.erase(name); }

@@ -28,6 +28,7 @@ class Resume {
   bool accepted() const { return attempt_accepted_; }  // by the current attempt
   bool progress() const { return progress_; }          // the current attempt brought something new
   bool started() const { return accepted_.has_value(); }
+  std::string build() const { return accepted_ ? accepted_->build : std::string(); }  // of what answered first
   bool resumed() const { return request_.resume_ids.size() > given_; }
   const protocol::Request& request() const { return request_; }
 

@@ -112,11 +112,59 @@ void Router::update_node(const std::string& name, const NodeState& state) {
   if (impl_->services.count(name)) impl_->registry.heartbeat(name, state, monotonic_ms());
 }
 
+void Router::set_region(const std::string& region) {
+  Place place;
+  place.region = region;
+  impl_->registry.set_place(std::move(place));
+}
+void Router::rtt(const std::string& name, double ms) { impl_->registry.rtt(name, ms); }
+
+namespace {
+
+// What can be told of a prompt without its tokenizer: about four bytes a token; and a key of its beginning, which
+// requests that share it have in common.
+void read_prompt(const Request& request, Need& need) {
+  constexpr size_t kBytesPerToken = 4, kPrefixBytes = 1024;
+  std::string text;
+  size_t bytes = 0;
+  auto take = [&](const json::value& value) {
+    const json::string* one = value.if_string();
+    if (!one) return;
+    bytes += one->size();
+    if (text.size() < kPrefixBytes) text.append(one->data(), std::min(one->size(), kPrefixBytes - text.size()));
+  };
+  if (const json::value* prompt = request.params.if_contains("prompt")) take(*prompt);
+  if (const json::array* messages = get_array(request.params, "messages")) {
+    for (const json::value& message : *messages)
+      if (const json::object* object = message.if_object())
+        if (const json::value* content = object->if_contains("content")) take(*content);
+  }
+  if (const json::value* texts = request.params.if_contains("text")) {
+    if (const json::array* list = texts->if_array()) {
+      for (const json::value& one : *list) take(one);
+    } else {
+      take(*texts);
+    }
+  }
+  need.prompt_tokens = static_cast<int64_t>(bytes / kBytesPerToken) + 1;
+  if (bytes >= kPrefixBytes) need.prefix = prefix_key(request.model, text);
+}
+
+bool held_somewhere(const Registry& registry, const std::string& model) {
+  for (const auto& [name, node] : registry.nodes())
+    if (node.state.any_model || node.state.models.contains(model)) return true;
+  return false;
+}
+
+}  // namespace
+
 task<void> Router::run(Request request, EventSink& sink) {
   Impl& impl = *impl_;
   Need need;
   need.model = request.model;
   need.affinity = request.affinity;
+  need.no_wait = request.reject_if_busy;
+  read_prompt(request, need);
   const uint64_t seed = request.seed;
   // The deadline is on the wall clock; decisions are on the one that never jumps.
   const int64_t now = monotonic_ms();
@@ -136,7 +184,9 @@ task<void> Router::run(Request request, EventSink& sink) {
     const Choice choice = choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed);
     const auto service = impl.services.find(choice.node);
     if (!choice || service == impl.services.end()) {
-      if (attempt == 0) error = Error{Code::Busy, choice.why, 0, 0, 1000};
+      if (attempt == 0 && !impl.registry.nodes().empty() && !held_somewhere(impl.registry, need.model))
+        error = fail(Code::ModelUnavailable, "model {} is on no node of this cluster: run 'verge pull {}' on one, or start one with --model {}=PATH", need.model, need.model, need.model);
+      else if (attempt == 0) error = Error{Code::Busy, choice.why, 0, 0, 1000};
       break;  // else: the error of the attempt before
     }
     const uint64_t flight = impl.registry.started(choice.node, need.model, need.prompt_tokens, choice.estimate_ms, monotonic_ms());
@@ -150,7 +200,9 @@ task<void> Router::run(Request request, EventSink& sink) {
       if (attempt_sink.failure) outcome = &*attempt_sink.failure;
       else if (attempt_sink.ended) outcome = nullptr;
     }
+    if (need.prefix && resume.accepted()) impl.registry.cached(need.prefix, choice.node, need.prompt_tokens);
     if (attempt_sink.ended || attempt_sink.gone) co_return;
+    need.digest = resume.build();
     error = attempt_sink.failure ? *attempt_sink.failure : fail(Code::WorkerGone, "{} ended without an answer", choice.node);
 
     const Failed failed{choice.node, choice.local, error, resume.accepted(), resume.progress()};

@@ -26,6 +26,9 @@ class Router : public protocol::Service {
   void set_draining(const std::string& name, bool draining);
   // What the node last said about itself (heartbeat).
   void update_node(const std::string& name, const NodeState& state);
+  // Where this process is, and a round trip to a node that somebody measured.
+  void set_region(const std::string& region);
+  void rtt(const std::string& name, double ms);
 
   protocol::task<void> run(protocol::Request request, protocol::EventSink& sink) override;
 

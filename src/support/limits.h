@@ -89,7 +89,6 @@ inline constexpr size_t kNodeModels = 1'000;           // that one node lists
 inline constexpr size_t kModelIdBytes = 256;
 inline constexpr size_t kClusterNodes = 10'000;
 inline constexpr size_t kClusterModels = 2'000;        // ids that nodes serve and no catalogue here knows
-inline constexpr int kNodeDeadMs = 5'000;              // without a sign of life: its requests go elsewhere
 inline constexpr int kProbeMs = 1'000;                 // of the nearest nodes and those with requests under way; five times that of others
 inline constexpr int kProbeNearest = 8;
 inline constexpr int kProbeTimeoutMs = 1'500;          // two round trips around the world and a lost packet

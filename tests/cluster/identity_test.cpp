@@ -1,0 +1,112 @@
+#include "cluster/identity.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "cluster/nkey.h"
+#include "support/clock.h"
+
+namespace verge::cluster {
+namespace {
+
+std::string read(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class IdentityTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("verge_cluster_" + std::to_string(getpid()));
+    std::filesystem::remove_all(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string folder_;
+};
+
+TEST_F(IdentityTest, InitAndJoin) {
+  ASSERT_TRUE(init_cluster(folder_, {"nats.example", "10.0.0.1"}, unix_ms()));
+  auto again = init_cluster(folder_, {}, unix_ms());
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Code::InvalidInput);
+
+  auto joined = join_cluster(folder_, {"eu-1", "eu", "node", ""}, folder_ + "/out", unix_ms());
+  ASSERT_TRUE(joined) << joined.error().message;
+  auto identity = read_identity(folder_ + "/out");
+  ASSERT_TRUE(identity) << identity.error().message;
+  EXPECT_EQ(identity->member.name, "eu-1");
+  EXPECT_EQ(identity->member.region, "eu");
+  struct stat info{};
+  for (const std::string& secret : {identity->key(), identity->nkey(), folder_ + "/ca.key"}) {
+    ASSERT_EQ(::stat(secret.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0600u) << secret;
+  }
+  auto key = nkey_of_seed(read(identity->nkey()));
+  ASSERT_TRUE(key);
+  EXPECT_EQ(key->public_key, identity->member.public_key);
+  EXPECT_NE(read(folder_ + "/nats/users.conf").find(key->public_key), std::string::npos);
+  EXPECT_EQ(read(folder_ + "/nats/users.conf").find(key->seed), std::string::npos);
+
+  // A name is given once; a folder of keys is never overwritten.
+  EXPECT_FALSE(join_cluster(folder_, {"eu-1", "eu", "node", ""}, folder_ + "/out2", unix_ms()));
+  EXPECT_FALSE(join_cluster(folder_, {"eu-2", "eu", "node", ""}, folder_ + "/out", unix_ms()));
+  EXPECT_FALSE(join_cluster(folder_, {"EU", "eu", "node", ""}, folder_ + "/out3", unix_ms()));
+  EXPECT_FALSE(join_cluster(folder_, {"eu-3", "eu", "king", ""}, folder_ + "/out3", unix_ms()));
+  EXPECT_FALSE(join_cluster(folder_ + "/nothing", {"eu-3", "eu", "node", ""}, folder_ + "/out3", unix_ms()));
+}
+
+TEST_F(IdentityTest, AMissingFileIsNamed) {
+  ASSERT_TRUE(init_cluster(folder_, {}, unix_ms()));
+  ASSERT_TRUE(join_cluster(folder_, {"eu-1", "eu", "node", ""}, folder_ + "/out", unix_ms()));
+  std::filesystem::remove(folder_ + "/out/node.crt");
+  auto identity = read_identity(folder_ + "/out");
+  ASSERT_FALSE(identity);
+  EXPECT_NE(identity.error().message.find("node.crt"), std::string::npos);
+}
+
+TEST(NatsUsers, EachMayAnnounceItselfAlone) {
+  const std::string users = nats_users({{"eu-1", "eu", "node", "UAAA"}, {"gw", "eu", "gateway", "UBBB"}});
+  EXPECT_NE(users.find("verge.node.eu.eu-1.hb"), std::string::npos);
+  EXPECT_EQ(users.find("verge.node.eu.gw.hb"), std::string::npos);
+  EXPECT_EQ(users.find("no_auth_user"), std::string::npos);
+  // A node has no say in quotas.
+  EXPECT_EQ(users.substr(0, users.find("UBBB")).substr(users.find("UAAA")).find("$KV.verge_quota"), std::string::npos);
+}
+
+// The pair of nkeys.go's README and tests.
+TEST(Nkey, KnownPair) {
+  auto key = nkey_of_seed("SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY");
+  ASSERT_TRUE(key) << key.error().message;
+  EXPECT_EQ(key->public_key, "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4");
+  EXPECT_EQ(key->seed, "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY");
+}
+
+TEST(Nkey, DamageIsSeen) {
+  auto key = make_user_nkey();
+  ASSERT_TRUE(key);
+  EXPECT_EQ(key->seed.substr(0, 2), "SU");
+  EXPECT_EQ(key->public_key[0], 'U');
+  auto again = nkey_of_seed(key->seed + "\n");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->public_key, key->public_key);
+  for (size_t i = 0; i < key->seed.size(); ++i) {
+    std::string bad = key->seed;
+    bad[i] = bad[i] == 'A' ? 'B' : 'A';
+    // The last letter carries bits that stand for nothing.
+    if (i + 1 < bad.size()) {
+      EXPECT_FALSE(nkey_of_seed(bad)) << i;
+    }
+  }
+  EXPECT_FALSE(nkey_of_seed(""));
+  EXPECT_FALSE(nkey_of_seed(key->public_key));
+}
+
+}  // namespace
+}  // namespace verge::cluster
