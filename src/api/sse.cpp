@@ -43,16 +43,14 @@ http::task<bool> SseStream::send(http::Headers* headers, std::string events, boo
   Turn turn{*impl_};
   if (headers && !started_) {
     started_ = true;
-    const bool sent = co_await out_.start(200, std::move(*headers));
+    const bool sent = co_await out_.start(200, std::move(*headers), events);
     if (!sent) co_return false;
-  }
-  if (!events.empty()) {
-    const bool sent = co_await out_.write(events);
-    if (!sent) co_return false;
+    events.clear();
   }
   last_write_ms_ = monotonic_ms();
-  if (!last) co_return true;
-  co_return co_await out_.finish();
+  if (last) co_return co_await out_.finish(events);
+  if (events.empty()) co_return true;
+  co_return co_await out_.write(events);
 }
 
 http::task<bool> SseStream::start(http::Headers headers, std::string events) {

@@ -5,7 +5,10 @@
 #include <nats/nats.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -26,6 +29,7 @@ namespace asio = boost::asio;
 
 constexpr int kConnectMs = 2'000;
 constexpr int kReconnectMs = 500;
+constexpr int kFirstComplaintMs = 2'500, kComplaintMs = 30'000;
 constexpr int kPingMs = 2'000;     // two unanswered ones: the server is gone
 constexpr int kRequestMs = 3'000;  // of a JetStream call
 constexpr const char* kServerName = "nats.verge";  // in certificates that `verge cluster init` makes
@@ -82,8 +86,9 @@ class NatsBus : public Bus {
     char url[256] = "";
     if (connected() && natsConnection_GetConnectedUrl(connection_, url, sizeof url) == NATS_OK) return url;
     const char* text = nullptr;
-    natsConnection_GetLastError(connection_, &text);
-    return fmt::format("{} cannot be reached{}{}", options_.servers, text && *text ? ": " : "", text ? text : "");
+    const natsStatus status = natsConnection_GetLastError(connection_, &text);
+    std::string why = text && *text ? text : status != NATS_OK ? natsStatus_GetText(status) : "";
+    return fmt::format("{} cannot be reached{}{}", options_.servers, why.empty() ? "" : ": ", why);
   }
 
   task<Result<std::optional<Value>>> get(const std::string& bucket, const std::string& key) override {
@@ -145,6 +150,7 @@ class NatsBus : public Bus {
     co_return std::move(*answer);
   }
 
+  task<void> complain(std::shared_ptr<Shared> shared);
   Result<kvStore*> bucket(const std::string& name);
   Result<std::optional<Value>> get_now(const std::string& bucket, const std::string& key);
   Result<std::optional<uint64_t>> put_now(const std::string& bucket, const std::string& key, const std::string& data, uint64_t revision);
@@ -210,8 +216,20 @@ Result<void> NatsBus::open() {
   status = natsConnection_Connect(&connection_, nats_);
   if (status != NATS_OK && status != NATS_NOT_YET_CONNECTED) return nats_error(status, options_.servers);
   if (status == NATS_OK) on_connected(connection_, this);
-  else log::warn("the bus cannot be reached yet; trying on", {{"servers", options_.servers}, {"why", state()}});
+  asio::co_spawn(shared_->executor, complain(shared_), asio::detached);
   return {};
+}
+
+// An operator who looks at the log sees that the bus is away, and why, without having seen the moment when it went.
+task<void> NatsBus::complain(std::shared_ptr<Shared> shared) {
+  asio::steady_timer timer(shared->executor);
+  for (int wait_ms = kFirstComplaintMs;; wait_ms = kComplaintMs) {
+    timer.expires_after(std::chrono::milliseconds(wait_ms));
+    boost::system::error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    if (shared->closed) co_return;
+    if (!connected()) log::warn("the bus cannot be reached; trying on", {{"why", state()}});
+  }
 }
 
 // ---- Shared values, on the pool's thread

@@ -26,7 +26,6 @@
 
 #include "commands/bench_encoder.h"
 #include "commands/bench_image.h"
-#include "engine/backends/null/null_model.h"
 #include "engine/task_of.h"
 #include "support/clock.h"
 #include "support/limits.h"
@@ -217,18 +216,12 @@ class CountingSink : public protocol::EventSink {
 };
 
 int bench_null(const Options& options) {
-  auto file = engine::open_model_file(options.path);
-  if (!file) return std::fprintf(stderr, "verge bench: %s\n", file.error().message.c_str()), 1;
-  auto tokenizer = engine::make_tokenizer(**file);
-  if (!tokenizer) return std::fprintf(stderr, "verge bench: %s\n", tokenizer.error().message.c_str()), 1;
-  Host host;
-  host.context_tokens = 4096;
-  host.model.file = *file;
-  host.model.tokenizer = std::move(*tokenizer);
-  host.model.model = engine::make_null_model(host.model.tokenizer->vocabulary(), host.context_tokens);
-  auto cache = host.model.model->make_kv_cache(limits::kSequences * host.context_tokens / limits::kPageTokens, engine::KvType::F16);
-  if (!cache) return std::fprintf(stderr, "verge bench: %s\n", cache.error().message.c_str()), 1;
-  host.cache = std::move(*cache);
+  worker::HostOptions host_options;
+  host_options.path = options.path;
+  host_options.null_engine = true;
+  auto opened = worker::open_host(host_options);
+  if (!opened) return std::fprintf(stderr, "verge bench: %s\n", opened.error().message.c_str()), 1;
+  Host& host = **opened;
   boost::asio::io_context io(1);
   worker::TextService service(io.get_executor(), host, {"bench", "null", {}});
   const Printer printer(options.json, "null", 0);

@@ -54,7 +54,7 @@ struct Options {
   std::string kv_type, weights;
   int drain_s = limits::kDrainMs / 1000;
   std::string role, cluster, region, keys, advertise, peer_listen;
-  bool insecure_cluster = false;
+  bool insecure_cluster = false, null_engine = false;
   bool gateway() const { return role != "node"; }
   bool node() const { return role != "gateway"; }
 };
@@ -142,6 +142,7 @@ Result<int> serve_until_signal(Options options) {
   node_options.kv_bytes = options.kv_mib << 20;
   node_options.kv_type = options.kv_type;
   node_options.weights = options.weights;
+  node_options.null_engine = options.null_engine;
   VERGE_TRY(map_models(options, catalogue, node_options.resolve));
   VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
   if (options.gateway()) VERGE_TRY(check_exposure(options, address, accounts));
@@ -314,6 +315,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--image-result", o.image_result, "Shape of image answers: array (as published) or results, for Workers that read result.results")->check(CLI::IsMember({"array", "results"}));
   app.add_option("--worker", o.workers, "Host a wrangler project: DIR, or ROUTE=DIR as in 'shop.example/*=./shop' (repeatable)");
   app.add_option("--origin", o.origins, "Web origin that may call without a token, as https://app.example, or * (repeatable); this machine's always may");
+  app.add_flag("--null-engine", o.null_engine, "Answer text requests without computing: to measure everything around a model")->group("");
   app.add_option("--log-level", o.log_level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();
   app.add_option("--log-format", o.log_format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
 }

@@ -20,6 +20,7 @@ int worker(int argc, char** argv) {
   app.add_option("--threads", options.host.threads, "0 = all cores")->check(CLI::NonNegativeNumber);
   app.add_option("--kv-type", kv_type, "f16, bf16 or f32");
   app.add_option("--weights", weights, "native or f32");
+  app.add_flag("--null-engine", options.host.null_engine, "Tokens without a model");
   CLI11_PARSE(app, argc, argv);
   log::configure(log::Level::Info, log::Format::Text, "worker");
   const auto kv = verge::worker::kv_type_from(kv_type);

@@ -525,7 +525,21 @@ task<bool> Connection::respond(int status, Headers headers, std::string body) {
   co_return co_await send(out, body);
 }
 
-task<bool> Connection::start(int status, Headers headers) {
+namespace {
+
+// One chunk of a chunked body (RFC 9112, 7.1).
+void append_chunk(std::string_view chunk, std::string& out) {
+  char size[20];
+  const int digits = std::snprintf(size, sizeof size, "%zx\r\n", chunk.size());
+  out.reserve(out.size() + static_cast<size_t>(digits) + chunk.size() + 8);
+  out.append(size, static_cast<size_t>(digits));
+  out += chunk;
+  out += "\r\n";
+}
+
+}  // namespace
+
+task<bool> Connection::start(int status, Headers headers, std::string_view chunk) {
   if (started_) co_return false;
   std::string out;
   if (!begin_answer(status, headers, std::nullopt, out)) {
@@ -535,6 +549,10 @@ task<bool> Connection::start(int status, Headers headers) {
     co_await send(out);
     co_return false;
   }
+  if (!chunk.empty() && !bodiless_) {
+    if (chunked_) append_chunk(chunk, out);
+    else out += chunk;
+  }
   co_return co_await send(out);
 }
 
@@ -542,21 +560,23 @@ task<bool> Connection::write(std::string_view chunk) {
   if (!started_ || finished_) co_return false;
   if (chunk.empty() || bodiless_) co_return !gone_;  // an empty chunk would be the end
   if (!chunked_) co_return co_await send(chunk);
-  char size[20];
-  const int digits = std::snprintf(size, sizeof size, "%zx\r\n", chunk.size());
   std::string framed;
-  framed.reserve(static_cast<size_t>(digits) + chunk.size() + 2);
-  framed.append(size, static_cast<size_t>(digits));
-  framed += chunk;
-  framed += "\r\n";
+  append_chunk(chunk, framed);
   co_return co_await send(framed);
 }
 
-task<bool> Connection::finish() {
+task<bool> Connection::finish(std::string_view chunk) {
   if (!started_ || finished_) co_return false;
   finished_ = true;
-  if (bodiless_ || !chunked_) co_return !gone_;
-  co_return co_await send("0\r\n\r\n");
+  if (bodiless_) co_return !gone_;
+  if (!chunked_) {
+    if (chunk.empty()) co_return !gone_;
+    co_return co_await send(chunk);
+  }
+  std::string framed;
+  if (!chunk.empty()) append_chunk(chunk, framed);
+  framed += "0\r\n\r\n";
+  co_return co_await send(framed);
 }
 
 }  // namespace verge::http

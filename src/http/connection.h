@@ -52,9 +52,9 @@ class Connection : public Responder, public std::enable_shared_from_this<Connect
   bool idle() const { return phase_ == Phase::Idle; }
 
   task<bool> respond(int status, Headers headers, std::string body) override;
-  task<bool> start(int status, Headers headers) override;
+  task<bool> start(int status, Headers headers, std::string_view chunk) override;
   task<bool> write(std::string_view chunk) override;
-  task<bool> finish() override;
+  task<bool> finish(std::string_view chunk) override;
   bool started() const override { return started_; }
 
  private:

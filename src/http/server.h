@@ -31,11 +31,11 @@ class Responder {
  public:
   virtual ~Responder() = default;
   virtual task<bool> respond(int status, Headers headers, std::string body) = 0;
-  // Sends status and headers at once; the body follows in chunks.
-  virtual task<bool> start(int status, Headers headers) = 0;
+  // Sends status and headers at once, with the body's first chunk if there is one; others follow.
+  virtual task<bool> start(int status, Headers headers, std::string_view chunk = {}) = 0;
   // Waits until the socket takes the bytes: a slow reader holds up its own stream only.
   virtual task<bool> write(std::string_view chunk) = 0;
-  virtual task<bool> finish() = 0;
+  virtual task<bool> finish(std::string_view chunk = {}) = 0;  // with a last chunk if there is one
   virtual bool started() const = 0;  // the status line is on its way
 };
 

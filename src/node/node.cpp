@@ -230,6 +230,7 @@ void LocalNode::spawn(Slot& slot) {
   if (options_.threads > 0) argv.insert(argv.end(), {"--threads", std::to_string(options_.threads)});
   if (!options_.kv_type.empty()) argv.insert(argv.end(), {"--kv-type", options_.kv_type});
   if (!options_.weights.empty()) argv.insert(argv.end(), {"--weights", options_.weights});
+  if (options_.null_engine) argv.push_back("--null-engine");
   ChildCallbacks callbacks;
   callbacks.on_status = [this, &slot](const json::object& status) { on_status(slot, status); };
   callbacks.on_exit = [weak = weak_from_this(), &slot](const std::string& how) {

@@ -30,6 +30,7 @@ struct NodeOptions {
   uint64_t kv_bytes = 0;            // per worker; 0 = chosen from the budget
   std::string kv_type;              // "" = f16
   std::string weights;              // "" = native, "f32"
+  bool null_engine = false;         // text without a model, for measurements
 };
 
 // What the node can say of one model that it could answer for.

@@ -18,7 +18,7 @@ namespace verge::protocol {
 // verge::Error is an aggregate still: make one with fail() or in a variable, not inside a co_await, and
 // keep ?: out of there too.
 
-// The request has left the queue: it has a slot and its prompt is read.
+// The request has left the queue: it has a slot and its prompt is read. Over a socket it comes with the next event.
 struct Accepted {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  // of them found in the prefix cache

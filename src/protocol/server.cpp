@@ -15,26 +15,35 @@ using http::Responder;
 constexpr const char* kEvents = "application/x-verge-events";
 
 // Events to chunks. The status line goes out with the first of them: every answer is a 200 that holds
-// its own outcome.
+// its own outcome. Accepted and Usage wait for the event that follows at once, the terminal event ends the answer: a write
+// less is a wake-up less on either side.
 class ChunkSink : public EventSink {
  public:
   explicit ChunkSink(Responder& out) : out_(out) {}
   task<bool> put(Event event) override {
-    if (!out_.started()) {
-      const bool started = co_await out_.start(200, {{"Content-Type", kEvents}});
-      if (!started) co_return false;
-    }
+    if (ended_) co_return false;
+    encode_event(event, frames_);
+    if (std::holds_alternative<Accepted>(event) || std::holds_alternative<Usage>(event)) co_return true;
     ended_ = terminal(event);
-    frame_.clear();
-    encode_event(event, frame_);
-    const bool written = co_await out_.write(frame_);
+    const std::string frames = std::exchange(frames_, {});
+    bool written = false;
+    if (!out_.started()) {
+      written = co_await out_.start(200, {{"Content-Type", kEvents}}, frames);
+      if (written && ended_) {
+        written = co_await out_.finish();
+      }
+    } else if (ended_) {
+      written = co_await out_.finish(frames);
+    } else {
+      written = co_await out_.write(frames);
+    }
     co_return written;
   }
   bool ended() const { return ended_; }
 
  private:
   Responder& out_;
-  std::string frame_;
+  std::string frames_;
   bool ended_ = false;
 };
 
@@ -58,17 +67,13 @@ task<void> answer_run(Service& service, Incoming& in, Responder& out) {
       if (const auto left = time_left(in)) request->deadline_ms = unix_ms() + *left;
       co_await service.run(std::move(*request), sink);
       // S1 holds for services; a bug in one must not look like an answer cut short by the network.
-      if (sink.ended()) {
-        co_await out.finish();
-        co_return;
-      }
+      if (sink.ended()) co_return;
       error = fail(Code::Internal, "the service ended without an answer");
     } else {
       error = request.error();
     }
   }
-  const bool put = co_await sink.put(Failure{error});
-  if (put) co_await out.finish();
+  co_await sink.put(Failure{error});
 }
 
 }  // namespace

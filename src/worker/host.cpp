@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <fstream>
 
+#include "engine/backends/null/null_model.h"
+#include "support/limits.h"
 #include "worker/sizing.h"
 
 namespace verge::worker {
@@ -49,7 +51,27 @@ Result<engine::Precision> precision_from(std::string_view text) {
   return fail(Code::InvalidInput, "unknown precision '{}' for weights (native, f32)", text);
 }
 
+namespace {
+
+constexpr int kNullContext = 4096;
+
+Result<std::unique_ptr<Host>> open_null_host(const HostOptions& options) {
+  auto host = std::make_unique<Host>();
+  VERGE_ASSIGN(file, engine::open_model_file(options.path));
+  VERGE_ASSIGN(tokenizer, engine::make_tokenizer(*file));
+  host->context_tokens = kNullContext;
+  host->model.file = std::move(file);
+  host->model.tokenizer = std::move(tokenizer);
+  host->model.model = engine::make_null_model(host->model.tokenizer->vocabulary(), kNullContext);
+  VERGE_ASSIGN(cache, host->model.model->make_kv_cache(limits::kSequences * kNullContext / limits::kPageTokens, options.kv_type));
+  host->cache = std::move(cache);
+  return host;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Host>> open_host(const HostOptions& options) {
+  if (options.null_engine) return open_null_host(options);
   auto host = std::make_unique<Host>();
   VERGE_ASSIGN(backend, engine::make_cpu_backend({options.threads, ""}));
   host->backend = std::move(backend);

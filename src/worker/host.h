@@ -18,6 +18,7 @@ struct HostOptions {
   int threads = 0;              // 0 = all cores
   engine::KvType kv_type = engine::KvType::F16;
   engine::Precision precision = engine::Precision::Native;
+  bool null_engine = false;     // text models: the tokenizer is real, tokens are made without weights; for measuring the path around a model
   std::function<void(double fraction)> progress;
 };
 
