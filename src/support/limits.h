@@ -62,6 +62,9 @@ inline constexpr size_t kMetricSeries = 500;
 // SQLite: wait this long for another process that writes.
 inline constexpr int kDbBusyMs = 5'000;
 
+// Accounts. The cluster's lease store is asked while requests wait.
+inline constexpr int kLeaseStoreMs = 1'000;
+
 // Internal protocol.
 inline constexpr size_t kFrameBytes = 128 << 20;       // one header + payload; above the HTTP body limit
 inline constexpr size_t kEventBytes = 16 << 20;
