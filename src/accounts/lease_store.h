@@ -9,15 +9,13 @@
 #include <optional>
 #include <string>
 
+#include "accounts/quota.h"
 #include "support/error.h"
 
 namespace verge::accounts {
 
 template <class T>
 using task = boost::asio::awaitable<T>;
-
-// Micro-neurons are the unit of all books: a millionth of a neuron, so that sums are exact in integers.
-inline constexpr int64_t kMicro = 1'000'000;
 
 // An account and a day: days since 1970-01-01 in UTC, on the gateway's own clock.
 struct LeaseKey {
