@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "commands/account.h"
 #include "commands/bench.h"
 #include "commands/cluster.h"
 #include "commands/convert.h"
@@ -17,6 +18,7 @@
 #include "commands/serve.h"
 #include "commands/token.h"
 #include "commands/tokenize.h"
+#include "commands/usage.h"
 #include "commands/worker.h"
 #include "support/version.h"
 
@@ -37,6 +39,8 @@ constexpr Command kCommands[] = {
     {"nodes", verge::commands::nodes, "List the nodes of a cluster"},
     {"cluster", verge::commands::cluster, "Make a cluster's certificates and keys"},
     {"token", verge::commands::token, "Create, list and revoke API tokens"},
+    {"account", verge::commands::account, "Set what accounts may use"},
+    {"usage", verge::commands::usage, "Show what accounts have used"},
     {"tokenize", verge::commands::tokenize, "Print the token ids of a text"},
     {"bench", verge::commands::bench, "Measure a model on this machine"},
     {"convert", verge::commands::convert, nullptr},

@@ -21,6 +21,29 @@ constexpr const char* kMigrations[] = {
     " account TEXT NOT NULL,"
     " created_ms INTEGER NOT NULL,"
     " revoked_ms INTEGER NOT NULL DEFAULT 0) STRICT",
+
+    // Three scopes: what was "inference" is "run".
+    "CREATE TABLE scoped_tokens ("
+    " id TEXT PRIMARY KEY,"
+    " hash TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " scope TEXT NOT NULL CHECK (scope IN ('read', 'run', 'admin')),"
+    " account TEXT NOT NULL,"
+    " created_ms INTEGER NOT NULL,"
+    " revoked_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "INSERT INTO scoped_tokens SELECT id, hash, name, CASE scope WHEN 'inference' THEN 'run' ELSE scope END, account, created_ms, revoked_ms FROM tokens;"
+    "DROP TABLE tokens;"
+    "ALTER TABLE scoped_tokens RENAME TO tokens;"
+    // NULL = nothing set; -1 = unlimited.
+    "CREATE TABLE accounts ("
+    " id TEXT PRIMARY KEY,"
+    " daily_neurons INTEGER,"  // micro-neurons
+    " concurrency INTEGER) STRICT;"
+    "CREATE TABLE account_rates ("
+    " account TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,"
+    " task TEXT NOT NULL,"
+    " per_minute INTEGER NOT NULL,"
+    " PRIMARY KEY (account, task)) STRICT",
 };
 
 constexpr std::string_view kPrefix = "vrg_";
@@ -62,9 +85,17 @@ constexpr const char* kColumns = "id, name, scope, account, created_ms, revoked_
 
 Token read_token(const store::Statement& row) { return {row.text(0), row.text(1), row.text(2), row.text(3), row.number(4), row.number(5)}; }
 
+constexpr std::string_view kScopes[] = {"read", "run", "admin"};  // each may what those before it may
+
+size_t rank_of(std::string_view scope) { return static_cast<size_t>(std::ranges::find(kScopes, scope) - std::begin(kScopes)); }
+
 Error unknown_token() { return Error{Code::Unauthenticated, "no valid API token"}; }
 
 }  // namespace
+
+bool valid_account(std::string_view id) { return !id.empty() && plain_id(id); }
+
+bool Token::allows(std::string_view needed) const { return rank_of(scope) < std::size(kScopes) && rank_of(scope) >= rank_of(needed); }
 
 Result<Accounts> Accounts::open(const std::string& data_folder) {
   VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "accounts.db").string(), kMigrations));
@@ -73,11 +104,14 @@ Result<Accounts> Accounts::open(const std::string& data_folder) {
   VERGE_ASSIGN(find, accounts.db_.prepare(fmt::format("SELECT {} FROM tokens WHERE id = ?1", kColumns)));
   accounts.any_ = std::move(any);
   accounts.find_ = std::move(find);
+  VERGE_ASSIGN(version, accounts.db_.prepare("PRAGMA data_version"));
+  accounts.version_ = std::move(version);
   return accounts;
 }
 
-Result<NewToken> Accounts::create(const std::string& name, const std::string& scope, const std::string& account, int64_t now_ms) {
-  if (scope != "inference" && scope != "admin") return fail(Code::InvalidInput, "scope must be inference or admin, not '{}'", scope);
+Result<NewToken> Accounts::create(const std::string& name, const std::string& wanted, const std::string& account, int64_t now_ms) {
+  const std::string scope = wanted == "inference" ? "run" : wanted;
+  if (rank_of(scope) == std::size(kScopes)) return fail(Code::InvalidInput, "scope must be read, run or admin, not '{}'", scope);
   if (name.size() > 64) return fail(Code::InvalidInput, "a token's name has at most 64 bytes");
   if (!plain_id(account)) return fail(Code::InvalidInput, "an account's id has letters, digits, '-' and '_' only, at most 64");
   std::array<unsigned char, kIdLength / 2> id;
@@ -145,6 +179,81 @@ Result<Token> Accounts::verify(std::string_view secret) {
   if (kept.size() != given.size() || CRYPTO_memcmp(kept.data(), given.data(), given.size()) != 0) return unknown_token();
   if (token->revoked_ms != 0) return unknown_token();
   return *token;
+}
+
+Result<void> Accounts::set(const std::string& account, const Settings& changes) {
+  if (!valid_account(account)) return fail(Code::InvalidInput, "an account's id has letters, digits, '-' and '_' only, at most 64");
+  VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
+  const auto write = [&]() -> Result<void> {
+    VERGE_ASSIGN(insert, db_.prepare("INSERT INTO accounts (id) VALUES (?1) ON CONFLICT DO NOTHING"));
+    insert.bind(1, account);
+    VERGE_TRY(insert.step());
+    for (const auto& [column, value] : {std::pair{"daily_neurons", changes.daily_neurons}, {"concurrency", changes.concurrency}}) {
+      if (!value) continue;
+      const std::string text = *value == Settings::kUnset ? "NULL" : std::to_string(*value);
+      VERGE_ASSIGN(update, db_.prepare(fmt::format("UPDATE accounts SET {} = {} WHERE id = ?1", column, text)));
+      update.bind(1, account);
+      VERGE_TRY(update.step());
+    }
+    for (const auto& [task, per_minute] : changes.rates) {
+      VERGE_ASSIGN(change, db_.prepare(per_minute == Settings::kUnset
+                                           ? "DELETE FROM account_rates WHERE account = ?1 AND task = ?2"
+                                           : fmt::format("INSERT OR REPLACE INTO account_rates VALUES (?1, ?2, {})", per_minute)));
+      change.bind(1, account).bind(2, task);
+      VERGE_TRY(change.step());
+    }
+    return db_.execute("COMMIT");
+  };
+  known_version_ = -1;
+  auto written = write();
+  if (!written) (void)db_.execute("ROLLBACK");
+  return written;
+}
+
+Result<bool> Accounts::remove(const std::string& account) {
+  VERGE_ASSIGN(change, db_.prepare("DELETE FROM accounts WHERE id = ?1"));
+  change.bind(1, account);
+  VERGE_TRY(change.step());
+  known_version_ = -1;
+  return db_.changes() > 0;
+}
+
+Result<void> Accounts::refresh() {
+  // Another process's commit changes the number; one's own does not.
+  VERGE_ASSIGN(row, version_->step());
+  const int64_t version = row ? version_->number(0) : 0;
+  version_->reset();
+  if (version == known_version_) return {};
+  std::map<std::string, Settings, std::less<>> all;
+  VERGE_ASSIGN(accounts, db_.prepare("SELECT id, daily_neurons, concurrency FROM accounts"));
+  while (true) {
+    VERGE_ASSIGN(more, accounts.step());
+    if (!more) break;
+    Settings& settings = all[accounts.text(0)];
+    if (!accounts.is_null(1)) settings.daily_neurons = accounts.number(1);
+    if (!accounts.is_null(2)) settings.concurrency = accounts.number(2);
+  }
+  VERGE_ASSIGN(rates, db_.prepare("SELECT account, task, per_minute FROM account_rates"));
+  while (true) {
+    VERGE_ASSIGN(more, rates.step());
+    if (!more) break;
+    all[rates.text(0)].rates[rates.text(1)] = rates.number(2);
+  }
+  settings_ = std::move(all);
+  known_version_ = version;
+  return {};
+}
+
+Result<const Settings*> Accounts::settings(std::string_view account) {
+  static const Settings kNone;
+  VERGE_TRY(refresh());
+  auto found = settings_.find(account);
+  return found == settings_.end() ? &kNone : &found->second;
+}
+
+Result<const std::map<std::string, Settings, std::less<>>*> Accounts::all_settings() {
+  VERGE_TRY(refresh());
+  return const_cast<const std::map<std::string, Settings, std::less<>>*>(&settings_);
 }
 
 }  // namespace verge::accounts

@@ -18,6 +18,8 @@ std::string_view bearer(const http::Incoming& in) {
   return {};
 }
 
+std::string_view scope_of(Access access) { return access == Access::Read ? "read" : access == Access::Run ? "run" : "admin"; }
+
 Result<void> admit_without_token(const Call& call) {
   if (!call.in.loopback && !call.context.options.insecure)
     return Error{Code::Forbidden, "this server answers its own machine only until a token was made (`verge token create`)"};
@@ -58,8 +60,8 @@ Result<void> admit(Call& call, const Route& route) {
   if (secret.empty()) return Error{Code::Unauthenticated, "a token is needed"};
   auto token = call.context.accounts->verify(secret);
   if (!token) return token.error();
-  if ((route.access == Access::Admin || route.access == Access::Local) && token->scope != "admin")
-    return Error{Code::Forbidden, "Authentication error: this needs a token of scope admin"};
+  const std::string_view needed = scope_of(route.access);
+  if (!token->allows(needed)) return fail(Code::Forbidden, "Authentication error: this needs a token of scope {}", needed);
   if (!token->account.empty()) {
     if (account != call.path.end() && account->second != token->account)
       return fail(Code::Forbidden, "Authentication error: this token is for another account");

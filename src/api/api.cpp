@@ -62,7 +62,7 @@ void unwrap(http::Incoming& in) {
 // Pages may read every answer: admission decides who gets a good one.
 void add_cors(http::Headers& headers) {
   headers.push_back({"access-control-allow-origin", "*"});
-  headers.push_back({"access-control-expose-headers", "cf-ai-req-id, verge-node, verge-model, verge-substituted, retry-after"});
+  headers.push_back({"access-control-expose-headers", "cf-ai-req-id, cf-ai-neurons, verge-node, verge-model, verge-substituted, retry-after"});
 }
 
 http::task<void> answer_preflight(Call& call) {

@@ -21,6 +21,7 @@ class Catalogue;
 }
 namespace verge::accounts {
 class Accounts;
+class Meter;
 }
 
 namespace verge::api {
@@ -33,6 +34,7 @@ struct Options {
   std::function<json::value()> status;          // /verge/v1/status; absent = {}
   std::function<json::value()> nodes;           // /verge/v1/nodes; absent = []
   bool image_results = false;                   // image answers as {"results": […]} instead of the published list
+  accounts::Meter* meter = nullptr;             // accounts' limits and the usage ledger; absent = neither
   metrics::Registry* metrics = nullptr;         // /metrics; absent = none are kept
   // toMarkdown(): the kind of a file ("" = not supported), its Markdown, and what is supported (extension, media type).
   std::function<std::string(std::string_view name, std::string_view media_type)> markdown_kind;

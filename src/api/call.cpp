@@ -41,7 +41,7 @@ http::task<void> respond_envelope(Call& call, json::value result, json::object m
 }
 
 http::task<void> respond_error(Call& call, const Error& error) {
-  Published published = publish(error, call.shape, call.id);
+  Published published = publish(error, call.id);
   call.error_code = published.code;
   if (published.status >= 500)
     log::error("request failed", {{"id", call.id}, {"model", call.model}, {"code", to_string(error.code)}, {"error", error.message}});

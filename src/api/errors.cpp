@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "accounts/quota.h"
 #include "api/utf8.h"
 
 namespace verge::api {
@@ -30,6 +31,8 @@ constexpr Row kRows[] = {
     {Code::NotFound, 404, 7003, "invalid_request_error", "unknown_url", ""},
     {Code::MethodNotAllowed, 405, 10405, "invalid_request_error", "method_not_allowed", ""},
     {Code::Busy, 429, 3040, "rate_limit_error", "capacity_exceeded", "AiError: "},
+    // No number is published for it: this is the one of 429 that clients know to retry.
+    {Code::RateLimited, 429, 3040, "rate_limit_error", "rate_limit_exceeded", "AiError: "},
     {Code::QuotaUsed, 429, 3036, "insufficient_quota", "insufficient_quota", "AiError: "},
     {Code::Timeout, 408, 3046, "timeout_error", "timeout", "AiError: AiError: "},
     {Code::Aborted, 408, 3008, "timeout_error", "aborted", "AiError: "},
@@ -73,8 +76,10 @@ std::string describe(const Error& error) {
     case Code::Unauthenticated: return "Authentication error";
     case Code::Busy: return "Capacity temporarily exceeded, please try again.";
     case Code::QuotaUsed:
-      return "you have used up your daily free allocation of 10,000 neurons, please upgrade to Cloudflare's Workers Paid plan if you would "
-             "like to continue usage.";
+      return fmt::format(
+          "You have used up your daily free allocation of {} neurons. Please upgrade to Cloudflare's Workers Paid plan if you would like to continue "
+          "usage.",
+          neurons_text(error.limit > 0 ? error.limit : accounts::kFreeNeurons * accounts::kMicro, true));
     case Code::Timeout: return "Request timeout";
     case Code::Aborted: return "Request was aborted";
     case Code::Io:
@@ -85,7 +90,16 @@ std::string describe(const Error& error) {
 
 }  // namespace
 
-Published publish(const Error& error, Shape shape, std::string_view request_id) {
+std::string neurons_text(int64_t micro, bool separators) {
+  std::string text = std::to_string(micro / accounts::kMicro);
+  if (separators)
+    for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+  std::string fraction = fmt::format("{:06}", micro % accounts::kMicro);
+  while (!fraction.empty() && fraction.back() == '0') fraction.pop_back();
+  return fraction.empty() ? text : text + "." + fraction;
+}
+
+Published publish(const Error& error, std::string_view request_id) {
   const Row& row = row_of(error.code);
   Published out;
   out.status = row.status;
@@ -101,8 +115,6 @@ Published publish(const Error& error, Shape shape, std::string_view request_id) 
     out.code = 5005;
     out.description = error.message;
   }
-  // REST gives another number than the binding for a spent allocation.
-  if (error.code == Code::QuotaUsed && shape == Shape::Rest) out.code = 4006;
   // The API's edge answers for what lies under it, other paths are plainly not there.
   if (error.code == Code::NotFound && error.message == "No route for that URI") {
     out.status = 400;
@@ -138,7 +150,7 @@ json::object error_body(const Published& error, Shape shape, std::string_view re
 
 http::Headers error_headers(const Error& error) {
   http::Headers headers;
-  if (error.code == Code::Busy || error.code == Code::QuotaUsed || error.code == Code::WorkerGone) {
+  if (error.code == Code::Busy || error.code == Code::QuotaUsed || error.code == Code::RateLimited || error.code == Code::WorkerGone) {
     int64_t ms = error.retry_after_ms > 0 ? error.retry_after_ms : 1000;
     headers.push_back({"retry-after", std::to_string((ms + 999) / 1000)});
   }

@@ -29,7 +29,10 @@ struct Published {
 };
 
 // Errors about a parameter quote its JSON pointer: "'/top_k' must be <= 50".
-Published publish(const Error& error, Shape shape, std::string_view request_id);
+Published publish(const Error& error, std::string_view request_id);
+
+// Micro-neurons for people: "12.81", "10,000".
+std::string neurons_text(int64_t micro, bool separators = false);
 
 // The answer's body, and the headers that belong to the error (retry-after, www-authenticate).
 json::object error_body(const Published& error, Shape shape, std::string_view request_id);

@@ -20,6 +20,8 @@
 #include <memory>
 #include <optional>
 
+#include "accounts/meter.h"
+#include "api/estimate.h"
 #include "api/sse.h"
 #include "support/clock.h"
 #include "support/log.h"
@@ -31,12 +33,15 @@ namespace {
 // State of one generate(); its children refer to it.
 struct Run {
   Run(asio::any_io_executor executor, Call& c, AnswerFormat& f, bool s, size_t count)
-      : call(c), format(f), stream(s), answers(count), sse(executor, c.out), wake(executor) {}
+      : call(c), format(f), stream(s), answers(count), unfinished(count), sse(executor, c.out), wake(executor) {}
 
   Call& call;
   AnswerFormat& format;
   bool stream;
   std::vector<Answer> answers;
+  size_t unfinished;  // answers whose end has not come
+  std::string held;   // the last answer's end: goes out with what closes the stream
+  std::string node;   // that answered
   SseStream sse;
   asio::steady_timer wake;  // cancelled when something has changed
   size_t left = 0;          // children that still run
@@ -80,6 +85,7 @@ class Sink : public protocol::EventSink {
     answer().usage.cached_tokens = accepted.cached_tokens;
     if (run_.accepted) return ready(true);  // a retry after the first token, or another answer of this call
     run_.accepted = true;
+    run_.node = accepted.node;
     counters().queue_time.observe(static_cast<double>(monotonic_us() - run_.call.started_us) / 1e6, {run_.call.model});
     http::Headers& headers = run_.call.headers;
     std::erase_if(headers, [](const http::Header& header) { return header.name == "verge-node"; });
@@ -119,7 +125,11 @@ class Sink : public protocol::EventSink {
   protocol::task<bool> take(protocol::End end) {
     done_ = true;
     answer().finish_reason = std::move(end.finish_reason);
-    if (run_.stream) return send(run_.format.ending(index_, answer()));
+    const bool last = --run_.unfinished == 0;
+    if (!run_.stream) return ready(true);
+    std::string events = run_.format.ending(index_, answer());
+    if (!last) return send(std::move(events));
+    run_.held = std::move(events);
     return ready(true);
   }
 
@@ -245,19 +255,62 @@ void count_usage(Call& call, const std::vector<Answer>& answers) {
 protocol::Usage total_usage(const std::vector<Answer>& answers, size_t answers_a_prompt) {
   protocol::Usage total;
   for (size_t i = 0; i < answers.size(); ++i) {
-    total.completion_tokens += answers[i].usage.completion_tokens;
-    if (i % answers_a_prompt != 0) continue;
-    total.prompt_tokens += answers[i].usage.prompt_tokens;
-    total.cached_tokens += answers[i].usage.cached_tokens;
+    protocol::Usage usage = answers[i].usage;
+    if (i % answers_a_prompt != 0) usage.prompt_tokens = usage.cached_tokens = 0;
+    total += usage;
   }
   return total;
 }
 
+namespace {
+
+http::task<Result<accounts::Charge>> charge_for(Call& call, const std::vector<protocol::Request>& requests) {
+  accounts::Claim claim;
+  claim.account = call.tenant;
+  claim.id = call.id;
+  claim.entry = call.context.catalogue.find(requests.front().model);
+  claim.estimate = estimate(requests, *claim.entry);
+  return call.context.options.meter->admit(std::move(claim));
+}
+
+// Of a call that has no answer.
+void book_incomplete(Run& run, accounts::Charge& charge, const protocol::Usage& usage) {
+  accounts::Meter* meter = run.call.context.options.meter;
+  if (!meter || !run.accepted) return;  // the charge gives back what it holds
+  if (run.client_gone) meter->book_aborted(charge, usage, run.node);
+  else if (run.failure) meter->book_failure(charge, run.failure->code, run.node);
+}
+
+http::task<void> close_stream(Run& run) {
+  std::string events = run.held + run.format.closing(run.answers);
+  if (!run.sse.started()) {
+    http::Headers headers = run.stream_headers();
+    std::string first = run.format.opening() + std::exchange(events, "");
+    run.call.status = 200;
+    const bool sent = co_await run.sse.start(std::move(headers), std::move(first));
+    if (!sent) { co_return; }
+  }
+  co_await run.sse.finish(std::move(events));
+}
+
+}  // namespace
+
 http::task<void> generate(Call& call, std::vector<protocol::Request> requests, std::unique_ptr<AnswerFormat> format, bool stream) {
   asio::any_io_executor executor = co_await asio::this_coro::executor;
+  accounts::Meter* meter = call.context.options.meter;
+  accounts::Charge charge;
+  if (meter) {
+    auto admitted = co_await charge_for(call, requests);
+    if (!admitted) {
+      co_await respond_error(call, admitted.error());
+      co_return;
+    }
+    charge = std::move(*admitted);
+  }
   Run run(executor, call, *format, stream, requests.size());
   std::vector<std::unique_ptr<Child>> children;
   for (size_t i = 0; i < requests.size(); ++i) children.push_back(std::make_unique<Child>(run, i));
+  const std::string model = requests.front().model;
   for (size_t i = 0; i < requests.size(); ++i) start(executor, run, call.context.service, *children[i], std::move(requests[i]));
   // A child's first write may already have found the client gone and cancelled this coroutine: a co_await
   // that throws for it would leave the children behind.
@@ -266,6 +319,8 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
   bool waited = co_await waiting.wait();
   co_await asio::this_coro::throw_if_cancelled(true);
   count_usage(call, run.answers);
+  const protocol::Usage usage = format->usage(run.answers);
+  if (run.failure || run.client_gone) book_incomplete(run, charge, usage);
   if (!waited) throw boost::system::system_error(asio::error::operation_aborted);
   if (run.client_gone) co_return;
   if (run.failure) {
@@ -274,15 +329,21 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
       co_return;
     }
     // The status line is out: the error travels inside the stream, which then closes.
-    Published published = publish(*run.failure, call.shape, call.id);
+    Published published = publish(*run.failure, call.id);
     call.error_code = published.code;
     log::error("stream failed",
                {{"id", call.id}, {"model", call.model}, {"code", to_string(run.failure->code)}, {"error", run.failure->message}});
     std::string event = format->failure(published, call.id);
     co_await run.sse.finish(std::move(event));
-  } else if (stream) {
-    std::string events = format->closing(run.answers);
-    co_await run.sse.finish(std::move(events));
+    co_return;
+  }
+  if (meter) {
+    const catalogue::Entry* entry = call.context.catalogue.find(model);
+    call.headers.push_back({"cf-ai-neurons", neurons_text(meter->neurons(*entry, usage))});
+    co_await meter->book(charge, usage, run.node);
+  }
+  if (stream) {
+    co_await close_stream(run);
   } else {
     json::value body = format->whole(run.answers);
     if (format->text_type().empty() || !body.is_string()) {

@@ -2,7 +2,8 @@
 //
 // G1 The status line is sent only after the first token or an error is known.
 // G2 A stream ends with exactly one of: the format's closing events, or one error event. Then it closes.
-// G3 When generate() returns, every run() that it started has ended: nothing below works for a
+// G3 An answer's end is sent after its row in the usage ledger is on disk.
+// G4 When generate() returns, every run() that it started has ended: nothing below works for a
 //    client that has left.
 #pragma once
 
@@ -40,6 +41,8 @@ class AnswerFormat {
   virtual std::string piece(size_t index, const protocol::Token& token) = 0;
   virtual std::string ending(size_t /*index*/, const Answer& /*answer*/) { return {}; }  // an answer is complete
   virtual std::string closing(const std::vector<Answer>& answers) = 0;
+  // Of the whole call, for the account.
+  virtual protocol::Usage usage(const std::vector<Answer>& answers) const { return total_usage(answers, 1); }
   virtual std::string failure(const Published& error, std::string_view request_id) = 0;
 };
 

@@ -11,34 +11,36 @@ namespace {
 constexpr size_t kNone = 0, kText = limits::kTextBodyBytes, kMedia = limits::kBodyBytes;
 
 #define VERGE_OPENAI_ROUTES(prefix)                                                                 \
-  {"POST", prefix "/chat/completions", openai_chat, Shape::OpenAi, Access::Inference, kText},       \
-      {"POST", prefix "/completions", openai_completions, Shape::OpenAi, Access::Inference, kText}, \
-      {"POST", prefix "/audio/transcriptions", openai_transcriptions, Shape::OpenAi, Access::Inference, kMedia}, \
-      {"POST", prefix "/audio/translations", openai_translations, Shape::OpenAi, Access::Inference, kMedia},     \
-      {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Inference, kNone},            \
-      {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Inference, kNone},  \
-      {"POST", prefix "/embeddings", openai_embeddings, Shape::OpenAi, Access::Inference, kText}, {  \
-    "POST", prefix "/responses", openai_not_built, Shape::OpenAi, Access::Inference, kText          \
+  {"POST", prefix "/chat/completions", openai_chat, Shape::OpenAi, Access::Run, kText},       \
+      {"POST", prefix "/completions", openai_completions, Shape::OpenAi, Access::Run, kText}, \
+      {"POST", prefix "/audio/transcriptions", openai_transcriptions, Shape::OpenAi, Access::Run, kMedia}, \
+      {"POST", prefix "/audio/translations", openai_translations, Shape::OpenAi, Access::Run, kMedia},     \
+      {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Read, kNone},            \
+      {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Read, kNone},  \
+      {"POST", prefix "/embeddings", openai_embeddings, Shape::OpenAi, Access::Run, kText}, {  \
+    "POST", prefix "/responses", openai_not_built, Shape::OpenAi, Access::Run, kText          \
   }
 
 constexpr Route kRoutes[] = {
-    {"POST", "/client/v4/accounts/{account}/ai/run", run_rest_universal, Shape::Rest, Access::Inference, kMedia},
-    {"POST", "/client/v4/accounts/{account}/ai/run/{model...}", run_rest, Shape::Rest, Access::Inference, kMedia},
-    {"GET", "/client/v4/accounts/{account}/ai/run/{model...}", run_websocket, Shape::Rest, Access::Inference, kNone},
-    {"GET", "/client/v4/accounts/{account}/ai/models/search", search_models, Shape::Rest, Access::Inference, kNone},
-    {"GET", "/client/v4/accounts/{account}/ai/models/schema", model_schema, Shape::Rest, Access::Inference, kNone},
-    {"GET", "/client/v4/accounts/{account}/ai/tasks/search", search_tasks, Shape::Rest, Access::Inference, kNone},
-    {"GET", "/client/v4/accounts/{account}/ai/authors/search", search_authors, Shape::Rest, Access::Inference, kNone},
+    {"POST", "/client/v4/accounts/{account}/ai/run", run_rest_universal, Shape::Rest, Access::Run, kMedia},
+    {"POST", "/client/v4/accounts/{account}/ai/run/{model...}", run_rest, Shape::Rest, Access::Run, kMedia},
+    {"GET", "/client/v4/accounts/{account}/ai/run/{model...}", run_websocket, Shape::Rest, Access::Run, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/models/search", search_models, Shape::Rest, Access::Read, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/models/schema", model_schema, Shape::Rest, Access::Read, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/tasks/search", search_tasks, Shape::Rest, Access::Read, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/authors/search", search_authors, Shape::Rest, Access::Read, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/usage", account_usage, Shape::Rest, Access::Read, kNone},
     VERGE_OPENAI_ROUTES("/client/v4/accounts/{account}/ai/v1"),
     VERGE_OPENAI_ROUTES("/v1"),
-    {"POST", "/run", run_binding, Shape::Binding, Access::Inference, kMedia},
-    {"GET", "/run", run_websocket, Shape::Binding, Access::Inference, kNone},
-    {"POST", "/ai-gateway/run", run_binding, Shape::Binding, Access::Inference, kMedia},
-    {"GET", "/ai-api/models/search", search_models, Shape::Binding, Access::Inference, kNone},
-    {"POST", "/to-everything/markdown/transformer", markdown, Shape::Binding, Access::Inference, kMedia},
-    {"GET", "/to-everything/markdown/supported", markdown_supported, Shape::Binding, Access::Inference, kNone},
+    {"POST", "/run", run_binding, Shape::Binding, Access::Run, kMedia},
+    {"GET", "/run", run_websocket, Shape::Binding, Access::Run, kNone},
+    {"POST", "/ai-gateway/run", run_binding, Shape::Binding, Access::Run, kMedia},
+    {"GET", "/ai-api/models/search", search_models, Shape::Binding, Access::Read, kNone},
+    {"POST", "/to-everything/markdown/transformer", markdown, Shape::Binding, Access::Run, kMedia},
+    {"GET", "/to-everything/markdown/supported", markdown_supported, Shape::Binding, Access::Read, kNone},
     {"GET", "/verge/v1/status", status, Shape::Rest, Access::Admin, kNone},
     {"GET", "/verge/v1/nodes", nodes, Shape::Rest, Access::Admin, kNone},
+    {"GET", "/verge/v1/usage", all_usage, Shape::Rest, Access::Admin, kNone},
     {"GET", "/metrics", metrics_text, Shape::Rest, Access::Local, kNone},
     {"GET", "/healthz", healthz, Shape::Rest, Access::Open, kNone},
     {"GET", "/readyz", readyz, Shape::Rest, Access::Open, kNone},

@@ -12,10 +12,11 @@ namespace verge::api {
 
 // What a token must be good for. A route's row says it, so that none can be forgotten.
 enum class Access {
-  Open,       // no token, whoever asks
-  Local,      // no token from this machine, else as Admin
-  Inference,  // once tokens exist: any
-  Admin,      // once tokens exist: one of scope admin
+  Open,   // no token, whoever asks
+  Local,  // no token from this machine, else as Admin
+  Read,   // once tokens exist: any
+  Run,    // once tokens exist: one of scope run or admin
+  Admin,  // once tokens exist: one of scope admin
 };
 
 struct Route {

@@ -45,6 +45,13 @@ Result<Task> parse_task(const json::value& value) {
     if (!text) return fail(Code::InvalidInput, "{}: must be a string", name);
     *field = std::move(*text);
   }
+  const int64_t requests = get_int(value.get_object(), "requests_per_minute").value_or(0);
+  if (requests < 0 || requests > 1'000'000) return fail(Code::InvalidInput, "requests_per_minute: must be from 0 to 1,000,000");
+  task.requests_per_minute = static_cast<int>(requests);
+  if (const json::array* prices = get_array(value.get_object(), "prices")) {
+    VERGE_ASSIGN(parsed, parse_prices(*prices));
+    task.prices = std::move(parsed);
+  }
   return task;
 }
 
@@ -165,6 +172,19 @@ const json::object& Catalogue::schema(const Entry& entry) const {
   if (!entry.schema.empty()) return entry.schema;
   auto shared = task_schemas_.find(entry.task);
   return shared == task_schemas_.end() ? kNone : shared->second;
+}
+
+const std::vector<Price>& Catalogue::prices(const Entry& entry) const {
+  static const std::vector<Price> kNone;
+  if (!entry.prices.empty()) return entry.prices;
+  const Task* shared = task(entry.task);
+  return shared ? shared->prices : kNone;
+}
+
+int Catalogue::requests_per_minute(const Entry& entry) const {
+  if (entry.requests_per_minute) return entry.requests_per_minute;
+  const Task* shared = task(entry.task);
+  return shared ? shared->requests_per_minute : 0;
 }
 
 const Task* Catalogue::task(std::string_view task) const {

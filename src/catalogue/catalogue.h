@@ -17,6 +17,8 @@ struct Task {
   std::string id;    // published uuid
   std::string name;  // "Text Generation"
   std::string description;
+  int requests_per_minute = 0;  // published limit of an account; 0 = none
+  std::vector<Price> prices;    // of models that have none of their own
 };
 
 class Catalogue {
@@ -35,6 +37,9 @@ class Catalogue {
 
   // {"input":…, "output":…}: the entry's own, else the one that its task's models share.
   const json::object& schema(const Entry& entry) const;
+  // The entry's own, else the task's.
+  const std::vector<Price>& prices(const Entry& entry) const;
+  int requests_per_minute(const Entry& entry) const;
   const Task* task(std::string_view task) const;  // null = unknown
   std::vector<const Task*> tasks() const;
 

@@ -48,7 +48,8 @@ struct Entry {
   std::vector<Source> sources;
   int context_tokens = 0;
   int64_t parameters = 0;          // to tell the memory needed before a pull
-  std::vector<Price> prices;
+  std::vector<Price> prices;       // empty = its task's
+  int requests_per_minute = 0;     // published for this model alone; 0 = its task's
   bool stand_in = false;           // may answer for its task under --stand-ins
   json::object properties;         // published property_id -> value, beyond the above
   json::object defaults;           // parameter -> default that differs from the task's ("temperature": 0.15)

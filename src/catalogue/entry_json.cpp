@@ -193,6 +193,19 @@ Result<Price> parse_price(const json::value& value, const std::string& place) {
   return price;
 }
 
+}  // namespace
+
+Result<std::vector<Price>> parse_prices(const json::array& prices) {
+  std::vector<Price> out;
+  for (size_t i = 0; i < prices.size(); ++i) {
+    VERGE_ASSIGN(price, parse_price(prices[i], fmt::format("prices.{}", i)));
+    out.push_back(std::move(price));
+  }
+  return out;
+}
+
+namespace {
+
 Result<json::object> parse_schema(const json::value* value, const Fields& fields, const SchemaLookup& schemas) {
   if (!value) return json::object();
   if (value->is_string()) {
@@ -243,10 +256,9 @@ Result<Entry> parse_entry(const json::value& value, const SchemaLookup& schemas)
     entry.sources.push_back(std::move(source));
   }
   VERGE_ASSIGN(prices, fields.array("prices"));
-  for (size_t i = 0; i < prices.size(); ++i) {
-    VERGE_ASSIGN(price, parse_price(prices[i], fmt::format("prices.{}", i)));
-    entry.prices.push_back(std::move(price));
-  }
+  VERGE_ASSIGN(parsed_prices, parse_prices(prices));
+  VERGE_ASSIGN(requests_per_minute, fields.count("requests_per_minute", false));
+  if (requests_per_minute > 1'000'000) return fields.wrong("requests_per_minute", "at most 1,000,000");
   VERGE_ASSIGN(schema, parse_schema(fields.take("schema"), fields, schemas));
   VERGE_TRY(fields.rest());
   entry.id = std::move(id);
@@ -261,6 +273,8 @@ Result<Entry> parse_entry(const json::value& value, const SchemaLookup& schemas)
   entry.tags = std::move(tags);
   entry.context_tokens = static_cast<int>(context_tokens);
   entry.parameters = parameters;
+  entry.prices = std::move(parsed_prices);
+  entry.requests_per_minute = static_cast<int>(requests_per_minute);
   entry.stand_in = stand_in;
   if (!answer_shape.empty()) entry.answer_shape = std::move(answer_shape);
   entry.properties = std::move(properties);

@@ -14,4 +14,6 @@ using SchemaLookup = std::function<const json::object*(std::string_view name)>;
 // InvalidInput names the field. Unknown fields are an error: a misspelt one would be lost silently.
 Result<Entry> parse_entry(const json::value& value, const SchemaLookup& schemas);
 
+Result<std::vector<Price>> parse_prices(const json::array& prices);
+
 }  // namespace verge::catalogue

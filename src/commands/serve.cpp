@@ -14,6 +14,8 @@
 #include <filesystem>
 
 #include "accounts/accounts.h"
+#include "accounts/local_lease_store.h"
+#include "accounts/meter.h"
 #include "api/api.h"
 #include "catalogue/catalogue.h"
 #include "commands/address.h"
@@ -52,6 +54,8 @@ struct Options {
   int threads = 0, context = 0;
   uint64_t memory_mib = 0, kv_mib = 0;
   std::string kv_type, weights;
+  bool quotas = false;
+  int cut_off_percent = accounts::MeterOptions().cut_off_percent;
   int drain_s = limits::kDrainMs / 1000;
   std::string role, cluster, region, keys, advertise, peer_listen;
   bool insecure_cluster = false, null_engine = false;
@@ -185,10 +189,15 @@ Result<int> serve_until_signal(Options options) {
     own.add_node(options.name, *node);
   }
 
+  VERGE_ASSIGN(ledger, accounts::Ledger::open(io.get_executor(), options.data, {options.name, false}));
+  accounts::LocalLeaseStore leases([&](const std::string& account, int64_t day) { return ledger->neurons_of(account, day); });
+  accounts::Meter meter(io.get_executor(), accounts, catalogue, leases, ledger.get(), metrics, {options.quotas, options.cut_off_percent});
+
   bool ready = false, draining = false;
   api::Options api_options;
   api_options.node = options.name;
   api_options.metrics = &metrics;
+  api_options.meter = &meter;
   api_options.insecure = options.insecure;
   api_options.origins = options.origins;
   api_options.image_results = options.image_result == "results";
@@ -312,6 +321,10 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tls-key", o.key, "PEM private key");
   app.add_flag("--insecure", o.insecure, "Serve beyond loopback without tokens or TLS");
   app.add_option("--drain", o.drain_s, "Seconds that running requests get after SIGTERM")->capture_default_str();
+  app.add_flag("--quotas", o.quotas, "Hold accounts to the published limits: 10,000 neurons a day, requests a minute of each task");
+  app.add_option("--quota-cut-off", o.cut_off_percent, "Percent of its daily neurons that an account may use here while the cluster's quota store is out of reach")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
   app.add_option("--image-result", o.image_result, "Shape of image answers: array (as published) or results, for Workers that read result.results")->check(CLI::IsMember({"array", "results"}));
   app.add_option("--worker", o.workers, "Host a wrangler project: DIR, or ROUTE=DIR as in 'shop.example/*=./shop' (repeatable)");
   app.add_option("--origin", o.origins, "Web origin that may call without a token, as https://app.example, or * (repeatable); this machine's always may");

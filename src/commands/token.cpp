@@ -15,7 +15,7 @@ namespace {
 struct Options {
   std::string data = default_data_folder();
   bool json = false;
-  std::string name, scope = "inference", account, id;
+  std::string name, scope = "run", account, id;
 };
 
 std::string date(int64_t ms) {
@@ -87,9 +87,9 @@ int token(int argc, char** argv) {
   app.add_flag("--json", options.json, "Print JSON");
   CLI::App* creating = app.add_subcommand("create", "Make a token and print it");
   creating->add_option("--name", options.name, "What it is for");
-  creating->add_option("--scope", options.scope, "inference, or admin (everything)")
+  creating->add_option("--scope", options.scope, "read (lists, usage), run (also inference), or admin (everything)")
       ->capture_default_str()
-      ->check(CLI::IsMember({"inference", "admin"}));
+      ->check(CLI::IsMember({"read", "run", "admin", "inference"}));
   creating->add_option("--account", options.account, "The one account id that it may use; left out: any");
   CLI::App* listing = app.add_subcommand("list", "List tokens, revoked ones too");
   CLI::App* revoking = app.add_subcommand("revoke", "Make a token worthless, at once");

@@ -60,10 +60,29 @@ struct Result {
   explicit Result(json::value v) : value(std::move(v)) {}
 };
 
+// What an answer took, in the units of the published prices. What a task does not count stays 0.
 struct Usage {
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
   int64_t cached_tokens = 0;
+  int64_t audio_ms = 0;    // of sound, read or made
+  int64_t images = 0;      // read
+  int64_t tiles = 0;       // of 512 x 512 pixels, of pictures made: each begun one counts
+  int64_t steps = 0;       // of making them
+  int64_t characters = 0;  // of text to be spoken
+
+  bool operator==(const Usage&) const = default;
+  Usage& operator+=(const Usage& other) {
+    prompt_tokens += other.prompt_tokens;
+    completion_tokens += other.completion_tokens;
+    cached_tokens += other.cached_tokens;
+    audio_ms += other.audio_ms;
+    images += other.images;
+    tiles += other.tiles;
+    steps += other.steps;
+    characters += other.characters;
+    return *this;
+  }
 };
 
 struct Failure {

@@ -173,8 +173,20 @@ json::object to_json(const Accepted& e) {
   return o;
 }
 json::object to_json(const Result& e) { return {{"e", "result"}, {"value", e.value}}; }
+
+// Units that few tasks have.
+struct UsageUnit {
+  const char* key;
+  int64_t Usage::*member;
+};
+constexpr UsageUnit kUsageUnits[] = {{"audio_ms", &Usage::audio_ms}, {"images", &Usage::images}, {"tiles", &Usage::tiles}, {"steps", &Usage::steps},
+                                     {"characters", &Usage::characters}};
+
 json::object to_json(const Usage& e) {
-  return {{"e", "usage"}, {"prompt_tokens", e.prompt_tokens}, {"completion_tokens", e.completion_tokens}, {"cached_tokens", e.cached_tokens}};
+  json::object o{{"e", "usage"}, {"prompt_tokens", e.prompt_tokens}, {"completion_tokens", e.completion_tokens}, {"cached_tokens", e.cached_tokens}};
+  for (const auto& [key, member] : kUsageUnits)
+    if (e.*member) o[key] = e.*member;
+  return o;
 }
 json::object to_json(const Failure& e) {
   json::object o{{"e", "error"}, {"code", to_string(e.error.code)}, {"message", printable(e.error.message)}};
@@ -279,6 +291,15 @@ std::optional<Event> read_plain_token(std::string_view s) {
   return Event(std::move(token));
 }
 
+Usage read_usage(const json::object& o) {
+  Usage usage;
+  usage.prompt_tokens = int_or_zero(o, "prompt_tokens");
+  usage.completion_tokens = int_or_zero(o, "completion_tokens");
+  usage.cached_tokens = int_or_zero(o, "cached_tokens");
+  for (const auto& [key, member] : kUsageUnits) usage.*member = int_or_zero(o, key);
+  return usage;
+}
+
 constexpr size_t kDepth = limits::kJsonDepth + 4;  // what a client may nest, inside our own objects
 
 }  // namespace
@@ -368,7 +389,7 @@ verge::Result<Event> decode_event(std::string_view text) {
     if (!value) return malformed("value");
     return Event(Result{*value});
   }
-  if (kind == "usage") return Event(Usage{int_or_zero(*o, "prompt_tokens"), int_or_zero(*o, "completion_tokens"), int_or_zero(*o, "cached_tokens")});
+  if (kind == "usage") return Event(read_usage(*o));
   if (kind == "error") {
     Error error;
     error.code = code_from_string(string_or_empty(*o, "code"));

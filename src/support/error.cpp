@@ -22,6 +22,7 @@ constexpr std::array kNames = {
     Name{Code::MethodNotAllowed, "method_not_allowed"},
     Name{Code::Busy, "busy"},
     Name{Code::QuotaUsed, "quota_used"},
+    Name{Code::RateLimited, "rate_limited"},
     Name{Code::Timeout, "timeout"},
     Name{Code::Aborted, "aborted"},
     Name{Code::LoadFailed, "load_failed"},

@@ -26,21 +26,22 @@ enum class Code {
   NotFound,              // no such route or object
   MethodNotAllowed,      //
   Busy,                  // queue full or waited too long: retry after a while
-  QuotaUsed,             // retry tomorrow
+  QuotaUsed,             // the account's daily allocation is spent: retry tomorrow
   Timeout,               // the deadline passed
   Aborted,               // the client left
   LoadFailed,            // the model file is damaged or of an unsupported kind
   WorkerGone,            // the worker or node died; the router retries elsewhere
   Io,                    // disk or network
   Internal,              // a bug
+  RateLimited,           // too many requests of the account: retry when told
 };
 
 struct Error {
   Code code = Code::Internal;
   std::string message;         // for people; says what to do
   int64_t requested = 0;       // ContextOverflow, TooLarge: what was asked
-  int64_t limit = 0;           //                            and what is allowed
-  int64_t retry_after_ms = 0;  // Busy, QuotaUsed: when a retry may help; 0 = unknown
+  int64_t limit = 0;           //                            and what is allowed; QuotaUsed: micro-neurons a day
+  int64_t retry_after_ms = 0;  // Busy, QuotaUsed, RateLimited: when a retry may help; 0 = unknown
 };
 
 // True where the same request may succeed if it is sent again.

@@ -62,6 +62,17 @@ inline constexpr size_t kMetricSeries = 500;
 // SQLite: wait this long for another process that writes.
 inline constexpr int kDbBusyMs = 5'000;
 
+// Accounts. The cluster's lease store is asked while requests wait.
+inline constexpr int kLeaseStoreMs = 1'000;            // ... for so long, and not again for so long where it could not be reached
+inline constexpr int kLeaseMs = 2'000;                 // of an account's spending in one lease ...
+inline constexpr int kLeaseLeastParts = 1'000;         // ... but a thousandth of its allocation at least,
+inline constexpr int kLeaseMostParts = 20;             // and a twentieth at most: what a dead gateway takes with it
+inline constexpr size_t kAccountsTracked = 100'000;    // with limits, on one gateway; about 1 KB each
+inline constexpr size_t kUsageUnwritten = 100'000;     // rows kept in memory while the disk takes none
+inline constexpr int kUsageRetryMs = 1'000;
+inline constexpr int64_t kUsageDays = 400;             // single rows; their sums by day stay
+inline constexpr int kLeaseTries = 8;                  // compare-and-set against other gateways, in one request
+
 // Internal protocol.
 inline constexpr size_t kFrameBytes = 128 << 20;       // one header + payload; above the HTTP body limit
 inline constexpr size_t kEventBytes = 16 << 20;

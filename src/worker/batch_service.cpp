@@ -215,6 +215,7 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
   }
   protocol::Usage usage;
   usage.prompt_tokens = call->work->prompt_tokens;
+  usage.images = call->work->images;
   protocol::Accepted accepted(usage.prompt_tokens, 0, options_.node, options_.model, false);
   co_await put_answer(sink, std::move(accepted), std::move(call->answer), usage);
 }

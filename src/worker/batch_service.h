@@ -23,6 +23,7 @@ class Work {
   virtual ~Work() = default;
   std::vector<int64_t> costs;  // of the items, each > 0; >= 1 item
   int64_t prompt_tokens = 0;   // of Accepted and Usage
+  int64_t images = 0;          // of Usage
   // After all items have run; on a thread of its own.
   virtual Result<json::value> answer() = 0;
 };

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <cmath>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -235,6 +236,7 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
   }
   protocol::Usage usage;
   usage.completion_tokens = call->tokens;
+  usage.audio_ms = std::llround(call->duration * 1000);
   protocol::Accepted accepted(0, 0, options_.node, options_.model, false);
   co_await put_answer(sink, std::move(accepted), std::move(call->result), usage);
 }

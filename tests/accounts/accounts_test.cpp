@@ -1,6 +1,7 @@
 #include "accounts/accounts.h"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -33,6 +34,72 @@ TEST_F(AccountsTest, NoTokenIsNeededBeforeTheFirst) {
   EXPECT_FALSE(*accounts.tokens_required());
   ASSERT_TRUE(accounts.create("ci", "inference", "", 5));
   EXPECT_TRUE(*accounts.tokens_required());
+}
+
+TEST_F(AccountsTest, AScopeMayWhatTheSmallerOnesMay) {
+  Accounts accounts = open();
+  const auto may = [&](const char* scope) {
+    const Token token = *accounts.verify(accounts.create("x", scope, "", 1)->secret);
+    return fmt::format("{} {} {} {}", token.scope, token.allows("read"), token.allows("run"), token.allows("admin"));
+  };
+  EXPECT_EQ(may("read"), "read true false false");
+  EXPECT_EQ(may("run"), "run true true false");
+  EXPECT_EQ(may("inference"), "run true true false") << "its old name";
+  EXPECT_EQ(may("admin"), "admin true true true");
+  EXPECT_FALSE(Token{}.allows("read"));
+  EXPECT_EQ(accounts.create("x", "root", "", 1).error().code, Code::InvalidInput);
+}
+
+// What the first version wrote: its tokens stay good.
+TEST_F(AccountsTest, TokensOfTheFirstVersionAreTaken) {
+  std::string secret;
+  {
+    Accounts accounts = open();
+    secret = accounts.create("x", "run", "acc", 1)->secret;
+  }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_ + "/accounts.db").c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db,
+                         "CREATE TABLE old (id TEXT PRIMARY KEY, hash TEXT NOT NULL, name TEXT NOT NULL,"
+                         " scope TEXT NOT NULL CHECK (scope IN ('inference', 'admin')), account TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+                         " revoked_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+                         "INSERT INTO old SELECT id, hash, name, 'inference', account, created_ms, revoked_ms FROM tokens;"
+                         "DROP TABLE tokens; ALTER TABLE old RENAME TO tokens; DROP TABLE account_rates; DROP TABLE accounts; PRAGMA user_version=1",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+  Accounts accounts = open();
+  auto token = accounts.verify(secret);
+  ASSERT_TRUE(token) << token.error().message;
+  EXPECT_EQ(token->scope, "run");
+  EXPECT_EQ(token->account, "acc");
+}
+
+TEST_F(AccountsTest, SettingsAreSetTakenBackAndSeenByAServerAtOnce) {
+  Accounts server = open(), command = open();
+  EXPECT_FALSE((*server.settings("a"))->daily_neurons);
+  Settings changes;
+  changes.daily_neurons = 5;
+  changes.concurrency = 2;
+  changes.rates["text-generation"] = 7;
+  ASSERT_TRUE(command.set("a", changes));
+  EXPECT_EQ((*server.settings("a"))->daily_neurons, 5);
+  EXPECT_EQ((*server.settings("a"))->rates.at("text-generation"), 7);
+  EXPECT_EQ((*command.settings("a"))->concurrency, 2);
+  Settings more;
+  more.daily_neurons = Settings::kUnset;
+  more.rates["text-generation"] = Settings::kUnset;
+  more.rates["text-embeddings"] = Settings::kUnlimited;
+  ASSERT_TRUE(command.set("a", more));
+  EXPECT_FALSE((*server.settings("a"))->daily_neurons);
+  EXPECT_EQ((*server.settings("a"))->concurrency, 2) << "what is not named stays";
+  EXPECT_EQ((*server.settings("a"))->rates.size(), 1u);
+  EXPECT_EQ(*command.remove("a"), true);
+  EXPECT_EQ(*command.remove("a"), false);
+  EXPECT_TRUE((*server.all_settings())->empty());
+  EXPECT_EQ(command.set("no such/id", changes).error().code, Code::InvalidInput);
+  EXPECT_EQ(command.set("", changes).error().code, Code::InvalidInput);
 }
 
 TEST_F(AccountsTest, ATokenMadeByAnotherProcessCountsAtOnce) {

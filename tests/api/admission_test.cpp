@@ -52,7 +52,7 @@ TEST_F(AdmissionTest, TokenOfOneAccountStaysThere) {
 
 // X3: every route with every kind of caller. A new route is in the table and thus in here.
 TEST_F(AdmissionTest, EveryRouteAsksForWhatItsRowSays) {
-  std::string inference = make("inference"), admin = make("admin");
+  std::string read = make("read"), inference = make("run"), admin = make("admin");
   start({}, &*accounts_);
   for (const Route& route : routes()) {
     std::string path(route.pattern);
@@ -66,6 +66,7 @@ TEST_F(AdmissionTest, EveryRouteAsksForWhatItsRowSays) {
       EXPECT_EQ(status(bad) == 401, !open);
     EXPECT_EQ(status(bearer(inference)) == 403, route.access == Access::Admin);
     EXPECT_NE(status(bearer(inference)), 401);
+    EXPECT_EQ(status(bearer(read)) == 403, route.access == Access::Admin || route.access == Access::Run);
     int with_admin = status(bearer(admin));
     EXPECT_TRUE(with_admin != 401 && with_admin != 403);
   }

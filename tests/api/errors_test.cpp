@@ -12,7 +12,7 @@ TEST(Errors, EveryCodeHasAnAnswerInEveryShape) {
   for (int i = 0; i <= static_cast<int>(Code::Internal); ++i) {
     Error error{static_cast<Code>(i), "why"};
     for (Shape shape : {Shape::Rest, Shape::Binding, Shape::OpenAi}) {
-      Published published = publish(error, shape, "id-1");
+      Published published = publish(error, "id-1");
       EXPECT_GE(published.status, 400);
       EXPECT_LT(published.status, 600);
       EXPECT_GE(published.code, 3000);
@@ -34,10 +34,10 @@ TEST(Errors, RetryableOnesSayWhen) {
 }
 
 TEST(Errors, NamesTheFirstParameterQuoted) {
-  EXPECT_EQ(publish(Error{Code::InvalidInput, "oneOf at '/' not met, 0 matches: '/messages/0/role' x"}, Shape::OpenAi, "").param,
+  EXPECT_EQ(publish(Error{Code::InvalidInput, "oneOf at '/' not met, 0 matches: '/messages/0/role' x"}, "").param,
             "messages.0.role");
-  EXPECT_EQ(publish(Error{Code::InvalidInput, "it's '/"}, Shape::OpenAi, "").param, "");
-  EXPECT_EQ(publish(Error{Code::Busy, "'/a'"}, Shape::OpenAi, "").param, "");
+  EXPECT_EQ(publish(Error{Code::InvalidInput, "it's '/"}, "").param, "");
+  EXPECT_EQ(publish(Error{Code::Busy, "'/a'"}, "").param, "");
 }
 
 TEST(Errors, IdsOfUnknownModelsAreShortAndPlain) {

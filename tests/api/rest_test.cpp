@@ -271,7 +271,7 @@ TEST_P(RestFailure, OfTheServiceIsAnsweredAsPublished) {
     EXPECT_EQ(answer.header("content-type"), "application/json");
     EXPECT_EQ(code_of(answer), wanted.published);
     EXPECT_NE(message_of(answer).find(wanted.named), std::string::npos) << message_of(answer);
-    bool retry = wanted.code == Code::Busy || wanted.code == Code::QuotaUsed || wanted.code == Code::WorkerGone;
+    bool retry = wanted.code == Code::Busy || wanted.code == Code::QuotaUsed || wanted.code == Code::RateLimited || wanted.code == Code::WorkerGone;
     EXPECT_EQ(answer.header("retry-after"), retry ? "3" : "");
   }
 }
@@ -282,7 +282,8 @@ INSTANTIATE_TEST_SUITE_P(
         Failed{Code::ContextOverflow, 413, 5021,
                "The estimated number of input and maximum output tokens (155740) exceeded this model context window limit (128000)."},
         Failed{Code::Busy, 429, 3040, "Capacity temporarily exceeded, please try again."},
-        Failed{Code::QuotaUsed, 429, 4006, "daily free allocation"}, Failed{Code::Timeout, 408, 3046, "Request timeout"},
+        Failed{Code::QuotaUsed, 429, 3036, "You have used up your daily free allocation of 0.128 neurons. Please upgrade"},
+        Failed{Code::RateLimited, 429, 3040, "secret cause"}, Failed{Code::Timeout, 408, 3046, "Request timeout"},
         Failed{Code::ModelUnavailable, 404, 3042, "secret cause"}, Failed{Code::InvalidInput, 400, 5006, "Bad input: Error: secret cause"},
         Failed{Code::WorkerGone, 503, 5001, "secret cause"}, Failed{Code::LoadFailed, 500, 5001, "secret cause"},
         Failed{Code::Internal, 500, 5001, "Internal server error"}, Failed{Code::Io, 500, 5001, "Internal server error"}));

@@ -45,7 +45,7 @@ TEST_F(TokenTest, CreatedTokenIsValidAndAloneOnStdout) {
   auto token = accounts::Accounts::open(folder_)->verify(made.out.substr(0, made.out.size() - 1));
   ASSERT_TRUE(token) << token.error().message;
   EXPECT_EQ(token->name, "ci");
-  EXPECT_EQ(token->scope, "inference");
+  EXPECT_EQ(token->scope, "run");
   EXPECT_NE(made.err.find("answers requests with a token only"), std::string::npos);
   EXPECT_EQ(call({"create"}).err.find("answers requests with a token only"), std::string::npos);
 }

@@ -42,7 +42,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"node", {"protocol", "catalogue", "store", "http"}},
     {"worker", {"protocol", "engine", "media"}},
     {"protocol", {"http"}},
-    {"accounts", {"store"}},
+    {"accounts", {"protocol", "catalogue", "store"}},
     {"engine", {}},
     {"catalogue", {}},
     {"media", {}},

@@ -100,6 +100,8 @@ std::string OpenAiText::piece(size_t index, const protocol::Token& token) {
   return out + event(std::move(choice), text);
 }
 
+protocol::Usage OpenAiText::usage(const std::vector<Answer>& answers) const { return total_usage(answers, settings_.answers_a_prompt); }
+
 std::string OpenAiText::ending(size_t index, const Answer& answer) {
   std::string out = first(index);
   json::object choice{{"index", index}};

@@ -39,6 +39,7 @@ class OpenAiText : public AnswerFormat {
   json::value whole(const std::vector<Answer>& answers) override;
   std::string opening() override { return {}; }
   std::string piece(size_t index, const protocol::Token& token) override;
+  protocol::Usage usage(const std::vector<Answer>& answers) const override;
   std::string ending(size_t index, const Answer& answer) override;
   std::string closing(const std::vector<Answer>& answers) override;
   std::string failure(const Published& error, std::string_view request_id) override;

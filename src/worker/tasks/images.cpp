@@ -13,7 +13,10 @@ namespace {
 constexpr int kPrepareThreads = 2;
 
 struct ImageWork : Work {
-  explicit ImageWork(const engine::ImageModelInfo& model) : info(model) { costs = {1}; }
+  explicit ImageWork(const engine::ImageModelInfo& model) : info(model) {
+    costs = {1};
+    images = 1;
+  }
 
   Result<json::value> answer() override {
     if (error) return *error;

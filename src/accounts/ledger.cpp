@@ -1,0 +1,214 @@
+#include "accounts/ledger.h"
+
+#include <pthread.h>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "support/clock.h"
+#include "support/limits.h"
+#include "support/log.h"
+
+namespace verge::accounts {
+namespace asio = boost::asio;
+namespace {
+
+// Where one coroutine waits. Made, cancelled and destroyed on the io thread.
+struct Ticket {
+  explicit Ticket(const asio::any_io_executor& executor) : room(executor, asio::steady_timer::time_point::max()) {}
+  asio::steady_timer room;  // never elapses; cancelling it wakes the waiter
+  bool done = false, ok = false;
+};
+
+struct Job {
+  enum class Kind { Own, Merge, MarkSent };
+  Kind kind = Kind::Own;
+  std::vector<UsageRow> rows;
+  std::shared_ptr<Ticket> ticket;  // null = nobody waits
+};
+
+}  // namespace
+
+struct Ledger::Impl {
+  Impl(asio::any_io_executor e, LedgerOptions o, UsageBook w, UsageBook r, int64_t b)
+      : executor(std::move(e)), options(std::move(o)), writing(std::move(w)), reading(std::move(r)), boot(b) {}
+
+  asio::any_io_executor executor;
+  LedgerOptions options;
+  UsageBook writing;  // the writer's thread alone
+  UsageBook reading;  // the io thread alone
+  const int64_t boot;
+  int64_t seq = 0;
+
+  mutable std::mutex mutex;
+  std::condition_variable wake;
+  std::vector<Job> queue;
+  bool stop = false;
+  std::atomic<size_t> unwritten{0};
+  std::atomic<bool> failing{false};
+  std::thread thread;
+
+  void push(Job job) {
+    if (job.kind == Job::Kind::Own) unwritten += job.rows.size();
+    bool first = false;
+    {
+      std::lock_guard lock(mutex);
+      first = queue.empty();
+      queue.push_back(std::move(job));
+    }
+    if (first) wake.notify_one();
+  }
+
+  task<bool> wait(std::shared_ptr<Ticket> ticket) {
+    while (!ticket->done) {
+      boost::system::error_code woken;
+      co_await ticket->room.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    }
+    co_return ticket->ok;
+  }
+
+  // ---- The writer's thread
+
+  void loop() {
+    std::vector<UsageRow> own;  // not on disk yet: of this round, and of earlier ones that failed
+    std::vector<Job> jobs;
+    while (true) {
+      {
+        std::unique_lock lock(mutex);
+        const auto woken = [this] { return stop || !queue.empty(); };
+        if (own.empty()) wake.wait(lock, woken);
+        else wake.wait_for(lock, std::chrono::milliseconds(limits::kUsageRetryMs), woken);
+        if (queue.empty() && stop) {
+          lock.unlock();
+          write_own(own);
+          return;
+        }
+        jobs.swap(queue);
+      }
+      for (Job& job : jobs)
+        if (job.kind == Job::Kind::Own) own.insert(own.end(), std::make_move_iterator(job.rows.begin()), std::make_move_iterator(job.rows.end()));
+      std::vector<std::pair<std::shared_ptr<Ticket>, bool>> done;
+      const bool written = write_own(own);
+      for (Job& job : jobs) {
+        const bool ok = job.kind == Job::Kind::Own ? written : write_others(job);
+        if (job.ticket) done.emplace_back(std::move(job.ticket), ok);
+      }
+      jobs.clear();
+      if (!done.empty()) release(std::move(done));
+    }
+  }
+
+  bool write_own(std::vector<UsageRow>& own) {
+    if (own.empty()) return true;
+    if (auto written = writing.write(own, !options.collected); !written) {
+      if (!failing) log::error("usage cannot be written; it is kept in memory and tried again", {{"rows", own.size()}, {"error", written.error().message}});
+      failing = true;
+      if (own.size() > limits::kUsageUnwritten) {
+        const size_t lost = own.size() - limits::kUsageUnwritten;
+        log::error("usage is lost", {{"rows", lost}});
+        own.erase(own.begin(), own.begin() + static_cast<std::ptrdiff_t>(lost));
+        unwritten -= lost;
+      }
+      return false;
+    }
+    if (failing) log::info("usage is written again", {{"rows", own.size()}});
+    failing = false;
+    unwritten -= own.size();
+    own.clear();
+    return true;
+  }
+
+  bool write_others(Job& job) {
+    Result<void> done;
+    if (job.kind == Job::Kind::MarkSent) {
+      done = writing.mark_sent(job.rows);
+    } else if (auto merged = writing.write(job.rows, true); !merged) {
+      done = merged.error();
+    }
+    if (!done) log::error("usage cannot be written", {{"error", done.error().message}});
+    return done.ok();
+  }
+
+  void release(std::vector<std::pair<std::shared_ptr<Ticket>, bool>> done) {
+    asio::post(executor, [done = std::move(done)] {
+      for (const auto& [ticket, ok] : done) {
+        ticket->done = true;
+        ticket->ok = ok;
+        ticket->room.cancel();
+      }
+    });
+  }
+};
+
+Ledger::Ledger(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {
+  impl_->thread = std::thread([state = impl_.get()] {
+    pthread_setname_np(pthread_self(), "ledger");
+    state->loop();
+  });
+}
+
+Ledger::~Ledger() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->stop = true;
+  }
+  impl_->wake.notify_one();
+  impl_->thread.join();
+}
+
+Result<std::unique_ptr<Ledger>> Ledger::open(asio::any_io_executor executor, const std::string& data_folder, LedgerOptions options) {
+  VERGE_ASSIGN(writing, UsageBook::open(data_folder));
+  VERGE_ASSIGN(reading, UsageBook::open(data_folder));
+  VERGE_ASSIGN(boot, writing.next_boot(options.gateway, unix_ms()));
+  VERGE_TRY(writing.forget_before(unix_ms() - limits::kUsageDays * 86'400'000));
+  return std::unique_ptr<Ledger>(new Ledger(std::make_shared<Impl>(std::move(executor), std::move(options), std::move(writing), std::move(reading), boot)));
+}
+
+void Ledger::add(UsageRow row) {
+  row.gateway = impl_->options.gateway;
+  row.boot = impl_->boot;
+  row.seq = ++impl_->seq;
+  Job job;
+  job.rows.push_back(std::move(row));
+  impl_->push(std::move(job));
+}
+
+task<void> Ledger::commit(UsageRow row) {
+  row.gateway = impl_->options.gateway;
+  row.boot = impl_->boot;
+  row.seq = ++impl_->seq;
+  auto ticket = std::make_shared<Ticket>(impl_->executor);
+  Job job;
+  job.rows.push_back(std::move(row));
+  job.ticket = ticket;
+  impl_->push(std::move(job));
+  co_await impl_->wait(std::move(ticket));
+}
+
+Result<std::vector<UsageRow>> Ledger::pending(int limit) { return impl_->reading.pending(limit); }
+
+task<bool> Ledger::mark_sent(std::vector<UsageRow> rows) {
+  auto ticket = std::make_shared<Ticket>(impl_->executor);
+  impl_->push({Job::Kind::MarkSent, std::move(rows), ticket});
+  co_return co_await impl_->wait(std::move(ticket));
+}
+
+task<bool> Ledger::merge(std::vector<UsageRow> rows) {
+  auto ticket = std::make_shared<Ticket>(impl_->executor);
+  impl_->push({Job::Kind::Merge, std::move(rows), ticket});
+  co_return co_await impl_->wait(std::move(ticket));
+}
+
+Result<std::vector<UsageLine>> Ledger::report(const UsageQuery& query) { return impl_->reading.report(query); }
+Result<int64_t> Ledger::neurons_of(const std::string& account, int64_t day) { return impl_->reading.neurons_of(account, day); }
+size_t Ledger::unwritten() const { return impl_->unwritten; }
+bool Ledger::failing() const { return impl_->failing; }
+
+}  // namespace verge::accounts

@@ -1,0 +1,57 @@
+// Writes the usage book from a thread of its own: what comes while one commit is on its way to the disk shares the
+// next one, and the io thread never waits for the disk.
+//
+// D1 commit() returns when the row is on disk. An answer's last event is sent after it, so that after kill -9 of this
+//    process every answer whose end a client has seen is in the book, once.
+// D2 Where the disk fails (full, read-only), commit() returns all the same: answers go on. The rows stay in memory and
+//    are tried again; `failing` and the log say so. At most limits::kUsageUnwritten are kept.
+// Owner: commands/serve, on the io thread, where everything but the writing happens. Destroying it writes what is there.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "accounts/lease_store.h"
+#include "accounts/usage_book.h"
+
+namespace verge::accounts {
+
+struct LedgerOptions {
+  std::string gateway = "local";
+  bool collected = false;  // somebody takes the rows from pending(): new ones wait there
+};
+
+class Ledger {
+ public:
+  static Result<std::unique_ptr<Ledger>> open(boost::asio::any_io_executor executor, const std::string& data_folder, LedgerOptions options);
+  ~Ledger();
+  Ledger(const Ledger&) = delete;
+  Ledger& operator=(const Ledger&) = delete;
+
+  // gateway, boot and seq are filled in.
+  task<void> commit(UsageRow row);
+  void add(UsageRow row);  // the same, without waiting
+
+  // For a cluster: rows that the collector lacks; then that it has them; and, at the collector, others' rows, which
+  // are merged once however often they come. False: the disk failed; try again later.
+  Result<std::vector<UsageRow>> pending(int limit);
+  task<bool> mark_sent(std::vector<UsageRow> rows);
+  task<bool> merge(std::vector<UsageRow> rows);
+
+  // Of what is committed.
+  Result<std::vector<UsageLine>> report(const UsageQuery& query);
+  Result<int64_t> neurons_of(const std::string& account, int64_t day);
+
+  size_t unwritten() const;  // rows that wait for the disk
+  bool failing() const;
+
+ private:
+  struct Impl;
+  explicit Ledger(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace verge::accounts

@@ -1,0 +1,205 @@
+#include "accounts/usage_book.h"
+
+#include <chrono>
+#include <filesystem>
+
+namespace verge::accounts {
+namespace {
+
+constexpr const char* kMigrations[] = {
+    "CREATE TABLE usage ("
+    " gateway TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " id TEXT NOT NULL, time_ms INTEGER NOT NULL,"
+    " account TEXT NOT NULL, model TEXT NOT NULL, task TEXT NOT NULL, node TEXT NOT NULL, outcome TEXT NOT NULL,"
+    " neurons INTEGER NOT NULL,"
+    " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,"
+    " audio_ms INTEGER NOT NULL, images INTEGER NOT NULL, tiles INTEGER NOT NULL, steps INTEGER NOT NULL, characters INTEGER NOT NULL,"
+    " sent INTEGER NOT NULL,"
+    " PRIMARY KEY (gateway, boot, seq)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX usage_unsent ON usage (boot, seq) WHERE sent = 0;"
+    "CREATE TABLE usage_sums ("
+    " account TEXT NOT NULL, day INTEGER NOT NULL, model TEXT NOT NULL, task TEXT NOT NULL,"
+    " requests INTEGER NOT NULL, failed INTEGER NOT NULL, neurons INTEGER NOT NULL,"
+    " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,"
+    " audio_ms INTEGER NOT NULL, images INTEGER NOT NULL, tiles INTEGER NOT NULL, steps INTEGER NOT NULL, characters INTEGER NOT NULL,"
+    " PRIMARY KEY (account, day, model, task)) STRICT, WITHOUT ROWID",
+};
+
+constexpr int64_t kDay = 86'400'000;
+constexpr const char* kUnits = "prompt_tokens, completion_tokens, cached_tokens, audio_ms, images, tiles, steps, characters";
+
+// Binds the units from `first` on, in the order of kUnits.
+void bind_units(store::Statement& statement, int first, const protocol::Usage& u) {
+  for (int64_t value : {u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.audio_ms, u.images, u.tiles, u.steps, u.characters}) statement.bind(first++, value);
+}
+protocol::Usage read_units(const store::Statement& row, int first) {
+  protocol::Usage u;
+  for (int64_t* value : {&u.prompt_tokens, &u.completion_tokens, &u.cached_tokens, &u.audio_ms, &u.images, &u.tiles, &u.steps, &u.characters})
+    *value = row.number(first++);
+  return u;
+}
+
+}  // namespace
+
+std::string date_of(int64_t day) {
+  const std::chrono::year_month_day date{std::chrono::sys_days{std::chrono::days{day}}};
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
+}
+
+std::optional<int64_t> parse_date(std::string_view text) {
+  if (text.size() != 10 || text[4] != '-' || text[7] != '-') return std::nullopt;
+  const auto number = [&](size_t at, size_t length) {
+    int value = 0;
+    for (char c : text.substr(at, length)) {
+      if (c < '0' || c > '9') return -1;
+      value = value * 10 + (c - '0');
+    }
+    return value;
+  };
+  const int year = number(0, 4), month = number(5, 2), day = number(8, 2);
+  if (year < 1970 || month < 0 || day < 0) return std::nullopt;
+  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)), std::chrono::day(static_cast<unsigned>(day))};
+  if (!date.ok()) return std::nullopt;
+  return std::chrono::sys_days(date).time_since_epoch().count();
+}
+
+Result<UsageBook> UsageBook::open(const std::string& data_folder) {
+  VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "usage.db").string(), kMigrations));
+  UsageBook book(std::move(db));
+  VERGE_ASSIGN(insert, book.db_.prepare(fmt::format("INSERT INTO usage (gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {}, sent)"
+                                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+                                                    " ON CONFLICT DO NOTHING",
+                                                    kUnits)));
+  VERGE_ASSIGN(sum, book.db_.prepare(fmt::format(
+                        "INSERT INTO usage_sums (account, day, model, task, requests, failed, neurons, {})"
+                        " VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+                        " ON CONFLICT DO UPDATE SET requests = requests + 1, failed = failed + excluded.failed, neurons = neurons + excluded.neurons,"
+                        " prompt_tokens = prompt_tokens + excluded.prompt_tokens, completion_tokens = completion_tokens + excluded.completion_tokens,"
+                        " cached_tokens = cached_tokens + excluded.cached_tokens, audio_ms = audio_ms + excluded.audio_ms, images = images + excluded.images,"
+                        " tiles = tiles + excluded.tiles, steps = steps + excluded.steps, characters = characters + excluded.characters",
+                        kUnits)));
+  book.insert_ = std::move(insert);
+  book.sum_ = std::move(sum);
+  return book;
+}
+
+Result<void> UsageBook::write_all(std::span<const UsageRow> rows, bool sent, int64_t& added) {
+  for (const UsageRow& row : rows) {
+    insert_->bind(1, row.gateway).bind(2, row.boot).bind(3, row.seq).bind(4, row.id).bind(5, row.time_ms).bind(6, row.account).bind(7, row.model);
+    insert_->bind(8, row.task).bind(9, row.node).bind(10, row.outcome).bind(11, row.neurons);
+    bind_units(*insert_, 12, row.usage);
+    insert_->bind(20, int64_t{sent});
+    VERGE_TRY(insert_->step());
+    if (db_.changes() == 0) continue;
+    ++added;
+    const bool failed = row.outcome != "ok" && row.outcome != "aborted";
+    sum_->bind(1, row.account).bind(2, row.time_ms / kDay).bind(3, row.model).bind(4, row.task).bind(5, int64_t{failed}).bind(6, row.neurons);
+    bind_units(*sum_, 7, row.usage);
+    VERGE_TRY(sum_->step());
+  }
+  return db_.execute("COMMIT");
+}
+
+Result<int64_t> UsageBook::write(std::span<const UsageRow> rows, bool sent) {
+  int64_t added = 0;
+  VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
+  auto written = write_all(rows, sent, added);
+  if (written) return added;
+  (void)db_.execute("ROLLBACK");
+  return written.error();
+}
+
+Result<std::vector<UsageRow>> UsageBook::pending(int limit) {
+  VERGE_ASSIGN(rows, db_.prepare(fmt::format("SELECT gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {} FROM usage"
+                                             " WHERE sent = 0 ORDER BY boot, seq LIMIT {}",
+                                             kUnits, limit)));
+  std::vector<UsageRow> out;
+  while (true) {
+    VERGE_ASSIGN(more, rows.step());
+    if (!more) return out;
+    UsageRow& row = out.emplace_back();
+    row.gateway = rows.text(0);
+    row.boot = rows.number(1);
+    row.seq = rows.number(2);
+    row.id = rows.text(3);
+    row.time_ms = rows.number(4);
+    row.account = rows.text(5);
+    row.model = rows.text(6);
+    row.task = rows.text(7);
+    row.node = rows.text(8);
+    row.outcome = rows.text(9);
+    row.neurons = rows.number(10);
+    row.usage = read_units(rows, 11);
+  }
+}
+
+Result<void> UsageBook::mark_sent(std::span<const UsageRow> rows) {
+  VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
+  const auto mark = [&]() -> Result<void> {
+    VERGE_ASSIGN(update, db_.prepare("UPDATE usage SET sent = 1 WHERE gateway = ?1 AND boot = ?2 AND seq = ?3"));
+    for (const UsageRow& row : rows) {
+      update.bind(1, row.gateway).bind(2, row.boot).bind(3, row.seq);
+      VERGE_TRY(update.step());
+    }
+    return db_.execute("COMMIT");
+  };
+  auto marked = mark();
+  if (!marked) (void)db_.execute("ROLLBACK");
+  return marked;
+}
+
+Result<std::vector<UsageLine>> UsageBook::report(const UsageQuery& query) {
+  std::string groups, columns;
+  for (const auto& [wanted, name] : {std::pair{query.by_account, "account"}, {query.by_day, "day"}, {query.by_model, "model"}, {query.by_task, "task"}}) {
+    columns += wanted ? fmt::format("{}, ", name) : std::string_view(name) == "day" ? "0, " : "'', ";
+    if (wanted) groups += (groups.empty() ? "" : ", ") + std::string(name);
+  }
+  std::string sql = "SELECT " + columns;
+  for (const char* name : {"requests", "failed", "neurons", "prompt_tokens", "completion_tokens", "cached_tokens", "audio_ms", "images", "tiles", "steps"})
+    sql += fmt::format("SUM({}), ", name);
+  sql += "SUM(characters) FROM usage_sums WHERE day BETWEEN ?1 AND ?2";
+  if (query.account) sql += " AND account = ?3";
+  if (!groups.empty()) sql += fmt::format(" GROUP BY {} ORDER BY {}", groups, groups);
+  VERGE_ASSIGN(rows, db_.prepare(sql));
+  rows.bind(1, query.from_day).bind(2, query.to_day);
+  if (query.account) rows.bind(3, *query.account);
+  std::vector<UsageLine> out;
+  while (true) {
+    VERGE_ASSIGN(more, rows.step());
+    if (!more) return out;
+    if (rows.is_null(4)) continue;  // the one line of no groups, with nothing in it
+    UsageLine& line = out.emplace_back();
+    line.account = rows.text(0);
+    line.day = rows.number(1);
+    line.model = rows.text(2);
+    line.task = rows.text(3);
+    line.requests = rows.number(4);
+    line.failed = rows.number(5);
+    line.neurons = rows.number(6);
+    line.usage = read_units(rows, 7);
+  }
+}
+
+Result<int64_t> UsageBook::neurons_of(const std::string& account, int64_t day) {
+  VERGE_ASSIGN(sum, db_.prepare("SELECT COALESCE(SUM(neurons), 0) FROM usage_sums WHERE account = ?1 AND day = ?2"));
+  sum.bind(1, account).bind(2, day);
+  VERGE_ASSIGN(row, sum.step());
+  return row ? sum.number(0) : 0;
+}
+
+Result<int64_t> UsageBook::next_boot(const std::string& gateway, int64_t now_ms) {
+  VERGE_ASSIGN(last, db_.prepare("SELECT COALESCE(MAX(boot), 0) FROM usage WHERE gateway = ?1"));
+  last.bind(1, gateway);
+  VERGE_ASSIGN(row, last.step());
+  return std::max(now_ms, row ? last.number(0) + 1 : 1);
+}
+
+Result<void> UsageBook::forget_before(int64_t time_ms) {
+  // By boot first, which the key begins with: a boot's rows are no older than it.
+  VERGE_ASSIGN(remove, db_.prepare("DELETE FROM usage WHERE boot < ?1 AND time_ms < ?1 AND sent = 1"));
+  remove.bind(1, time_ms);
+  VERGE_TRY(remove.step());
+  return {};
+}
+
+}  // namespace verge::accounts
