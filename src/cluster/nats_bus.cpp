@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "cluster/nkey.h"
+#include "support/limits.h"
 #include "support/log.h"
 
 namespace verge::cluster {
@@ -31,7 +32,7 @@ constexpr int kConnectMs = 2'000;
 constexpr int kReconnectMs = 500;
 constexpr int kFirstComplaintMs = 2'500, kComplaintMs = 30'000;
 constexpr int kPingMs = 2'000;     // two unanswered ones: the server is gone
-constexpr int kRequestMs = 3'000;  // of a JetStream call
+constexpr int kRequestMs = limits::kLeaseStoreMs;  // of a JetStream call: requests may wait for it
 constexpr const char* kServerName = "nats.verge";  // in certificates that `verge cluster init` makes
 
 Error nats_error(natsStatus status, std::string_view what) { return fail(Code::Io, "NATS: {}: {}", what, natsStatus_GetText(status)); }
@@ -142,11 +143,11 @@ class NatsBus : public Bus {
     if (!bus->shared_->closed) log::warn("bus", {{"error", natsStatus_GetText(status)}});
   }
 
-  // The coroutine that calls goes on on its own executor.
-  template <class T, class F>
-  task<Result<T>> on_pool(F f) {
-    auto answer = co_await asio::co_spawn(pool_.get_executor(), [f = std::move(f)]() -> asio::awaitable<std::shared_ptr<Result<T>>> { co_return std::make_shared<Result<T>>(f()); },
-                                          asio::use_awaitable);
+  // The coroutine that calls goes on on its own executor. std::function, for GCC 12 copies a lambda inside a co_await byte by byte.
+  template <class T>
+  task<Result<T>> on_pool(std::function<Result<T>()> f) {
+    const std::function<asio::awaitable<std::shared_ptr<Result<T>>>()> work = [f]() -> asio::awaitable<std::shared_ptr<Result<T>>> { co_return std::make_shared<Result<T>>(f()); };
+    auto answer = co_await asio::co_spawn(pool_.get_executor(), work, asio::use_awaitable);
     co_return std::move(*answer);
   }
 

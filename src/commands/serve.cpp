@@ -18,6 +18,7 @@
 #include "accounts/meter.h"
 #include "api/api.h"
 #include "catalogue/catalogue.h"
+#include "cluster/quota_store.h"
 #include "commands/address.h"
 #include "commands/converter.h"
 #include "commands/data_folder.h"
@@ -191,7 +192,10 @@ Result<int> serve_until_signal(Options options) {
 
   VERGE_ASSIGN(ledger, accounts::Ledger::open(io.get_executor(), options.data, {options.name, false}));
   accounts::LocalLeaseStore leases([&](const std::string& account, int64_t day) { return ledger->neurons_of(account, day); });
-  accounts::Meter meter(io.get_executor(), accounts, catalogue, leases, ledger.get(), metrics, {options.quotas, options.cut_off_percent});
+  std::unique_ptr<cluster::QuotaStore> shared_leases;
+  if (membership) shared_leases = std::make_unique<cluster::QuotaStore>(membership->bus());
+  accounts::LeaseStore& lease_store = shared_leases ? static_cast<accounts::LeaseStore&>(*shared_leases) : leases;
+  accounts::Meter meter(io.get_executor(), accounts, catalogue, lease_store, ledger.get(), metrics, {options.quotas, options.cut_off_percent});
 
   bool ready = false, draining = false;
   api::Options api_options;

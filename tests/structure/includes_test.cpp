@@ -36,7 +36,7 @@ std::vector<fs::path> sources(const fs::path& folder) {
 // folder -> folders that it may include, besides itself and support.
 const std::map<std::string, std::set<std::string>> kAllowed = {
     {"commands", {"cluster", "convert", "api", "router", "node", "worker", "engine", "media", "protocol", "catalogue", "accounts", "store", "http"}},
-    {"cluster", {"protocol", "http"}},
+    {"cluster", {"protocol", "http", "accounts"}},
     {"api", {"protocol", "catalogue", "accounts", "http"}},
     {"router", {"protocol"}},
     {"node", {"protocol", "catalogue", "store", "http"}},
