@@ -89,6 +89,12 @@ class Record {
     counters.requests.add(1, {std::string(route_), method(), call_.status ? std::to_string(call_.status) : "client_gone"});
     counters.duration.observe(seconds, {std::string(route_)});
     if (call_.error_code) counters.errors.add(1, {std::to_string(call_.error_code)});
+    call_.span.set("http.route", std::string(route_));
+    call_.span.set("http.response.status_code", int64_t{call_.status});
+    call_.span.set("verge.request_id", call_.id);
+    if (!call_.model.empty()) call_.span.set("gen_ai.request.model", call_.model);
+    if (call_.completion_tokens) call_.span.set("gen_ai.usage.output_tokens", call_.completion_tokens);
+    if (call_.status == 0 || call_.status >= 500) call_.span.fail(call_.status ? fmt::format("{} {}", call_.status, call_.error_code) : "the client left");
     bool quiet = route_ == "/healthz" || route_ == "/readyz" || route_ == "/metrics";
     double first = call_.first_token_us ? static_cast<double>(call_.first_token_us - call_.started_us) / 1e3 : 0;
     log::write(quiet ? log::Level::Debug : log::Level::Info, "request",
@@ -171,6 +177,7 @@ http::task<void> Api::handle(http::Incoming& in, http::Responder& out) {
     read_image_result(in, call);
     unwrap(in);
   }
+  if (in.method == "POST") call.span = trace::Span(in.method, trace::Kind::Server, in.header("traceparent"));
   Record record(call, "other");
   http::task<void> answer = dispatch(call, record);
   co_await std::move(answer);

@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/errors.h"
 #include "catalogue/catalogue.h"
+#include "support/trace.h"
 
 namespace verge::api {
 
@@ -41,6 +42,7 @@ struct Call {
   http::Headers headers;                                 // of every answer: request id, CORS, verge-*
   bool image_results = false;                            // see Options; a wrapped request may say otherwise
   int64_t started_us = 0;
+  trace::Span span;                                      // the whole request
 
   // For the access log and the metrics, filled on the way.
   std::string model;

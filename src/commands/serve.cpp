@@ -24,6 +24,7 @@
 #include "commands/data_folder.h"
 #include "commands/hosting.h"
 #include "commands/membership.h"
+#include "commands/trace_export.h"
 #include "convert/convert.h"
 #include "engine/task_of.h"
 #include "http/server.h"
@@ -178,6 +179,7 @@ Result<int> serve_until_signal(Options options) {
     options.name = membership->name();
     options.region = membership->region();
   }
+  VERGE_ASSIGN(traces, TraceExport::from_environment(io.get_executor(), options.name));
   node_options.name = options.name;
   std::shared_ptr<node::Node> node;
   router::Router router(io.get_executor(), &metrics);

@@ -22,6 +22,7 @@
 #include "protocol/client.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/trace.h"
 #include "support/version.h"
 
 namespace verge::node {
@@ -326,9 +327,14 @@ task<void> LocalNode::run(protocol::Request request, protocol::EventSink& sink) 
     co_await sink.put(protocol::Failure{fail(Code::InvalidInput, "model {} is for {}, not for {}", request.model, model->task, request.task)});
     co_return;
   }
+  trace::Span span("run", trace::Kind::Server, request.traceparent);
+  span.set("gen_ai.request.model", model->id);
+  span.set("verge.request_id", request.id);
+  request.traceparent = span.traceparent();
   Slot& slot = slot_for(*model);
   auto ready = co_await ensure_ready(slot, request);
   if (!ready) {
+    span.fail(ready.error().message);
     co_await sink.put(protocol::Failure{ready.error()});
     co_return;
   }

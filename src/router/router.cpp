@@ -14,6 +14,7 @@
 #include "router/resume.h"
 #include "support/clock.h"
 #include "support/log.h"
+#include "support/trace.h"
 
 namespace verge::router {
 
@@ -196,7 +197,14 @@ task<void> Router::run(Request request, EventSink& sink) {
       const Error cancelled{Code::Aborted, ""};
       outcome = &cancelled;
       AtEnd attempt_over([&] { impl.registry.ended(flight, outcome, monotonic_ms()); });
-      co_await service->second->run(resume.next(), attempt_sink);
+      Request next = resume.next();
+      trace::Span span("attempt", trace::Kind::Client, next.traceparent);
+      span.set("verge.node", choice.node);
+      span.set("verge.attempt", int64_t{attempt + 1});
+      span.set("verge.expected_ms", choice.expected_ms);
+      next.traceparent = span.traceparent();
+      co_await service->second->run(std::move(next), attempt_sink);
+      if (attempt_sink.failure) span.fail(attempt_sink.failure->message);
       if (attempt_sink.failure) outcome = &*attempt_sink.failure;
       else if (attempt_sink.ended) outcome = nullptr;
     }

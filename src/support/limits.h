@@ -93,6 +93,11 @@ inline constexpr int kNodeForgottenMs = 60'000;
 inline constexpr double kRttNearMs = 50;               // nodes so much farther than the nearest are as good as it
 inline constexpr size_t kPrefixHints = 16 << 10;       // of a router, in each of two generations
 
+// Traces, between two exports; older spans are dropped first.
+inline constexpr size_t kSpansWaiting = 8'192;
+inline constexpr size_t kSpansOfExport = 512;
+inline constexpr int kSpanExportMs = 1'000;
+
 // Cluster.
 inline constexpr int kHeartbeatMs = 1'000;             // give or take a fifth, so that a thousand nodes do not speak at once
 inline constexpr size_t kHeartbeatBytes = 256 << 10;

@@ -10,12 +10,6 @@
 namespace verge::api {
 namespace {
 
-// W3C trace context, version 00: 55 characters of hexadecimal digits and dashes.
-bool is_traceparent(std::string_view text) {
-  return text.size() == 55 && text.find_first_not_of("0123456789abcdef-") == text.npos && text[2] == '-' && text[35] == '-' &&
-         text[52] == '-';
-}
-
 bool plain_affinity(std::string_view text) {
   return text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
@@ -73,7 +67,7 @@ protocol::Request make_request(Call& call, const catalogue::Entry& entry, const 
   request.seed = random_u64();
   request.reject_if_busy = options.reject_if_busy;
   if (auto affinity = call.in.header("x-session-affinity"); plain_affinity(affinity)) request.affinity = affinity;
-  if (auto trace = call.in.header("traceparent"); is_traceparent(trace)) request.traceparent = trace;
+  request.traceparent = call.span.traceparent();
   return request;
 }
 
