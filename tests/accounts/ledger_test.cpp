@@ -162,7 +162,8 @@ TEST_F(LedgerTest, EveryRowThatWasToldOfSurvivesAKill) {
   }
   auto book = UsageBook::open(folder_);
   std::multiset<std::string> rows;
-  for (const UsageRow& one : *book->pending(1'000'000)) rows.insert(one.id);
+  const auto all = book->pending(1'000'000);
+  for (const UsageRow& one : *all) rows.insert(one.id);
   for (const std::string& id : told) ASSERT_EQ(rows.count(id), 1u) << id;
   EXPECT_LE(rows.size(), told.size() + 12 * kUnderWay);
   EXPECT_EQ(*book->neurons_of("a", 20'000), static_cast<int64_t>(rows.size())) << "the sums are those of the rows";

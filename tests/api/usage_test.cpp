@@ -122,14 +122,14 @@ TEST_F(UsageTest, AClientThatLeavesPaysForWhatWasMade) {
   {
     Connection connection(server_->port());
     connection.send(request("POST", rest(), R"({"prompt":"x","stream":true})"));
-    ASSERT_TRUE(connection.read_until("word word"));
+    ASSERT_TRUE(connection.read_until("word"));
   }
   service_.wait_ended(1);
   for (int i = 0; i < 500 && rows().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   const auto all = rows();
   ASSERT_EQ(all.size(), 1u);
   EXPECT_EQ(all[0].outcome, "aborted");
-  EXPECT_GE(all[0].usage.completion_tokens, 2);
+  EXPECT_GE(all[0].usage.completion_tokens, 1);
   EXPECT_GT(all[0].neurons, 0);
 }
 
