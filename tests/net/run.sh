@@ -4,4 +4,4 @@
 set -euo pipefail
 VERGE_BINARY=$(realpath "$1"); export VERGE_BINARY; shift
 cd "$(dirname "$0")"
-exec python3 -m pytest -q -rs -p no:cacheprovider "$@" .
+exec python3 -m pytest -q -rs -p no:cacheprovider "$@"
