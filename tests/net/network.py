@@ -6,7 +6,7 @@
 
 `Loopback` has the same methods without namespaces and without delays: each host is an address of 127.0.0.0/8. Tests that
 need no distance run on both. Namespaces need root; `unavailable()` says why they cannot be had."""
-import contextlib, ctypes, functools, http.client, json, os, pathlib, shutil, signal, socket, subprocess, tempfile, time
+import contextlib, ctypes, functools, http.client, json, os, pathlib, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PREFIX = "verge-net-"
@@ -131,6 +131,8 @@ class Network(_Hosts):
     def __init__(self, hosts, rtt_ms=None, jitter=0.02):
         super().__init__(hosts)
         sweep()
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is open is closed
         self._made, self._wire, self._control = [], None, None
         self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
         self._rtt_ms, self._jitter = rtt_ms or {}, jitter
