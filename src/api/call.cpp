@@ -10,6 +10,11 @@ Counters::Counters(metrics::Registry& registry)
       prompt_tokens(registry.counter("verge_prompt_tokens_total", "Prompt tokens read.", {"model"})),
       cached_tokens(registry.counter("verge_prompt_tokens_cached_total", "Prompt tokens found in the prefix cache.", {"model"})),
       generated_tokens(registry.counter("verge_generation_tokens_total", "Tokens generated.", {"model"})),
+      audio_seconds(registry.counter("verge_audio_seconds_total", "Seconds of sound listened to.", {"model"})),
+      encoder_seconds(registry.counter("verge_speech_encoder_seconds_total", "Seconds that speech models' encoders have computed.", {"model"})),
+      decoder_seconds(registry.counter("verge_speech_decoder_seconds_total", "Seconds that speech models' decoders have computed.", {"model"})),
+      real_time_factor(registry.histogram("verge_speech_real_time_factor", "Seconds from a clip's arrival to the end of its transcript, per second of its sound.", {"model"},
+                                          {0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10})),
       duration(
           registry.histogram("verge_http_request_duration_seconds", "Time from a request's arrival to the end of its answer.", {"route"})),
       queue_time(

@@ -15,8 +15,8 @@ namespace verge::api {
 // Metric families of the API, made once.
 struct Counters {
   explicit Counters(metrics::Registry& registry);
-  metrics::Counter requests, errors, prompt_tokens, cached_tokens, generated_tokens;
-  metrics::Histogram duration, queue_time, first_token, token_interval;
+  metrics::Counter requests, errors, prompt_tokens, cached_tokens, generated_tokens, audio_seconds, encoder_seconds, decoder_seconds;
+  metrics::Histogram real_time_factor, duration, queue_time, first_token, token_interval;
   metrics::Gauge in_flight;
 };
 

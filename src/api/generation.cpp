@@ -133,6 +133,15 @@ class Sink : public protocol::EventSink {
     return ready(true);
   }
 
+  protocol::task<bool> take(protocol::Part part) {
+    if (!run_.stream) return ready(true);
+    if (run_.call.first_token_us == 0) {
+      run_.call.first_token_us = monotonic_us();
+      counters().first_token.observe(static_cast<double>(run_.call.first_token_us - run_.call.started_us) / 1e6, {run_.call.model});
+    }
+    return send(run_.format.part(index_, part.value));
+  }
+
   protocol::task<bool> take(protocol::Result result) {
     answer().result = std::move(result.value);
     return ready(true);
@@ -247,6 +256,11 @@ void count_usage(Call& call, const std::vector<Answer>& answers) {
     counters.prompt_tokens.add(static_cast<double>(answer.usage.prompt_tokens), {call.model});
     counters.cached_tokens.add(static_cast<double>(answer.usage.cached_tokens), {call.model});
     counters.generated_tokens.add(static_cast<double>(answer.usage.completion_tokens), {call.model});
+    if (answer.usage.audio_ms <= 0) continue;
+    counters.audio_seconds.add(static_cast<double>(answer.usage.audio_ms) / 1e3, {call.model});
+    counters.encoder_seconds.add(static_cast<double>(answer.usage.encoder_us) / 1e6, {call.model});
+    counters.decoder_seconds.add(static_cast<double>(answer.usage.decoder_us) / 1e6, {call.model});
+    counters.real_time_factor.observe(static_cast<double>(monotonic_us() - call.started_us) / 1e3 / static_cast<double>(answer.usage.audio_ms), {call.model});
   }
 }
 

@@ -39,6 +39,7 @@ class AnswerFormat {
   virtual std::string_view text_type() const { return {}; }
   virtual std::string opening() { return {}; }  // before the first token of any answer
   virtual std::string piece(size_t index, const protocol::Token& token) = 0;
+  virtual std::string part(size_t /*index*/, const json::value& /*part*/) { return {}; }
   virtual std::string ending(size_t /*index*/, const Answer& /*answer*/) { return {}; }  // an answer is complete
   virtual std::string closing(const std::vector<Answer>& answers) = 0;
   // Of the whole call, for the account.

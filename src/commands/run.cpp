@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 #include <unistd.h>
+#include <utility>
 
 #include "catalogue/catalogue.h"
 #include "commands/asker.h"
@@ -229,9 +230,56 @@ std::string readable(const json::value& answer) {
   return list && !list->empty() ? lines : json::serialize(answer);
 }
 
+// A transcript as it is heard: text on stdout, and on a terminal a bar on stderr. Bar and text share the terminal's last line:
+// the bar is wiped before text, and drawn on a line of its own.
+class Listening {
+ public:
+  Listening() : bar_(isatty(STDERR_FILENO) != 0), shared_(bar_ && isatty(STDOUT_FILENO) != 0) {}
+
+  void part(const json::object& part) {
+    const std::string text = get_string(part, "text").value_or("");
+    wipe();
+    if (!text.empty()) show(shared_ ? text + "\n" : text);
+    heard_ = heard_ || !text.empty();
+    draw(get_number(part, "seconds").value_or(0), get_number(part, "duration").value_or(0));
+  }
+  void end() {
+    wipe();
+    if (!shared_ || !heard_) show("\n");
+  }
+
+ private:
+  void wipe() {
+    if (std::exchange(drawn_, false)) std::fprintf(stderr, "\r\033[K");
+  }
+  void draw(double seconds, double duration) {
+    if (!bar_ || duration <= 0 || seconds >= duration) return;
+    constexpr int kWidth = 30;
+    const int filled = static_cast<int>(seconds / duration * kWidth);
+    const auto clock = [](double s) { return fmt::format("{}:{:02}", static_cast<int>(s) / 60, static_cast<int>(s) % 60); };
+    const std::string line = fmt::format("\r[{}{}] {} of {}", std::string(static_cast<size_t>(filled), '#'), std::string(static_cast<size_t>(kWidth - filled), '.'), clock(seconds), clock(duration));
+    std::fprintf(stderr, "%s", line.c_str());
+    drawn_ = true;
+  }
+
+  const bool bar_, shared_;
+  bool drawn_ = false, heard_ = false;
+};
+
+int transcribe(const Options& options, const LocalTask& local, TaskQuestion question) {
+  Listening listening;
+  const auto on_part = [&](const json::object& part) { listening.part(part); };
+  auto answer = options.server.empty() ? run_task_here(local, std::move(question), on_part)
+                                       : run_task_there(options.server, options.model, token_of_environment(), std::move(question), on_part);
+  listening.end();
+  return answer ? 0 : complain(answer.error().message);
+}
+
 int run_task(const Options& options, const LocalTask& local) {
   auto question = task_question(options);
   if (!question) return complain(question.error().message);
+  const bool hears = !options.audio.empty() && (!options.server.empty() || local.entry.task == "automatic-speech-recognition");
+  if (hears && !options.json) return transcribe(options, local, std::move(*question));
   auto answer = options.server.empty() ? run_task_here(local, std::move(*question))
                                        : run_task_there(options.server, options.model, token_of_environment(), std::move(*question));
   if (!answer) return complain(answer.error().message);

@@ -1,6 +1,7 @@
 // `verge run` for the tasks that answer with one JSON value: the same handlers and services as the server's.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "catalogue/entry.h"
@@ -20,9 +21,11 @@ struct LocalTask {
   std::string path;
   int threads = 0;
 };
+// Gets the parts of an answer as they are done, in the published shape of a stream's events; for tasks that have such.
+using OnPart = std::function<void(const json::object& part)>;
 // Loads the model into this process and runs it once.
-Result<json::value> run_task_here(const LocalTask& model, TaskQuestion question);
-// Asks a server over REST.
-Result<json::value> run_task_there(const std::string& server, const std::string& model, const std::string& token, TaskQuestion question);
+Result<json::value> run_task_here(const LocalTask& model, TaskQuestion question, OnPart on_part = {});
+// Asks a server over REST. With `on_part` the answer is an object of what its last event says.
+Result<json::value> run_task_there(const std::string& server, const std::string& model, const std::string& token, TaskQuestion question, OnPart on_part = {});
 
 }  // namespace verge::commands

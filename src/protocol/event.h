@@ -1,5 +1,5 @@
 // What comes back for a Request: a stream of events that ends with exactly one End or Failure.
-//   Accepted (Token)* (Result)? (Usage)? (End | Failure)
+//   Accepted (Token | Part)* (Result)? (Usage)? (End | Failure)
 #pragma once
 
 #include <cstdint>
@@ -53,6 +53,15 @@ struct Token {
   Token(std::vector<int32_t> i, std::string t, std::vector<TokenLogprob> l = {}) : ids(std::move(i)), text(std::move(t)), logprobs(std::move(l)) {}
 };
 
+// A share of a Result that is done before the rest, where the request asks for such (a transcript's segments). An attempt that is
+// repeated makes the same parts again, in the same order.
+struct Part {
+  json::value value;
+
+  Part() = default;
+  explicit Part(json::value v) : value(std::move(v)) {}
+};
+
 struct Result {
   json::value value;  // the answer of a task that does not stream
 
@@ -70,6 +79,7 @@ struct Usage {
   int64_t tiles = 0;       // of 512 x 512 pixels, of pictures made: each begun one counts
   int64_t steps = 0;       // of making them
   int64_t characters = 0;  // of text to be spoken
+  int64_t encoder_us = 0, decoder_us = 0;  // of speech: its share of what the model has computed
 
   bool operator==(const Usage&) const = default;
   Usage& operator+=(const Usage& other) {
@@ -81,6 +91,8 @@ struct Usage {
     tiles += other.tiles;
     steps += other.steps;
     characters += other.characters;
+    encoder_us += other.encoder_us;
+    decoder_us += other.decoder_us;
     return *this;
   }
 };
@@ -99,7 +111,7 @@ struct End {
   explicit End(std::string reason) : finish_reason(std::move(reason)) {}
 };
 
-using Event = std::variant<Accepted, Token, Result, Usage, Failure, End>;
+using Event = std::variant<Accepted, Token, Part, Result, Usage, Failure, End>;
 
 inline bool terminal(const Event& event) {
   return std::holds_alternative<Failure>(event) || std::holds_alternative<End>(event);

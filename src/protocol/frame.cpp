@@ -172,6 +172,7 @@ json::object to_json(const Accepted& e) {
   if (!e.build.empty()) o["build"] = e.build;
   return o;
 }
+json::object to_json(const Part& e) { return {{"e", "part"}, {"value", e.value}}; }
 json::object to_json(const Result& e) { return {{"e", "result"}, {"value", e.value}}; }
 
 // Units that few tasks have.
@@ -180,7 +181,7 @@ struct UsageUnit {
   int64_t Usage::*member;
 };
 constexpr UsageUnit kUsageUnits[] = {{"audio_ms", &Usage::audio_ms}, {"images", &Usage::images}, {"tiles", &Usage::tiles}, {"steps", &Usage::steps},
-                                     {"characters", &Usage::characters}};
+                                     {"characters", &Usage::characters}, {"encoder_us", &Usage::encoder_us}, {"decoder_us", &Usage::decoder_us}};
 
 json::object to_json(const Usage& e) {
   json::object o{{"e", "usage"}, {"prompt_tokens", e.prompt_tokens}, {"completion_tokens", e.completion_tokens}, {"cached_tokens", e.cached_tokens}};
@@ -384,10 +385,10 @@ verge::Result<Event> decode_event(std::string_view text) {
     accepted.build = string_or_empty(*o, "build");
     return Event(std::move(accepted));
   }
-  if (kind == "result") {
+  if (kind == "result" || kind == "part") {
     const json::value* value = o->if_contains("value");
     if (!value) return malformed("value");
-    return Event(Result{*value});
+    return kind == "part" ? Event(Part{*value}) : Event(Result{*value});
   }
   if (kind == "usage") return Event(read_usage(*o));
   if (kind == "error") {

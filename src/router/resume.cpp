@@ -8,6 +8,7 @@ Request Resume::next() {
   ++attempts_;
   attempt_accepted_ = false;
   progress_ = false;
+  attempt_parts_ = 0;
   return request_;
 }
 
@@ -30,6 +31,12 @@ verge::Result<std::optional<Event>> Resume::pass(Event event) {
   if (auto* e = std::get_if<Token>(&event)) {
     progress_ = true;
     request_.resume_ids.insert(request_.resume_ids.end(), e->ids.begin(), e->ids.end());
+    return std::optional<Event>(std::move(event));
+  }
+  if (std::holds_alternative<Part>(event)) {
+    if (attempt_parts_++ < parts_) return nothing;  // the client has it from the attempt before
+    ++parts_;
+    progress_ = true;
     return std::optional<Event>(std::move(event));
   }
   if (std::holds_alternative<protocol::Result>(event)) {

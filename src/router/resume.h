@@ -1,5 +1,5 @@
 // Makes several attempts look like one answer. Pure: events of the attempts in, events for the client out.
-// R1 The client sees one Accepted, one Result, one Usage at most, and every id and every byte of text once.
+// R1 The client sees one Accepted, one Result, one Usage at most, and every id, every byte of text and every Part once.
 // R2 A second attempt is asked to go on after the ids that the client has (Request::resume_ids): sampling
 //    depends on seed and position alone, so it goes on with the same token and the same byte.
 // R3 An attempt that cannot be a continuation (another model, another prompt length) is refused; so is one by another build before
@@ -41,6 +41,7 @@ class Resume {
   bool result_ = false;
   bool usage_ = false;
   int attempts_ = 0;
+  int parts_ = 0, attempt_parts_ = 0;
 };
 
 }  // namespace verge::router

@@ -60,7 +60,7 @@ class AttemptSink : public EventSink {
       failure = std::move(failed->error);
       co_return true;
     }
-    const bool token = std::holds_alternative<Token>(event) || std::holds_alternative<protocol::Result>(event);
+    const bool token = std::holds_alternative<Token>(event) || std::holds_alternative<Part>(event) || std::holds_alternative<protocol::Result>(event);
     if (token && !resume_.progress()) registry_.first_token(flight_, monotonic_ms());
     const bool last = terminal(event);
     auto out = resume_.pass(std::move(event));

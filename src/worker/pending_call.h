@@ -37,8 +37,13 @@ struct PendingCall {
 
   // Until `next` is reached or the call has failed; false = run() was cancelled.
   protocol::task<bool> wait_for(Stage next) {
+    return wait_until([this, next] { return stage >= next || error; });
+  }
+  // Until ready(), which is asked again at each wake.cancel(); false = run() was cancelled.
+  template <class Ready>
+  protocol::task<bool> wait_until(Ready ready) {
     namespace asio = boost::asio;
-    while (stage < next && !error) {
+    while (!ready()) {
       boost::system::error_code ignored;
       wake.expires_at(asio::steady_timer::time_point::max());
       co_await wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -55,16 +60,22 @@ inline protocol::task<void> put_failure(protocol::EventSink& sink, Error error) 
   co_await sink.put(std::move(failure));
 }
 
-// The whole answer of a task that does not stream.
-inline protocol::task<void> put_answer(protocol::EventSink& sink, protocol::Accepted accepted, json::value result, protocol::Usage usage) {
+// A task's Result and what follows it.
+inline protocol::task<void> put_result(protocol::EventSink& sink, json::value result, protocol::Usage usage) {
   std::vector<protocol::Event> events;
-  events.emplace_back(std::move(accepted));
   events.emplace_back(protocol::Result(std::move(result)));
   events.emplace_back(usage);
   events.emplace_back(protocol::End("stop"));
   for (protocol::Event& event : events) {
     if (!co_await sink.put(std::move(event))) { co_return; }
   }
+}
+
+// The whole answer of a task that does not stream.
+inline protocol::task<void> put_answer(protocol::EventSink& sink, protocol::Accepted accepted, json::value result, protocol::Usage usage) {
+  protocol::Event first = std::move(accepted);
+  if (!co_await sink.put(std::move(first))) { co_return; }
+  co_await put_result(sink, std::move(result), usage);
 }
 
 }  // namespace verge::worker

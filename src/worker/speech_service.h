@@ -1,8 +1,7 @@
 // A loaded Whisper model as a Service: requests of the task automatic-speech-recognition in, one Result out.
 //
 // Threads: run() and everything public on the io thread. A clip is decoded and measured on a preparing thread; the model runs on
-// the engine's thread, which takes one window of each clip in turn, so that a short clip beside a long one waits
-// for one window of it at most. A request whose run() is cancelled is left at the next step of its decoder.
+// the engine's thread, for all clips together (speech_engine.h). A request whose run() is cancelled is left at the next step.
 #pragma once
 
 #include <boost/asio/thread_pool.hpp>
@@ -11,6 +10,7 @@
 
 #include "engine/speech/recognizer.h"
 #include "worker/model_service.h"
+#include "worker/speech_engine.h"
 
 namespace verge::worker {
 
@@ -26,10 +26,6 @@ class SpeechService : public ModelService {
   json::object ready() const override;
 
  private:
-  enum class Stage;
-  struct Call;
-  class Engine;
-
   boost::asio::any_io_executor io_;
   ServiceOptions options_;
   std::unique_ptr<engine::Backend> backend_;  // outlives recognizer_
@@ -37,7 +33,7 @@ class SpeechService : public ModelService {
   std::shared_ptr<int> active_ = std::make_shared<int>(0);
   bool draining_ = false;
   boost::asio::thread_pool prepare_{1};
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<SpeechEngine> engine_;
 };
 
 // Errors: LoadFailed, Io.

@@ -2,7 +2,7 @@
 import os, pathlib, shutil, subprocess
 import pytest
 
-from harness import ROOT
+from harness import DATA, MODELS, ROOT, Server
 from workers_harness import PROJECTS
 
 HERE = pathlib.Path(__file__).parent / "node"
@@ -30,6 +30,15 @@ def test_client(stories, modules, script):
     there = pathlib.Path(os.environ["E2E_NODE_MODULES"]).parent / script
     shutil.copy(HERE / script, there)
     run(node_of(modules), there, stories.base, str(ROOT / "workers"))
+
+
+def test_speech(modules):
+    if not (MODELS / "@cf/openai/whisper-tiny-en" / "model.bin").exists():
+        pytest.skip("@cf/openai/whisper-tiny-en is not on this machine (verge pull @cf/openai/whisper-tiny-en)")
+    there = pathlib.Path(os.environ["E2E_NODE_MODULES"]).parent / "openai_speech.mjs"
+    shutil.copy(HERE / "openai_speech.mjs", there)
+    with Server() as server:
+        run(node_of(modules), there, server.base, str(DATA / "audio" / "jfk.mp3"))
 
 
 def test_library(stories, modules):

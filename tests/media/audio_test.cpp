@@ -155,5 +155,24 @@ TEST(Audio, StopsWhenAsked) {
   EXPECT_EQ(decoder.error().code, Code::Aborted);
 }
 
+TEST(Audio, AClipPastTheLimitOfOneRequestIsRefused) {
+  const std::string clip = wav(std::vector<int16_t>(1000 * (limits::kClipSeconds + 1)), 1000, 1);
+  auto decoder = AudioDecoder::open(clip);
+  ASSERT_TRUE(decoder) << decoder.error().message;
+  std::vector<float> piece(1 << 16);
+  int64_t heard = 0;
+  for (;;) {
+    auto count = (*decoder)->read(piece.data(), piece.size());
+    if (!count) {
+      EXPECT_EQ(count.error().code, Code::TooLarge);
+      EXPECT_EQ(count.error().limit, limits::kClipSeconds);
+      break;
+    }
+    ASSERT_GT(*count, 0u) << "the end came before the limit";
+    heard += static_cast<int64_t>(*count);
+  }
+  EXPECT_GT(heard, int64_t{limits::kClipSeconds - 60} * kAudioRate);
+}
+
 }  // namespace
 }  // namespace verge::media

@@ -100,10 +100,11 @@ TEST(EventFrame, EveryKindComesBack) {
   EXPECT_EQ(1, usage.prompt_tokens);
   EXPECT_EQ(2, usage.completion_tokens);
   EXPECT_EQ(3, usage.cached_tokens);
-  const Usage all{1, 2, 3, 4, 5, 6, 7, 8};
+  const Usage all{1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
   EXPECT_EQ(all, std::get<Usage>(round_trip(all)));
   EXPECT_EQ("length", std::get<End>(round_trip(End{"length"})).finish_reason);
   EXPECT_EQ("{\"a\":[1,null]}", json::serialize(std::get<Result>(round_trip(Result{parse_json("{\"a\":[1,null]}").value()})).value));
+  EXPECT_EQ("[2]", json::serialize(std::get<Part>(round_trip(Part{parse_json("[2]").value()})).value));
   const auto error = std::get<Failure>(round_trip(Failure(Error{Code::ContextOverflow, "5 tokens, limit 4 \xff", 5, 4, 7}))).error;
   EXPECT_EQ(Code::ContextOverflow, error.code);
   EXPECT_EQ("5 tokens, limit 4 ?", error.message);

@@ -40,6 +40,22 @@ TEST(Resume, ASecondAttemptGoesOnAfterWhatTheClientHas) {
   EXPECT_TRUE(forwarded(resume, End{"stop"}));
 }
 
+TEST(Resume, PartsOfARepeatedAttemptAreHandedOutOnce) {
+  Resume resume(request());
+  resume.next();
+  EXPECT_TRUE(forwarded(resume, Accepted{0, 0, "node", "m", false}));
+  EXPECT_TRUE(forwarded(resume, Part{1}));
+  EXPECT_TRUE(forwarded(resume, Part{2}));
+  EXPECT_TRUE(resume.progress());
+  resume.next();
+  forwarded(resume, Accepted{0, 0, "other", "m", false});
+  EXPECT_FALSE(forwarded(resume, Part{1}));
+  EXPECT_FALSE(forwarded(resume, Part{2}));
+  EXPECT_FALSE(resume.progress());
+  EXPECT_TRUE(forwarded(resume, Part{3}));
+  EXPECT_TRUE(resume.progress());
+}
+
 TEST(Resume, KeepsIdsThatTheRequestCameWith) {
   Request r = request();
   r.resume_ids = {9};

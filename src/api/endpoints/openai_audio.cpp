@@ -1,4 +1,5 @@
-// OpenAI's /audio/transcriptions and /audio/translations: a form with a file, in one of five formats out.
+// OpenAI's /audio/transcriptions and /audio/translations: a form with a file, in one of five formats out; or, as it is heard, events:
+// transcript.text.delta for each window of up to 30 s, and transcript.text.done with the whole text.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -8,6 +9,7 @@
 #include "api/endpoints/run.h"
 #include "api/generation.h"
 #include "api/multipart.h"
+#include "api/sse.h"
 #include "api/tasks/automatic_speech_recognition.h"
 #include "api/tasks/speech_answers.h"
 
@@ -18,7 +20,7 @@ constexpr std::string_view kFormats[] = {"json", "text", "srt", "verbose_json", 
 
 struct Settings {
   std::string format = "json";
-  bool translated = false, words = false, segments = true;
+  bool translated = false, words = false, segments = true, stream = false;
 };
 
 class OpenAiTranscript : public AnswerFormat {
@@ -37,18 +39,28 @@ class OpenAiTranscript : public AnswerFormat {
     if (settings_.format == "text") return json::string(text + "\n");
     if (settings_.format == "srt") return json::string(sub_rip(result));
     if (settings_.format == "vtt") return json::string(web_vtt(result));
-    const auto seconds = static_cast<int64_t>(std::ceil(get_number(result, "duration").value_or(0)));
     json::object out = settings_.format == "verbose_json" ? verbose_transcript(result, settings_.translated, settings_.words, settings_.segments)
                                                           : json::object{{"text", text}};
-    out["usage"] = json::object{{"type", "duration"}, {"seconds", seconds}};
+    out["usage"] = usage(result);
     return out;
   }
-  // Never asked for: a transcript is whole.
-  std::string piece(size_t, const protocol::Token&) override { return {}; }
-  std::string closing(const std::vector<Answer>&) override { return {}; }
-  std::string failure(const Published&, std::string_view) override { return {}; }
+  std::string part(size_t, const json::value& part) override {
+    const json::object* object = part.if_object();
+    const std::string text = object ? get_string(*object, "text").value_or("") : "";
+    return text.empty() ? "" : sse_event(json::object{{"type", "transcript.text.delta"}, {"delta", text}});
+  }
+  std::string piece(size_t, const protocol::Token&) override { return {}; }  // never: a transcript has parts, not tokens
+  std::string closing(const std::vector<Answer>& answers) override {
+    const json::object* result = answers.front().result.if_object();
+    if (!result) return {};
+    return sse_event(json::object{{"type", "transcript.text.done"}, {"text", get_string(*result, "text").value_or("")}, {"usage", usage(*result)}});
+  }
+  std::string failure(const Published& error, std::string_view request_id) override { return sse_event(error_body(error, Shape::OpenAi, request_id)); }
 
  private:
+  static json::object usage(const json::object& result) {
+    return {{"type", "duration"}, {"seconds", static_cast<int64_t>(std::ceil(get_number(result, "duration").value_or(0)))}};
+  }
   Settings settings_;
 };
 
@@ -91,7 +103,10 @@ Result<Settings> read_settings(const Form& form, bool translated) {
   if (std::ranges::find(kFormats, settings.format) == std::end(kFormats)) {
     return fail(Code::InvalidInput, "'/response_format' must be one of 'json', 'text', 'srt', 'verbose_json', 'vtt'");
   }
-  if (field("stream") == "true") return not_built("/stream", "a transcript comes as a whole");
+  settings.stream = field("stream") == "true";
+  if (settings.stream && settings.format != "json" && settings.format != "text") {
+    return fail(Code::InvalidInput, "'/response_format' must be 'json' or 'text' where '/stream' is true");
+  }
   if (!form.granularities.empty()) {
     settings.segments = false;
     for (const std::string& item : form.granularities) {
@@ -130,7 +145,9 @@ http::task<void> transcribe(Call& call, bool translated) {
   requests.push_back(make_request(call, **entry, {}));
   requests.front().params = std::move(*params);
   requests.front().payload = std::string(form->file);
-  return generate(call, std::move(requests), std::make_unique<OpenAiTranscript>(std::move(*settings)), false);
+  const bool stream = settings->stream;
+  if (stream) requests.front().params["parts"] = true;
+  return generate(call, std::move(requests), std::make_unique<OpenAiTranscript>(std::move(*settings)), stream);
 }
 
 }  // namespace

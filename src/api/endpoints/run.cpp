@@ -14,7 +14,7 @@ bool plain_affinity(std::string_view text) {
   return text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
-// One Result, in REST's envelope or bare.
+// One Result, in REST's envelope or bare; or its parts as events, without an envelope.
 class TaskAnswer : public AnswerFormat {
  public:
   TaskAnswer(const TaskHandler& handler, json::object context, Shape shape, bool image_results)
@@ -25,10 +25,10 @@ class TaskAnswer : public AnswerFormat {
     if (shape_ == Shape::Binding) return result;
     return envelope(std::move(result));
   }
-  // Never asked for: these tasks do not stream.
-  std::string piece(size_t, const protocol::Token&) override { return {}; }
-  std::string closing(const std::vector<Answer>&) override { return {}; }
-  std::string failure(const Published&, std::string_view) override { return {}; }
+  std::string part(size_t, const json::value& part) override { return sse_event(handler_.part(part)); }
+  std::string piece(size_t, const protocol::Token&) override { return {}; }  // never: these tasks make no tokens
+  std::string closing(const std::vector<Answer>& answers) override { return sse_event(handler_.last(answers.front())) + std::string(kSseDone); }
+  std::string failure(const Published& error, std::string_view request_id) override { return sse_event(error_body(error, shape_, request_id)); }
 
  private:
   const TaskHandler& handler_;
@@ -127,7 +127,8 @@ http::task<void> run_native(Call& call, const catalogue::Entry& entry, TaskInput
   requests.push_back(make_request(call, entry, options));
   requests.front().params = std::move(parsed->params);
   requests.front().payload = std::move(parsed->payload);
-  return generate(call, std::move(requests), std::make_unique<TaskAnswer>(*handler, std::move(parsed->context), call.shape, call.image_results), false);
+  return generate(call, std::move(requests), std::make_unique<TaskAnswer>(*handler, std::move(parsed->context), call.shape, call.image_results),
+                  parsed->stream && handler->part);
 }
 
 }  // namespace verge::api

@@ -80,6 +80,7 @@ Result<json::object> speech_params(const json::object& body) {
   put("compression_ratio_threshold", in.number("compression_ratio_threshold", 0, 1000));
   put("log_prob_threshold", in.number("log_prob_threshold", -1000, 0));
   put("hallucination_silence_threshold", in.number("hallucination_silence_threshold", 0, 3600));
+  put("encoder_padding", in.number("encoder_padding", 0, 30));  // ours
   put("temperature", in.number("temperature", 0, 1));
   if (!in.ok()) return in.error();
   return params;
@@ -109,7 +110,23 @@ Result<TaskRequest> parse_speech(TaskInput input, const catalogue::Entry&, const
   if (out.payload.empty()) return fail(Code::InvalidInput, "the audio is empty");
   VERGE_ASSIGN(params, speech_params(body));
   out.params = std::move(params);
+  Params in(body);
+  out.stream = in.flag("stream").value_or(false);
+  if (!in.ok()) return in.error();
+  if (out.stream) out.params["parts"] = true;
   return out;
+}
+
+json::value speech_part(const json::value& value) {
+  static const json::object kNothing;
+  const json::object* part = value.if_object();
+  return native_part(part ? *part : kNothing);
+}
+
+json::value speech_last(const Answer& answer) {
+  json::object whole = speech_answer(answer, {}).get_object();
+  for (const char* told : {"text", "words", "segments"}) whole.erase(told);
+  return whole;
 }
 
 json::value speech_answer(const Answer& answer, const json::object&) {

@@ -11,6 +11,12 @@ namespace verge::api {
 Result<TaskRequest> parse_speech(TaskInput input, const catalogue::Entry& entry, const json::object& schema);
 json::value speech_answer(const Answer& answer, const json::object& context);
 
+// Of a stream (`stream: true`, which no schema publishes for speech): an event a window, {"text", "segments", "seconds", "duration"}
+// with the segments that have become certain, and a last one with the rest of the whole answer: {"transcription_info",
+// "word_count", "duration", "vtt"}. The texts joined are the whole answer's text.
+json::value speech_part(const json::value& part);
+json::value speech_last(const Answer& answer);
+
 // The parameters alone, which all routes share.
 Result<json::object> speech_params(const json::object& body);
 

@@ -39,6 +39,17 @@ json::array words_of(const json::object& segment) {
   return out;
 }
 
+json::object native_segment(const json::object& segment) {
+  return {{"start", number(segment, "start")},
+          {"end", number(segment, "end")},
+          {"text", text(segment, "text")},
+          {"temperature", number(segment, "temperature")},
+          {"avg_logprob", number(segment, "avg_logprob")},
+          {"compression_ratio", number(segment, "compression_ratio")},
+          {"no_speech_prob", number(segment, "no_speech_prob")},
+          {"words", words_of(segment)}};
+}
+
 }  // namespace
 
 std::string web_vtt(const json::object& result) {
@@ -65,20 +76,18 @@ std::string sub_rip(const json::object& result) {
   return out;
 }
 
+json::object native_part(const json::object& part) {
+  json::array segments;
+  for (const json::value& item : segments_of(part)) segments.push_back(native_segment(item.get_object()));
+  return {{"text", text(part, "text")}, {"segments", std::move(segments)}, {"seconds", number(part, "seconds")}, {"duration", number(part, "duration")}};
+}
+
 json::object native_transcript(const json::object& result) {
   json::array words, segments;
   for (const json::value& item : segments_of(result)) {
-    const json::object& segment = item.get_object();
-    json::array own = words_of(segment);
+    const json::array own = words_of(item.get_object());
     words.insert(words.end(), own.begin(), own.end());
-    segments.push_back({{"start", number(segment, "start")},
-                        {"end", number(segment, "end")},
-                        {"text", text(segment, "text")},
-                        {"temperature", number(segment, "temperature")},
-                        {"avg_logprob", number(segment, "avg_logprob")},
-                        {"compression_ratio", number(segment, "compression_ratio")},
-                        {"no_speech_prob", number(segment, "no_speech_prob")},
-                        {"words", std::move(own)}});
+    segments.push_back(native_segment(item.get_object()));
   }
   const double duration = number(result, "duration");
   const size_t count = words.size();

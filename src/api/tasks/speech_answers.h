@@ -12,6 +12,9 @@ namespace verge::api {
 // it ("duration", "segments").
 json::object native_transcript(const json::object& result);
 
+// A window's share of it: {"text", "segments", "seconds", "duration"}.
+json::object native_part(const json::object& part);
+
 std::string web_vtt(const json::object& result);
 std::string sub_rip(const json::object& result);
 

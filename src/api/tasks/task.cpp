@@ -10,7 +10,7 @@ namespace verge::api {
 namespace {
 
 constexpr TaskHandler kHandlers[] = {
-    {"automatic-speech-recognition", true, parse_speech, speech_answer},
+    {"automatic-speech-recognition", true, parse_speech, speech_answer, false, speech_part, speech_last},
     kImageClassification,
     kObjectDetection,
     {"text-classification", false, parse_text_classification, answer_text_classification},

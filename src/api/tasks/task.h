@@ -24,6 +24,7 @@ struct TaskRequest {
   json::object params;   // normalised, as worker/tasks/<task>.h says
   std::string payload;
   json::object context;  // what answer() wants to know of the request
+  bool stream = false;   // server-sent events, where the task has them
 };
 
 struct TaskHandler {
@@ -34,6 +35,9 @@ struct TaskHandler {
   // The published result, without an envelope. `answer.result` is what worker/tasks/<task>.h says.
   json::value (*answer)(const Answer& answer, const json::object& context);
   bool image_list = false;  // it is a list about a picture, which --image-result results wraps
+  // A Part of the result as an event of a stream, and the last event before [DONE]; null where the task does not stream.
+  json::value (*part)(const json::value& part) = nullptr;
+  json::value (*last)(const Answer& answer) = nullptr;
 };
 
 // Null where the task has none.

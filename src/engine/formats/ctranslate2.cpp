@@ -16,6 +16,7 @@
 
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/shape_check.h"
+#include "engine/formats/quantized.h"
 #include "engine/formats/whisper_parts.h"
 #include "support/json.h"
 #include "support/limits.h"
@@ -249,7 +250,7 @@ class Names {
     size_t bytes = 0;
     for (const auto& [name, factors] : integers_) bytes += file_->tensors.at(name).bytes * 2;
     VERGE_ASSIGN(owned, MappedFile::allocate(bytes, file_->path));
-    auto* at = reinterpret_cast<_Float16*>(owned->owned_data());
+    auto* at = reinterpret_cast<uint16_t*>(owned->owned_data());
     for (const auto& [name, factors] : integers_) {
       TensorView& view = file_->tensors.at(name);
       const auto* codes = reinterpret_cast<const int8_t*>(view.data);
@@ -259,7 +260,7 @@ class Names {
         float factor;
         std::memcpy(&factor, factors.data + row * 4, 4);
         if (!std::isfinite(factor) || factor == 0) return fail(Code::LoadFailed, "{}: the scale of '{}' holds {}", file_->path, name, factor);
-        for (int64_t i = 0; i < columns; ++i) *at++ = static_cast<_Float16>(static_cast<float>(*codes++) / factor);
+        for (int64_t i = 0; i < columns; ++i) *at++ = f32_to_f16(static_cast<float>(*codes++) / factor);
       }
       view.type = DType::F16;
       view.bytes *= 2;

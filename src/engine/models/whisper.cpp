@@ -7,7 +7,7 @@
 //            each layer:  x += self-attention, causal;  x += attention to the encoder's output;  x += MLP
 //            logits = embedding·layer_norm(x)
 //
-// Keys have no bias. The encoder runs over one window of up to 30 s at a time, the decoder over rows of
+// Keys have no bias. The encoder runs over windows of up to 30 s that lie behind each other, the decoder over rows of
 // many sequences, each with the memories of its own window.
 #include "engine/models/whisper.h"
 
@@ -159,6 +159,12 @@ class Loader {
 const float* data_or_null(const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); }
 LinearOutput output_of(const Linear& linear, float* y, bool accumulate = false) { return {linear.weight.get(), data_or_null(linear.bias), y, accumulate}; }
 
+// Of one window: the encoder's activations; what the decoder sees of it.
+int64_t activation_bytes(const WhisperInfo& info) {
+  return info.audio_positions * (5 * info.width + std::max(info.encoder_ff, info.width * kKernel) + 2 * info.width) * 4;
+}
+int64_t memory_bytes(const WhisperInfo& info) { return int64_t{info.decoder_layers} * info.audio_positions * info.width * 4; }
+
 // Activations of up to so many rows; grows to the largest call.
 struct Buffers {
   std::vector<float> x, y, q, k, v, ff;
@@ -183,19 +189,25 @@ class WhisperModel final : public Whisper {
   }
   std::span<const float> encoder_output() const override { return {encoder_.y.data(), static_cast<size_t>(encoded_rows_ * info_.width)}; }
 
-  Result<> encode(const float* mel, int frames, EncodedAudio* to) override {
-    assert(frames >= 2 && frames % 2 == 0 && frames / 2 <= info_.audio_positions);
-    const int rows = frames / 2;
-    VERGE_TRY(make_memories(to));
-    convolve(mel, frames);
+  Result<> encode(std::span<const EncoderWindow> windows) override {
+    int rows = 0;
+    for (const EncoderWindow& window : windows) {
+      assert(window.frames >= 2 && window.frames % 2 == 0 && window.frames / 2 <= info_.audio_positions);
+      VERGE_TRY(make_memories(window.to));
+      rows += window.frames / 2;
+    }
     Buffers& b = encoder_;
+    b.reserve(rows, info_.width, info_.encoder_ff);
+    convolve(windows);
     const int head = static_cast<int>(info_.width / info_.encoder_heads);
     for (const Layer& layer : w_.encoder) {
       normed(b, rows, layer.self.norm);
       const LinearOutput qkv[] = {output_of(layer.self.q, b.q.data()), output_of(layer.self.k, b.k.data()), output_of(layer.self.v, b.v.data())};
       backend_.linear(b.y.data(), rows, RmsNorm{}, qkv);
-      backend_.remember(b.k.data(), b.v.data(), rows, *own_);
-      backend_.attend(*own_, b.q.data(), rows, scale(head), b.q.data());
+      each(windows, [&](const EncoderWindow& window, int64_t at) {
+        backend_.remember(b.k.data() + at, b.v.data() + at, window.frames / 2, *own_);
+        backend_.attend(*own_, b.q.data() + at, window.frames / 2, scale(head), b.q.data() + at);
+      });
       add_to_x(b, rows, layer.self.out, b.q.data());
       mlp(b, rows, layer);
     }
@@ -205,7 +217,7 @@ class WhisperModel final : public Whisper {
       const Attention& cross = w_.decoder[i].cross;
       const LinearOutput kv[] = {output_of(cross.k, b.k.data()), output_of(cross.v, b.v.data())};
       backend_.linear(b.y.data(), rows, RmsNorm{}, kv);
-      backend_.remember(b.k.data(), b.v.data(), rows, *to->layers[i]);
+      each(windows, [&](const EncoderWindow& window, int64_t at) { backend_.remember(b.k.data() + at, b.v.data() + at, window.frames / 2, *window.to->layers[i]); });
     }
     return {};
   }
@@ -220,6 +232,16 @@ class WhisperModel final : public Whisper {
 
  private:
   static float scale(int head) { return 1 / std::sqrt(static_cast<float>(head)); }
+
+  // f(window, where its rows begin in the batch's values).
+  template <class F>
+  void each(std::span<const EncoderWindow> windows, const F& f) {
+    int64_t at = 0;
+    for (const EncoderWindow& window : windows) {
+      f(window, at);
+      at += window.frames / 2 * info_.width;
+    }
+  }
 
   Result<> make_memories(EncodedAudio* to) {
     const int head = static_cast<int>(info_.width / info_.decoder_heads);
@@ -249,21 +271,25 @@ class WhisperModel final : public Whisper {
     add_to_x(b, rows, layer.ff2, b.ff.data());
   }
 
-  void convolve(const float* mel, int frames) {
-    Buffers& b = encoder_;
+  // One window after the other: what a convolution sees ends with it.
+  void convolve(std::span<const EncoderWindow> windows) {
     const int64_t d = info_.width;
-    const int rows = frames / 2;
-    b.reserve(rows, d, std::max({info_.encoder_ff, 2 * int64_t{info_.mels} * kKernel, d * kKernel}));
-    if (wide_.size() < static_cast<size_t>(frames * d)) wide_.resize(static_cast<size_t>(frames * d));
-    backend_.unfold(mel, frames, info_.mels, kKernel, 1, b.ff.data());
-    const LinearOutput first[] = {output_of(w_.conv1, wide_.data())};
-    backend_.linear(b.ff.data(), frames, RmsNorm{}, first);
-    backend_.activate(wide_.data(), frames * d, Activation::GeluErf);
-    backend_.unfold(wide_.data(), frames, static_cast<int>(d), kKernel, 2, b.ff.data());
-    const LinearOutput second[] = {output_of(w_.conv2, b.x.data())};
-    backend_.linear(b.ff.data(), rows, RmsNorm{}, second);
-    backend_.activate(b.x.data(), rows * d, Activation::GeluErf);
-    backend_.add_norm(b.x.data(), w_.audio_positions.data(), rows, d, RmsNorm{});
+    each(windows, [&](const EncoderWindow& window, int64_t at) {
+      const int frames = window.frames, rows = frames / 2;
+      const auto unfolded = static_cast<size_t>(std::max<int64_t>(int64_t{frames} * info_.mels, rows * d) * kKernel);
+      if (unfolded_.size() < unfolded) unfolded_.resize(unfolded);
+      if (wide_.size() < static_cast<size_t>(frames * d)) wide_.resize(static_cast<size_t>(frames * d));
+      backend_.unfold(window.mel, frames, info_.mels, kKernel, 1, unfolded_.data());
+      const LinearOutput first[] = {output_of(w_.conv1, wide_.data())};
+      backend_.linear(unfolded_.data(), frames, RmsNorm{}, first);
+      backend_.activate(wide_.data(), frames * d, Activation::GeluErf);
+      backend_.unfold(wide_.data(), frames, static_cast<int>(d), kKernel, 2, unfolded_.data());
+      float* x = encoder_.x.data() + at;
+      const LinearOutput second[] = {output_of(w_.conv2, x)};
+      backend_.linear(unfolded_.data(), rows, RmsNorm{}, second);
+      backend_.activate(x, rows * d, Activation::GeluErf);
+      backend_.add_norm(x, w_.audio_positions.data(), rows, d, RmsNorm{});
+    });
   }
 
   void run(std::span<const DecodeRows> step, KvCache& cache, std::span<const AttentionHead> heads, float* logits, std::vector<float>* scores) {
@@ -353,7 +379,7 @@ class WhisperModel final : public Whisper {
   Backend& backend_;
   const Weights w_;
   Buffers encoder_, decoder_;
-  std::vector<float> wide_;  // conv1's output
+  std::vector<float> unfolded_, wide_;  // a convolution's input; conv1's output
   std::unique_ptr<AttentionMemory> own_;  // of the encoder's layer at work
   int64_t encoded_rows_ = 0;
   std::vector<int32_t> tokens_, positions_, wanted_;
@@ -372,17 +398,34 @@ Result<std::unique_ptr<Whisper>> load_whisper(std::shared_ptr<ModelFile> file, B
   return std::unique_ptr<Whisper>(std::make_unique<WhisperModel>(std::move(file), info, backend, std::move(weights)));
 }
 
+SpeechRoom speech_room(const WhisperInfo& info) {
+  SpeechRoom room;
+  room.windows = static_cast<int>(std::clamp<int64_t>(limits::kSpeechMemoryBytes / memory_bytes(info), 1, limits::kSpeechWindows));
+  room.encoder_windows = static_cast<int>(std::clamp<int64_t>(limits::kSpeechMemoryBytes / 4 / activation_bytes(info), 1, std::min(room.windows, limits::kSpeechEncoderWindows)));
+  // Room for the usual search (5 hypotheses) in every window, and for the widest in one.
+  room.pages = std::max(room.windows * search_pages(info, 5), search_pages(info, limits::kSpeechHypotheses));
+  return room;
+}
+
+int search_pages(const WhisperInfo& info, int hypotheses) {
+  constexpr int page = limits::kPageTokens;
+  const int half = info.text_positions / 2;  // of a prompt, and of the longest text after it
+  return half / page + hypotheses * ((page - 1 + half + page - 1) / page + 1);
+}
+
 Result<ModelNeed> whisper_need(const ModelFile& file, const Backend& backend, Precision precision) {
   VERGE_ASSIGN(info, read_info(file));
   WeightReader reader(file, nullptr, backend, precision, nullptr);
   Weights none;
   VERGE_TRY(Loader(reader, info).read(&none));
   ModelNeed need;
-  const int64_t rows = info.audio_positions, d = info.width;
+  const SpeechRoom room = speech_room(info);
   need.weights = reader.bytes();
-  need.kv_per_token = backend.kv_page_bytes(info.decoder_layers, info.decoder_heads, static_cast<int>(d / info.decoder_heads), KvType::F16) / limits::kPageTokens;
-  const int64_t activations = rows * (7 * d + std::max(info.encoder_ff, d * kKernel)) * 4, memories = (info.decoder_layers + 1) * rows * d * 4;
-  need.scratch = static_cast<size_t>(activations + memories + info.vocabulary * 8 * 4);
+  const size_t page = backend.kv_page_bytes(info.decoder_layers, info.decoder_heads, static_cast<int>(info.width / info.decoder_heads), KvType::F16);
+  need.kv_per_token = page / limits::kPageTokens;
+  need.scratch = static_cast<size_t>(room.encoder_windows * activation_bytes(info) + (room.windows + 1) * memory_bytes(info) +
+                                     info.vocabulary * limits::kSpeechWindows * 8 * 4) +
+                 static_cast<size_t>(room.pages) * page;
   need.context_tokens = info.text_positions;
   return need;
 }

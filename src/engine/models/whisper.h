@@ -31,6 +31,13 @@ struct EncodedAudio {
   std::vector<std::unique_ptr<AttentionMemory>> layers;
 };
 
+// A window of sound on its way through the encoder.
+struct EncoderWindow {
+  const float* mel = nullptr;  // {frames, mels}
+  int frames = 0;              // even, at most 2 * audio_positions
+  EncodedAudio* to = nullptr;  // filled anew, its memory kept
+};
+
 // A head of the decoder's cross-attention.
 struct AttentionHead {
   int layer = 0, head = 0;
@@ -51,10 +58,9 @@ class Whisper {
   virtual const WhisperInfo& info() const = 0;
   virtual Backend& backend() = 0;
   virtual Result<std::unique_ptr<KvCache>> make_kv_cache(int pages, KvType type) = 0;
-  // `mel` {frames, mels}, frames even and at most 2 * audio_positions; `to` is filled anew, its memory kept.
-  // Errors: LoadFailed where memory is short.
-  virtual Result<> encode(const float* mel, int frames, EncodedAudio* to) = 0;
-  // Where not null: {frames / 2, width}, the encoder's output of the last encode(). For tests.
+  // Several windows as one batch. Errors: LoadFailed where memory is short.
+  virtual Result<> encode(std::span<const EncoderWindow> windows) = 0;
+  // {frames / 2, width} of all windows of the last encode(), one behind the other. For tests.
   virtual std::span<const float> encoder_output() const = 0;
   // One step over all sequences (sum of tokens <= limits::kBatchTokens). `logits` gets a row of the vocabulary for each token that
   // wants them, in order.
@@ -64,8 +70,19 @@ class Whisper {
   virtual void decode_with_scores(const DecodeRows& rows, KvCache& cache, std::span<const AttentionHead> heads, float* logits, std::vector<float>* scores) = 0;
 };
 
+// How much runs side by side, within limits::kSpeechMemoryBytes of the windows' memories and activations.
+struct SpeechRoom {
+  int windows = 1;         // in the decoder at once, each with its memories
+  int encoder_windows = 1; // in one batch of the encoder
+  int pages = 0;           // of the decoder's cache
+};
+SpeechRoom speech_room(const WhisperInfo& info);
+// Pages that a search needs at most: its hypotheses share the whole pages of their prompt, have pages of their own for what they
+// add, and while they change places each may hold one more.
+int search_pages(const WhisperInfo& info, int hypotheses);
+
 Result<std::unique_ptr<Whisper>> load_whisper(std::shared_ptr<ModelFile> file, Backend& backend, const LoadOptions& options);
-// From names and shapes alone: kv_per_token is that of the decoder's own cache, scratch includes one clip's memories.
+// From names and shapes alone: kv_per_token is that of the decoder's own cache, scratch includes speech_room()'s memories, activations and pages.
 Result<ModelNeed> whisper_need(const ModelFile& file, const Backend& backend, Precision precision);
 
 }  // namespace verge::engine

@@ -11,18 +11,8 @@
 namespace verge::engine {
 namespace {
 
-constexpr int kPageTokens = limits::kPageTokens;
-int pages_for(int tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
-
 // Rows of logits that are asked for at once when a whole text is gone through.
 constexpr int kAlignRows = 64;
-
-double probability_of(std::span<const float> logits, int32_t token) {
-  const float top = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (float x : logits) sum += std::exp(x - top);
-  return std::exp(logits[static_cast<size_t>(token)] - top) / sum;
-}
 
 // The file's list; without one all heads of the upper half of the layers, as openai/whisper has it.
 Result<std::vector<AttentionHead>> read_alignment_heads(const ModelFile& file, const WhisperInfo& info) {
@@ -46,46 +36,6 @@ Result<std::vector<AttentionHead>> read_alignment_heads(const ModelFile& file, c
 
 }  // namespace
 
-HypothesisPages::HypothesisPages(int pages) : users_(static_cast<size_t>(pages)) {
-  for (int32_t page = pages - 1; page >= 0; --page) free_.push_back(page);
-}
-
-int32_t HypothesisPages::take() {
-  assert(!free_.empty());
-  const int32_t page = free_.back();
-  free_.pop_back();
-  users_[static_cast<size_t>(page)] = 1;
-  return page;
-}
-
-std::vector<int32_t> HypothesisPages::make(int tokens) {
-  std::vector<int32_t> table;
-  grow(&table, tokens);
-  return table;
-}
-
-void HypothesisPages::release(std::vector<int32_t>* table) {
-  for (int32_t page : *table) {
-    if (--users_[static_cast<size_t>(page)] == 0) free_.push_back(page);
-  }
-  table->clear();
-}
-
-void HypothesisPages::grow(std::vector<int32_t>* table, int tokens) {
-  while (static_cast<int>(table->size()) < pages_for(tokens)) table->push_back(take());
-}
-
-std::vector<int32_t> HypothesisPages::fork(const std::vector<int32_t>& table, int tokens, std::vector<std::pair<int32_t, int32_t>>* copies) {
-  const auto whole = static_cast<size_t>(tokens / kPageTokens);
-  std::vector<int32_t> copy(table.begin(), table.begin() + static_cast<std::ptrdiff_t>(whole));
-  for (int32_t page : copy) ++users_[static_cast<size_t>(page)];
-  if (tokens % kPageTokens != 0) {
-    copy.push_back(take());
-    copies->emplace_back(table[whole], copy.back());
-  }
-  return copy;
-}
-
 Result<std::unique_ptr<Recognizer>> Recognizer::open(std::shared_ptr<ModelFile> file, Backend& backend, const LoadOptions& options, KvType kv_type) {
   std::unique_ptr<Recognizer> r(new Recognizer);
   VERGE_ASSIGN(model, load_whisper(file, backend, options));
@@ -96,74 +46,45 @@ Result<std::unique_ptr<Recognizer>> Recognizer::open(std::shared_ptr<ModelFile> 
   VERGE_ASSIGN(heads, read_alignment_heads(*file, info));
   r->heads_ = std::move(heads);
   r->filters_ = mel_filters(info.mels);
-  // While hypotheses change places the old tables and the new ones are there together.
-  const int pages = 2 * kHypotheses * pages_for(info.text_positions) + 2;
-  VERGE_ASSIGN(cache, r->model_->make_kv_cache(pages, kv_type));
+  r->room_ = speech_room(info);
+  VERGE_ASSIGN(cache, r->model_->make_kv_cache(r->room_.pages, kv_type));
   r->cache_ = std::move(cache);
-  r->pages_ = std::make_unique<HypothesisPages>(pages);
+  r->pages_ = std::make_unique<HypothesisPages>(r->room_.pages);
   return r;
 }
 
-Result<Recognizer::Decoded> Recognizer::decode(const EncodedAudio& audio, std::span<const int32_t> prompt, int start, const TokenRules& rules,
-                                               const SearchOptions& options, const std::function<bool()>& stop) {
+void Recognizer::step(std::span<Decoding* const> decodings) {
   const auto vocabulary = static_cast<size_t>(tokenizer_->vocabulary);
-  logits_.resize(std::max<size_t>(2, static_cast<size_t>(std::max(options.beams, options.best_of))) * vocabulary);
-  Decoded decoded;
-  int length = static_cast<int>(prompt.size());
-  std::vector<std::vector<int32_t>> tables = {pages_->make(length)};
-  const int last = length - 1;
-  std::vector<int32_t> wanted = {start};
-  if (start != last) wanted.push_back(last);
-  run({prompt, 0, tables[0], &audio, wanted}, logits_.data());
-  if (tokenizer_->no_speech >= 0) decoded.no_speech_probability = probability_of({logits_.data(), vocabulary}, tokenizer_->no_speech);
-  if (start != last) std::copy_n(logits_.begin() + static_cast<std::ptrdiff_t>(vocabulary), vocabulary, logits_.begin());
-
-  auto* threads = dynamic_cast<HostThreads*>(&model_->backend());
-  const auto for_each = [&](int count, const auto& body) {
-    if (threads && count > 1) return threads->for_each(count, body);
-    for (int i = 0; i < count; ++i) body(i);
+  struct Row {
+    Decoding* decoding;
+    int row;
+    float* logits;
   };
-  Search search(rules, options);
-  search.advance(logits_.data(), for_each);
-  std::vector<DecodeRows> rows;
-  std::vector<int32_t> tokens;
-  std::vector<std::pair<int32_t, int32_t>> copies;
-  const int32_t first[] = {0};
-  bool stopped = false;
-  while (!search.done() && !(stopped = stop && stop())) {
-    // The first to go on from a row takes over its pages, others get copies.
-    std::vector<std::vector<int32_t>> next;
-    std::vector<int> heir(tables.size(), -1);
-    copies.clear();
-    for (const NextRow& row : search.next()) {
-      const auto parent = static_cast<size_t>(row.parent);
-      if (heir[parent] < 0) {
-        heir[parent] = static_cast<int>(next.size());
-        next.push_back(std::move(tables[parent]));
-      } else {
-        next.push_back(pages_->fork(next[static_cast<size_t>(heir[parent])], length, &copies));
-      }
-    }
-    for (size_t i = 0; i < tables.size(); ++i) {
-      if (heir[i] < 0) pages_->release(&tables[i]);
-    }
-    tables = std::move(next);
-    model_->backend().copy_pages(*cache_, copies);
-    ++length;
-    rows.clear();
-    tokens.clear();
-    for (const NextRow& row : search.next()) tokens.push_back(row.token);
-    for (size_t i = 0; i < tables.size(); ++i) {
-      pages_->grow(&tables[i], length);
-      rows.push_back({{&tokens[i], 1}, length - 1, tables[i], &audio, first});
-    }
-    model_->decode(rows, *cache_, logits_.data());
-    search.advance(logits_.data(), for_each);
+  std::vector<Row> considered;
+  size_t wanted = 0;
+  for (const Decoding* decoding : decodings) wanted += static_cast<size_t>(decoding->logits());
+  logits_.resize(std::max(logits_.size(), wanted * vocabulary));
+  rows_.clear();
+  copies_.clear();
+  float* logits = logits_.data();
+  for (Decoding* decoding : decodings) {
+    for (int row = 0; row < decoding->considered(); ++row) considered.push_back({decoding, row, logits});
+    logits += static_cast<size_t>(decoding->logits()) * vocabulary;
+    decoding->append(&rows_, &copies_);
   }
-  for (auto& table : tables) pages_->release(&table);
-  if (stopped) return fail(Code::Aborted, "the client left");
-  decoded.best = search.best();
-  return decoded;
+  model_->backend().copy_pages(*cache_, copies_);
+  model_->decode(rows_, *cache_, logits_.data());
+  for_each(static_cast<int>(considered.size()), [&](int i) {
+    const Row& row = considered[static_cast<size_t>(i)];
+    row.decoding->consider(row.row, row.logits);
+  });
+  for (Decoding* decoding : decodings) decoding->choose();
+}
+
+void Recognizer::for_each(int count, const std::function<void(int)>& body) {
+  auto* threads = dynamic_cast<HostThreads*>(&model_->backend());
+  if (threads && count > 1) return threads->for_each(count, body);
+  for (int i = 0; i < count; ++i) body(i);
 }
 
 std::vector<std::pair<std::string, double>> Recognizer::detect_language(const EncodedAudio& audio) {
@@ -200,12 +121,12 @@ void Recognizer::align(const EncodedAudio& audio, std::span<const int32_t> token
       std::copy_n(part.begin() + static_cast<std::ptrdiff_t>(h * block), block,
                   scores->begin() + static_cast<std::ptrdiff_t>((h * tokens.size() + static_cast<size_t>(begin)) * frames));
     }
-    for (int i = 0; i < rows && begin + i + 1 < count; ++i) {
+    for_each(std::min(rows, count - begin - 1), [&](int i) {
       const int32_t next = tokens[static_cast<size_t>(begin + i + 1)];
-      if (next >= tokenizer_->end) continue;
+      if (next >= tokenizer_->end) return;
       (*probabilities)[static_cast<size_t>(begin + i + 1)] =
           static_cast<float>(probability_of({logits_.data() + static_cast<size_t>(i) * vocabulary, static_cast<size_t>(tokenizer_->end)}, next));
-    }
+    });
   }
   pages_->release(&table);
 }

@@ -33,6 +33,13 @@ double log_sum(std::span<const float> logits) {
 
 }  // namespace
 
+double probability_of(std::span<const float> logits, int32_t token) {
+  const float top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (float x : logits) sum += std::exp(x - top);
+  return std::exp(logits[static_cast<size_t>(token)] - top) / sum;
+}
+
 void TokenRules::apply(std::span<const int32_t> sampled, std::span<float> logits) const {
   const WhisperTokenizer& t = *tokenizer;
   const auto at = [&](int32_t id) -> float& { return logits[static_cast<size_t>(id)]; };
@@ -74,6 +81,7 @@ void TokenRules::apply(std::span<const int32_t> sampled, std::span<float> logits
 Search::Search(TokenRules rules, SearchOptions options)
     : rules_(rules), options_(options), sampling_(options.temperature > 0), alive_(1), lane_(1), candidates_(1) {}
 
+// Fills candidates_[row].
 void Search::consider(int row, float* logits) {
   const auto vocabulary = static_cast<size_t>(rules_.tokenizer->vocabulary);
   const std::span<float> scores(logits + static_cast<size_t>(row) * vocabulary, vocabulary);

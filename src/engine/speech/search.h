@@ -36,6 +36,9 @@ struct Hypothesis {
   double log_probability = 0;   // of tokens and end
 };
 
+// Of one token among all that the logits are of.
+double probability_of(std::span<const float> logits, int32_t token);
+
 // The next row of a sequence: which row of the last step it goes on from, and with which token.
 struct NextRow {
   int parent = 0;
@@ -46,14 +49,11 @@ class Search {
  public:
   Search(TokenRules rules, SearchOptions options);
 
-  // `logits` {rows, vocabulary} of the rows that next() named last (at first: one row, after the prompt); changed.
-  // for_each runs a row's work, on several threads where there are some.
-  template <class ForEach>
-  void advance(float* logits, const ForEach& for_each) {
-    const int rows = static_cast<int>(alive_.size());
-    for_each(rows, [&](int row) { consider(row, logits); });
-    choose();
-  }
+  // A step: consider() of every row, then choose(). `logits` {rows(), vocabulary} are those of the rows that next() named last (at
+  // first: one row, after the prompt); changed. Rows may be considered on several threads.
+  int rows() const { return static_cast<int>(alive_.size()); }
+  void consider(int row, float* logits);
+  void choose();
   std::span<const NextRow> next() const { return next_; }  // empty: done
   bool done() const { return next_.empty(); }
   // The best of all finished; after done().
@@ -65,8 +65,6 @@ class Search {
     int row;
     int32_t token;
   };
-  void consider(int row, float* logits);  // fills candidates_[row]
-  void choose();
   void choose_beams();
   void choose_samples();
   double normalised(const Hypothesis& hypothesis) const;

@@ -60,8 +60,9 @@ double compression_ratio(std::string_view text) {
   return static_cast<double>(text.size()) / static_cast<double>(length);
 }
 
-Transcription::Transcription(Recognizer& recognizer, Clip& clip, SpeechOptions options, std::function<bool()> stop)
-    : recognizer_(recognizer), clip_(clip), tokenizer_(recognizer.tokenizer()), options_(std::move(options)), stop_(std::move(stop)) {
+Transcription::Transcription(Recognizer& recognizer, Clip& clip, SpeechOptions options)
+    : recognizer_(recognizer), clip_(clip), tokenizer_(recognizer.tokenizer()), options_(std::move(options)) {
+  if (clip_.frames() == 0) state_ = State::Done;
   language_ = tokenizer_.multilingual ? options_.language : "en";
   if (!options_.initial_prompt.empty()) past_ = tokenizer_.encode(" " + std::string(strip(options_.initial_prompt)));
 }
@@ -74,7 +75,10 @@ Result<> Transcription::check() const {
   return {};
 }
 
-bool Transcription::done() const { return seek_ >= clip_.frames(); }
+int Transcription::pages() const {
+  const bool samples = std::ranges::any_of(options_.temperatures, [](float t) { return t > 0; });
+  return search_pages(recognizer_.model().info(), samples ? std::max(options_.beam_size, options_.best_of) : options_.beam_size);
+}
 
 double Transcription::seconds_done() const { return static_cast<double>(std::min(seek_, clip_.frames())) / kFramesPerSecond; }
 
@@ -99,51 +103,55 @@ std::vector<int32_t> Transcription::prompt(int* start) const {
     auto prefix = tokenizer_.encode(" " + std::string(strip(options_.prefix)));
     if (prefix.size() >= half) prefix.resize(half - 1);
     if (options_.timestamps) tokens.push_back(tokenizer_.first_timestamp);
+    prefix.resize(std::min(prefix.size(), 2 * half - 1 - std::min(tokens.size(), 2 * half - 1)));  // one place for text is left
     tokens.insert(tokens.end(), prefix.begin(), prefix.end());
   }
   return tokens;
 }
 
-// Higher temperatures until a text is neither repetitive nor unlikely; where none is, the likeliest of those that
-// did not repeat themselves.
-Result<Transcription::Outcome> Transcription::decode(std::span<const int32_t> prompt, int start) {
+void Transcription::search() {
   const int positions = recognizer_.model().info().text_positions;
   TokenRules rules;
   rules.tokenizer = &tokenizer_;
   rules.timestamps = options_.timestamps;
-  std::vector<Outcome> outcomes;
-  std::vector<size_t> sober;
-  for (const float temperature : options_.temperatures) {
-    SearchOptions search;
-    search.temperature = temperature;
-    search.beams = options_.beam_size;
-    search.best_of = options_.best_of;
-    search.patience = options_.patience;
-    search.max_tokens = std::max(1, std::min(positions / 2, positions - static_cast<int>(prompt.size())));
-    search.seed = mix64(options_.seed ^ mix64(static_cast<uint64_t>(window_number_) << 8 | outcomes.size()));
-    VERGE_ASSIGN(decoded, recognizer_.decode(audio_, prompt, start, rules, search, stop_));
-    Outcome outcome;
-    outcome.temperature = temperature;
-    outcome.no_speech_prob = decoded.no_speech_probability;
-    outcome.avg_logprob = decoded.best.log_probability / static_cast<double>(decoded.best.tokens.size() + 1);
-    outcome.compression_ratio = compression_ratio(strip(tokenizer_.decode(decoded.best.tokens)));
-    outcome.hypothesis = std::move(decoded.best);
-    tokens_made_ += static_cast<int64_t>(outcome.hypothesis.tokens.size());
-    const bool repeats = options_.compression_ratio_threshold && outcome.compression_ratio > *options_.compression_ratio_threshold;
-    const bool unlikely = options_.log_prob_threshold && outcome.avg_logprob < *options_.log_prob_threshold;
-    const bool silent = unlikely && options_.no_speech_threshold && outcome.no_speech_prob > *options_.no_speech_threshold;
-    if (silent || (!repeats && !unlikely)) return outcome;
-    if (!repeats) sober.push_back(outcomes.size());
-    outcomes.push_back(std::move(outcome));
+  int start = 0;
+  auto tokens = prompt(&start);
+  SearchOptions search;
+  search.temperature = options_.temperatures[outcomes_.size()];
+  search.beams = options_.beam_size;
+  search.best_of = options_.best_of;
+  search.patience = options_.patience;
+  search.max_tokens = std::max(1, std::min(positions / 2, positions - static_cast<int>(tokens.size())));
+  search.seed = mix64(options_.seed ^ mix64(static_cast<uint64_t>(window_number_) << 8 | outcomes_.size()));
+  decoding_.reset();  // its pages are the next one's
+  decoding_ = std::make_unique<Decoding>(recognizer_.pages(), *audio_, std::move(tokens), start, rules, search);
+}
+
+// Higher temperatures until a text is neither repetitive nor unlikely; where none is, the likeliest of those that
+// did not repeat themselves. Nothing: another temperature is to be tried.
+std::optional<Transcription::Outcome> Transcription::judge(Decoded decoded) {
+  Outcome outcome;
+  outcome.temperature = options_.temperatures[outcomes_.size()];
+  outcome.no_speech_prob = decoded.no_speech_probability;
+  outcome.avg_logprob = decoded.best.log_probability / static_cast<double>(decoded.best.tokens.size() + 1);
+  outcome.compression_ratio = compression_ratio(strip(tokenizer_.decode(decoded.best.tokens)));
+  outcome.hypothesis = std::move(decoded.best);
+  tokens_made_ += static_cast<int64_t>(outcome.hypothesis.tokens.size());
+  const bool repeats = options_.compression_ratio_threshold && outcome.compression_ratio > *options_.compression_ratio_threshold;
+  const bool unlikely = options_.log_prob_threshold && outcome.avg_logprob < *options_.log_prob_threshold;
+  const bool silent = unlikely && options_.no_speech_threshold && outcome.no_speech_prob > *options_.no_speech_threshold;
+  if (silent || (!repeats && !unlikely)) return outcome;
+  if (!repeats) sober_.push_back(outcomes_.size());
+  outcomes_.push_back(std::move(outcome));
+  if (outcomes_.size() < options_.temperatures.size()) return std::nullopt;
+  if (sober_.empty()) {
+    for (size_t i = 0; i < outcomes_.size(); ++i) sober_.push_back(i);
   }
-  if (sober.empty()) {
-    for (size_t i = 0; i < outcomes.size(); ++i) sober.push_back(i);
-  }
-  const size_t best = *std::max_element(sober.begin(), sober.end(), [&](size_t a, size_t b) { return outcomes[a].avg_logprob < outcomes[b].avg_logprob; });
-  const float last = outcomes.back().temperature;
-  Outcome outcome = std::move(outcomes[best]);
-  outcome.temperature = last;
-  return outcome;
+  const size_t best = *std::ranges::max_element(sober_, {}, [&](size_t i) { return outcomes_[i].avg_logprob; });
+  const float last = outcomes_.back().temperature;
+  Outcome chosen = std::move(outcomes_[best]);
+  chosen.temperature = last;
+  return chosen;
 }
 
 bool Transcription::is_silence(const Outcome& outcome) const {
@@ -151,27 +159,64 @@ bool Transcription::is_silence(const Outcome& outcome) const {
   return !options_.log_prob_threshold || outcome.avg_logprob <= *options_.log_prob_threshold;
 }
 
-Result<> Transcription::step() {
+Result<> Transcription::prepare() {
   const int frames = recognizer_.model().info().audio_positions * kFramesPerPosition;
-  const auto mels = static_cast<size_t>(recognizer_.model().info().mels);
-  Window window;
-  window.seek = seek_;
-  window.size = std::min<int64_t>(frames, clip_.frames() - seek_);
-  mel_.resize(static_cast<size_t>(frames) * mels);
-  VERGE_TRY(clip_.window(seek_, frames, mel_.data()));
-  VERGE_TRY(recognizer_.model().encode(mel_.data(), frames, &audio_));
+  window_.seek = seek_;
+  window_.size = std::min<int64_t>(frames, clip_.frames() - seek_);
+  const int64_t padded = window_.size + std::llround(options_.padding_s * kFramesPerSecond);
+  encoder_frames_ = static_cast<int>(std::min<int64_t>(frames, (padded + kFramesPerPosition - 1) / kFramesPerPosition * kFramesPerPosition));
+  mel_.resize(static_cast<size_t>(encoder_frames_) * static_cast<size_t>(recognizer_.model().info().mels));
+  VERGE_TRY(clip_.window(seek_, encoder_frames_, mel_.data()));
+  state_ = State::Prepared;
+  return {};
+}
+
+EncoderWindow Transcription::window(EncodedAudio* memory) {
+  audio_ = memory;
+  return {mel_.data(), encoder_frames_, memory};
+}
+
+void Transcription::encoded() {
   if (language_.empty()) {
-    const auto found = recognizer_.detect_language(audio_);
+    const auto found = recognizer_.detect_language(*audio_);
     language_ = found.front().first;
     language_probability_ = found.front().second;
   }
-  int start = 0;
-  const auto tokens = prompt(&start);
-  VERGE_ASSIGN(outcome, decode(tokens, start));
+  outcomes_.clear();
+  sober_.clear();
+  search();
+  state_ = State::Decoding;
+}
+
+void Transcription::stepped() {
+  if (!decoding_->done()) return;
+  auto outcome = judge(decoding_->result());
+  if (!outcome) return search();
+  decoding_.reset();
+  finish(std::move(*outcome));
   ++window_number_;
+  state_ = seek_ >= clip_.frames() ? State::Done : State::Wanting;
+}
+
+Result<> Transcription::step(const std::function<bool()>& stop) {
+  VERGE_TRY(prepare());
+  const EncoderWindow encoder_window[] = {window(&own_)};
+  VERGE_TRY(recognizer_.model().encode(encoder_window));
+  encoded();
+  while (state_ == State::Decoding) {
+    if (stop && stop()) return fail(Code::Aborted, "the client left");
+    Decoding* const alone[] = {decoding()};
+    recognizer_.step(alone);
+    stepped();
+  }
+  return {};
+}
+
+void Transcription::finish(Outcome outcome) {
+  const Window& window = window_;
   if (is_silence(outcome)) {
     seek_ += window.size;
-    return {};
+    return;
   }
   std::vector<SpeechSegment> found;
   const bool single_ending = split(window, outcome, &found);
@@ -180,13 +225,14 @@ Result<> Transcription::step() {
     const auto last = std::find_if(found.rbegin(), found.rend(), [](const SpeechSegment& s) { return !s.words.empty(); });
     const double end = last != found.rend() ? last->words.back().end : found.empty() ? 0 : found.back().end;
     if (!single_ending && end > window.offset()) seek_ = std::llround(end * kFramesPerSecond);
-    if (options_.hallucination_silence_threshold && skip_hallucinations(window, &found)) return {};
+    const bool again = options_.hallucination_silence_threshold && skip_hallucinations(window, &found);
+    seek_ = std::max(seek_, window.seek + 1);  // a window that says nothing new must not be read for ever
+    if (again) return;
     const auto spoken = std::find_if(found.rbegin(), found.rend(), [](const SpeechSegment& s) { return !s.words.empty(); });
     if (spoken != found.rend()) last_speech_ = spoken->words.back().end;
   }
-  seek_ = std::max(seek_, window.seek + 1);  // a window that says nothing new must not be read for ever
+  seek_ = std::max(seek_, window.seek + 1);
   keep(std::move(found), outcome.temperature);
-  return {};
 }
 
 bool Transcription::split(const Window& window, const Outcome& outcome, std::vector<SpeechSegment>* found) {
@@ -241,8 +287,8 @@ void Transcription::add_words(const Window& window, std::span<SpeechSegment> fou
   tokens.insert(tokens.end(), text.begin(), text.end());
   tokens.push_back(tokenizer_.end);
   std::vector<float> scores, probabilities;
-  recognizer_.align(audio_, tokens, &scores, &probabilities);
-  const int rows = static_cast<int>(tokens.size()), stride = audio_.layers.front()->rows;
+  recognizer_.align(*audio_, tokens, &scores, &probabilities);
+  const int rows = static_cast<int>(tokens.size()), stride = audio_->layers.front()->rows;
   const int frames = std::clamp(static_cast<int>(window.size / kFramesPerPosition), 1, stride);
   const auto matrix = alignment_matrix(scores, static_cast<int>(recognizer_.alignment_heads().size()), rows, stride, frames);
   // A row tells where the token after it is: from "no timestamps" (the first word's) to the last word's (the end's).

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,19 +30,41 @@ struct SpeechOptions {
   std::string initial_prompt, prefix;
   bool timestamps = true;
   bool words = true;
+  // Silence that the encoder sees behind the end of a window, at most; the model was trained on windows filled up to 30 s.
+  double padding_s = 30;
   uint64_t seed = 0;
 };
 
+// A state machine that whoever runs the model drives, so that many clips share its steps. From Wanting a window on:
+//   prepare(); the model encodes window() (beside others' windows); encoded();
+//   while Decoding: a step with decoding() (beside others') as Recognizer::step does it; stepped();
+// and then it wants its next window, or is Done. step() does all of that for one clip alone.
 class Transcription {
  public:
-  // Both outlive it. `stop` is asked at every step of the decoder; true ends with Aborted.
-  Transcription(Recognizer& recognizer, Clip& clip, SpeechOptions options, std::function<bool()> stop);
+  enum class State { Wanting, Prepared, Decoding, Done };
+
+  // Both outlive it.
+  Transcription(Recognizer& recognizer, Clip& clip, SpeechOptions options);
 
   // Errors: InvalidInput for a language that the model does not have.
   Result<> check() const;
-  // One window. Its segments are at the end of segments(). Errors: Aborted, and those of the clip's source.
-  Result<> step();
-  bool done() const;
+  State state() const { return state_; }
+  bool done() const { return state_ == State::Done; }
+
+  // Reads the next window of the clip; its frames. Errors: those of the clip's source.
+  Result<> prepare();
+  // What is to be encoded, into a memory that no one else uses until the window is done.
+  EncoderWindow window(EncodedAudio* memory);
+  void encoded();
+  Decoding* decoding() { return decoding_.get(); }
+  // After a step of decoding(). At a window's end its segments are at the end of segments().
+  void stepped();
+
+  // One window. Its segments are at the end of segments(). Errors: Aborted where stop() says so, and the clip's.
+  Result<> step(const std::function<bool()>& stop);
+
+  // Pages of the decoder's cache that a window needs at most.
+  int pages() const;
   const std::vector<SpeechSegment>& segments() const { return segments_; }
   const std::string& language() const { return language_; }
   double language_probability() const { return language_probability_; }
@@ -62,8 +85,10 @@ class Transcription {
 
   std::vector<int32_t> control_tokens() const;
   std::vector<int32_t> prompt(int* start) const;
-  Result<Outcome> decode(std::span<const int32_t> prompt, int start);
+  void search();  // at the next temperature
+  std::optional<Outcome> judge(Decoded decoded);
   bool is_silence(const Outcome& outcome) const;
+  void finish(Outcome outcome);
   // Cuts the tokens at their timestamps; moves seek_ on. True where the window ends in one timestamp.
   bool split(const Window& window, const Outcome& outcome, std::vector<SpeechSegment>* found);
   void add_words(const Window& window, std::span<SpeechSegment> found);
@@ -75,9 +100,15 @@ class Transcription {
   Clip& clip_;
   const WhisperTokenizer& tokenizer_;
   const SpeechOptions options_;
-  const std::function<bool()> stop_;
-  EncodedAudio audio_;
+  State state_ = State::Wanting;
+  Window window_;
+  int encoder_frames_ = 0;  // of the window, silence behind it included
+  EncodedAudio* audio_ = nullptr;
+  EncodedAudio own_;  // of step()
   std::vector<float> mel_;
+  std::unique_ptr<Decoding> decoding_;
+  std::vector<Outcome> outcomes_;  // of the window, one a temperature
+  std::vector<size_t> sober_;      // of them, those that do not repeat themselves
   std::vector<SpeechSegment> segments_;
   std::vector<int32_t> past_;   // tokens of the text so far, the initial prompt's first
   size_t past_from_ = 0;

@@ -1,5 +1,6 @@
 #include "worker/tasks/automatic_speech_recognition.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "support/limits.h"
@@ -44,7 +45,7 @@ Result<SpeechRequest> prepare_speech(const protocol::Request& request) {
   if (task != "transcribe" && task != "translate") return fail(Code::InvalidInput, "'/task' must be 'transcribe' or 'translate'");
   o.translate = task == "translate";
   const int64_t beams = get_int(params, "beam_size").value_or(o.beam_size);
-  if (beams < 1 || beams > engine::Recognizer::kHypotheses) return fail(Code::InvalidInput, "'/beam_size' must be 1 to {}", engine::Recognizer::kHypotheses);
+  if (beams < 1 || beams > limits::kSpeechHypotheses) return fail(Code::InvalidInput, "'/beam_size' must be 1 to {}", limits::kSpeechHypotheses);
   o.beam_size = static_cast<int>(beams);
   VERGE_TRY(read_temperatures(params, &o.temperatures));
   for (const auto& [key, to] : {std::pair{"initial_prompt", &o.initial_prompt}, {"prefix", &o.prefix}}) {
@@ -56,8 +57,10 @@ Result<SpeechRequest> prepare_speech(const protocol::Request& request) {
   if (auto value = get_number(params, "compression_ratio_threshold")) o.compression_ratio_threshold = *value;
   if (auto value = get_number(params, "log_prob_threshold")) o.log_prob_threshold = *value;
   if (auto value = get_number(params, "hallucination_silence_threshold")) o.hallucination_silence_threshold = *value;
+  if (auto value = get_number(params, "encoder_padding")) o.padding_s = std::clamp(*value, 0.0, 30.0);
   o.words = get_bool(params, "words").value_or(true);
   speech.vad_filter = get_bool(params, "vad_filter").value_or(false);
+  speech.parts = get_bool(params, "parts").value_or(false);
   return speech;
 }
 
@@ -76,6 +79,17 @@ json::object segment_json(const engine::SpeechSegment& segment) {
           {"no_speech_prob", segment.no_speech_prob},
           {"tokens", std::move(tokens)},
           {"words", std::move(words)}};
+}
+
+json::object speech_part(std::span<const engine::SpeechSegment> segments, bool first, const std::string& language, double at, double duration) {
+  json::array list;
+  std::string text;
+  for (const engine::SpeechSegment& segment : segments) {
+    text += segment.text;
+    list.push_back(segment_json(segment));
+  }
+  if (first) text.erase(0, text.find_first_not_of(' '));
+  return {{"text", text}, {"language", language}, {"seconds", seconds(at)}, {"duration", duration}, {"segments", std::move(list)}};
 }
 
 json::object speech_result(const Heard& heard) {

@@ -86,7 +86,8 @@ TEST_P(SpeechModel, EncoderAndDecoderAreTransformers) {
     ASSERT_TRUE(loaded) << loaded.error().message;
     Whisper& model = **loaded;
     EncodedAudio audio;
-    ASSERT_TRUE(model.encode(mel.data(), static_cast<int>(expected.at("mel").as_array().size()), &audio));
+    const EncoderWindow window[] = {{mel.data(), static_cast<int>(expected.at("mel").as_array().size()), &audio}};
+    ASSERT_TRUE(model.encode(window));
     EXPECT_LT(worst(model.encoder_output(), flat(expected.at("encoder"))), 3e-3);
 
     auto cache = model.make_kv_cache(8, KvType::F32);

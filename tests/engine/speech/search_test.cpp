@@ -11,9 +11,11 @@ namespace verge::engine {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-const auto kEach = [](int count, const auto& body) {
-  for (int i = 0; i < count; ++i) body(i);
-};
+
+void advance(Search& search, float* logits) {
+  for (int row = 0; row < search.rows(); ++row) search.consider(row, logits);
+  search.choose();
+}
 
 struct Rules : testing::Test {
   WhisperTokenizer t = tiny_tokenizer();
@@ -93,7 +95,7 @@ Hypothesis run_toy(const WhisperTokenizer& t, Search& search) {
       else if (rows[i].back() == 'b') row['e'] = 0;
       else row[t.end] = 0;
     }
-    search.advance(logits.data(), kEach);
+    advance(search, logits.data());
     if (search.done()) return search.best();
     std::vector<std::vector<int32_t>> next;
     for (const NextRow& row : search.next()) {
@@ -150,7 +152,7 @@ TEST_F(Rules, TheLongestTextEndsASearch) {
       ASSERT_LT(steps, 5);
       std::vector<float> logits(rows * static_cast<size_t>(t.vocabulary), -30);
       for (size_t i = 0; i < rows; ++i) logits[i * static_cast<size_t>(t.vocabulary) + 'a'] = 5;
-      search.advance(logits.data(), kEach);
+      advance(search, logits.data());
       rows = search.next().size();
     }
     EXPECT_EQ(search.best().tokens, std::vector<int32_t>(5, 'a'));
