@@ -8,7 +8,8 @@
 namespace verge::router {
 
 bool RetryBudget::take() {
-  if (retries_ >= std::max(limits::kRetryFloor, requests_ * limits::kRetryPercent / 100)) return false;
+  if (credit_ < 100 || retries_ >= std::max(limits::kRetryFloor, requests_ * limits::kRetryPercent / 100)) return false;
+  credit_ -= 100;
   ++retries_;
   return true;
 }
@@ -16,13 +17,28 @@ bool RetryBudget::take() {
 Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, Instant now) {
   ++in_all_;
   const Code code = what.error.code;
+  const bool over = deadline_ && now >= deadline_;
   const bool bystander = what.local && !what.accepted && code == Code::WorkerGone;
   if (what.progress) in_row_ = 1;
   else if (!bystander) ++in_row_;
   tried_.insert(what.node);
   if (code != Code::WorkerGone && code != Code::Busy) return GiveUp{what.error};
-  if (in_row_ >= limits::kAttempts || in_all_ >= limits::kAttemptsInAll) return GiveUp{what.error};
-  if (code == Code::Busy && !others) return GiveUp{what.error};
+  // Another node now, if there is one and the budget allows; else when there is room, or budget. No node did work for
+  // such a request, so it cannot be what harms them.
+  const auto elsewhere = [&]() -> Decision {
+    if (over) return GiveUp{what.error};
+    if (others && in_row_ < limits::kAttempts && (what.stranded || budget.take())) return Retry{now, !what.stranded, false};
+    in_row_ = 0;
+    if (!may_wait_) return GiveUp{what.error};
+    return WaitForRoom{code == Code::WorkerGone && !what.stranded};
+  };
+  if (code == Code::Busy) {
+    --in_all_;  // a full node says so at once, and the wait for room has its own end
+    return elsewhere();
+  }
+  if (in_all_ >= limits::kAttemptsInAll) return GiveUp{what.error};
+  if (!what.local && !what.accepted) return elsewhere();
+  if (in_row_ >= limits::kAttempts) return GiveUp{what.error};
 
   Retry retry;
   retry.same_node = !others;
@@ -34,12 +50,16 @@ Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, 
   retry.at = now + static_cast<Instant>(wait * jitter);
   if (deadline_ && retry.at >= deadline_) return GiveUp{what.error};
 
-  const bool free = what.local || (what.accepted && in_all_ == 1);
-  if (!free) {
-    if (!budget.take()) return GiveUp{what.error};
+  if (!what.local && !what.stranded && in_all_ > 1) {
+    if (!budget.take()) return may_wait_ ? Decision(WaitForRoom{true}) : Decision(GiveUp{what.error});
     retry.costs_budget = true;
   }
   return retry;
+}
+
+Instant Attempts::patience(const Choice& choice, Instant now) const {
+  const Instant by = now + std::max<int64_t>(limits::kPatienceMs, limits::kPatienceTimes * choice.expected_ms);
+  return deadline_ ? std::min(by, deadline_) : by;
 }
 
 }  // namespace verge::router

@@ -7,16 +7,19 @@
 namespace verge::router {
 namespace {
 
-constexpr double kEqualMs = 5;           // estimates closer than this, or a tenth, are equal
-constexpr double kEqualPart = 0.1;
+constexpr double kEqualMs = 3;           // estimates closer than this, or a twentieth, are equal
+constexpr double kEqualPart = 0.05;
 constexpr double kAffinityMs = 50;       // a session's home is worth so much before anything is known about its cache
 constexpr double kFailureMs = 1'000;     // a failure since the last heartbeat: the node is likely dead
 constexpr double kLoadFloorMs = 1'000;   // no model loads faster, whatever the node says: loaded beats cold
-constexpr double kTrustMs = 20;          // a first token so much later than estimated, plus a quarter, is no lie
+constexpr double kTrustMs = 50;          // a first token so much later than estimated, plus a quarter, is no lie
 constexpr double kTrustPart = 0.25;
 constexpr double kLatenessHalfMs = 10'000;  // old lateness halves in this time: who was slow gets another try
 constexpr double kWidenPart = 0.25;      // the far are asked once the near cost so much more
 constexpr double kBoundedLoad = 1.25;    // Mirrokni, Thorup, Zadimoghaddam 2016
+constexpr double kFreshMs = 300;         // what was said of a queue counts for so long, then what is usual there
+constexpr double kSilentMs = 1'300;      // a heartbeat is missing: what is sent there may be lost ...
+constexpr double kSilentPart = 0.5;      // ... with a chance that grows so
 constexpr double kAgePart = 0.1;         // a queue's estimate grows by this a second of age
 
 // FNV-1a: std::hash may differ between the machines that must agree.
@@ -51,24 +54,28 @@ struct Ahead {
   double tokens = 0;
 };
 
-Ahead ahead_of(const Node& node, const ModelState& model, const Seen& seen, double rtt_ms) {
+Ahead ahead_of(const ModelState& model, const Seen& seen, double rtt_ms, Instant now) {
   Ahead own, sent_since;
   for (const auto& [flight, waiting] : seen.waiting) {
     own.requests += 1;
     own.tokens += static_cast<double>(waiting.tokens);
     // The heartbeat left half a round trip before it was heard, and had seen what was sent half a one before that.
-    if (static_cast<double>(waiting.sent_at) < static_cast<double>(node.heard_at) - rtt_ms) continue;
+    if (static_cast<double>(waiting.sent_at) < static_cast<double>(model.heard_at) - 0.9 * rtt_ms) continue;
     sent_since.requests += 1;
     sent_since.tokens += static_cast<double>(waiting.tokens);
   }
   // Its word lacks what was sent since; and it is no less than what is known to wait there.
-  return {std::max(own.requests, model.queued + sent_since.requests), std::max(own.tokens, static_cast<double>(model.queued_tokens) + sent_since.tokens)};
+  const double fresh = std::exp(-static_cast<double>(std::max<Instant>(0, now - model.heard_at)) / kFreshMs);
+  const double queued = model.mean_queued + fresh * (model.queued - model.mean_queued);
+  const double tokens = model.mean_queued_tokens + fresh * (static_cast<double>(model.queued_tokens) - model.mean_queued_tokens);
+  return {std::max(own.requests, queued + sent_since.requests), std::max(own.tokens, tokens + sent_since.tokens)};
 }
 
 // What own eyes add to the node's word.
 double doubt_ms(const Node& node, const Seen& seen, double estimate_ms, Instant now) {
   const double trust = kTrustMs + kTrustPart * estimate_ms;
   double doubt = node.failures_unheard * kFailureMs;
+  if (!node.local) doubt += kSilentPart * std::max(0.0, static_cast<double>(now - node.heard_at) - kSilentMs);
   if (seen.late_ms > 0) doubt += std::max(0.0, seen.late_ms * std::exp2(-static_cast<double>(now - seen.late_at) / kLatenessHalfMs) - trust);
   if (!seen.waiting.empty()) {
     const Seen::Waiting& oldest = seen.waiting.begin()->second;
@@ -85,7 +92,7 @@ void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahe
   if (in_slots >= model.slots) wait += (in_slots - model.slots + 1) * (model.slot_ms ? model.slot_ms : model.first_token_ms) / model.slots;
   else if (!(rate > 0)) wait += model.first_token_ms * in_slots / model.slots;  // steps grow with the batch
   if (model.kv_free_tokens >= 0 && need.prompt_tokens > model.kv_free_tokens) wait += model.slot_ms;
-  if (!c.node->local) wait *= 1 + kAgePart * static_cast<double>(std::max<Instant>(0, now - c.node->heard_at)) / 1000;
+  if (!c.node->local) wait *= 1 + kAgePart * static_cast<double>(std::max<Instant>(0, now - model.heard_at)) / 1000;
   const double load = model.loaded ? 0 : std::max<double>(kLoadFloorMs, model.load_ms);
   c.busy = in_slots / model.slots;
   c.estimate_ms = c.rtt_ms + load + wait + model.first_token_ms + (rate > 0 ? uncached / rate : 0);
@@ -120,7 +127,7 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
       const auto own = node.seen.find(need.model);
       const Seen& seen = own == node.seen.end() ? kUnseen : own->second;
       Candidate c{&name, &node, registry.rtt_ms(node), 0, !model.loaded, 0, 0, 0, 0};
-      const Ahead ahead = ahead_of(node, model, seen, c.rtt_ms);
+      const Ahead ahead = ahead_of(model, seen, c.rtt_ms, now);
       const bool slot = model.running + ahead.requests < model.slots;
       if (now < seen.full_until || (need.no_wait && (!slot || !model.loaded)) || (!slot && ahead.requests >= model.wait_slots)) {
         ++lacking.room;

@@ -36,11 +36,31 @@ void tame(NodeState& state) {
   }
 }
 
+// A queue of prompts lives a tenth of a second, a heartbeat a whole one: what was said counts for a while, what is
+// usual there after it.
+constexpr double kNewestLoad = 0.25;  // its weight in the means
+
+void carry_means(const NodeState& before, NodeState& now, Instant heard_at) {
+  auto old = before.models.begin();
+  for (auto& [name, model] : now.models) {
+    model.heard_at = heard_at;
+    while (old != before.models.end() && old->first < name) ++old;
+    if (old == before.models.end() || old->first != name) {
+      model.mean_queued = model.queued;
+      model.mean_queued_tokens = static_cast<double>(model.queued_tokens);
+      continue;
+    }
+    model.mean_queued = old->second.mean_queued + kNewestLoad * (model.queued - old->second.mean_queued);
+    model.mean_queued_tokens = old->second.mean_queued_tokens + kNewestLoad * (static_cast<double>(model.queued_tokens) - old->second.mean_queued_tokens);
+  }
+}
+
 }  // namespace
 
 void Registry::add(const std::string& name, bool local, NodeState state, Instant now) {
   Node& node = nodes_[name];
   tame(state);
+  carry_means(node.state, state, now);
   node.state = std::move(state);
   node.local = local;
   node.heard_at = now;
@@ -59,11 +79,28 @@ bool Registry::heartbeat(const std::string& name, NodeState state, Instant now) 
     for (auto& [model, seen] : node.seen) seen.late_ms = 0;
   }
   tame(state);
+  carry_means(node.state, state, now);
   node.state = std::move(state);
   node.heard_at = std::max(node.heard_at, now);
   node.failures_unheard = 0;
   for (auto& [model, seen] : node.seen) seen.full_until = 0;
   return true;
+}
+
+void Registry::load(const std::string& name, const std::string& model, Load load, Instant now) {
+  const auto node = nodes_.find(name);
+  if (node == nodes_.end()) return;
+  const auto held = node->second.state.models.find(model);
+  if (held == node->second.state.models.end()) return;
+  ModelState& state = held->second;
+  state.queued = std::max(0, load.queued);
+  state.running = std::max(0, load.running);
+  state.queued_tokens = std::max<int64_t>(0, load.queued_tokens);
+  // The more often it speaks, the less each word moves the mean: the weight of a heartbeat for each second.
+  const double weight = kNewestLoad * std::min(1.0, static_cast<double>(now - state.heard_at) / 1000);
+  state.mean_queued += weight * (state.queued - state.mean_queued);
+  state.mean_queued_tokens += weight * (static_cast<double>(state.queued_tokens) - state.mean_queued_tokens);
+  state.heard_at = now;
 }
 
 void Registry::set_draining(const std::string& name, bool draining) {
@@ -74,12 +111,25 @@ int Registry::forget(Instant now) {
   return static_cast<int>(std::erase_if(nodes_, [&](const auto& entry) {
     const Node& node = entry.second;
     const bool idle = std::all_of(node.seen.begin(), node.seen.end(), [](const auto& seen) { return seen.second.under_way == 0; });
-    return !node.local && idle && now - node.heard_at > limits::kNodeForgottenMs;
+    return idle && silent_ms(node, now) > limits::kNodeForgottenMs;
   }));
 }
 
+Instant Registry::silent_ms(const Node& node, Instant now) const {
+  if (node.local) return 0;
+  return (deaf_since_ >= 0 ? std::min(now, deaf_since_) : now) - node.heard_at;
+}
+
+void Registry::set_listening(bool listening, Instant now) {
+  if (!listening && deaf_since_ < 0) deaf_since_ = now;
+  if (!listening || deaf_since_ < 0) return;
+  for (auto& [name, node] : nodes_)
+    if (node.heard_at <= deaf_since_) node.heard_at += now - deaf_since_;
+  deaf_since_ = -1;
+}
+
 Health Registry::health(const Node& node, Instant now) const {
-  const Instant silent = node.local ? 0 : now - node.heard_at;
+  const Instant silent = silent_ms(node, now);
   if (silent > limits::kNodeDeadMs) return Health::Dead;
   return silent > limits::kNodeSuspectMs ? Health::Suspect : Health::Well;
 }
@@ -120,7 +170,7 @@ uint64_t Registry::started(const std::string& name, const std::string& model, in
   Seen& seen = it->second.seen[model];
   ++seen.under_way;
   seen.waiting.emplace_hint(seen.waiting.end(), flight, Seen::Waiting{now, prompt_tokens, estimate_ms});
-  flights_.emplace(flight, Flight{name, model, it->second.number, now, estimate_ms, true});
+  flights_.emplace(flight, Flight{name, model, it->second.number, it->second.state.boot, now, estimate_ms, true});
   return flight;
 }
 
@@ -175,6 +225,13 @@ void Registry::ended(uint64_t number, const Error* error, Instant now) {
   node.failures = 0;
   node.ejections = std::min(node.ejections + 1, limits::kEjectMaxMs / limits::kEjectMs);
   node.ejected_until = now + int64_t{limits::kEjectMs} * node.ejections;
+}
+
+bool Registry::stranded(uint64_t number, Instant now) const {
+  const auto flight = flights_.find(number);
+  if (flight == flights_.end()) return false;
+  const Node* node = find(flight->second.node);
+  return !node || node->number != flight->second.node_number || node->state.boot != flight->second.boot || health(*node, now) >= (flight->second.waiting ? Health::Suspect : Health::Dead);
 }
 
 void Registry::cached(uint64_t prefix, const std::string& name, int64_t tokens) {

@@ -43,6 +43,9 @@ struct ModelState {
   int wait_slots = limits::kQueueLength;
   int64_t memory_bytes = 0;         // it takes, or would; 0 = not known
   std::string digest;
+  // Kept by the registry: the mean of late of `queued` and `queued_tokens`, to which a word that gets old returns.
+  double mean_queued = 0, mean_queued_tokens = 0;
+  Instant heard_at = 0;
 };
 
 struct NodeState {
@@ -104,6 +107,14 @@ class Registry {
   void remove(const std::string& name) { nodes_.erase(name); }
   // Adds the node if it is new. False: an old one, ignored (G1).
   bool heartbeat(const std::string& name, NodeState state, Instant now);
+  // A node's answers to requests say how busy the model is (fresher than any heartbeat, where the traffic is).
+  struct Load {
+    int queued = 0, running = 0;
+    int64_t queued_tokens = 0;
+  };
+  void load(const std::string& name, const std::string& model, Load load, Instant now);
+  // False while heartbeats cannot reach the router at all (its bus is down): silence then says nothing of nodes.
+  void set_listening(bool listening, Instant now);
   void set_draining(const std::string& name, bool draining);
   // Forgets nodes not heard of for kNodeForgottenMs. Returns how many.
   int forget(Instant now);
@@ -119,6 +130,9 @@ class Registry {
   // How it ended. Only WorkerGone counts against the node: a request that is wrong says nothing about its
   // health. Busy keeps others away until it is heard again.
   void ended(uint64_t flight, const Error* error, Instant now);
+  // Its node is dead, or has started anew since: no answer will come, though the connection may not know. Before the
+  // first token a suspect node is enough. To be asked of each request under way a few times a second.
+  bool stranded(uint64_t flight, Instant now) const;
 
   // Ids (sessions, prompt prefixes) whose first `tokens` tokens the node has likely in its cache. A hint: bounded,
   // forgotten without notice.
@@ -137,7 +151,7 @@ class Registry {
  private:
   struct Flight {
     std::string node, model;
-    uint64_t node_number;
+    uint64_t node_number, boot;
     Instant began;
     int64_t estimate_ms;
     bool waiting;
@@ -145,7 +159,10 @@ class Registry {
   Node* alive(const Flight& flight);  // null: that node is gone
   bool may_eject(const Node& node, Instant now) const;
 
+  Instant silent_ms(const Node& node, Instant now) const;
+
   Place place_;
+  Instant deaf_since_ = -1;
   std::map<std::string, Node> nodes_;  // ordered: equal inputs give equal choices
   std::unordered_map<uint64_t, Flight> flights_;
   uint64_t last_flight_ = 0, last_node_ = 0;

@@ -84,6 +84,12 @@ inline constexpr int kRetryFloor = 3;
 inline constexpr int kRetryPercent = 20;               // of the requests under way
 inline constexpr int kRetrySameMs = 100;               // a worker's restart; four times as long the second time
 inline constexpr int kRetryElsewhereMs = 25;
+inline constexpr int kPatienceMs = 10'000;              // a node that has not accepted a request by then, nor in ...
+inline constexpr int kPatienceTimes = 4;               // ... so many times what was expected, hangs
+inline constexpr size_t kRoomWaiters = 1024;           // requests of a router that wait because all nodes are full
+inline constexpr int kRoomWaitMs = 10'000;             // each of them at most
+inline constexpr int kRetryAfterMaxMs = 30'000;
+inline constexpr int kHopConnectMs = 600;               // from gateway to node: two round trips of the longest way; then another is asked
 inline constexpr int kEjectFailures = 5;               // in a row
 inline constexpr int kEjectMs = 30'000;                // times the number of ejections
 inline constexpr int kEjectMaxMs = 300'000;
@@ -91,6 +97,12 @@ inline constexpr int kNodeSuspectMs = 3'000;           // three heartbeats: chos
 inline constexpr int kNodeDeadMs = 5'000;
 inline constexpr int kNodeForgottenMs = 60'000;
 inline constexpr double kRttNearMs = 50;               // nodes so much farther than the nearest are as good as it
+inline constexpr int kPlacementSettleMs = 3'000;        // a want must last so long: the other nodes' next heartbeats may answer it
+inline constexpr int kPlacementHoldMs = 60'000;        // a model that was loaded stays at least so long, one unloaded stays away
+inline constexpr int kPlacementWidenMs = 20'000;       // a want that lasts: the next in line tries too
+inline constexpr double kPlacementGain = 100;          // ms saved a second that are worth a load
+inline constexpr int kDemandHalfMs = 20'000;           // demand forgets half in this time
+inline constexpr size_t kDemandModels = 1000;          // of a gateway's own count
 inline constexpr size_t kPrefixHints = 16 << 10;       // of a router, in each of two generations
 
 // Traces, between two exports; older spans are dropped first.

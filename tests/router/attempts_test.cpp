@@ -121,5 +121,79 @@ TEST(RetryBudget, ANodesDeathIsFreeOnceAndLocalRestartsAlways) {
   EXPECT_TRUE(retry_of(local.failed(failed_at("a", Code::WorkerGone, true), false, budget, 0)));
 }
 
+const WaitForRoom* wait_of(const Decision& decision) { return std::get_if<WaitForRoom>(&decision); }
+
+TEST(Attempts, WaitsForRoomWhereAllAreBusyUnlessItMayNot) {
+  RetryBudget budget;
+  Attempts attempts(0, 1);
+  const Decision all_busy = attempts.failed(failed_at("a", Code::Busy), false, budget, 0);
+  ASSERT_TRUE(wait_of(all_busy));
+  EXPECT_FALSE(wait_of(all_busy)->costs_budget);
+  EXPECT_TRUE(std::holds_alternative<GiveUp>(Attempts(0, 1, false).failed(failed_at("a", Code::Busy), false, budget, 0)));
+  EXPECT_TRUE(std::holds_alternative<GiveUp>(Attempts(1000, 1).failed(failed_at("a", Code::Busy), false, budget, 1000)));
+  // However often: the waiting room bounds it.
+  for (int i = 0; i < 50; ++i) EXPECT_TRUE(wait_of(attempts.failed(failed_at("a", Code::Busy), false, budget, 0)));
+}
+
+TEST(Attempts, TriesThreeNodesInARowThenWaits) {
+  RetryBudget budget;
+  Attempts attempts(0, 1);
+  EXPECT_TRUE(retry_of(attempts.failed(failed_at("a", Code::Busy), true, budget, 0)));
+  EXPECT_TRUE(retry_of(attempts.failed(failed_at("b", Code::WorkerGone), true, budget, 0)));
+  EXPECT_TRUE(wait_of(attempts.failed(failed_at("c", Code::Busy), true, budget, 0)));
+}
+
+TEST(Attempts, WhatNoNodeAcceptedWaitsForTheBudget) {
+  RetryBudget budget;
+  while (budget.take()) {
+  }
+  Attempts attempts(0, 1);
+  const Decision decision = attempts.failed(failed_at("a", Code::WorkerGone), true, budget, 0);
+  ASSERT_TRUE(wait_of(decision));
+  EXPECT_TRUE(wait_of(decision)->costs_budget);
+  int more = 0;
+  while (!std::holds_alternative<GiveUp>(attempts.failed(failed_at("a", Code::WorkerGone), true, budget, 0))) ++more;
+  EXPECT_EQ(limits::kAttemptsInAll - 2, more);
+}
+
+TEST(Attempts, WhatADeadNodeHeldGoesElsewhereFree) {
+  RetryBudget budget;
+  while (budget.take()) {
+  }
+  for (bool accepted : {false, true}) {
+    Failed failed = failed_at("a", Code::WorkerGone, false, accepted);
+    failed.stranded = true;
+    const Decision decision = Attempts(0, 1).failed(failed, true, budget, 0);
+    ASSERT_TRUE(retry_of(decision));
+    EXPECT_FALSE(retry_of(decision)->costs_budget);
+  }
+}
+
+TEST(Attempts, PatienceGrowsWithWhatIsExpectedAndEndsAtTheDeadline) {
+  Choice choice;
+  choice.expected_ms = 100;
+  EXPECT_EQ(1000 + limits::kPatienceMs, Attempts(0, 1).patience(choice, 1000));
+  choice.expected_ms = 60'000;
+  EXPECT_EQ(1000 + 60'000 * limits::kPatienceTimes, Attempts(0, 1).patience(choice, 1000));
+  EXPECT_EQ(5000, Attempts(5000, 1).patience(choice, 1000));
+}
+
+// Over any length of time, not only at one instant.
+TEST(RetryBudget, AllRetriesTogetherStayBelowAFifthOfAllRequests) {
+  RetryBudget budget;
+  int granted = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    budget.request_started();
+    for (int tries = 0; tries < 3; ++tries) {
+      if (!budget.take()) continue;
+      ++granted;
+      budget.give_back();
+    }
+    budget.request_ended();
+  }
+  EXPECT_LE(granted, 2000 + limits::kRetryFloor);
+  EXPECT_GE(granted, 1990);
+}
+
 }  // namespace
 }  // namespace verge::router

@@ -140,6 +140,148 @@ TEST(Choose, AffinityKeepsASessionOnOneNodeAndMovesOnlyWhenItMust) {
   for (const auto& [session, home] : homes) EXPECT_NE("a", choose(registry, need_of(session), {}, 0, 1).node);
 }
 
+NodeState reading(double tokens_per_s, int64_t queued_tokens = 0, int queued = 0) {
+  NodeState state = holding(true);
+  ModelState& model = state.models[kModel];
+  model.prefill_tokens_per_s = tokens_per_s;
+  model.queued_tokens = queued_tokens;
+  model.queued = queued;
+  model.first_token_ms = 20;
+  return state;
+}
+
+TEST(Choose, CountsTokensNotRequests) {
+  Registry registry;
+  add(registry, "few-long", reading(1000, 4000, 1), 5);
+  add(registry, "many-short", reading(1000, 400, 8), 5);
+  EXPECT_EQ("many-short", pick(registry).node);
+}
+
+TEST(Choose, ALongPromptGoesToTheFasterReaderAShortOneToTheNearer) {
+  Registry registry;
+  add(registry, "near-slow", reading(1000), 5);
+  add(registry, "far-fast", reading(10'000), 45);
+  EXPECT_EQ("near-slow", choose(registry, need_of("", 10), {}, 0, 1).node);
+  EXPECT_EQ("far-fast", choose(registry, need_of("", 2000), {}, 0, 1).node);
+}
+
+TEST(Choose, FollowsTheCachedPrefixButNotOverHealthNorAtAnyPrice) {
+  Registry registry;
+  for (const char* name : {"a", "b", "c"}) add(registry, name, reading(1000), 5);
+  Need need = need_of("", 1500);
+  need.prefix = prefix_key(kModel, "You are a pirate.");
+  registry.cached(need.prefix, "b", 1200);
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const Choice choice = choose(registry, need, {}, 0, seed);
+    EXPECT_EQ("b", choice.node);
+    EXPECT_EQ(1200, choice.cached_tokens);
+  }
+  registry.heartbeat("b", reading(1000, 5000, 10), 1);
+  EXPECT_NE("b", choose(registry, need, {}, 1, 1).node);
+  registry.heartbeat("b", reading(1000), 2);
+  registry.set_draining("b", true);
+  EXPECT_NE("b", choose(registry, need, {}, 2, 1).node);
+}
+
+TEST(Choose, ASuspectNodeIsTheLastResort) {
+  Registry registry;
+  add(registry, "silent", holding(true), 1);
+  const Instant now = limits::kNodeSuspectMs + 1;
+  registry.heartbeat("far-cold", holding(false), now);
+  registry.rtt("far-cold", 200);
+  EXPECT_EQ("far-cold", pick(registry, {}, now).node);
+  EXPECT_EQ("silent", pick(registry, {"far-cold"}, now).node);
+}
+
+TEST(Choose, StaysInAllowedRegionsAndWithTheRightFiles) {
+  Registry registry;
+  NodeState us = holding(true), eu = holding(true);
+  us.region = "us", eu.region = "eu";
+  us.models[kModel].digest = "new", eu.models[kModel].digest = "old";
+  add(registry, "us", us, 1);
+  add(registry, "eu", eu, 100);
+  Need need = need_of();
+  need.regions = {"eu"};
+  EXPECT_EQ("eu", choose(registry, need, {}, 0, 1).node);
+  need.digest = "new";
+  const Choice none = choose(registry, need, {}, 0, 1);
+  EXPECT_FALSE(none);
+  EXPECT_FALSE(none.full);
+  EXPECT_NE(std::string::npos, none.why.find("1 in other regions")) << none.why;
+}
+
+TEST(Choose, SaysWhereRoomIsAllThatIsLacking) {
+  Registry registry;
+  NodeState packed = holding(true);
+  ModelState& model = packed.models[kModel];
+  model.slots = 2, model.running = 2, model.wait_slots = 3, model.queued = 3;
+  add(registry, "a", packed);
+  const Choice none = pick(registry);
+  EXPECT_FALSE(none);
+  EXPECT_TRUE(none.full);
+  model.queued = 2;
+  registry.heartbeat("a", packed, 0);
+  EXPECT_TRUE(pick(registry));
+  Need now_or_never = need_of();
+  now_or_never.no_wait = true;
+  EXPECT_FALSE(choose(registry, now_or_never, {}, 0, 1)) << "it would wait there";
+  model.queued = 0, model.running = 1;
+  registry.heartbeat("a", packed, 0);
+  EXPECT_TRUE(choose(registry, now_or_never, {}, 0, 1));
+  // Busy is believed until it is heard again.
+  const Error busy{Code::Busy, ""};
+  registry.ended(registry.started("a", kModel, 1, 1, 10), &busy, 10);
+  EXPECT_TRUE(pick(registry, {}, 11).full);
+  registry.heartbeat("a", packed, 12);
+  EXPECT_TRUE(pick(registry, {}, 12));
+}
+
+// It claims to be idle and fast, and answers after two seconds. Requests come twenty a second.
+TEST(Choose, ANodeThatLiesAboutItsQueueGetsAFewRequestsNotTheTraffic) {
+  Registry registry;
+  const NodeState honest = reading(1000, 0, 0);
+  NodeState liar = reading(1e6, 0, 0);
+  liar.models[kModel].first_token_ms = 1;
+  struct Under {
+    Instant due;
+    uint64_t flight;
+  };
+  std::vector<Under> under_way;
+  std::map<std::string, int> served;
+  for (const char* name : {"a", "b", "c", "d"}) add(registry, name, honest, 5);
+  add(registry, "liar", liar, 1);
+  for (Instant now = 0; now < 60'000; now += 50) {
+    if (now % 1000 == 0) {
+      for (const char* name : {"a", "b", "c", "d"}) registry.heartbeat(name, honest, now);
+      registry.heartbeat("liar", liar, now);
+    }
+    std::erase_if(under_way, [&](const Under& u) {
+      if (u.due > now) return false;
+      registry.first_token(u.flight, now);
+      registry.ended(u.flight, nullptr, now);
+      return true;
+    });
+    const Choice choice = choose(registry, need_of("", 100), {}, now, static_cast<uint64_t>(now));
+    ++served[choice.node];
+    under_way.push_back({now + (choice.node == "liar" ? 2000 : 125), registry.started(choice.node, kModel, 100, choice.estimate_ms, now)});
+  }
+  EXPECT_LT(served["liar"], 1200 / 10) << "of 1,200";
+  EXPECT_GT(served["liar"], 0) << "it may have mended its ways";
+}
+
+TEST(Choose, BurstsDoNotHerd) {
+  Registry registry;
+  for (int i = 0; i < 8; ++i) add(registry, "n" + std::to_string(i), reading(5000), 5);
+  std::map<std::string, int> sent;
+  for (uint64_t seed = 0; seed < 80; ++seed) {
+    const Choice choice = choose(registry, need_of("", 500), {}, 1, seed);
+    registry.started(choice.node, kModel, 500, choice.estimate_ms, 1);
+    ++sent[choice.node];
+  }
+  for (const auto& [name, count] : sent) EXPECT_NEAR(10, count, 2) << name;
+  EXPECT_EQ(8u, sent.size());
+}
+
 // C1 and C2 over random worlds.
 TEST(Choose, HoldsItsInvariantsForAnySeed) {
   for (uint64_t seed = 0; seed < 2000; ++seed) {

@@ -140,6 +140,26 @@ TEST(Registry, ANewBootStartsWithACleanRecord) {
   EXPECT_FALSE(registry.ejected(*registry.find("n0"), 1));
 }
 
+TEST(Registry, KnowsWhichRequestsAreStranded) {
+  Registry registry;
+  registry.heartbeat("a", beat(1, 1), 0);
+  const uint64_t flight = registry.started("a", "m", 10, 100, 0);
+  const uint64_t begun = registry.started("a", "m", 10, 100, 0);
+  registry.first_token(begun, 100);
+  EXPECT_FALSE(registry.stranded(flight, limits::kNodeSuspectMs));
+  EXPECT_TRUE(registry.stranded(flight, limits::kNodeSuspectMs + 1)) << "it may as well wait elsewhere";
+  EXPECT_FALSE(registry.stranded(begun, limits::kNodeDeadMs));
+  EXPECT_TRUE(registry.stranded(begun, limits::kNodeDeadMs + 1)) << "silent too long";
+  registry.heartbeat("a", beat(1, 2), 3000);
+  EXPECT_FALSE(registry.stranded(flight, limits::kNodeSuspectMs + 1));
+  registry.heartbeat("a", beat(2, 1), 4000);
+  EXPECT_TRUE(registry.stranded(flight, 4000)) << "it has started anew";
+  const uint64_t later = registry.started("a", "m", 10, 100, 4000);
+  EXPECT_FALSE(registry.stranded(later, 4000));
+  registry.remove("a");
+  EXPECT_TRUE(registry.stranded(later, 4000));
+}
+
 TEST(Registry, SilenceMakesSuspectThenDead) {
   Registry registry = with_nodes(1);
   registry.add("local", true, NodeState{}, 0);
@@ -149,6 +169,35 @@ TEST(Registry, SilenceMakesSuspectThenDead) {
   EXPECT_EQ(Health::Suspect, registry.health(node, limits::kNodeDeadMs));
   EXPECT_EQ(Health::Dead, registry.health(node, limits::kNodeDeadMs + 1));
   EXPECT_EQ(Health::Well, registry.health(*registry.find("local"), 1'000'000));
+}
+
+TEST(Registry, WhileItHearsNobodyItBuriesNobody) {
+  Registry registry = with_nodes(2);
+  registry.heartbeat("n0", NodeState{}, 1000);
+  registry.set_listening(false, 2000);
+  EXPECT_EQ(Health::Well, registry.health(*registry.find("n0"), 1'000'000));
+  EXPECT_EQ(0, registry.forget(1'000'000));
+  registry.set_listening(true, 1'000'000);
+  EXPECT_EQ(Health::Well, registry.health(*registry.find("n0"), 1'000'001)) << "they get the time that they had left";
+  EXPECT_EQ(Health::Dead, registry.health(*registry.find("n0"), 1'000'000 + limits::kNodeDeadMs));
+}
+
+TEST(Registry, BelievesTheLoadThatAnswersBring) {
+  Registry registry;
+  NodeState state;
+  state.models["m"].queued = 9;
+  state.models["m"].queued_tokens = 9000;
+  registry.heartbeat("a", state, 0);
+  registry.load("a", "m", {1, 2, 300}, 500);
+  const ModelState& model = registry.find("a")->state.models.at("m");
+  EXPECT_EQ(1, model.queued);
+  EXPECT_EQ(2, model.running);
+  EXPECT_EQ(300, model.queued_tokens);
+  EXPECT_LT(model.mean_queued_tokens, 9000);
+  EXPECT_GT(model.mean_queued_tokens, 7000);
+  registry.load("a", "unknown", {1, 2, 300}, 500);
+  registry.load("unknown", "m", {1, 2, 300}, 500);
+  EXPECT_EQ(1u, registry.nodes().size());
 }
 
 TEST(Registry, MeasuresTheWayNotTheWork) {

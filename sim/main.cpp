@@ -1,0 +1,114 @@
+// verge-sim: runs worlds from seeds, compares policies. docs/simulation.md explains the figures.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
+
+#include "sim/world.h"
+
+using namespace verge::sim;
+
+namespace {
+
+struct Options {
+  uint64_t seeds = 1, from = 1;
+  std::string policy = "ours";
+  bool small = false, json = false, replay = false;
+  int nodes = 0, regions = 0, threads = 1;
+  double seconds = 0, load = 0;
+  bool calm = false;
+};
+
+Config config_of(const Options& options, uint64_t seed, Policy policy) {
+  Config config = options.small ? small_world(seed) : full_size(seed);
+  config.policy = policy;
+  if (options.nodes) config.nodes = options.nodes;
+  if (options.regions) config.regions = std::min<int>(options.regions, kCityCount);
+  if (options.seconds > 0) config.seconds = options.seconds;
+  if (options.load > 0) config.load = options.load;
+  if (options.calm) config.crashes = config.freezes = config.slowdowns = config.cuts = 0;
+  return config;
+}
+
+Report run_all(const Options& options, Policy policy) {
+  std::vector<Report> reports(options.seeds);
+  std::atomic<uint64_t> next{0};
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  Report total;
+  uint64_t added = 0;
+  const auto work = [&] {
+    for (uint64_t i; (i = next++) < options.seeds;) {
+      Report report = World(config_of(options, options.from + i, policy)).run();
+      if (options.replay) {
+        const Report again = World(config_of(options, options.from + i, policy)).run();
+        if (again.hash != report.hash) report.violations.push_back(fmt::format("seed {}: two runs differ", options.from + i));
+      }
+      // Added in the order of seeds, whatever thread was first.
+      const std::lock_guard lock(mutex);
+      reports[i] = std::move(report);
+      reports[i].events = std::max<uint64_t>(1, reports[i].events);
+      for (; added < options.seeds && reports[added].events; ++added) {
+        total.add(reports[added]);
+        reports[added] = Report{};
+      }
+    }
+  };
+  for (int t = 0; t < options.threads; ++t) threads.emplace_back(work);
+  for (std::thread& thread : threads) thread.join();
+  return total;
+}
+
+void print(const Options& options, Policy policy, const Report& r, double wall_s) {
+  if (options.json) {
+    std::string served;
+    for (int64_t n : r.served_from) served += (served.empty() ? "" : ",") + std::to_string(n);
+    fmt::print("{{\"policy\":\"{}\",\"seeds\":{},\"from\":{},\"requests\":{},\"errors\":{},\"avoidable\":{},\"mean_ms\":{:.1f},\"p50_ms\":{:.1f},\"p90_ms\":{:.1f},\"p99_ms\":{:.1f},\"cold_loads\":{},\"retries\":{},\"waited\":{},"
+               "\"faults\":{},\"megabytes_far\":{:.1f},\"cached\":{:.3f},\"simulated_s\":{:.0f},\"events\":{},\"violations\":{},\"hash\":\"{:016x}\",\"wall_s\":{:.2f},\"served_from\":[{}]}}\n",
+               name_of(policy), options.seeds, options.from, r.requests, r.errors, r.avoidable, r.mean(), r.quantile(0.5), r.quantile(0.9), r.quantile(0.99), r.cold_loads, r.retries, r.waited, r.faults, r.bytes_far / 1e6,
+               r.cached_tokens / std::max(1.0, r.prompt_tokens), r.simulated_s, r.events, r.violations.size(), r.hash, wall_s, served);
+    return;
+  }
+  fmt::print("{:<13} {:>8} requests  ttft mean {:7.1f}  p50 {:7.1f}  p90 {:7.1f}  p99 {:8.1f} ms  errors {} ({} avoidable)  loads {}  retries {}  waited {}  far {:.1f} MB  cached {:.1f} %  faults {}  {:016x}  {:.1f} s\n", name_of(policy),
+             r.requests, r.mean(), r.quantile(0.5), r.quantile(0.9), r.quantile(0.99), r.errors, r.avoidable, r.cold_loads, r.retries, r.waited, r.bytes_far / 1e6, 100 * r.cached_tokens / std::max(1.0, r.prompt_tokens), r.faults, r.hash, wall_s);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Simulated edge networks: the router's code on a network, machines and clocks that follow from a seed.");
+  app.add_option("--seeds", options.seeds, "How many worlds")->capture_default_str();
+  app.add_option("--from", options.from, "The first seed")->capture_default_str();
+  app.add_option("--policy", options.policy, "ours, oracle, nearest, least-loaded, round-robin or all")->capture_default_str();
+  app.add_option("--nodes", options.nodes, "Machines of a world");
+  app.add_option("--regions", options.regions, "Regions of a world, at most 20");
+  app.add_option("--seconds", options.seconds, "Simulated seconds of arrivals");
+  app.add_option("--load", options.load, "Of what all machines together could do, 0 to 1");
+  app.add_option("--threads", options.threads, "Worlds at once")->capture_default_str();
+  app.add_flag("--small", options.small, "Small worlds: size, load and faults are drawn from the seed");
+  app.add_flag("--calm", options.calm, "No faults");
+  app.add_flag("--replay", options.replay, "Run each world twice and compare");
+  app.add_flag("--json", options.json, "One object a policy");
+  CLI11_PARSE(app, argc, argv);
+  bool broken = false, found = false;
+  for (const Policy policy : kPolicies) {
+    if (options.policy != "all" && options.policy != name_of(policy)) continue;
+    found = true;
+    const auto began = std::chrono::steady_clock::now();
+    const Report report = run_all(options, policy);
+    print(options, policy, report, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+    for (const std::string& violation : report.violations) fmt::print(stderr, "VIOLATED ({}): {}\n", name_of(policy), violation);
+    if (!options.json)
+      for (const std::string& why : report.whys) fmt::print(stderr, "  error: {}\n", why);
+    broken = broken || !report.violations.empty();
+  }
+  if (!found) {
+    fmt::print(stderr, "no policy is called {}\n", options.policy);
+    return 2;
+  }
+  return broken ? 1 : 0;
+}

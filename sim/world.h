@@ -1,0 +1,185 @@
+// Machines, gateways and the network between them, from one seed. Each gateway runs the router's own code (registry,
+// choose, attempts, capacity, placement, quota) as router.cpp does; only the machines' engines, the wires and the clocks are simulated.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "node/ledger.h"
+#include "router/attempts.h"
+#include "router/capacity.h"
+#include "router/choose.h"
+#include "router/placement.h"
+#include "router/registry.h"
+#include "sim/agenda.h"
+#include "sim/cities.h"
+#include "sim/config.h"
+#include "sim/report.h"
+#include "support/random.h"
+
+namespace verge::sim {
+
+struct ModelSpec {
+  std::string name;
+  int64_t memory;
+  double tokens_per_s;   // of prompts, on a machine of speed 1
+  double token_ms;       // between tokens of an answer
+  double base_ms;        // of a first token
+  double load_ms;
+  int slots;
+  double popularity;     // share of the requests
+};
+
+struct Job {
+  int request = 0, attempt = 0, gateway = 0;
+  double uncached = 0;   // prompt tokens to read
+  int tokens = 0;        // to make
+};
+
+// One model at one machine.
+struct Engine {
+  enum class State { Cold, Waiting, Loading, Loaded };
+  State state = State::Cold;
+  bool on_disk = false;
+  Micros load_ends = 0;
+  std::deque<Job> queue;
+  std::optional<Job> prefilling;
+  Micros prefill_ends = 0;
+  std::vector<std::pair<Micros, Job>> decoding;  // by end
+  std::map<uint64_t, std::pair<int, uint64_t>> cache;  // session -> tokens, last use
+  uint64_t uses = 0;
+  int in_transit = 0;        // true number of requests that fly to it
+  double transit_tokens = 0;
+  int inside() const { return static_cast<int>(queue.size() + decoding.size()) + prefilling.has_value(); }
+};
+
+struct Machine {
+  int index = 0;
+  std::string name;
+  int city = 0;
+  double speed = 1, slow = 1;
+  bool alive = true, liar = false, mute = false;  // mute: dead without a word (power), not with closed connections
+  Micros frozen_until = 0;
+  uint64_t boot = 1, beat = 0;
+  int64_t memory = 0, used = 0;
+  std::unique_ptr<node::Ledger> ledger;
+  std::unique_ptr<router::Placement> placement;
+  std::vector<Engine> engines;
+};
+
+struct Client {
+  int gateway = 0, tenant = 0, model = 0;
+  uint64_t session = 0, seed = 0;
+  int prompt = 0, output = 0;
+  Micros born = 0;
+  std::optional<router::Attempts> attempts;
+  router::Need need;
+  uint64_t flight = 0;
+  int machine = -1, attempt = 0;   // attempt: its number; others are history
+  bool in_transit = false, accepted = false, progress = false, holds_budget = false, owes_budget = false;
+  Micros sent = 0, heard = 0;      // of this attempt
+  Micros decode_began = 0;
+  int decode_tokens = 0;           // of this attempt
+  double transit_tokens = 0;
+  int got = 0;                     // tokens, of all
+  Micros first_token = -1;
+  int ends = 0;
+  std::optional<Error> error;
+};
+
+struct Gateway {
+  int index = 0, city = 0;
+  Micros skew = 0;
+  router::Registry registry;
+  router::RetryBudget budget;
+  router::CapacityQueue room;
+  router::DemandMeter demand;
+  uint64_t turn = 0;               // round robin
+  Random arrivals{0};              // its own: the same callers for each policy
+  double peak_per_s = 0;
+  std::vector<Micros> last_heard;  // true time, by machine: the bound on dead nodes is checked against it
+  std::set<int> under_way;         // clients with an attempt
+};
+
+class World {
+ public:
+  explicit World(const Config& config);
+  Report run();
+
+ private:
+  // world.cpp
+  void build_models();
+  void build_machines();
+  void schedule_arrivals();
+  void schedule_faults();
+  void next_arrival(int gateway);
+  void arrive(int gateway, int model, Random& random);
+  void check_end();
+  router::Instant clock(const Gateway& gateway) const { return (agenda_.now() + gateway.skew) / 1000; }
+  void violate(const std::string& what);
+  void mix(uint64_t value) { report_.hash = mix64(report_.hash ^ value); }
+
+  // network.cpp
+  double one_way(int from_city, int to_city);  // with jitter
+  bool cut(int from_city, int to_city) const { return cuts_.count({from_city, to_city}) > 0; }
+  bool isolated(const Machine& machine) const { return isolated_.count(machine.index) > 0; }
+  void to_machine(int client, std::function<void()> what);
+  void to_gateway(const Machine& machine, int gateway, int client, int attempt, Micros& heard, std::function<void()> what);
+  void heartbeat(int machine);
+  void probe(int gateway);
+  router::NodeState describe(Machine& machine);
+
+  // machine.cpp
+  void take(int machine, Job job);
+  void refuse(int machine, const Job& job);
+  void load(int machine, int model);
+  void unload(int machine, int model);
+  void pump(int machine, int model);
+  void prefilled(int machine, int model, uint64_t boot);
+  void finish(int machine, int model, uint64_t boot);
+  void drop(int machine, int client, int attempt);  // the gateway hung up
+  void crash(int machine, bool silently, Micros down);
+  void place(int machine);
+  void run_on(int machine, uint64_t boot, Micros after, std::function<void()> what);  // later, if it thaws and lives
+
+  // gateway.cpp
+  void begin(int client);
+  void attempt(int client, const router::Choice& choice);
+  void accepted(int client);
+  void first_token(int client, int machine);
+  void ended(int client);
+  void lost(int client, Error error, bool stranded = false);
+  void fail_with(int client, Error error);
+  void wait_for_room(int client, const Error& error);
+  void release(int gateway);
+  void tick(int gateway);
+  void leave_machine(int client);
+
+  // policy.cpp
+  router::Choice pick(Gateway& gateway, Client& client, uint64_t seed);
+  router::Choice oracle(const Gateway& gateway, const Client& client);
+  double true_ms(const Gateway& gateway, const Machine& machine, const Client& client) const;
+  bool room_exists(const Gateway& gateway, const Client& client) const;
+
+  Config config_;
+  Random random_;
+  Agenda agenda_;
+  Report report_;
+  std::vector<ModelSpec> models_;
+  std::vector<router::Wish> wishes_;
+  std::vector<Machine> machines_;
+  std::map<std::string, int> by_name_;
+  std::vector<std::unique_ptr<Gateway>> gateways_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::set<std::pair<int, int>> cuts_;
+  std::set<int> isolated_;
+  Micros arrivals_end_ = 0;
+  int open_ = 0;
+};
+
+}  // namespace verge::sim
