@@ -12,6 +12,7 @@
 #include "commands/host.h"
 #include "commands/models.h"
 #include "commands/nodes.h"
+#include "commands/place.h"
 #include "commands/ps.h"
 #include "commands/pull.h"
 #include "commands/run.h"
@@ -37,6 +38,7 @@ constexpr Command kCommands[] = {
     {"models", verge::commands::models, "List the models of the catalogue and those on this machine"},
     {"ps", verge::commands::ps, "List the models that a server has loaded"},
     {"nodes", verge::commands::nodes, "List the nodes of a cluster"},
+    {"place", verge::commands::place, "Say where a cluster's models should be loaded"},
     {"cluster", verge::commands::cluster, "Make a cluster's certificates and keys"},
     {"token", verge::commands::token, "Create, list and revoke API tokens"},
     {"account", verge::commands::account, "Set what accounts may use"},

@@ -33,6 +33,9 @@ struct Options {
   std::function<bool()> ready;                  // /readyz; absent = always
   std::function<json::value()> status;          // /verge/v1/status; absent = {}
   std::function<json::value()> nodes;           // /verge/v1/nodes; absent = []
+  // /verge/v1/placement: what is wished, and a wish for one model; absent = this server is in no cluster.
+  std::function<http::task<Result<json::value>>()> wishes;
+  std::function<http::task<Result<void>>(std::string model, json::object wish)> wish;
   bool image_results = false;                   // image answers as {"results": […]} instead of the published list
   accounts::Meter* meter = nullptr;             // accounts' limits and the usage ledger; absent = neither
   metrics::Registry* metrics = nullptr;         // /metrics; absent = none are kept

@@ -39,6 +39,8 @@ constexpr Route kRoutes[] = {
     {"POST", "/to-everything/markdown/transformer", markdown, Shape::Binding, Access::Run, kMedia},
     {"GET", "/to-everything/markdown/supported", markdown_supported, Shape::Binding, Access::Read, kNone},
     {"GET", "/verge/v1/status", status, Shape::Rest, Access::Admin, kNone},
+    {"GET", "/verge/v1/placement", placement, Shape::Rest, Access::Admin, kNone},
+    {"PUT", "/verge/v1/placement/{model...}", place, Shape::Rest, Access::Admin, limits::kTextBodyBytes},
     {"GET", "/verge/v1/nodes", nodes, Shape::Rest, Access::Admin, kNone},
     {"GET", "/verge/v1/usage", all_usage, Shape::Rest, Access::Admin, kNone},
     {"GET", "/metrics", metrics_text, Shape::Rest, Access::Local, kNone},

@@ -14,6 +14,7 @@
 #include "cluster/identity.h"
 #include "cluster/nats_bus.h"
 #include "commands/address.h"
+#include "commands/node_state.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "node/node.h"
@@ -31,54 +32,6 @@ namespace asio = boost::asio;
 
 // Gateways hear of a drain within a round trip; requests on their way meanwhile are still served.
 constexpr int kDrainNoticeMs = 700;
-
-cluster::ModelReport report_of(const node::ModelFigures& figures) {
-  cluster::ModelReport out;
-  out.id = figures.id;
-  out.task = figures.task;
-  out.loaded = figures.loaded;
-  out.loading = figures.loading;
-  out.queued = figures.queued;
-  out.running = figures.running;
-  out.slots = figures.slots;
-  out.queued_tokens = figures.queued_tokens;
-  out.prefill_tokens_per_s = figures.prefill_tokens_per_s;
-  out.load_ms = figures.load_ms;
-  out.kv_free_tokens = figures.kv_free_tokens;
-  out.bytes = static_cast<int64_t>(figures.bytes);
-  out.build = figures.build;
-  return out;
-}
-
-void fill(cluster::Heartbeat& heartbeat, node::Node& node) {
-  heartbeat.memory_free_bytes = static_cast<int64_t>(node.memory_free_bytes());
-  for (const node::ModelFigures& figures : node.figures()) heartbeat.models.push_back(report_of(figures));
-}
-
-router::NodeState state_of(const cluster::Heartbeat& heartbeat) {
-  router::NodeState state;
-  state.memory_free_bytes = heartbeat.memory_free_bytes;
-  state.draining = heartbeat.draining;
-  state.region = heartbeat.region;
-  state.boot = heartbeat.boot;
-  state.sequence = heartbeat.sequence;
-  for (const cluster::ModelReport& model : heartbeat.models) {
-    router::ModelState& one = state.models[model.id];
-    one.loaded = model.loaded;
-    one.loading = model.loading;
-    one.queued = model.queued;
-    one.running = model.running;
-    one.slots = model.slots;
-    one.queued_tokens = model.queued_tokens;
-    one.prefill_tokens_per_s = model.prefill_tokens_per_s;
-    one.first_token_ms = model.first_token_ms;
-    one.load_ms = model.load_ms;
-    one.kv_free_tokens = model.kv_free_tokens;
-    one.memory_bytes = model.bytes;
-    one.digest = model.build;
-  }
-  return state;
-}
 
 class ClusterMembership : public Membership {
  public:
@@ -240,7 +193,7 @@ Result<void> ClusterMembership::announce(node::Node& node, protocol::Service& se
   announcer.region = options_.region;
   announcer.address = advertise;
   announcer.software = version();
-  announcer.fill = [&node](cluster::Heartbeat& heartbeat) { fill(heartbeat, node); };
+  announcer.fill = [&node](cluster::Heartbeat& heartbeat) { describe(heartbeat, node); };
   announcer.name_taken = [this](const std::string& address) {
     options_.fatal(fmt::format("a node named {} is in the cluster already, at {}: give this one another --name", options_.name, address));
   };
@@ -274,7 +227,7 @@ json::object own_row(node::Node& node, const std::string& name, const std::strin
   heartbeat.name = name;
   heartbeat.region = region;
   heartbeat.software = version();
-  fill(heartbeat, node);
+  describe(heartbeat, node);
   return cluster::node_row(heartbeat, draining ? "draining" : "up", 0, 0, 0);
 }
 

@@ -12,9 +12,7 @@ namespace {
 
 constexpr size_t kAnswerBytes = 64 << 20;
 
-http::task<Result<json::value>> ask(http::Client& client, std::string path, std::string token) {
-  http::ClientRequest request;
-  request.target = path;
+http::task<Result<json::value>> ask(http::Client& client, http::ClientRequest request, std::string token) {
   if (!token.empty()) request.headers.push_back({"authorization", "Bearer " + token});
   auto response = co_await client.send(std::move(request));
   if (!response) co_return response.error();
@@ -35,7 +33,9 @@ std::string default_server() {
   return server && *server ? server : kDefaultServer;
 }
 
-Result<json::value> get_json(const std::string& server, const std::string& path, const std::string& token) {
+namespace {
+
+Result<json::value> exchange(const std::string& server, http::ClientRequest request, const std::string& token) {
   VERGE_ASSIGN(endpoint, http::parse_endpoint(server));
   boost::asio::io_context io;
   http::ClientOptions options;
@@ -43,13 +43,26 @@ Result<json::value> get_json(const std::string& server, const std::string& path,
   http::Client client(io.get_executor(), endpoint, options);
   Result<json::value> answer = fail(Code::Internal, "no answer");
   // co_spawn wants a result that can be made from nothing: the answer goes to a variable instead.
-  auto keep = [&]() -> http::task<void> { answer = co_await ask(client, path, token); };
+  auto keep = [&]() -> http::task<void> { answer = co_await ask(client, std::move(request), token); };
   boost::asio::co_spawn(io, keep(), [&](std::exception_ptr failure) {
     if (failure) answer = fail(Code::Io, "the request broke off");
     client.close_idle();
   });
   io.run();
   return answer;
+}
+
+}  // namespace
+
+Result<json::value> get_json(const std::string& server, const std::string& path, const std::string& token) {
+  return exchange(server, http::ClientRequest("GET", path), token);
+}
+
+Result<json::value> put_json(const std::string& server, const std::string& path, const json::object& body, const std::string& token) {
+  http::ClientRequest request("PUT", path);
+  request.headers.push_back({"content-type", "application/json"});
+  request.body = json::serialize(body);
+  return exchange(server, std::move(request), token);
 }
 
 }  // namespace verge::commands

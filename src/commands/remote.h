@@ -17,4 +17,7 @@ std::string default_server();
 // else the server's own message with the code its status maps to.
 Result<json::value> get_json(const std::string& server, const std::string& path, const std::string& token);
 
+// PUT of one, alike.
+Result<json::value> put_json(const std::string& server, const std::string& path, const json::object& body, const std::string& token);
+
 }  // namespace verge::commands

@@ -24,6 +24,7 @@
 #include "commands/data_folder.h"
 #include "commands/hosting.h"
 #include "commands/membership.h"
+#include "commands/placing.h"
 #include "commands/trace_export.h"
 #include "convert/convert.h"
 #include "engine/task_of.h"
@@ -184,7 +185,7 @@ Result<int> serve_until_signal(Options options) {
   std::shared_ptr<node::Node> node;
   router::Router router(io.get_executor(), &metrics);
   // Requests of other machines are the business of this node alone, restarts of its workers included.
-  router::Router own(io.get_executor());
+  router::Router own(io.get_executor(), nullptr, false);
   if (options.node()) {
     VERGE_ASSIGN(made, node::Node::make(io.get_executor(), catalogue, node_options));
     node = std::move(made);
@@ -220,6 +221,13 @@ Result<int> serve_until_signal(Options options) {
     if (node) nodes.push_back(own_row(*node, options.name, options.region, draining));
     return nodes;
   };
+  // Set once there is somebody to ask.
+  std::function<http::task<Result<json::value>>()> wishes;
+  std::function<http::task<Result<void>>(std::string, json::object)> wish;
+  if (membership) {
+    api_options.wishes = [&] { return wishes(); };
+    api_options.wish = [&](std::string model, json::object body) { return wish(std::move(model), std::move(body)); };
+  }
   api_options.markdown_kind = convert::kind_of;
   api_options.convert = convert_document;
   for (const convert::Supported& one : convert::supported()) api_options.markdown_supported.emplace_back(one.extension, one.media_type);
@@ -238,6 +246,12 @@ Result<int> serve_until_signal(Options options) {
   if (options.gateway()) VERGE_TRY(server.listen_tcp(address.host, address.port));
   if (membership && options.gateway()) VERGE_TRY(membership->follow(router, catalogue));
   if (membership && node) VERGE_TRY(membership->announce(*node, own));
+  std::shared_ptr<Placing> placing;
+  if (membership) {
+    placing = Placing::make(io.get_executor(), membership->bus(), {options.name, options.region}, options.gateway() ? &router : nullptr, node.get());
+    wishes = [&] { return placing->wishes(); };
+    wish = [&](std::string model, json::object body) { return placing->wish(std::move(model), std::move(body)); };
+  }
   // env.AI of hosted Workers comes in here: loopback, without TLS, whatever the other listener is.
   http::ServerOptions inner_options;
   inner_options.body_limit = [&](const http::RequestHead& head) { return api.body_limit(head); };
@@ -267,6 +281,7 @@ Result<int> serve_until_signal(Options options) {
         io,
         [&]() -> asio::awaitable<void> {
           if (membership) membership->stop_taking();
+          if (placing) placing->stop();
           if (options.gateway()) {
             co_await server.drain(options.drain_s * 1000);
           }

@@ -105,6 +105,7 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
 
   task<void> run(protocol::Request request, protocol::EventSink& sink) override;
   void preload(const std::string& id) override;
+  void unload(const std::string& id) override;
   json::value status() const override;
   task<void> stop(int64_t drain_ms) override;
   std::vector<ModelFigures> figures() override;
@@ -360,6 +361,15 @@ void LocalNode::preload(const std::string& id) {
     return;
   }
   apply(slot_for(*model), Supervisor::Want{});
+}
+
+void LocalNode::unload(const std::string& id) {
+  auto model = resolve_model(catalogue_, options_.resolve, id);
+  if (!model) return;
+  const auto found = slots_.find(model->id);
+  if (found == slots_.end() || found->second->in_flight > 0 || !found->second->waiters.empty()) return;
+  log::info("unloading model", {{"model", model->id}});
+  apply(*found->second, Supervisor::Stop{});
 }
 
 json::value LocalNode::status() const {

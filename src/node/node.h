@@ -53,6 +53,8 @@ class Node : public protocol::Service {
 
   // Loads a model ahead of its first request.
   virtual void preload(const std::string& id) = 0;
+  // Ends an idle model's worker; a busy one stays.
+  virtual void unload(const std::string& id) = 0;
   // {name, memory, models: [{id, state, pid, memory, requests, …}]} for `verge ps`, /metrics.
   virtual json::value status() const = 0;
   // All models that are loaded or on the disk here. The disk is looked at once in a while, workers are asked once a second.

@@ -3,13 +3,16 @@
 // one leaves nothing behind.
 #include "router/router.h"
 
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <map>
 
 #include "router/attempts.h"
+#include "router/capacity.h"
 #include "router/choose.h"
+#include "router/placement.h"
 #include "router/registry.h"
 #include "router/resume.h"
 #include "support/clock.h"
@@ -22,6 +25,8 @@ namespace asio = boost::asio;
 using namespace protocol;
 
 namespace {
+
+constexpr int kLookMs = 50;  // for room, while somebody waits for it
 
 // Calls a function at the end of the scope, also when the coroutine is destroyed there.
 template <class F>
@@ -38,14 +43,92 @@ class AtEnd {
 
 }  // namespace
 
+// A request that waits for room.
+struct Waiter {
+  Waiter(const asio::any_io_executor& executor, const Need& n, const Tried& t, uint64_t s) : timer(executor), need(n), tried(t), seed(s) {}
+  asio::steady_timer timer;
+  const Need& need;
+  const Tried& tried;
+  uint64_t seed;
+  bool owes_budget = false;  // goes on only with one of the retries
+  // How the wait ended.
+  Choice choice;
+  uint64_t flight = 0;
+  bool over = false;
+};
+
 struct Router::Impl {
   asio::any_io_executor executor;
+  bool may_wait = true;
   Registry registry;
   RetryBudget budget;
+  CapacityQueue room;
+  DemandMeter asked;
+  std::map<uint64_t, Waiter*> waiters;
+  uint64_t last_waiter = 0;
+  Instant released_at = 0;
   std::map<std::string, Service*> services;
-  metrics::Counter retries, resumes, failures;
+  metrics::Counter retries, resumes, failures, waits;
+  metrics::Gauge waiting;
   bool counted = false;
+
+  void look_for_room();
+  task<bool> wait_for_room(Waiter& waiter, const std::string& tenant, Instant deadline);
 };
+
+// Gives whoever may go on its node. At once: the next one must see what this one takes.
+void Router::Impl::look_for_room() {
+  const Instant now = monotonic_ms();
+  released_at = now;
+  for (uint64_t id : room.expire(now)) {
+    if (const auto it = waiters.find(id); it != waiters.end()) {
+      it->second->over = true;
+      it->second->timer.cancel();
+    }
+  }
+  if (room.size() == 0) return;
+  room.release(now, [&](uint64_t id) {
+    const auto it = waiters.find(id);
+    if (it == waiters.end()) return true;
+    Waiter& waiter = *it->second;
+    Choice choice = choose(registry, waiter.need, waiter.tried, now, waiter.seed);
+    if (!choice || !services.contains(choice.node) || (waiter.owes_budget && !budget.take())) return false;
+    waiter.flight = registry.started(choice.node, waiter.need.model, waiter.need.prompt_tokens - choice.cached_tokens, choice.estimate_ms, now);
+    waiter.choice = std::move(choice);
+    waiter.timer.cancel();
+    return true;
+  });
+}
+
+// False: it found none in time, or may not wait.
+task<bool> Router::Impl::wait_for_room(Waiter& waiter, const std::string& tenant, Instant deadline) {
+  const uint64_t id = ++last_waiter;
+  const CapacityQueue::Entered entered = room.enter(id, tenant, waiter.need.model, std::max<int64_t>(1, waiter.need.prompt_tokens), deadline, monotonic_ms());
+  if (entered.pushed_out) {
+    if (const auto it = waiters.find(entered.pushed_out); it != waiters.end()) {
+      it->second->over = true;
+      it->second->timer.cancel();
+    }
+  }
+  if (!entered.in) co_return false;
+  waiters[id] = &waiter;
+  if (counted) waits.add();
+  if (counted) waiting.add(1);
+  AtEnd leave([this, id] {
+    room.leave(id);
+    waiters.erase(id);
+    if (counted) waiting.add(-1);
+  });
+  look_for_room();
+  while (!waiter.choice && !waiter.over) {
+    waiter.timer.expires_after(std::chrono::milliseconds(kLookMs));
+    boost::system::error_code woken;
+    co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    // Of all who wait one looks for all.
+    if (monotonic_ms() - released_at >= kLookMs) look_for_room();
+  }
+  co_return static_cast<bool>(waiter.choice);
+}
 
 namespace {
 
@@ -88,12 +171,15 @@ class AttemptSink : public EventSink {
 
 }  // namespace
 
-Router::Router(asio::any_io_executor executor, metrics::Registry* metrics) : impl_(std::make_unique<Impl>()) {
+Router::Router(asio::any_io_executor executor, metrics::Registry* metrics, bool wait_for_room) : impl_(std::make_unique<Impl>()) {
   impl_->executor = std::move(executor);
+  impl_->may_wait = wait_for_room;
   if (!metrics) return;
   impl_->counted = true;
   impl_->retries = metrics->counter("verge_router_retries_total", "Attempts repeated after a failure.", {"reason"});
   impl_->resumes = metrics->counter("verge_router_resumes_total", "Answers continued by another attempt after their first token.");
+  impl_->waits = metrics->counter("verge_router_waits_total", "Requests that had to wait because no node had room.");
+  impl_->waiting = metrics->gauge("verge_router_waiting", "Requests that wait for room now.");
   impl_->failures = metrics->counter("verge_router_failures_total", "Requests that failed after all attempts.", {"code"});
 }
 Router::~Router() = default;
@@ -110,7 +196,9 @@ void Router::remove_node(const std::string& name) {
 }
 void Router::set_draining(const std::string& name, bool draining) { impl_->registry.set_draining(name, draining); }
 void Router::update_node(const std::string& name, const NodeState& state) {
-  if (impl_->services.count(name)) impl_->registry.heartbeat(name, state, monotonic_ms());
+  if (!impl_->services.count(name)) return;
+  impl_->registry.heartbeat(name, state, monotonic_ms());
+  if (impl_->room.size() > 0) impl_->look_for_room();
 }
 
 void Router::set_region(const std::string& region) {
@@ -118,6 +206,7 @@ void Router::set_region(const std::string& region) {
   place.region = region;
   impl_->registry.set_place(std::move(place));
 }
+std::map<std::string, double> Router::demand() const { return impl_->asked.per_s(monotonic_ms()); }
 void Router::rtt(const std::string& name, double ms) { impl_->registry.rtt(name, ms); }
 
 namespace {
@@ -169,8 +258,11 @@ task<void> Router::run(Request request, EventSink& sink) {
   const uint64_t seed = request.seed;
   // The deadline is on the wall clock; decisions are on the one that never jumps.
   const int64_t now = monotonic_ms();
-  Attempts attempts(request.deadline_ms ? now + (request.deadline_ms - unix_ms()) : 0, seed);
-  const std::string id = request.id;
+  if (held_somewhere(impl.registry, need.model)) impl.asked.asked(need.model, now);
+  const Instant deadline = request.deadline_ms ? now + (request.deadline_ms - unix_ms()) : 0;
+  const bool may_wait = impl.may_wait && !request.reject_if_busy;
+  Attempts attempts(deadline, seed, may_wait);
+  const std::string id = request.id, tenant = request.tenant;
   Resume resume(std::move(request));
   impl.budget.request_started();
   AtEnd request_over([&impl] { impl.budget.request_ended(); });
@@ -180,30 +272,57 @@ task<void> Router::run(Request request, EventSink& sink) {
   });
 
   Error error;
+  bool wait = false, owes_budget = false;
   for (int attempt = 0;; ++attempt) {
     const uint64_t attempt_seed = seed + static_cast<uint64_t>(attempt);
-    const Choice choice = choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed);
-    const auto service = impl.services.find(choice.node);
-    if (!choice || service == impl.services.end()) {
-      if (attempt == 0 && !impl.registry.nodes().empty() && !held_somewhere(impl.registry, need.model))
+    Choice choice;
+    uint64_t flight = 0;
+    // Who comes later waits behind those who wait already.
+    if (!wait && !(attempt == 0 && may_wait && impl.room.waits_for(need.model))) choice = choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed);
+    if (choice && impl.services.contains(choice.node)) {
+      flight = impl.registry.started(choice.node, need.model, need.prompt_tokens - choice.cached_tokens, choice.estimate_ms, monotonic_ms());
+    } else {
+      if (attempt == 0 && !impl.registry.nodes().empty() && !held_somewhere(impl.registry, need.model)) {
         error = fail(Code::ModelUnavailable, "model {} is on no node of this cluster: run 'verge pull {}' on one, or start one with --model {}=PATH", need.model, need.model, need.model);
-      else if (attempt == 0) error = Error{Code::Busy, choice.why, 0, 0, 1000};
-      break;  // else: the error of the attempt before
+        break;
+      }
+      if (attempt == 0) error = Error{Code::Busy, choice.why.empty() ? "others wait for " + need.model : choice.why, 0, 0, impl.room.retry_after_ms(need.model)};
+      if (!may_wait) break;
+      attempts.forget_tried();
+      Waiter waiter(impl.executor, need, attempts.tried(), attempt_seed);
+      waiter.owes_budget = std::exchange(owes_budget, false);
+      AtEnd unused([&] {
+        const Error cancelled{Code::Aborted, ""};
+        if (waiter.flight) impl.registry.ended(waiter.flight, &cancelled, monotonic_ms());
+      });
+      const bool found = co_await impl.wait_for_room(waiter, tenant, deadline);
+      if (!found) break;
+      choice = std::move(waiter.choice);
+      flight = std::exchange(waiter.flight, 0);
+      holds_budget = waiter.owes_budget;
+      wait = false;
     }
-    const uint64_t flight = impl.registry.started(choice.node, need.model, need.prompt_tokens, choice.estimate_ms, monotonic_ms());
     AttemptSink attempt_sink(sink, resume, impl.registry, flight);
     const Error* outcome = nullptr;
     {
       const Error cancelled{Code::Aborted, ""};
       outcome = &cancelled;
-      AtEnd attempt_over([&] { impl.registry.ended(flight, outcome, monotonic_ms()); });
+      AtEnd attempt_over([&] {
+        impl.registry.ended(flight, outcome, monotonic_ms());
+        if (impl.room.size() > 0) impl.look_for_room();
+      });
       Request next = resume.next();
       trace::Span span("attempt", trace::Kind::Client, next.traceparent);
       span.set("verge.node", choice.node);
       span.set("verge.attempt", int64_t{attempt + 1});
       span.set("verge.expected_ms", choice.expected_ms);
       next.traceparent = span.traceparent();
-      co_await service->second->run(std::move(next), attempt_sink);
+      const auto service = impl.services.find(choice.node);
+      if (service == impl.services.end()) {
+        attempt_sink.failure = fail(Code::WorkerGone, "node {} left", choice.node);
+      } else {
+        co_await service->second->run(std::move(next), attempt_sink);
+      }
       if (attempt_sink.failure) span.fail(attempt_sink.failure->message);
       if (attempt_sink.failure) outcome = &*attempt_sink.failure;
       else if (attempt_sink.ended) outcome = nullptr;
@@ -213,23 +332,30 @@ task<void> Router::run(Request request, EventSink& sink) {
     need.digest = resume.build();
     error = attempt_sink.failure ? *attempt_sink.failure : fail(Code::WorkerGone, "{} ended without an answer", choice.node);
 
-    const Failed failed{choice.node, choice.local, error, resume.accepted(), resume.progress()};
+    Failed failed{choice.node, choice.local, error, resume.accepted(), resume.progress()};
+    // A node restarts its own workers and tries again there: what comes as WorkerGone from another machine is the machine's end.
+    failed.stranded = !choice.local && error.code == Code::WorkerGone;
     attempts.mark_tried(choice.node);
     const bool others = static_cast<bool>(choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed));
     if (std::exchange(holds_budget, false)) impl.budget.give_back();
     const Decision decision = attempts.failed(failed, others, impl.budget, monotonic_ms());
-    const Retry* retry = std::get_if<Retry>(&decision);
-    if (!retry) break;
-    holds_budget = retry->costs_budget;
-    if (retry->same_node) attempts.forget_tried();
+    if (std::holds_alternative<GiveUp>(decision)) break;
     log::info("retrying", {{"request", id}, {"node", choice.node}, {"code", to_string(error.code)}, {"after_tokens", resume.request().resume_ids.size()}});
     if (impl.counted) {
       impl.retries.add(1, {to_string(error.code)});
       if (resume.resumed()) impl.resumes.add();
     }
-    const int64_t wait = retry->at - monotonic_ms();
-    if (wait > 0) {
-      asio::steady_timer timer(impl.executor, std::chrono::milliseconds(wait));
+    if (const auto* room = std::get_if<WaitForRoom>(&decision)) {
+      wait = true;
+      owes_budget = room->costs_budget;
+      continue;
+    }
+    const Retry& retry = std::get<Retry>(decision);
+    holds_budget = retry.costs_budget;
+    if (retry.same_node) attempts.forget_tried();
+    const int64_t pause = retry.at - monotonic_ms();
+    if (pause > 0) {
+      asio::steady_timer timer(impl.executor, std::chrono::milliseconds(pause));
       co_await timer.async_wait(asio::use_awaitable);
     }
   }

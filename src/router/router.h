@@ -4,6 +4,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -17,7 +18,8 @@ struct NodeState;  // registry.h
 class Router : public protocol::Service {
  public:
   // metrics may be null; both outlive the router.
-  explicit Router(boost::asio::any_io_executor executor, metrics::Registry* metrics = nullptr);
+  // wait_for_room: requests that no node has room for wait for a while (capacity.h); false where the caller has other nodes to ask.
+  explicit Router(boost::asio::any_io_executor executor, metrics::Registry* metrics = nullptr, bool wait_for_room = true);
   ~Router() override;
 
   // A node that is reachable through `service`, which outlives its entry. Local nodes are never late.
@@ -29,6 +31,8 @@ class Router : public protocol::Service {
   // Where this process is, and a round trip to a node that somebody measured.
   void set_region(const std::string& region);
   void rtt(const std::string& name, double ms);
+  // Requests a second of late, by model.
+  std::map<std::string, double> demand() const;
 
   protocol::task<void> run(protocol::Request request, protocol::EventSink& sink) override;
 

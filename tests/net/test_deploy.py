@@ -77,7 +77,7 @@ def test_a_member_speaks_for_itself_only(one):
         assert gateway.next() == ("verge.node.eu.a.hb", b"mine")
         # Another node, the same name in another region, a longer name, wildcards, the system's, the streams', another's inbox.
         for subject in ("verge.node.us.b.hb", "verge.node.us.a.hb", "verge.node.eu.aa.hb", "verge.node.eu.>", "$SYS.REQ.SERVER.PING", "$JS.API.STREAM.DELETE.KV_verge_models",
-                        "$JS.API.STREAM.PURGE.KV_verge_models", "$JS.API.STREAM.CREATE.other", "_INBOX.gw.x", "verge.usage.gw", "$KV.verge_quota.x"):
+                        "$JS.API.STREAM.PURGE.KV_verge_models", "$JS.API.STREAM.CREATE.other", "_INBOX.gw.x", "verge.demand.gw", "$KV.verge_quota.x"):
             with pytest.raises(nats.Refused, match="Permissions Violation"):
                 a.publish(subject, "not mine")
                 a.flush()

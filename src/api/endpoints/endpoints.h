@@ -35,6 +35,8 @@ http::task<void> readyz(Call& call);
 http::task<void> metrics_text(Call& call);
 http::task<void> status(Call& call);
 http::task<void> nodes(Call& call);
+http::task<void> placement(Call& call);
+http::task<void> place(Call& call);
 // usage.cpp
 http::task<void> account_usage(Call& call);
 http::task<void> all_usage(Call& call);

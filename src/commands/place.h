@@ -1,0 +1,7 @@
+#pragma once
+
+namespace verge::commands {
+
+int place(int argc, char** argv);
+
+}  // namespace verge::commands
