@@ -7,6 +7,7 @@
 #include <array>
 #include <filesystem>
 
+#include "support/limits.h"
 #include "support/random.h"
 
 namespace verge::accounts {
@@ -76,7 +77,7 @@ std::string sha256(std::string_view text) {
 }
 
 bool plain_id(std::string_view text) {
-  return text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+  return text.size() <= limits::kAccountBytes && std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
          });
 }
@@ -94,6 +95,8 @@ Error unknown_token() { return Error{Code::Unauthenticated, "no valid API token"
 }  // namespace
 
 bool valid_account(std::string_view id) { return !id.empty() && plain_id(id); }
+
+std::string valid_account_for(const std::string& id) { return valid_account(id) ? id : "sha256-" + sha256(id).substr(0, 57); }
 
 bool Token::allows(std::string_view needed) const { return rank_of(scope) < std::size(kScopes) && rank_of(scope) >= rank_of(needed); }
 

@@ -39,6 +39,8 @@ struct Settings {
 
 // Letters, digits, '-' and '_', 1 to 64 of them.
 bool valid_account(std::string_view id);
+// The id itself where it is valid, else one that is and stands for no other: without tokens an account may be called anything.
+std::string valid_account_for(const std::string& id);
 
 struct NewToken {
   Token token;

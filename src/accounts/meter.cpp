@@ -209,7 +209,7 @@ void Meter::lease(std::shared_ptr<AccountState> state, int64_t wanted, int64_t l
 task<void> Meter::take_lease(std::shared_ptr<AccountState> state, int64_t wanted, int64_t limit) {
   const int64_t day = state->quota.day(), owed = state->quota.owed();
   LeaseKey key;
-  key.account = state->account;
+  key.account = valid_account_for(state->account);
   key.day = day;
   for (int i = 0; i < limits::kLeaseTries; ++i) {
     if (!state->record || state->record_day != day) {

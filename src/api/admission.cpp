@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "accounts/accounts.h"
+#include "support/limits.h"
 
 namespace verge::api {
 namespace {
@@ -31,6 +32,11 @@ Result<void> admit_without_token(const Call& call) {
   return fail(Code::Forbidden, "pages of {:.128} may not use this server without a token: start it with --origin, or make a token", origin);
 }
 
+// What logs, metrics and the usage ledger can hold as it is.
+bool plain_account(std::string_view id) {
+  return id.size() <= limits::kAccountBytes && std::ranges::all_of(id, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
 }  // namespace
 
 bool loopback_origin(std::string_view origin) {
@@ -47,6 +53,7 @@ bool loopback_origin(std::string_view origin) {
 Result<void> admit(Call& call, const Route& route) {
   auto account = call.path.find("account");
   call.tenant = account == call.path.end() ? "default" : account->second;
+  if (!plain_account(call.tenant)) return no_such_route(call.in.path);
   if (route.access == Access::Open) return {};
   if (route.access == Access::Local && call.in.loopback) return {};
   bool required = false;

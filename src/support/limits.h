@@ -67,6 +67,7 @@ inline constexpr int kLeaseStoreMs = 1'000;            // ... for so long, and n
 inline constexpr int kLeaseMs = 2'000;                 // of an account's spending in one lease ...
 inline constexpr int kLeaseLeastParts = 1'000;         // ... but a thousandth of its allocation at least,
 inline constexpr int kLeaseMostParts = 20;             // and a twentieth at most: what a dead gateway takes with it
+inline constexpr size_t kAccountBytes = 64;            // of an id; published ones have 32
 inline constexpr size_t kAccountsTracked = 100'000;    // with limits, on one gateway; about 1 KB each
 inline constexpr size_t kUsageUnwritten = 100'000;     // rows kept in memory while the disk takes none
 inline constexpr int kUsageRetryMs = 1'000;

@@ -36,6 +36,16 @@ TEST_F(AccountsTest, NoTokenIsNeededBeforeTheFirst) {
   EXPECT_TRUE(*accounts.tokens_required());
 }
 
+TEST(AccountIds, AnyNameHasAValidOneForKeys) {
+  EXPECT_EQ(valid_account_for("023e105f4ecef8ad9ca31a8372d0c353"), "023e105f4ecef8ad9ca31a8372d0c353");
+  std::set<std::string> all;
+  for (const char* odd : {"", "a.b", "a.*", ">", "a b", "\xff\xfe"}) {
+    EXPECT_TRUE(valid_account(valid_account_for(odd))) << odd;
+    all.insert(valid_account_for(odd));
+  }
+  EXPECT_EQ(all.size(), 6u);
+}
+
 TEST_F(AccountsTest, AScopeMayWhatTheSmallerOnesMay) {
   Accounts accounts = open();
   const auto may = [&](const char* scope) {

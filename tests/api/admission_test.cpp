@@ -50,6 +50,15 @@ TEST_F(AdmissionTest, TokenOfOneAccountStaysThere) {
   EXPECT_EQ(service_.requests().back().tenant, "mine");
 }
 
+TEST_F(AdmissionTest, AnAccountThatIsNoNameHasNoRoutes) {
+  for (const std::string& odd : {std::string("%ff"), std::string("a%0ab"), std::string(65, 'a')}) {
+    Answer answer = post("/client/v4/accounts/" + odd + "/ai/run/@cf/meta/llama-3.2-1b-instruct", R"({"prompt":"x"})");
+    EXPECT_EQ(answer.status, 400) << odd;
+    EXPECT_EQ(code_of(answer), 7000);
+  }
+  EXPECT_EQ(post("/client/v4/accounts/a.b%2A/ai/run/@cf/meta/llama-3.2-1b-instruct", R"({"prompt":"x"})").status, 200);
+}
+
 // X3: every route with every kind of caller. A new route is in the table and thus in here.
 TEST_F(AdmissionTest, EveryRouteAsksForWhatItsRowSays) {
   std::string read = make("read"), inference = make("run"), admin = make("admin");
