@@ -169,7 +169,7 @@ task<void> Router::run(Request request, EventSink& sink) {
   const uint64_t seed = request.seed;
   // The deadline is on the wall clock; decisions are on the one that never jumps.
   const int64_t now = monotonic_ms();
-  Attempts attempts(request.deadline_ms ? now + (request.deadline_ms - unix_ms()) : 0, seed);
+  Attempts attempts(request.deadline_ms ? now + (request.deadline_ms - unix_ms()) : 0, seed, !request.reject_if_busy);
   const std::string id = request.id;
   Resume resume(std::move(request));
   impl.budget.request_started();
@@ -218,16 +218,30 @@ task<void> Router::run(Request request, EventSink& sink) {
     const bool others = static_cast<bool>(choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed));
     if (std::exchange(holds_budget, false)) impl.budget.give_back();
     const Decision decision = attempts.failed(failed, others, impl.budget, monotonic_ms());
-    const Retry* retry = std::get_if<Retry>(&decision);
-    if (!retry) break;
-    holds_budget = retry->costs_budget;
-    if (retry->same_node) attempts.forget_tried();
+    Retry retry;
+    if (const auto* at_once = std::get_if<Retry>(&decision)) {
+      retry = *at_once;
+    } else if (const auto* room = std::get_if<WaitForRoom>(&decision); room && room->costs_budget && monotonic_ms() - now < limits::kRoomWaitMs) {
+      // No node took it: all can be tried again, once the budget has room for it.
+      bool may = false;
+      while (!may && monotonic_ms() - now < limits::kRoomWaitMs) {
+        asio::steady_timer pause(impl.executor, std::chrono::milliseconds(limits::kRetrySameMs));
+        co_await pause.async_wait(asio::use_awaitable);
+        may = impl.budget.take(monotonic_ms());
+      }
+      if (!may) break;
+      retry.costs_budget = retry.same_node = true;
+    } else {
+      break;
+    }
+    holds_budget = retry.costs_budget;
+    if (retry.same_node) attempts.forget_tried();
     log::info("retrying", {{"request", id}, {"node", choice.node}, {"code", to_string(error.code)}, {"after_tokens", resume.request().resume_ids.size()}});
     if (impl.counted) {
       impl.retries.add(1, {to_string(error.code)});
       if (resume.resumed()) impl.resumes.add();
     }
-    const int64_t wait = retry->at - monotonic_ms();
+    const int64_t wait = retry.at - monotonic_ms();
     if (wait > 0) {
       asio::steady_timer timer(impl.executor, std::chrono::milliseconds(wait));
       co_await timer.async_wait(asio::use_awaitable);
