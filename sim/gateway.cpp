@@ -175,7 +175,7 @@ void World::release(int g) {
     const int c = static_cast<int>(id - 1);
     Client& client = *clients_[static_cast<size_t>(c)];
     const router::Choice choice = pick(gateway, client, client.seed + static_cast<uint64_t>(client.attempt));
-    if (!choice || (client.owes_budget && !gateway.budget.take())) return false;
+    if (!choice || (client.owes_budget && !gateway.budget.take(clock(gateway)))) return false;
     client.holds_budget = std::exchange(client.owes_budget, false);
     if (client.attempt) ++report_.retries;
     client.error.reset();

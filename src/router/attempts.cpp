@@ -7,7 +7,13 @@
 
 namespace verge::router {
 
-bool RetryBudget::take() {
+bool RetryBudget::take(Instant now) {
+  // Where few requests come, the share of them is less than one retry: time gives some.
+  constexpr Instant kGap = 1000 / limits::kRetryPerSecond;
+  if (now - credited_at_ >= kGap) {
+    if (credit_ < 100) credit_ = 100;
+    credited_at_ = now;
+  }
   if (credit_ < 100 || retries_ >= std::max(limits::kRetryFloor, requests_ * limits::kRetryPercent / 100)) return false;
   credit_ -= 100;
   ++retries_;
@@ -27,7 +33,7 @@ Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, 
   // such a request, so it cannot be what harms them.
   const auto elsewhere = [&]() -> Decision {
     if (over) return GiveUp{what.error};
-    if (others && in_row_ < limits::kAttempts && (what.stranded || budget.take())) return Retry{now, !what.stranded, false};
+    if (others && in_row_ < limits::kAttempts && (what.stranded || budget.take(now))) return Retry{now, !what.stranded, false};
     in_row_ = 0;
     if (!may_wait_) return GiveUp{what.error};
     return WaitForRoom{code == Code::WorkerGone && !what.stranded};
@@ -51,7 +57,7 @@ Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, 
   if (deadline_ && retry.at >= deadline_) return GiveUp{what.error};
 
   if (!what.local && !what.stranded && in_all_ > 1) {
-    if (!budget.take()) return may_wait_ ? Decision(WaitForRoom{true}) : Decision(GiveUp{what.error});
+    if (!budget.take(now)) return may_wait_ ? Decision(WaitForRoom{true}) : Decision(GiveUp{what.error});
     retry.costs_budget = true;
   }
   return retry;

@@ -5,7 +5,7 @@
 //    waited in a local worker's queue when the worker died is not what killed it: only the second limit counts.
 // A3 Nothing starts at or past the deadline.
 // A4 Retries under way never exceed the budget, a fifth of the requests under way (at least 3), nor all of them
-//    together a fifth of all requests, so that a cluster in trouble is not buried by them. Free of it are local nodes,
+//    together a fifth of all requests (and kRetryPerSecond), so that a cluster in trouble is not buried by them. Free of it are local nodes,
 //    whose supervisor holds the restarts back, what was stranded at a node that died, and the first retry of a request
 //    that a node had accepted. Where the budget is used up the request waits for it, as for room.
 // A5 An attempt is given up where the node is dead (Registry::health) or silent past patience(): a node that hangs
@@ -29,7 +29,7 @@ class RetryBudget {
     if (credit_ < kMostCredit) credit_ += limits::kRetryPercent;
   }
   void request_ended() { --requests_; }
-  bool take();  // false: none left
+  bool take(Instant now);  // false: none left
   void give_back() { --retries_; }
   int retries() const { return retries_; }
 
@@ -38,6 +38,7 @@ class RetryBudget {
   int requests_ = 0;
   int retries_ = 0;
   int credit_ = limits::kRetryFloor * 100;
+  Instant credited_at_ = 0;
 };
 
 struct Failed {

@@ -75,6 +75,8 @@ Ahead ahead_of(const ModelState& model, const Seen& seen, double rtt_ms, Instant
 double doubt_ms(const Node& node, const Seen& seen, double estimate_ms, Instant now) {
   const double trust = kTrustMs + kTrustPart * estimate_ms;
   double doubt = node.failures_unheard * kFailureMs;
+  // It is heard, and fails all the same: the way there may be cut, where the way back is not.
+  if (node.failures > 1) doubt += (node.failures - 1) * kFailureMs * std::exp2(-static_cast<double>(now - node.failed_at) / kLatenessHalfMs);
   if (!node.local) doubt += kSilentPart * std::max(0.0, static_cast<double>(now - node.heard_at) - kSilentMs);
   if (seen.late_ms > 0) doubt += std::max(0.0, seen.late_ms * std::exp2(-static_cast<double>(now - seen.late_at) / kLatenessHalfMs) - trust);
   if (!seen.waiting.empty()) {

@@ -221,6 +221,7 @@ void Registry::ended(uint64_t number, const Error* error, Instant now) {
     return;
   }
   ++node.failures_unheard;
+  node.failed_at = now;
   if (++node.failures < limits::kEjectFailures || !may_eject(node, now)) return;
   node.failures = 0;
   node.ejections = std::min(node.ejections + 1, limits::kEjectMaxMs / limits::kEjectMs);

@@ -86,6 +86,7 @@ struct Node {
   uint32_t round_trips_seen = 0;
   double rtt_ms = 0;                     // moving average of the least of those
   int failures = 0;                      // in a row
+  Instant failed_at = 0;                 // the last of them
   int failures_unheard = 0;              // since its last sign of life: it may be dead and not late yet
   int ejections = 0;
   Instant ejected_until = 0;

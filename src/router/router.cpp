@@ -92,7 +92,7 @@ void Router::Impl::look_for_room() {
     if (it == waiters.end()) return true;
     Waiter& waiter = *it->second;
     Choice choice = choose(registry, waiter.need, waiter.tried, now, waiter.seed);
-    if (!choice || !services.contains(choice.node) || (waiter.owes_budget && !budget.take())) return false;
+    if (!choice || !services.contains(choice.node) || (waiter.owes_budget && !budget.take(now))) return false;
     waiter.flight = registry.started(choice.node, waiter.need.model, waiter.need.prompt_tokens - choice.cached_tokens, choice.estimate_ms, now);
     waiter.choice = std::move(choice);
     waiter.timer.cancel();

@@ -82,6 +82,7 @@ inline constexpr size_t kEventBytes = 16 << 20;
 inline constexpr int kAttempts = 3;                    // in a row that bring the client nothing new
 inline constexpr int kAttemptsInAll = 10;              // a long answer may survive several nodes, a poisoned one not all
 inline constexpr int kRetryFloor = 3;
+inline constexpr int kRetryPerSecond = 2;                // of a router, whatever its requests
 inline constexpr int kRetryPercent = 20;               // of the requests under way
 inline constexpr int kRetrySameMs = 100;               // a worker's restart; four times as long the second time
 inline constexpr int kRetryElsewhereMs = 25;

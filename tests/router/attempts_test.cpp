@@ -98,20 +98,20 @@ TEST(RetryBudget, HoldsForAStormOfFailures) {
   EXPECT_EQ(20, granted);
   EXPECT_EQ(20, budget.retries());
   budget.give_back();
-  EXPECT_TRUE(budget.take());
-  EXPECT_FALSE(budget.take());
+  EXPECT_TRUE(budget.take(0));
+  EXPECT_FALSE(budget.take(0));
 }
 
 TEST(RetryBudget, HasAFloorOfThree) {
   RetryBudget budget;
   budget.request_started();
-  EXPECT_TRUE(budget.take() && budget.take() && budget.take());
-  EXPECT_FALSE(budget.take());
+  EXPECT_TRUE(budget.take(0) && budget.take(0) && budget.take(0));
+  EXPECT_FALSE(budget.take(0));
 }
 
 TEST(RetryBudget, ANodesDeathIsFreeOnceAndLocalRestartsAlways) {
   RetryBudget budget;
-  while (budget.take()) {
+  while (budget.take(0)) {
   }
   Attempts remote(0, 1);
   EXPECT_TRUE(retry_of(remote.failed(failed_at("a", Code::WorkerGone, false, true), true, budget, 0)));
@@ -145,7 +145,7 @@ TEST(Attempts, TriesThreeNodesInARowThenWaits) {
 
 TEST(Attempts, WhatNoNodeAcceptedWaitsForTheBudget) {
   RetryBudget budget;
-  while (budget.take()) {
+  while (budget.take(0)) {
   }
   Attempts attempts(0, 1);
   const Decision decision = attempts.failed(failed_at("a", Code::WorkerGone), true, budget, 0);
@@ -158,7 +158,7 @@ TEST(Attempts, WhatNoNodeAcceptedWaitsForTheBudget) {
 
 TEST(Attempts, WhatADeadNodeHeldGoesElsewhereFree) {
   RetryBudget budget;
-  while (budget.take()) {
+  while (budget.take(0)) {
   }
   for (bool accepted : {false, true}) {
     Failed failed = failed_at("a", Code::WorkerGone, false, accepted);
@@ -185,7 +185,7 @@ TEST(RetryBudget, AllRetriesTogetherStayBelowAFifthOfAllRequests) {
   for (int i = 0; i < 10'000; ++i) {
     budget.request_started();
     for (int tries = 0; tries < 3; ++tries) {
-      if (!budget.take()) continue;
+      if (!budget.take(0)) continue;
       ++granted;
       budget.give_back();
     }
