@@ -73,12 +73,15 @@ ENCODERS = {
     "@cf/baai/bge-base-en-v1.5": ("text-embeddings", "bert", "BAAI/bge-base-en-v1.5", 109482240, MIT),
     "@cf/baai/bge-large-en-v1.5": ("text-embeddings", "bert", "BAAI/bge-large-en-v1.5", 335141888, MIT),
     "@cf/baai/bge-m3": ("text-embeddings", "xlm-roberta", "BAAI/bge-m3", 567754752, MIT),
+    "@cf/qwen/qwen3-embedding-0.6b": ("text-embeddings", "qwen3", "Qwen/Qwen3-Embedding-0.6B", 595776512, APACHE),
+    "@cf/google/embeddinggemma-300m": ("text-embeddings", "gemma3_text", "google/embeddinggemma-300m", 307581696, GEMMA),
     "@cf/baai/bge-reranker-base": ("text-classification", "xlm-roberta", "BAAI/bge-reranker-base", 278044417, MIT),
     "@cf/huggingface/distilbert-sst-2-int8": ("text-classification", "distilbert", "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
                                               66955010, APACHE),
 }
 # Embedders share a schema named after the task; the other names say what sets them apart.
 ENCODER_SCHEMAS = {"@cf/baai/bge-small-en-v1.5": "text-embeddings", "@cf/baai/bge-m3": "text-embeddings-bge-m3",
+                   "@cf/qwen/qwen3-embedding-0.6b": "text-embeddings-qwen3", "@cf/google/embeddinggemma-300m": "text-embeddings-gemma",
                    "@cf/huggingface/distilbert-sst-2-int8": "text-classification-sentiment", "@cf/baai/bge-reranker-base": "text-classification-reranker"}
 # The same for models that look at pictures.
 IMAGE_MODELS = {

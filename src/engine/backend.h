@@ -115,16 +115,25 @@ struct LayerNorm {
   float eps = 1e-12f;
 };
 
-// out = softmax(scale · q·Kᵀ)·V per head, each row over all rows of its own sequence, before and after it. The
-// sequences lie behind each other without padding: sequence i has rows [starts[i], starts[i + 1]).
+// q and k are normed per head (where weights are given) and rotated, then out = softmax(scale · q·Kᵀ)·V per head. Row i
+// of a sequence sees that sequence's rows [i - behind, i + ahead]: without limits all of them, with `ahead` 0 those up to
+// itself. The sequences lie behind each other without padding: sequence i has rows [starts[i], starts[i + 1]). Query head h
+// reads KV head h / (heads / kv_heads).
 struct FullAttentionArgs {
   int heads = 0, head_dim = 0;
-  const float* q = nullptr;  // {n, heads * head_dim}, as k, v and out
-  const float* k = nullptr;
+  int kv_heads = 0;          // 0 = as many as heads
+  const float* q = nullptr;  // {n, heads * head_dim}, as out
+  const float* k = nullptr;  // {n, kv_heads * head_dim}, as v
   const float* v = nullptr;
   float* out = nullptr;
   float scale = 1;
   std::span<const int32_t> starts;  // {sequences + 1}, rising
+  int behind = std::numeric_limits<int>::max(), ahead = std::numeric_limits<int>::max();  // >= 0
+  const float* q_norm = nullptr;    // {head_dim} or null
+  const float* k_norm = nullptr;
+  float norm_eps = 1e-6f;
+  RopeTable rope;                   // without tables: no rotation
+  float softcap = 0;                // as in AttentionArgs
 };
 
 // Filters of a convolution in the device's own layout, the bias with them. Owned by the model.

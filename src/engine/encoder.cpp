@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "engine/models/encoders/bert.h"
+#include "engine/models/table.h"
+#include "support/limits.h"
 
 namespace verge::engine {
 namespace {
@@ -22,6 +24,13 @@ Result<void> find_surroundings(LoadedEncoder* encoder, const std::string& path) 
   if (encoder->file->architecture.ends_with("roberta") || encoder->file->architecture == "camembert")
     encoder->between.insert(encoder->between.end(), encoder->suffix.begin(), encoder->suffix.end());
   return {};
+}
+
+Result<std::unique_ptr<Encoder>> load_layers(const std::shared_ptr<ModelFile>& file, Backend& backend, const LoadOptions& options) {
+  if (is_bert(*file)) return load_bert(file, backend, options);
+  auto architecture = find_architecture(*file);
+  if (!architecture) return fail(Code::LoadFailed, "{}, bert, roberta, xlm-roberta, camembert, distilbert", architecture.error().message);
+  return (*architecture)->load_encoder(file, backend, options);
 }
 
 }  // namespace
@@ -62,23 +71,26 @@ Result<LoadedEncoder> load_encoder(const std::string& path, Backend& backend, co
   LoadedEncoder loaded;
   VERGE_ASSIGN(file, open_model_file(path));
   loaded.file = std::move(file);
-  if (!is_bert(*loaded.file))
-    return fail(Code::LoadFailed, "{}: architecture '{}' is no encoder that is known; these are: bert, roberta, xlm-roberta, camembert, distilbert", path,
-                loaded.file->architecture.substr(0, 64));
   auto tokenizer = make_tokenizer(*loaded.file);
   if (!tokenizer) return fail(Code::LoadFailed, "{}: {}", path, tokenizer.error().message);
   loaded.tokenizer = std::move(*tokenizer);
   VERGE_TRY(find_surroundings(&loaded, path));
-  VERGE_ASSIGN(model, load_bert(loaded.file, backend, options));
+  const int64_t hidden = loaded.file->integer("embedding_length").value_or(0);
+  VERGE_ASSIGN(projection, Projection::take(*loaded.file, backend, hidden, options));
+  loaded.projection = std::move(projection);
+  VERGE_ASSIGN(model, load_layers(loaded.file, backend, options));
   loaded.model = std::move(model);
   const EncoderInfo& info = loaded.model->info();
   if (loaded.tokenizer->vocabulary() > info.vocabulary)
     return fail(Code::LoadFailed, "{}: the tokenizer has {} tokens, the model {}", path, loaded.tokenizer->vocabulary(), info.vocabulary);
   const int64_t longest = loaded.file->integer("max_sequence_length").value_or(info.context_tokens);
-  loaded.max_tokens = static_cast<int>(std::clamp<int64_t>(longest, 1, info.context_tokens));
+  loaded.max_tokens = static_cast<int>(std::clamp<int64_t>(longest, 1, std::min(info.context_tokens, limits::kEncoderTextTokens)));
   if (static_cast<size_t>(loaded.max_tokens) <= loaded.prefix.size() + loaded.between.size() + loaded.suffix.size())
     return fail(Code::LoadFailed, "{}: {} tokens leave no room for a text", path, loaded.max_tokens);
-  const int64_t pooling = loaded.file->integer("pooling_type").value_or(1);
+  // What files leave unsaid: a causal model has seen the whole text at its last token only.
+  int64_t pooling = loaded.file->integer("pooling_type").value_or(0);
+  if (pooling == 0) pooling = info.causal ? 3 : 1;
+  if (pooling < 1 || pooling > 3) return fail(Code::LoadFailed, "{}: 'pooling_type' {} is not supported: mean (1), cls (2) and last (3) are", path, pooling);
   if (pooling == 2) loaded.pooling = Pooling::Cls;
   if (pooling == 3) loaded.pooling = Pooling::Last;
   loaded.normalize = loaded.file->boolean("pooling.normalize").value_or(true);

@@ -1,4 +1,5 @@
-// An encoder as the worker sees it: token ids in, one vector a token out, all of a text at once.
+// An encoder as the worker sees it: token ids in, one vector a token out, all of a text at once. Decoders serve as encoders
+// too, for embedding models made of them.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include "engine/backend.h"
 #include "engine/formats/model_file.h"
 #include "engine/model.h"
+#include "engine/models/encoders/projection.h"
 #include "engine/tokenizers/tokenizer.h"
 #include "support/error.h"
 
@@ -21,6 +23,7 @@ struct EncoderInfo {
   int64_t width = 0, vocabulary = 0;
   int context_tokens = 0;    // positions there are
   int classes = 0;           // of the classification head; 0 = none
+  bool causal = false;       // a row has seen those up to itself only
   int64_t parameters = 0;
   size_t weight_bytes = 0;
 };
@@ -54,6 +57,7 @@ struct LoadedEncoder {
   int max_tokens = 0;                   // of a text, prefix and suffix included
   Pooling pooling = Pooling::Mean;
   bool normalize = true;
+  Projection projection;                // behind the pooling; its width is that of the embeddings
   std::vector<std::string> labels;      // of the classes
 
   struct Tokens {

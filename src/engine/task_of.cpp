@@ -39,7 +39,6 @@ constexpr Row kTypes[] = {
     {"xlm-roberta", kEmbeddings},   {"camembert", kEmbeddings},         {"mpnet", kEmbeddings},
     {"whisper", kSpeech},           {"resnet", kImageClasses},          {"vit", kImageClasses},
     {"efficientnet", kImageClasses}, {"detr", kObjects},                {"modernbert", kEmbeddings},
-    {"gemma3_text_embedding", kEmbeddings},
 };
 
 // GGUF's architectures that are no language models.
@@ -83,8 +82,8 @@ const char* task_of_config(const json::object& config, bool sentence_transformer
     return task == kText && sentence_transformer ? kEmbeddings : task;
   }
   if (sentence_transformer) return kEmbeddings;
-  const char* task = by_type(kTypes, type);
-  return task ? task : kText;
+  if (const char* task = by_type(kTypes, type)) return task;
+  return class_name.ends_with("Model") ? kEmbeddings : kText;  // Qwen3Model: a decoder's layers, with nothing to write by
 }
 
 bool holds(const fs::path& folder, std::string_view extension) {
@@ -117,8 +116,10 @@ Result<std::string> task_of(const std::string& path) {
   if (start == "lmgg") return std::string(kSpeech);  // 0x67676d6c, whisper.cpp's
   if (start == "GGUF") {
     VERGE_ASSIGN(file, open_model_file(path));
-    const char* task = by_type(kGgufTypes, file->architecture);
-    return std::string(task ? task : kText);
+    if (const char* task = by_type(kGgufTypes, file->architecture)) return std::string(task);
+    // Decoders turned into embedders say how their rows are pooled (mean, cls, last; 0 is none).
+    const int64_t pooling = file->integer("pooling_type").value_or(0);
+    return std::string(pooling >= 1 && pooling <= 3 ? kEmbeddings : kText);
   }
   // Beside a configuration a file stands for its folder, as it does for the loaders.
   const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");

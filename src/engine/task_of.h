@@ -2,7 +2,7 @@
 //   folder with config.json   by "architectures" and "model_type" (the hub's names)
 //   folder with model.bin and a vocabulary beside it (CTranslate2), file with whisper.cpp's magic
 //                             automatic-speech-recognition
-//   GGUF file                 by general.architecture
+//   GGUF file                 by general.architecture; a decoder whose rows are to be pooled is an embedder
 //   torch checkpoint          image-classification: those of language models come with a config.json
 #pragma once
 

@@ -224,9 +224,11 @@ inline constexpr int kAnswers = 8;                     // of one request: each i
 static_assert(kBatchTokens % kPageTokens == 0);
 
 // Encoders of text.
+inline constexpr int kSentenceModules = 16;            // of a modules.json
 inline constexpr int kClasses = 1 << 16;               // of a classifier
 inline constexpr int kEncoderLeastTokens = 256;        // of a batch of texts: shorter ones read the weights too often for their work
 inline constexpr int kEncoderMostTokens = 4096;        // a longer text runs alone
+inline constexpr int kEncoderTextTokens = 8192;        // a text is cut here: the longest that published models read
 inline constexpr size_t kTexts = 2048;                 // of one embeddings request, as OpenAI's; the published schemas say 100
 inline constexpr size_t kContexts = 2048;              // passages of one reranking
 

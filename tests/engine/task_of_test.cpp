@@ -36,6 +36,14 @@ TEST(TaskOf, SentenceTransformersMakeADecoderAnEmbedder) {
   EXPECT_EQ(*task_of(folder.root()), "text-embeddings");
 }
 
+TEST(TaskOf, DecodersThatEmbed) {
+  EXPECT_EQ(of_config(R"({"architectures":["Qwen3Model"],"model_type":"qwen3"})"), "text-embeddings") << "no output matrix";
+  EXPECT_EQ(of_config(R"({"architectures":["Gemma3TextModel"],"model_type":"gemma3_text"})"), "text-embeddings");
+  EXPECT_EQ(of_config(R"({"architectures":["Gemma3ForCausalLM"],"model_type":"gemma3_text"})"), "text-generation");
+  for (const char* name : {"qwen3-embedder-gguf/tiny.gguf", "gemma-embedder-gguf/tiny.gguf"})
+    EXPECT_EQ(*task_of(std::string(VERGE_TEST_DATA) + "/models/tiny-" + name), "text-embeddings") << name;
+}
+
 TEST(TaskOf, OtherFormats) {
   const TemporaryFolder folder;
   folder.write("a.bin", "lmgg....");

@@ -113,7 +113,7 @@ json::value answer_text_embeddings(const Answer& answer, const json::object& con
   json::object out{{"shape", {vectors.count, vectors.width}}};
   out[form == "contexts" ? "response" : "data"] = std::move(data);
   if (answer.result.is_object())
-    if (auto pooling = get_string(answer.result.get_object(), "pooling")) out["pooling"] = *pooling;
+    if (auto pooling = get_string(answer.result.get_object(), "pooling"); pooling && *pooling != "last") out["pooling"] = *pooling;  // published: mean, cls
   return out;
 }
 

@@ -19,6 +19,7 @@
 #include "engine/formats/llama2c_vocabulary.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/safetensors.h"
+#include "engine/formats/sentence_modules.h"
 #include "engine/formats/stop_ids.h"
 #include "engine/formats/torch_checkpoint.h"
 #include "engine/formats/whisper_hub.h"
@@ -146,6 +147,19 @@ Result<> place_tensors(const Tensors& tensors, const HubConfig& hub, ModelFile* 
   return convert(converted, file);
 }
 
+// A dense layer's "linear.weight" and "linear.bias".
+Result<> place_dense(const DenseModule& module, ModelFile* file) {
+  VERGE_ASSIGN(tensors, open_all_weights(module.folder, file));
+  std::vector<Converted> converted;
+  for (const auto& [name, view] : tensors) {
+    if (name != "linear.weight" && name != "linear.bias") return fail(Code::LoadFailed, "{}: tensor '{}' is not known", module.folder, name.substr(0, 100));
+    const std::string place = fmt::format("dense_{}.{}", module.index, name.substr(name.find('.') + 1));
+    file->tensors.insert_or_assign(place, view);
+    if (misaligned(view)) converted.push_back({place, view, false, {}});
+  }
+  return convert(converted, file);
+}
+
 // "eos_token_id" is a number or a list.
 void add_eos(const json::object& config, ModelFile* file) {
   if (auto id = get_int(config, "eos_token_id")) add_stop_id(*id, &file->stop_ids);
@@ -251,14 +265,15 @@ Result<std::shared_ptr<ModelFile>> open_hub(const std::string& folder) {
   HubConfig hub;
   if (encoder) {
     VERGE_TRY(translate_bert_config(config, config_path.string(), file.get()));
-    VERGE_TRY(read_sentence_files(folder, file.get()));
     hub.encoder = true;
   } else {
     VERGE_ASSIGN(translated, translate_config(config, config_path.string(), file.get()));
     hub = std::move(translated);
   }
+  VERGE_ASSIGN(dense, read_sentence_files(folder, file.get()));
   VERGE_ASSIGN(tensors, open_all_weights(folder, file.get()));
   VERGE_TRY(place_tensors(tensors, hub, file.get()));
+  for (const DenseModule& module : dense) VERGE_TRY(place_dense(module, file.get()));
   VERGE_TRY(read_tokenizer(folder, config, file.get()));
   return file;
 }

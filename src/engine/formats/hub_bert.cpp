@@ -1,16 +1,13 @@
 #include "engine/formats/hub_bert.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
-#include "engine/formats/hub_files.h"
 #include "support/limits.h"
 
 namespace verge::engine {
 namespace {
 
-namespace fs = std::filesystem;
 using Pair = std::pair<std::string_view, std::string_view>;
 
 constexpr Pair kLayer[] = {
@@ -134,34 +131,6 @@ Result<void> translate_bert_config(const json::object& config, const std::string
   file->meta.insert_or_assign("activation", std::move(activation));
   file->meta.insert_or_assign("classifier.activation", std::string(distil ? "relu" : "tanh"));
   return read_labels(config, path, file);
-}
-
-Result<void> read_sentence_files(const std::string& folder, ModelFile* file) {
-  std::error_code ec;
-  const fs::path modules_path = fs::path(folder) / "modules.json";
-  VERGE_ASSIGN(settings, read_object(fs::path(folder) / "sentence_bert_config.json", limits::kConfigJsonBytes, false));
-  if (const auto longest = get_int(settings, "max_seq_length"); longest && *longest > 2) file->meta.insert_or_assign("max_sequence_length", *longest);
-  VERGE_ASSIGN(text, read_text(modules_path, limits::kConfigJsonBytes));
-  if (!text) return {};
-  auto modules = parse_json(*text);
-  if (!modules || !modules->is_array()) return fail(Code::LoadFailed, "{}: not a JSON array", modules_path.string());
-  bool normalize = false;
-  for (const json::value& module : modules->get_array()) {
-    const json::object* object = module.if_object();
-    const std::string type = object ? get_string(*object, "type").value_or("") : "";
-    if (type.ends_with(".Normalize")) normalize = true;
-    else if (!type.ends_with(".Transformer") && !type.ends_with(".Pooling"))
-      return fail(Code::LoadFailed, "{}: module \"{}\" is not supported (Transformer, Pooling and Normalize are)", modules_path.string(), type.substr(0, 100));
-  }
-  file->meta.insert_or_assign("pooling.normalize", normalize);
-  VERGE_ASSIGN(pooling, read_object(fs::path(folder) / "1_Pooling" / "config.json", limits::kConfigJsonBytes, false));
-  int64_t kind = 1;
-  if (get_bool(pooling, "pooling_mode_cls_token").value_or(false)) kind = 2;
-  else if (get_bool(pooling, "pooling_mode_lasttoken").value_or(false)) kind = 3;
-  else if (!pooling.empty() && !get_bool(pooling, "pooling_mode_mean_tokens").value_or(false))
-    return fail(Code::LoadFailed, "{}: 1_Pooling/config.json names neither mean, cls nor last-token pooling", folder);
-  file->meta.insert_or_assign("pooling_type", kind);
-  return {};
 }
 
 std::optional<std::string> bert_tensor_name(std::string_view hub_name, const ModelFile& file) {

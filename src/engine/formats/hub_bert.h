@@ -1,5 +1,5 @@
 // BERT and its kin (BERT, RoBERTa, XLM-R, DistilBERT) in the hub's layout -> GGUF's naming, as hub_config and
-// hub_names do for language models; and what sentence-transformers keeps beside them.
+// hub_names do for language models.
 //
 // Tensors: token_embd, position_embd (without RoBERTa's two leading rows), token_types, token_embd_norm,
 // blk.N.{attn_q, attn_k, attn_v, attn_output, attn_output_norm, ffn_up, ffn_down, layer_output_norm}, each with
@@ -26,11 +26,6 @@ bool is_bert_config(const json::object& config);
 //   classifier.classes and classifier.output_labels, of a class ForSequenceClassification
 //   classifier.activation "tanh" | "relu", of the dense layer before
 Result<void> translate_bert_config(const json::object& config, const std::string& path, ModelFile* file);
-
-// From modules.json, 1_Pooling/config.json and sentence_bert_config.json where they are:
-//   pooling_type 1 mean, 2 cls, 3 last token (GGUF's numbers); pooling.normalize; max_sequence_length (tokens, special
-//   ones included)
-Result<void> read_sentence_files(const std::string& folder, ModelFile* file);
 
 // GGUF's name; "" = not used; nullopt = not known.
 std::optional<std::string> bert_tensor_name(std::string_view hub_name, const ModelFile& file);

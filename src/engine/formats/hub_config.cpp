@@ -18,7 +18,7 @@ namespace {
 enum class Window { Never, Always, Switched, Alternating };  // how `sliding_window` is to be read
 
 struct Family {
-  std::string_view class_name;    // config.json's "architectures"
+  std::string_view class_name;    // config.json's "architectures", without ForCausalLM, TextModel or Model at its end
   std::string_view architecture;  // GGUF's
   Window window;
   int64_t head_dim;               // default; 0 = hidden_size / num_attention_heads
@@ -30,13 +30,13 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"LlamaForCausalLM", "llama", Window::Never, 0, false, false, 0, 1e4, 2048},
-    {"MistralForCausalLM", "llama", Window::Always, 0, false, false, 0, 1e4, 131072},
-    {"Qwen2ForCausalLM", "qwen2", Window::Switched, 0, false, false, 0, 1e4, 32768},
-    {"Qwen3ForCausalLM", "qwen3", Window::Switched, 128, false, false, 0, 1e4, 32768},
-    {"GemmaForCausalLM", "gemma", Window::Never, 256, true, true, 0, 1e4, 8192},
-    {"Gemma2ForCausalLM", "gemma2", Window::Alternating, 256, true, true, 2, 1e4, 8192},
-    {"Gemma3ForCausalLM", "gemma3", Window::Alternating, 256, true, true, 6, 1e6, 131072},
+    {"Llama", "llama", Window::Never, 0, false, false, 0, 1e4, 2048},
+    {"Mistral", "llama", Window::Always, 0, false, false, 0, 1e4, 131072},
+    {"Qwen2", "qwen2", Window::Switched, 0, false, false, 0, 1e4, 32768},
+    {"Qwen3", "qwen3", Window::Switched, 128, false, false, 0, 1e4, 32768},
+    {"Gemma", "gemma", Window::Never, 256, true, true, 0, 1e4, 8192},
+    {"Gemma2", "gemma2", Window::Alternating, 256, true, true, 2, 1e4, 8192},
+    {"Gemma3", "gemma3", Window::Alternating, 256, true, true, 6, 1e6, 131072},
 };
 
 class Translator {
@@ -92,7 +92,13 @@ class Translator {
     const json::array* names = get_array(config_, "architectures");
     if (!names || names->empty() || !names->front().is_string()) return fail(Code::LoadFailed, "{}: no 'architectures'", path_);
     const std::string_view name = names->front().get_string();
-    const auto* it = std::find_if(std::begin(kFamilies), std::end(kFamilies), [&](const Family& f) { return f.class_name == name; });
+    std::string_view stem = name;
+    for (std::string_view end : {"ForCausalLM", "TextModel", "Model"}) {  // Qwen3Model, Gemma3TextModel: the layers without an output matrix
+      if (!stem.ends_with(end)) continue;
+      stem.remove_suffix(end.size());
+      break;
+    }
+    const auto* it = std::find_if(std::begin(kFamilies), std::end(kFamilies), [&](const Family& f) { return f.class_name == stem && stem != name; });
     if (it == std::end(kFamilies)) return fail(Code::LoadFailed, "{}: architecture '{}' is not supported", path_, name.substr(0, 100));
     family_ = it;
     file_->architecture = it->architecture;
@@ -112,8 +118,10 @@ class Translator {
     // Gemma's first files say "gelu" and were trained with the tanh form; transformers uses that too.
     const bool known = family_->gemma ? activation == "gelu_pytorch_tanh" || activation == "gelu" || activation == "gelu_new" : activation == "silu";
     if (!activation.empty() && !known) return fail(Code::LoadFailed, "{}: activation '{}' is not supported for {}", path_, activation.substr(0, 32), family_->class_name);
+    // `sliding_window` then is the whole window, half of it to each side, as GGUF's key has it too.
     if (get_bool(config_, "use_bidirectional_attention").value_or(false)) {
-      return fail(Code::LoadFailed, "{}: 'use_bidirectional_attention' is not supported", path_);
+      if (family_->architecture != "gemma3") return fail(Code::LoadFailed, "{}: 'use_bidirectional_attention' is not supported for {}", path_, family_->class_name);
+      put("attention.causal", false);
     }
     return {};
   }

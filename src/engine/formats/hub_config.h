@@ -23,6 +23,7 @@ struct HubConfig {
 //   general.architecture, general.name (where known), vocab_size, block_count, context_length, embedding_length, feed_forward_length,
 //   attention.head_count, attention.head_count_kv, attention.key_length, attention.value_length,
 //   attention.layer_norm_rms_epsilon,
+//   attention.causal                  false where rows see what comes after them too (EmbeddingGemma); absent = true
 //   attention.sliding_window          positions that a windowed layer sees, itself included; absent = no windows
 //   attention.sliding_window_pattern  p: layers with (layer + 1) % p == 0 see everything; absent = every layer is windowed
 //   attention.scale                   of the scores, where it is not key_length^-0.5 by definition (Gemma 2, 3)

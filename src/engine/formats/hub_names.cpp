@@ -8,7 +8,7 @@ namespace {
 
 using Pair = std::pair<std::string_view, std::string_view>;
 
-constexpr Pair kOutside[] = {{"model.embed_tokens", "token_embd"}, {"model.norm", "output_norm"}, {"lm_head", "output"}};
+constexpr Pair kOutside[] = {{"embed_tokens", "token_embd"}, {"norm", "output_norm"}, {"lm_head", "output"}};
 
 constexpr Pair kLayer[] = {
     {"input_layernorm", "attn_norm"},     {"self_attn.q_proj", "attn_q"},      {"self_attn.k_proj", "attn_k"},
@@ -33,9 +33,10 @@ std::optional<std::string> gguf_tensor_name(std::string_view hub_name, bool sand
   const std::string_view suffix = hub_name.substr(dot);  // ".weight", ".bias"
   std::string_view name = hub_name.substr(0, dot);
   if (suffix != ".weight" && suffix != ".bias") return std::nullopt;
+  constexpr std::string_view kModel = "model.", kPrefix = "layers.";  // checkpoints of the bare layers lack the first
+  if (name.starts_with(kModel)) name.remove_prefix(kModel.size());
   if (const std::string_view outside = find(kOutside, name); !outside.empty()) return std::string(outside) + std::string(suffix);
 
-  constexpr std::string_view kPrefix = "model.layers.";
   if (!name.starts_with(kPrefix)) return std::nullopt;
   name.remove_prefix(kPrefix.size());
   const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());

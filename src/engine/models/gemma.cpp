@@ -45,11 +45,18 @@ Result<LlamaConfig> read_gemma3(const ModelFile& file) {
   return c;
 }
 
+// EmbeddingGemma: Gemma 3 that reads in both directions.
+Result<LlamaConfig> read_gemma_embedding(const ModelFile& file) {
+  VERGE_ASSIGN(c, read_gemma3(file));
+  c.causal = false;
+  return c;
+}
+
 }  // namespace
 
 std::span<const Architecture> gemma_architectures() {
   static const Architecture list[] = {llama_variant<read_gemma>("gemma"), llama_variant<read_gemma2>("gemma2"),
-                                      llama_variant<read_gemma3>("gemma3")};
+                                      llama_variant<read_gemma3>("gemma3"), llama_variant<read_gemma_embedding>("gemma-embedding")};
   return list;
 }
 

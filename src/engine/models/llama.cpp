@@ -14,8 +14,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <tuple>
 
+#include "engine/models/parts/llama_weights.h"
 #include "support/limits.h"
 
 namespace verge::engine {
@@ -120,68 +120,11 @@ Result<LlamaConfig> read_llama_config(const ModelFile& file) {
   c.attention_scale = scale > 0 ? static_cast<float>(scale) : 1 / std::sqrt(static_cast<float>(head_dim));
   c.attention_softcap = static_cast<float>(softcap);
   c.logit_softcap = static_cast<float>(logit_softcap);
+  c.causal = file.boolean("attention.causal").value_or(true);
   return c;
 }
 
 namespace {
-
-// --- weights
-
-struct Layer {
-  std::vector<float> attn_norm, q_bias, k_bias, v_bias, o_bias, q_norm, k_norm, post_attn_norm, ffn_norm, post_ffn_norm;
-  std::unique_ptr<Matrix> q, k, v, o, gate, up, down;
-};
-
-struct Weights {
-  TensorView embedding;             // read in place: a step needs a few rows of it
-  std::unique_ptr<Matrix> output;   // the embedding's own values where the file ties them
-  std::vector<float> output_norm, rope_divisors;
-  std::vector<Layer> layers;
-};
-
-Result<> read_layer(WeightReader& reader, const LlamaConfig& c, int index, Layer* layer) {
-  const int64_t dim = c.dim, q_dim = int64_t{c.heads} * c.head_dim, kv_dim = int64_t{c.kv_heads} * c.head_dim;
-  const Need bias = c.qkv_bias ? Need::Required : Need::Optional;
-  const std::tuple<const char*, std::unique_ptr<Matrix>*, int64_t, int64_t> matrices[] = {
-      {"attn_q.weight", &layer->q, q_dim, dim},       {"attn_k.weight", &layer->k, kv_dim, dim},
-      {"attn_v.weight", &layer->v, kv_dim, dim},      {"attn_output.weight", &layer->o, dim, q_dim},
-      {"ffn_gate.weight", &layer->gate, c.ff, dim},   {"ffn_up.weight", &layer->up, c.ff, dim},
-      {"ffn_down.weight", &layer->down, dim, c.ff},
-  };
-  struct Vector { const char* name; std::vector<float>* to; int64_t count; Need need; bool used; };
-  const Vector vectors[] = {
-      {"attn_norm.weight", &layer->attn_norm, dim, Need::Required, true},
-      {"attn_q.bias", &layer->q_bias, q_dim, bias, true},
-      {"attn_k.bias", &layer->k_bias, kv_dim, bias, true},
-      {"attn_v.bias", &layer->v_bias, kv_dim, bias, true},
-      {"attn_output.bias", &layer->o_bias, dim, Need::Optional, true},
-      {"attn_q_norm.weight", &layer->q_norm, c.head_dim, Need::Required, c.qk_norm},
-      {"attn_k_norm.weight", &layer->k_norm, c.head_dim, Need::Required, c.qk_norm},
-      {"post_attention_norm.weight", &layer->post_attn_norm, dim, Need::Required, c.post_norms},
-      {"ffn_norm.weight", &layer->ffn_norm, dim, Need::Required, true},
-      {"post_ffw_norm.weight", &layer->post_ffn_norm, dim, Need::Required, c.post_norms},
-  };
-  const std::string prefix = fmt::format("blk.{}.", index);
-  for (const auto& [name, to, out, in] : matrices) VERGE_TRY(reader.matrix(prefix + name, out, in, Need::Required, to));
-  for (const Vector& v : vectors) {
-    if (v.used) VERGE_TRY(reader.vector(prefix + v.name, v.count, v.need, v.to));
-  }
-  return {};
-}
-
-Result<> read_weights(WeightReader& reader, const ModelFile& file, const LlamaConfig& c, Weights* w) {
-  VERGE_TRY(reader.table("token_embd.weight", c.vocabulary, c.dim, &w->embedding));
-  VERGE_TRY(reader.vector("output_norm.weight", c.dim, Need::Required, &w->output_norm));
-  VERGE_TRY(reader.vector("rope_freqs.weight", c.rope.rotary_dim / 2, Need::Optional, &w->rope_divisors));
-  w->layers.resize(static_cast<size_t>(c.layers));
-  for (int i = 0; i < c.layers; ++i) VERGE_TRY(read_layer(reader, c, i, &w->layers[static_cast<size_t>(i)]));
-  const bool tied = file.tensors.find("output.weight") == file.tensors.end();
-  VERGE_TRY(reader.matrix(tied ? "token_embd.weight" : "output.weight", c.vocabulary, c.dim, Need::Required, &w->output));
-  for (float divisor : w->rope_divisors) {
-    if (!(divisor > 0)) return fail(Code::LoadFailed, "{}: tensor 'rope_freqs.weight' holds {}, must be positive", file.path, divisor);
-  }
-  return reader.finish();
-}
 
 // Floats of the activations of a full step, buffer by buffer.
 struct Buffers {
@@ -201,13 +144,11 @@ struct Buffers {
   }
 };
 
-const float* data_or_null(const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); }
-
 // --- model
 
 class Llama final : public LanguageModel {
  public:
-  Llama(std::shared_ptr<ModelFile> file, const LlamaConfig& config, Backend& backend, Weights weights, ModelInfo info)
+  Llama(std::shared_ptr<ModelFile> file, const LlamaConfig& config, Backend& backend, LlamaWeights weights, ModelInfo info)
       : file_(std::move(file)), c_(config), backend_(backend), w_(std::move(weights)), info_(std::move(info)), b_(config),
         rope_(rope_config()), local_rope_(local_rope_config()) {}
 
@@ -252,7 +193,7 @@ class Llama final : public LanguageModel {
     rows_ = n();
   }
 
-  void attention(const Layer& layer, int index, KvCache& cache) {
+  void attention(const LlamaLayer& layer, int index, KvCache& cache) {
     const LinearOutput qkv[] = {{layer.q.get(), data_or_null(layer.q_bias), b_.q.data(), false},
                                 {layer.k.get(), data_or_null(layer.k_bias), b_.k.data(), false},
                                 {layer.v.get(), data_or_null(layer.v_bias), b_.v.data(), false}};
@@ -293,7 +234,7 @@ class Llama final : public LanguageModel {
     std::swap(b_.heads, b_.q);
   }
 
-  void mlp(const Layer& layer) {
+  void mlp(const LlamaLayer& layer) {
     backend_.gated_linear(b_.x.data(), rows_, norm(layer.ffn_norm), *layer.gate, *layer.up, c_.activation, b_.ff.data());
     add_to_x(*layer.down, nullptr, b_.ff.data(), layer.post_ffn_norm);
   }
@@ -328,7 +269,7 @@ class Llama final : public LanguageModel {
   const std::shared_ptr<ModelFile> file_;  // holds the embedding's bytes
   const LlamaConfig c_;
   Backend& backend_;
-  const Weights w_;
+  const LlamaWeights w_;
   const ModelInfo info_;
   Buffers b_;
   const Rope rope_, local_rope_;
@@ -341,9 +282,11 @@ class Llama final : public LanguageModel {
 }  // namespace
 
 Result<std::unique_ptr<LanguageModel>> load_llama(std::shared_ptr<ModelFile> file, const LlamaConfig& c, Backend& backend, const LoadOptions& options) {
+  if (!c.causal) return fail(Code::LoadFailed, "{}: a model that reads a text in both directions cannot write one; it is for embeddings", file->path);
   WeightReader reader(*file, &backend, backend, options.precision, &options);
-  Weights weights;
-  VERGE_TRY(read_weights(reader, *file, c, &weights));
+  LlamaWeights weights;
+  VERGE_TRY(read_llama_weights(reader, *file, c, &weights));
+  VERGE_TRY(read_llama_output(reader, *file, c, &weights));
   ModelInfo info;
   info.architecture = file->architecture;
   info.layers = c.layers;
@@ -360,8 +303,9 @@ Result<std::unique_ptr<LanguageModel>> load_llama(std::shared_ptr<ModelFile> fil
 
 Result<ModelNeed> llama_need(const ModelFile& file, const LlamaConfig& c, const Backend& backend, Precision precision) {
   WeightReader reader(file, nullptr, backend, precision, nullptr);
-  Weights none;
-  VERGE_TRY(read_weights(reader, file, c, &none));
+  LlamaWeights none;
+  VERGE_TRY(read_llama_weights(reader, file, c, &none));
+  VERGE_TRY(read_llama_output(reader, file, c, &none));
   ModelNeed need;
   need.weights = reader.bytes();
   need.kv_per_token = backend.kv_page_bytes(c.layers, c.kv_heads, c.head_dim, KvType::F16) / limits::kPageTokens;

@@ -28,6 +28,7 @@ struct LlamaConfig {
   bool qkv_bias = false;               // Qwen 2: must be there; elsewhere they may
   bool qk_norm = false;                // Qwen 3, Gemma 3
   bool post_norms = false;             // Gemma 2, 3: norms after attention and MLP, before the residual
+  bool causal = true;                  // false (EmbeddingGemma): a row sees what comes after it too, and `window` reaches half to each side
 
   bool windowed(int layer) const { return window > 0 && (window_pattern <= 0 || (layer + 1) % window_pattern != 0); }
 };
@@ -36,6 +37,8 @@ struct LlamaConfig {
 Result<LlamaConfig> read_llama_config(const ModelFile& file);
 
 Result<std::unique_ptr<LanguageModel>> load_llama(std::shared_ptr<ModelFile> file, const LlamaConfig& config, Backend& backend, const LoadOptions& options);
+// The same layers as an encoder: rows of all tokens after the last norm, no output matrix (encoders/decoder.cpp).
+Result<std::unique_ptr<Encoder>> load_llama_encoder(std::shared_ptr<ModelFile> file, const LlamaConfig& config, Backend& backend, const LoadOptions& options);
 Result<ModelNeed> llama_need(const ModelFile& file, const LlamaConfig& config, const Backend& backend, Precision precision);
 
 // A table entry for a sibling whose configuration `read` gives.
@@ -45,6 +48,10 @@ Architecture llama_variant(const char* name) {
           [](std::shared_ptr<ModelFile> file, Backend& backend, const LoadOptions& options) -> Result<std::unique_ptr<LanguageModel>> {
             VERGE_ASSIGN(config, read(*file));
             return load_llama(std::move(file), config, backend, options);
+          },
+          [](std::shared_ptr<ModelFile> file, Backend& backend, const LoadOptions& options) -> Result<std::unique_ptr<Encoder>> {
+            VERGE_ASSIGN(config, read(*file));
+            return load_llama_encoder(std::move(file), config, backend, options);
           },
           [](const ModelFile& file, const Backend& backend, Precision precision) -> Result<ModelNeed> {
             VERGE_ASSIGN(config, read(file));

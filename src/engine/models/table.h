@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "engine/encoder.h"
 #include "engine/formats/model_file.h"
 #include "engine/model.h"
 
@@ -23,6 +24,8 @@ struct ModelNeed {
 struct Architecture {
   const char* name;
   Result<std::unique_ptr<LanguageModel>> (*load)(std::shared_ptr<ModelFile> file, Backend& backend, const LoadOptions& options);
+  // The model as an encoder of texts, without its output matrix.
+  Result<std::unique_ptr<Encoder>> (*load_encoder)(std::shared_ptr<ModelFile> file, Backend& backend, const LoadOptions& options);
   // `backend` is asked for packed sizes only.
   Result<ModelNeed> (*need)(const ModelFile& file, const Backend& backend, Precision precision);
 };

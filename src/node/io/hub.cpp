@@ -25,6 +25,14 @@ std::string split_stem(const std::string& name) {
   return dash == std::string::npos ? stem : stem.substr(0, dash);
 }
 
+// "2_Dense/config.json", "2_Dense/model.safetensors": sentence-transformers' layers behind the pooling.
+bool of_dense_module(std::string_view name) {
+  const size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+  if (digits == 0 || digits > 2) return false;
+  name.remove_prefix(digits);
+  return name == "_Dense/config.json" || name == "_Dense/model.safetensors" || name == "_Dense/pytorch_model.bin";
+}
+
 }  // namespace
 
 Hub Hub::from_environment() {
@@ -91,6 +99,7 @@ std::vector<HubFile> choose_files(const std::vector<HubFile>& files) {
   std::vector<HubFile> small, tensors, ggufs, out;
   bool index = false;
   for (const HubFile& f : files) {
+    if (of_dense_module(f.name)) small.push_back(f);
     if (f.name.find('/') != std::string::npos && !kSmall.count(f.name)) continue;
     if (kSmall.count(f.name)) small.push_back(f);
     if (f.name == "model.safetensors.index.json") {

@@ -17,7 +17,7 @@ engine::EncoderText EncoderWork::text(int index) const {
 
 json::object EncoderTask::ready() const {
   const engine::EncoderInfo& info = encoder_.model->info();
-  return {{"architecture", info.architecture}, {"weight_bytes", info.weight_bytes}, {"context_tokens", encoder_.max_tokens}, {"width", info.width}};
+  return {{"architecture", info.architecture}, {"weight_bytes", info.weight_bytes + encoder_.projection.bytes()}, {"context_tokens", encoder_.max_tokens}, {"width", encoder_.projection.width()}};
 }
 
 void EncoderTask::run(std::span<const BatchItem> batch) {
@@ -41,6 +41,11 @@ void EncoderTask::run(std::span<const BatchItem> batch) {
 Result<OpenedEncoder> open_encoder(const HostOptions& options) {
   VERGE_ASSIGN(backend, engine::make_cpu_backend({options.threads, ""}));
   VERGE_ASSIGN(encoder, engine::load_encoder(options.path, *backend, {options.precision, options.progress}));
+  if (options.context_tokens > 0 && options.context_tokens < encoder.max_tokens) {
+    const size_t around = encoder.prefix.size() + encoder.between.size() + encoder.suffix.size();
+    if (static_cast<size_t>(options.context_tokens) <= around) return fail(Code::LoadFailed, "{}: a context of {} tokens leaves no room for a text", options.path, options.context_tokens);
+    encoder.max_tokens = options.context_tokens;
+  }
   return OpenedEncoder{std::move(backend), std::move(encoder)};
 }
 

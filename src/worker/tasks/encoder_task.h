@@ -27,6 +27,7 @@ class EncoderTask : public SingleShot {
  protected:
   const engine::LoadedEncoder& encoder() const { return encoder_; }
   engine::Encoder& model() { return *encoder_.model; }
+  engine::Projection& projection() { return encoder_.projection; }
   // One item's rows {tokens, width} of the encoder's output.
   virtual void take(const BatchItem& item, const float* rows) = 0;
   // All at once, after take(): for a head that works on the whole batch. `texts` as they went in.

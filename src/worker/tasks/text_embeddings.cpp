@@ -56,14 +56,14 @@ class TextEmbeddings final : public EncoderTask {
     auto work = std::make_unique<EmbeddingWork>();
     VERGE_ASSIGN(pooling, read_pooling(params, encoder().pooling));
     work->pooling = pooling;
-    work->width = encoder().model->info().width;
+    work->width = encoder().projection.width();
     if (const auto dimensions = get_int(params, "dimensions")) {
       if (*dimensions < 1 || *dimensions > work->width) return fail(Code::InvalidInput, "'/dimensions' must be >= 1 and <= {}", work->width);
       work->width = *dimensions;
     }
     const auto query = get_string(params, "query");
     work->scores = query.has_value();
-    work->normalize = encoder().normalize || work->scores || work->width != encoder().model->info().width;
+    work->normalize = encoder().normalize || work->scores || work->width != encoder().projection.width();
     const bool truncate = get_bool(params, "truncate").value_or(true);
     if (query) VERGE_TRY(add(*work, *query, truncate));
     for (std::string_view text : texts) VERGE_TRY(add(*work, text, truncate));
@@ -73,15 +73,22 @@ class TextEmbeddings final : public EncoderTask {
 
  protected:
   void take(const BatchItem& item, const float* rows) override {
-    auto& work = *static_cast<EmbeddingWork*>(item.work);
-    const auto index = static_cast<size_t>(item.index), width = static_cast<size_t>(work.width);
-    const int64_t whole = encoder().model->info().width;
-    const int tokens = static_cast<int>(work.texts[index].ids.size());
-    float* out = work.vectors.data() + index * width;
-    if (work.width == whole) return engine::pool(rows, tokens, whole, work.pooling, work.normalize, out);
-    vector_.resize(static_cast<size_t>(whole));
-    engine::pool(rows, tokens, whole, work.pooling, false, vector_.data());
-    engine::pool(vector_.data(), 1, work.width, Pooling::Cls, true, out);  // one row's first numbers, of length 1
+    const auto& work = *static_cast<const EmbeddingWork*>(item.work);
+    const int64_t width = encoder().model->info().width;
+    const size_t at = pooled_.size();
+    pooled_.resize(at + static_cast<size_t>(width));
+    engine::pool(rows, static_cast<int>(work.texts[static_cast<size_t>(item.index)].ids.size()), width, work.pooling, false, pooled_.data() + at);
+  }
+
+  void finish(std::span<const BatchItem> batch, std::span<const engine::EncoderText>, const float*) override {
+    const float* vector = projection().apply(pooled_.data(), static_cast<int>(batch.size()));
+    for (const BatchItem& item : batch) {
+      auto& work = *static_cast<EmbeddingWork*>(item.work);
+      float* out = work.vectors.data() + static_cast<size_t>(item.index) * static_cast<size_t>(work.width);
+      engine::pool(vector, 1, work.width, Pooling::Cls, work.normalize, out);  // one row's first numbers
+      vector += projection().width();
+    }
+    pooled_.clear();
   }
 
  private:
@@ -97,7 +104,7 @@ class TextEmbeddings final : public EncoderTask {
     return {};
   }
 
-  std::vector<float> vector_;  // of the engine's thread
+  std::vector<float> pooled_;  // of the engine's thread: {items of the batch, width}
 };
 
 }  // namespace

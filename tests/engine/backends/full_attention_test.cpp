@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 
 #include "engine/backends/cpu/isa.h"
@@ -90,6 +91,71 @@ TEST_P(FullAttentionTest, ASequenceHasTheSameBitsAloneAndInCompany) {
   for (size_t s = 0; s < 4; ++s) {
     const auto alone = attend(in, s, s + 1, 1, GetParam());
     EXPECT_EQ(0, std::memcmp(alone.data(), all.data() + static_cast<size_t>(in.starts[s]) * in.width(), alone.size() * sizeof(float))) << s;
+  }
+}
+
+// Two query heads a KV head, norms, rotation, and rows that see so many before and after themselves.
+TEST_P(FullAttentionTest, WindowsNormsAndRotationEqualTheNaiveLoop) {
+  constexpr int kHeads = 4, kKvHeads = 2, kDim = 16, kHalf = kDim / 2, kAll = std::numeric_limits<int>::max();
+  const std::vector<int> lengths = {1, 33, 300, 20};
+  Input q = make_input(kHeads, kDim, lengths), kv = make_input(kKvHeads, kDim, lengths);
+  const int rows = q.starts.back();
+  std::vector<float> cos, sin, q_norm, k_norm;
+  for (int i = 0; i < kDim; ++i) q_norm.push_back(0.5f + 0.1f * static_cast<float>(i)), k_norm.push_back(1.5f - 0.05f * static_cast<float>(i));
+  for (size_t s = 0; s + 1 < q.starts.size(); ++s)
+    for (int row = q.starts[s]; row < q.starts[s + 1]; ++row)
+      for (int i = 0; i < kHalf; ++i) {
+        const double angle = (row - q.starts[s]) * std::pow(100.0, -2.0 * i / kDim);
+        cos.push_back(static_cast<float>(std::cos(angle))), sin.push_back(static_cast<float>(std::sin(angle)));
+      }
+  // A head's vector, normed and rotated by its row's angles, in f64.
+  const auto prepared = [&](const std::vector<float>& m, int row, int head, int heads, const std::vector<float>& norm) {
+    std::vector<double> x(kDim), y(kDim);
+    double squares = 0;
+    for (int i = 0; i < kDim; ++i) x[static_cast<size_t>(i)] = m[(static_cast<size_t>(row) * static_cast<size_t>(heads) + static_cast<size_t>(head)) * kDim + static_cast<size_t>(i)];
+    for (double v : x) squares += v * v;
+    for (size_t i = 0; i < kDim; ++i) x[i] *= norm[i] / std::sqrt(squares / kDim + 1e-6);
+    for (size_t i = 0; i < kHalf; ++i) {
+      const double c = cos[static_cast<size_t>(row) * kHalf + i], n = sin[static_cast<size_t>(row) * kHalf + i];
+      y[i] = x[i] * c - x[i + kHalf] * n, y[i + kHalf] = x[i] * n + x[i + kHalf] * c;
+    }
+    return y;
+  };
+  struct Reach { int behind, ahead; };
+  for (const Reach reach : {Reach{kAll, 0}, Reach{9, 0}, Reach{5, 5}, Reach{260, 3}, Reach{kAll, kAll}}) {
+    Threads team(2);
+    FullAttentionArgs args;
+    args.heads = kHeads, args.kv_heads = kKvHeads, args.head_dim = kDim, args.scale = 0.5f;
+    args.q = q.q.data(), args.k = kv.k.data(), args.v = kv.v.data();
+    std::vector<float> out(q.q.size());
+    args.out = out.data();
+    args.starts = q.starts;
+    args.behind = reach.behind, args.ahead = reach.ahead;
+    args.q_norm = q_norm.data(), args.k_norm = k_norm.data();
+    args.rope = {cos.data(), sin.data(), kDim, false};
+    full_attention(args, team, GetParam());
+    double worst = 0;
+    for (size_t s = 0; s + 1 < q.starts.size(); ++s) {
+      for (int row = q.starts[s]; row < q.starts[s + 1]; row += row < 40 ? 1 : 7) {
+        for (int h = 0; h < kHeads; ++h) {
+          const auto query = prepared(q.q, row, h, kHeads, q_norm);
+          double total = 0;
+          std::vector<double> sum(kDim);
+          for (int key = q.starts[s]; key < q.starts[s + 1]; ++key) {
+            if (static_cast<int64_t>(row) - key > reach.behind || static_cast<int64_t>(key) - row > reach.ahead) continue;
+            const auto other = prepared(kv.k, key, h / 2, kKvHeads, k_norm);
+            double dot = 0;
+            for (size_t i = 0; i < kDim; ++i) dot += query[i] * other[i];
+            const double p = std::exp(0.5 * dot);
+            total += p;
+            for (size_t i = 0; i < kDim; ++i) sum[i] += p * kv.v[(static_cast<size_t>(key) * kKvHeads + static_cast<size_t>(h / 2)) * kDim + i];
+          }
+          for (size_t i = 0; i < kDim; ++i)
+            worst = std::max(worst, std::abs(sum[i] / total - out[(static_cast<size_t>(row) * kHeads + static_cast<size_t>(h)) * kDim + i]));
+        }
+      }
+    }
+    EXPECT_LT(worst, 2e-5) << reach.behind << " before, " << reach.ahead << " after";
   }
 }
 

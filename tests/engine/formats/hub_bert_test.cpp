@@ -2,10 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
-#include "tests/engine/formats/temporary_folder.h"
-
 namespace verge::engine {
 namespace {
 
@@ -72,29 +68,6 @@ TEST(HubBert, TensorsGetGgufsNames) {
   EXPECT_EQ(bert_tensor_name("pre_classifier.bias", distil), "cls.bias");
   for (const char* unknown : {"encoder.layer.x.output.dense.weight", "encoder.layer.0.crossattention.self.query.weight", "weight", "encoder.layer.0.output.dense", "encoder.layer..a.weight"})
     EXPECT_EQ(bert_tensor_name(unknown, embedder), std::nullopt) << unknown;
-}
-
-TEST(HubBert, SentenceTransformersFiles) {
-  const testing::TemporaryFolder folder;
-  std::filesystem::create_directories(folder.path("1_Pooling"));
-  const auto write = [&](const char* name, const char* text) { folder.write(name, text); };
-  ModelFile none;
-  ASSERT_TRUE(read_sentence_files(folder.root(), &none));
-  EXPECT_EQ(none.integer("pooling_type"), std::nullopt);
-  write("sentence_bert_config.json", R"({"max_seq_length":256})");
-  write("1_Pooling/config.json", R"({"pooling_mode_cls_token":true,"pooling_mode_mean_tokens":false})");
-  write("modules.json", R"([{"type":"sentence_transformers.models.Transformer"},{"type":"sentence_transformers.models.Pooling"}])");
-  ModelFile file;
-  ASSERT_TRUE(read_sentence_files(folder.root(), &file));
-  EXPECT_EQ(file.integer("pooling_type"), 2);
-  EXPECT_EQ(file.integer("max_sequence_length"), 256);
-  EXPECT_EQ(file.boolean("pooling.normalize"), false);
-  write("modules.json", R"([{"type":"sentence_transformers.models.Dense"}])");
-  auto dense = read_sentence_files(folder.root(), &file);
-  ASSERT_FALSE(dense) << "a layer left out would give wrong vectors in silence";
-  EXPECT_NE(dense.error().message.find("Dense"), std::string::npos);
-  write("modules.json", "{}");
-  EXPECT_FALSE(read_sentence_files(folder.root(), &file));
 }
 
 }  // namespace

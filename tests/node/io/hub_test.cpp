@@ -31,8 +31,10 @@ TEST(HubFiles, WeightsThatAreThereTwiceAreTakenOnce) {
 }
 
 TEST(HubFiles, AnEmbeddersPoolingComesAlong) {
-  EXPECT_THAT(chosen({"config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "2_Dense/config.json", "model.safetensors"}),
-              ElementsAre("config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "model.safetensors"));
+  EXPECT_THAT(chosen({"config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors",
+                      "2_Other/model.safetensors", "model.safetensors"}),
+              ElementsAre("config.json", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors",
+                          "model.safetensors"));
   EXPECT_THAT(chosen({"config.json", "colbert_linear.pt", "pytorch_model.bin", "tokenizer.json"}), ElementsAre("config.json", "tokenizer.json", "pytorch_model.bin"));
 }
 

@@ -1,4 +1,4 @@
-// Whole tiny encoders (scripts/make_tiny_encoders.py) through the worker's service: text in, what Hugging Face's
+// Whole tiny encoders (scripts/make_tiny_encoders.py, scripts/make_decoder_embedders.py) through the worker's service: text in, what Hugging Face's
 // libraries say out, the same bits alone and in a crowd.
 #include <gtest/gtest.h>
 
@@ -106,6 +106,45 @@ TEST_P(EmbedderFormats, EmbeddingsAreTheReferences) {
     }
   }
   EXPECT_EQ(ask({{"texts", texts}}).value.at("pooling"), "mean") << "the model's own";
+}
+
+// Qwen3-Embedding's and EmbeddingGemma's ways: the last token or the mean, dense layers behind it.
+class DecoderEmbedders : public EncoderTasks, public ::testing::WithParamInterface<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(All, DecoderEmbedders,
+                         ::testing::Values("tiny-qwen3-embedder", "tiny-qwen3-embedder-gguf/tiny.gguf", "tiny-gemma-embedder", "tiny-gemma-embedder-gguf/tiny.gguf"),
+                         [](const auto& info) -> std::string { return std::string(info.index < 2 ? "qwen3" : "gemma") + (info.index % 2 == 0 ? "_hub" : "_gguf"); });
+
+TEST_P(DecoderEmbedders, VectorsAreSentenceTransformers) {
+  const std::string name = GetParam();
+  const bool gguf = name.ends_with(".gguf");
+  open(name);
+  EXPECT_EQ(service->ready().at("task"), "text-embeddings");
+  const json::value wanted = expected(gguf ? name.substr(0, name.find("-gguf")) : name);
+  const size_t width = wanted.at("texts").as_array()[0].at("vector").as_array().size();
+  EXPECT_EQ(service->ready().at("width").to_number<size_t>(), width);
+  json::array texts;
+  int64_t tokens = 0;
+  std::vector<std::vector<double>> references;
+  for (const json::value& t : wanted.at("texts").as_array()) {
+    const size_t count = t.at("ids").as_array().size();
+    if (gguf && name.find("gemma") != name.npos && count == 48) continue;  // GGUF has no limit of its own below the positions (64)
+    texts.push_back(t.at("text"));
+    tokens += static_cast<int64_t>(count);
+    references.emplace_back();
+    for (const json::value& v : t.at("vector").as_array()) references.back().push_back(v.to_number<double>());
+  }
+  const Sink all = ask({{"texts", texts}});
+  ASSERT_EQ(all.error.message, "");
+  EXPECT_EQ(all.tokens, tokens) << "special tokens around the texts, long ones cut";
+  EXPECT_EQ(all.value.at("pooling"), name.find("qwen3") != name.npos ? "last" : "mean");
+  const auto got = vectors(all.value);
+  ASSERT_EQ(got.size(), texts.size() * width);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    for (size_t k = 0; k < width; ++k) EXPECT_NEAR(got[i * width + k], references[i][k], 2e-5) << texts[i] << k;
+    const auto alone = vectors(ask({{"texts", {texts[i]}}}).value);
+    EXPECT_EQ(0, std::memcmp(alone.data(), got.data() + i * width, width * sizeof(float))) << texts[i];
+  }
 }
 
 TEST_F(EncoderTasks, ATextHasTheSameBitsAloneAndInACrowd) {
