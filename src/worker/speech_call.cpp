@@ -50,7 +50,8 @@ Result<> SpeechCall::prepare(engine::Recognizer& recognizer) {
   VERGE_ASSIGN(decoder, media::AudioDecoder::open(request.payload, stop));
   source_ = std::make_unique<FileSamples>(std::move(decoder));
   VERGE_ASSIGN(detector, engine::VoiceDetector::make());
-  VERGE_ASSIGN(voice, engine::detect_voice(*source_, detector, stop));
+  // Where nothing is to be left out, the first voice is all that has to be known.
+  VERGE_ASSIGN(voice, engine::detect_voice(*source_, detector, stop, speech.vad_filter ? 2 : kVoiceAtAll));
   if (voice.samples == 0) return fail(Code::InvalidInput, "the audio has no samples: it is empty, or nothing in it could be decoded");
   duration = static_cast<double>(voice.samples) / engine::kSampleRate;
   // Whisper makes up words for noise: a clip without any voice is not shown to it.
@@ -60,6 +61,7 @@ Result<> SpeechCall::prepare(engine::Recognizer& recognizer) {
   engine::SampleSource& heard = speech_parts_ ? static_cast<engine::SampleSource&>(*speech_parts_) : *source_;
   VERGE_ASSIGN(opened, engine::Clip::open(heard, recognizer.filters(), stop));
   clip_ = std::move(opened);
+  if (!speech_parts_) duration = static_cast<double>(clip_->samples()) / engine::kSampleRate;  // the search for a voice has seen a part of it
   transcription = std::make_unique<engine::Transcription>(recognizer, *clip_, speech.options);
   return transcription->check();
 }

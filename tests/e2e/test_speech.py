@@ -232,8 +232,8 @@ def test_run_shows_text_as_it_comes(server, tmp_path):
     talk.write_bytes(long_clip())
     expected = raw(server, long_clip())[1]["result"]["text"]
     for more in ([], ["--server", server.base]):
-        done = subprocess.run([VERGE, "run", MODEL, "--audio", str(talk), *more], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([VERGE, "run", MODEL, "--audio", str(talk), *more], capture_output=True, text=True)
         assert done.returncode == 0 and done.stdout == expected + "\n" and done.stderr == "", done.stderr
     talk.write_bytes(b"no sound")
-    done = subprocess.run([VERGE, "run", MODEL, "--audio", str(talk), "--server", server.base], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([VERGE, "run", MODEL, "--audio", str(talk), "--server", server.base], capture_output=True, text=True)
     assert done.returncode == 1 and "audio" in done.stderr

@@ -154,7 +154,7 @@ float VoiceDetector::probability(std::span<const float> window) {
   return sigmoid(out);
 }
 
-Result<Voice> detect_voice(SampleSource& source, VoiceDetector& detector, const std::function<bool()>& stop) {
+Result<Voice> detect_voice(SampleSource& source, VoiceDetector& detector, const std::function<bool()>& stop, float enough) {
   detector.reset();
   VERGE_TRY(source.rewind());
   Voice voice;
@@ -168,6 +168,7 @@ Result<Voice> detect_voice(SampleSource& source, VoiceDetector& detector, const 
     size_t at = 0;
     for (; at + VoiceDetector::kWindow <= pending.size(); at += VoiceDetector::kWindow) {
       voice.probabilities.push_back(detector.probability(std::span<const float>(pending).subspan(at, VoiceDetector::kWindow)));
+      if (voice.probabilities.back() >= enough) return voice;
     }
     pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(at));
     if (count == 0) return voice;

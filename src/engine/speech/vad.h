@@ -48,8 +48,8 @@ struct Voice {
   std::vector<float> probabilities;
   int64_t samples = 0;
 };
-// Reads all of the source.
-Result<Voice> detect_voice(SampleSource& source, VoiceDetector& detector, const std::function<bool()>& stop);
+// Reads all of the source, or as far as a window whose probability is `enough`.
+Result<Voice> detect_voice(SampleSource& source, VoiceDetector& detector, const std::function<bool()>& stop, float enough = 2);
 
 // Times in a clip of which only `ranges` were heard -> times in the whole.
 class RangeTimes {

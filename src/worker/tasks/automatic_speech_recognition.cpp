@@ -39,7 +39,7 @@ Result<SpeechRequest> prepare_speech(const protocol::Request& request) {
   const json::object& params = request.params;
   SpeechRequest speech;
   engine::SpeechOptions& o = speech.options;
-  o.seed = request.seed;
+  o.seed = 0;  // no parameter asks for other draws: a clip has the same text each time, also where the fallback's temperatures sample
   o.language = get_string(params, "language").value_or("");
   const std::string task = get_string(params, "task").value_or("transcribe");
   if (task != "transcribe" && task != "translate") return fail(Code::InvalidInput, "'/task' must be 'transcribe' or 'translate'");

@@ -29,6 +29,20 @@ TEST(Vad, NoiseAndTonesAreNoVoice) {
   }
 }
 
+TEST(Vad, TheSearchEndsWhereEnoughIsFound) {
+  auto detector = VoiceDetector::make();
+  ASSERT_TRUE(detector);
+  const std::vector<float> samples(16000 * 3, 0.0f);
+  MemorySamples source(samples);
+  auto all = detect_voice(source, *detector, {});
+  ASSERT_TRUE(all);
+  const float third = *std::max_element(all->probabilities.begin(), all->probabilities.begin() + 3);
+  auto part = detect_voice(source, *detector, {}, third);
+  ASSERT_TRUE(part);
+  EXPECT_LE(part->probabilities.size(), 3u);
+  EXPECT_GE(part->probabilities.back(), third);
+}
+
 TEST(Vad, PartsHaveTheirPaddingAndShortPausesJoinThem) {
   // 32 ms each: speech at 2-4 s and, after a pause of 3 s, at 7-8 s, in a clip of 20 s.
   std::vector<float> p(625, 0.01f);
