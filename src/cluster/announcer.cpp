@@ -18,9 +18,9 @@ namespace {
 
 namespace asio = boost::asio;
 
-// A namesake speaks every 0.8 to 1.2 s. Another boot heard twice in this time is alive; once may be the last word of
+// A namesake speaks every 0.8 to 1.2 s, so at least twice in this time. Another boot heard twice in this time is alive; once may be the last word of
 // this node's own earlier run, still on its way.
-constexpr int kListenMs = 1'500;
+constexpr int kListenMs = 3 * limits::kHeartbeatMs;
 
 class ClusterAnnouncer : public Announcer, public std::enable_shared_from_this<ClusterAnnouncer> {
  public:

@@ -20,7 +20,7 @@ struct AnnouncerOptions {
 
 class Announcer {
  public:
-  // Listens for a namesake first (about two heartbeats' time), then speaks. `bus` outlives it.
+  // Listens for a namesake first (three heartbeats' time), then speaks. `bus` outlives it.
   static std::shared_ptr<Announcer> make(boost::asio::any_io_executor executor, Bus& bus, AnnouncerOptions options);
   virtual ~Announcer() = default;
 

@@ -132,6 +132,8 @@ void ClusterView::apply(Members::Actions actions) {
     } else if (auto* ask = std::get_if<Members::Probe>(&action)) {
       if (auto it = peers_.find(ask->name); it != peers_.end())
         asio::co_spawn(executor_, [self = shared_from_this(), name = ask->name, peer = it->second] { return self->probe(name, peer); }, asio::detached);
+      else
+        apply(members_.probe_failed(ask->name, monotonic_ms()));  // its address cannot be used: nobody will answer
     } else if (auto* warning = std::get_if<Members::Warn>(&action)) {
       log::warn(warning->message);
     }

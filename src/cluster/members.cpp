@@ -98,12 +98,12 @@ Members::Actions Members::probed(const std::string& name, const Heartbeat& answe
   const auto it = members_.find(name);
   if (it == members_.end()) return {};
   Member& member = it->second;
-  member.probing = false;
   if (answer.name != name) {
-    Actions out;
+    Actions out = probe_failed(name, now);  // whoever answers there, it is not this node
     out.push_back(Warn{fmt::format("at the address of node {} answers node {}: two machines advertise the same address", name, answer.name)});
     return out;
   }
+  member.probing = false;
   member.probes_failed = 0;
   member.cut = false;
   member.rtt_ms = rtt_ms;

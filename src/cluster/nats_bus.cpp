@@ -17,10 +17,12 @@
 #include <map>
 #include <mutex>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 #include "cluster/nkey.h"
 #include "support/limits.h"
+#include "support/clock.h"
 #include "support/log.h"
 
 namespace verge::cluster {
@@ -30,6 +32,7 @@ namespace asio = boost::asio;
 
 constexpr int kConnectMs = 2'000;
 constexpr int kReconnectMs = 500;
+constexpr int kWatchMs = 1'000;
 constexpr int kFirstComplaintMs = 2'500, kComplaintMs = 30'000;
 constexpr int kPingMs = 2'000;     // two unanswered ones: the server is gone
 constexpr int kRequestMs = limits::kLeaseStoreMs;  // of a JetStream call: requests may wait for it
@@ -50,11 +53,12 @@ class NatsBus : public Bus {
   ~NatsBus() override {
     shared_->closed = true;
     for (natsSubscription* one : subscriptions_) natsSubscription_Unsubscribe(one);
-    if (connection_) natsConnection_Close(connection_);  // no callback runs after this returns, except those posted
+    if (connection_.load()) natsConnection_Close(connection_);  // no callback runs after this returns, except those posted
     pool_.join();
     for (auto& [name, bucket] : buckets_) kvStore_Destroy(bucket);
     if (jetstream_) jsCtx_Destroy(jetstream_);
     for (natsSubscription* one : subscriptions_) natsSubscription_Destroy(one);
+    for (natsConnection* one : former_) natsConnection_Destroy(one);
     natsConnection_Destroy(connection_);
     natsOptions_Destroy(nats_);
   }
@@ -67,6 +71,10 @@ class NatsBus : public Bus {
   }
 
   void subscribe(const std::string& subject, Handler handler) override {
+    listening_.push_back({subject, handler});
+    listen(subject, std::move(handler));
+  }
+  void listen(const std::string& subject, Handler handler) {
     auto* closure = new Subscriber{shared_, std::move(handler)};
     natsSubscription* subscription = nullptr;
     const natsStatus status = natsConnection_Subscribe(&subscription, connection_, subject.c_str(), on_message, closure);
@@ -151,7 +159,8 @@ class NatsBus : public Bus {
     co_return std::move(*answer);
   }
 
-  task<void> complain(std::shared_ptr<Shared> shared);
+  task<void> watch(std::shared_ptr<Shared> shared);
+  task<void> reopen(std::shared_ptr<Shared> shared);
   Result<kvStore*> bucket(const std::string& name);
   Result<std::optional<Value>> get_now(const std::string& bucket, const std::string& key);
   Result<std::optional<uint64_t>> put_now(const std::string& bucket, const std::string& key, const std::string& data, uint64_t revision);
@@ -160,7 +169,13 @@ class NatsBus : public Bus {
   NatsOptions options_;
   std::shared_ptr<Shared> shared_;
   natsOptions* nats_ = nullptr;
-  natsConnection* connection_ = nullptr;
+  std::atomic<natsConnection*> connection_{nullptr};  // set on the executor, used on the pool's thread too
+  std::vector<natsConnection*> former_;               // closed for good; kept, for a call on the pool may be using one
+  struct Listening {
+    std::string subject;
+    Handler handler;
+  };
+  std::vector<Listening> listening_;
   std::vector<natsSubscription*> subscriptions_;
   // Of the pool's thread alone.
   jsCtx* jetstream_ = nullptr;
@@ -214,23 +229,54 @@ Result<void> NatsBus::open() {
     set(natsOptions_SetNKeyFromSeed(nats_, key->public_key.c_str(), options_.nkey_seed_file.c_str()));
   }
   if (status != NATS_OK) return nats_error(status, "NKey");
-  status = natsConnection_Connect(&connection_, nats_);
+  natsConnection* connection = nullptr;
+  status = natsConnection_Connect(&connection, nats_);
+  connection_ = connection;
   if (status != NATS_OK && status != NATS_NOT_YET_CONNECTED) return nats_error(status, options_.servers);
   if (status == NATS_OK) on_connected(connection_, this);
-  asio::co_spawn(shared_->executor, complain(shared_), asio::detached);
+  asio::co_spawn(shared_->executor, watch(shared_), asio::detached);
   return {};
 }
 
-// An operator who looks at the log sees that the bus is away, and why, without having seen the moment when it went.
-task<void> NatsBus::complain(std::shared_ptr<Shared> shared) {
+// An operator who looks at the log sees that the bus is away, and why, without having seen the moment when it went. And
+// libnats gives up on a server that refuses it twice, as one does that has not yet been told of a new member: B3 says for ever.
+task<void> NatsBus::watch(std::shared_ptr<Shared> shared) {
   asio::steady_timer timer(shared->executor);
-  for (int wait_ms = kFirstComplaintMs;; wait_ms = kComplaintMs) {
-    timer.expires_after(std::chrono::milliseconds(wait_ms));
+  for (int64_t complain_at = monotonic_ms() + kFirstComplaintMs;;) {
+    timer.expires_after(std::chrono::milliseconds(kWatchMs));
     boost::system::error_code ignored;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     if (shared->closed) co_return;
-    if (!connected()) log::warn("the bus cannot be reached; trying on", {{"why", state()}});
+    if (monotonic_ms() >= complain_at) {
+      complain_at = monotonic_ms() + kComplaintMs;
+      if (!connected()) log::warn("the bus cannot be reached; trying on", {{"why", state()}});
+    }
+    if (natsConnection_Status(connection_) == NATS_CONN_STATUS_CLOSED) {
+      co_await reopen(shared);
+      if (shared->closed) co_return;
+    }
   }
+}
+
+task<void> NatsBus::reopen(std::shared_ptr<Shared> shared) {
+  // Connecting waits for the network, and what hangs on the old connection is the pool's thread's.
+  auto fresh = co_await on_pool<natsConnection*>([this]() -> Result<natsConnection*> {
+    for (auto& [name, bucket] : buckets_) kvStore_Destroy(bucket);
+    buckets_.clear();
+    if (jetstream_) jsCtx_Destroy(std::exchange(jetstream_, nullptr));
+    natsConnection* connection = nullptr;
+    const natsStatus status = natsConnection_Connect(&connection, nats_);
+    if (status != NATS_OK && status != NATS_NOT_YET_CONNECTED) return nats_error(status, options_.servers);
+    if (status == NATS_OK) on_connected(connection, this);
+    return connection;
+  });
+  if (!fresh) co_return;
+  if (shared->closed) {
+    natsConnection_Destroy(*fresh);
+    co_return;
+  }
+  former_.push_back(connection_.exchange(*fresh));
+  for (const Listening& one : listening_) listen(one.subject, one.handler);
 }
 
 // ---- Shared values, on the pool's thread

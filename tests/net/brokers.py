@@ -26,11 +26,12 @@ class Brokers:
 
     # --- members ---
 
-    def join(self, name, region, role):
-        """Folder with the keys of a new member. Brokers that run learn of it."""
+    def join(self, name, region, role, tell=True):
+        """Folder with the keys of a new member. Brokers that run learn of it, unless tell=False."""
         keys = self.folder / "keys" / name
         verge_cluster("join", self.authority, "--name", name, "--region", region, "--role", role, "--out", keys)
-        self.reload()
+        if tell:
+            self.reload()
         return keys
 
     def expel(self, name):
@@ -57,10 +58,16 @@ class Brokers:
     # --- brokers ---
 
     def reload(self):
+        """Every broker that runs takes over the list of members; returns when it has."""
         for name, process in self.processes.items():
             if process.poll() is None:
+                before = self.log(name).count("Reloaded")
                 shutil.copy(self.authority / "nats" / "users.conf", self.folder / name / "users.conf")
                 process.send_signal(signal.SIGHUP)
+                for _ in range(500):
+                    if self.log(name).count("Reloaded") > before or process.poll() is not None:
+                        break
+                    time.sleep(0.02)
 
     def configure(self, name, kind="one-region", site="", region="", leaf_url=""):
         """kind: a file of deploy/nats, without .conf. What it expects in /etc/verge/nats is put into a folder of this broker's."""
@@ -102,7 +109,9 @@ class Brokers:
             self.start(host)
 
     def log(self, name):
-        return (self.folder / f"{name}.log").read_text()
+        # A broker that was started again by a cluster writes to the cluster's folder.
+        paths = (self.folder / f"{name}.log", self.folder.parent / f"{name}.log")
+        return "".join(p.read_text(errors="replace") for p in paths if p.exists())
 
     def wait(self, name):
         """Until the broker takes connections."""

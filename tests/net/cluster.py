@@ -10,8 +10,8 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from harness import ACCOUNT, STORIES, VERGE, eventually, installed  # noqa: E402
 
 MODEL = "@t/text"
-# A real model where it has been pulled: slow enough that a killed node always has streams under way.
-TEXT_FILE = installed("@verge/smollm2-135m-instruct") or f"{STORIES}/stories260K-f32.gguf"
+# A real model where it has been pulled (NET_TEXT_FILE chooses another): slow enough that a killed node always has streams under way.
+TEXT_FILE = os.environ.get("NET_TEXT_FILE") or installed("@verge/smollm2-135m-instruct") or f"{STORIES}/stories260K-f32.gguf"
 NODE_PORT, GATEWAY_PORT = 8790, 8780
 REGIONS = ("us", "eu", "asia")
 
@@ -84,12 +84,11 @@ class Cluster:
             self.processes[name] = self.net.start(host, command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **(env or {})})
         return self.processes[name]
 
-    def start_node(self, name, host=None, region=None, models=None, options=(), cluster=None, env=None, keys=None, prefix=()):
-        """prefix: words before the command, as of faketime."""
+    def start_node(self, name, host=None, region=None, models=None, options=(), cluster=None, env=None, keys=None):
         host = host or name
         region = region or self.net.hosts[host]
         address = f"{self.net.address(host)}:{NODE_PORT}"
-        command = [*prefix, VERGE, "serve", "--role", "node", "--cluster", cluster or self.urls[self.net.hosts[host]], "--name", name, "--region", region, "--listen", address, "--advertise", address,
+        command = [VERGE, "serve", "--role", "node", "--cluster", cluster or self.urls[self.net.hosts[host]], "--name", name, "--region", region, "--listen", address, "--advertise", address,
                    "--data", str(self.folder / "data" / name), "--threads", "1"]
         for model in [f"{MODEL}={TEXT_FILE}"] if models is None else models:
             command += ["--model", model, "--preload", model.split("=")[0]]
@@ -97,10 +96,10 @@ class Cluster:
         env = {"VERGE_MODELS": str(self.folder / "no-models"), **(env or {})}
         return self._spawn(name, host, command + (keys or self._keys(name, region, "node")) + list(options), env)
 
-    def start_gateway(self, region, name=None, host=None, options=(), cluster=None, env=None, prefix=()):
+    def start_gateway(self, region, name=None, host=None, options=(), cluster=None, env=None):
         host = host or f"{region}-gw"
         name = name or host
-        command = [*prefix, VERGE, "serve", "--role", "gateway", "--cluster", cluster or self.urls[region], "--name", name, "--region", region, "--listen", f"{self.front(host)}:{GATEWAY_PORT}",
+        command = [VERGE, "serve", "--role", "gateway", "--cluster", cluster or self.urls[region], "--name", name, "--region", region, "--listen", f"{self.front(host)}:{GATEWAY_PORT}",
                    "--data", str(self.folder / "data" / name)]
         return self._spawn(name, host, command + self._keys(name, region, "gateway") + list(options), env)
 
@@ -171,8 +170,10 @@ class Cluster:
         self.close()
 
     def log(self, name):
-        paths = (self.folder / f"{name}.log", self.folder / "brokers" / f"{name}.log")
-        return "".join(p.read_text(errors="replace") for p in paths if p.exists())
+        if self.brokers and name in self.brokers.processes:
+            return self.brokers.log(name)
+        path = self.folder / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     # --- asking ---
 

@@ -6,7 +6,7 @@
 
 `Loopback` has the same methods without namespaces and without delays: each host is an address of 127.0.0.0/8. Tests that
 need no distance run on both. Namespaces need root; `unavailable()` says why they cannot be had."""
-import contextlib, ctypes, functools, http.client, json, os, pathlib, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import contextlib, ctypes, functools, http.client, itertools, json, os, pathlib, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PREFIX = "verge-net-"
@@ -14,6 +14,7 @@ PREFIX = "verge-net-"
 THREE_REGIONS = {("us", "eu"): 90, ("us", "asia"): 220, ("eu", "asia"): 160}
 LOCAL_RTT_MS = 1
 CLONE_NEWNET = 0x40000000
+_numbers = itertools.count(1)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -133,6 +134,7 @@ class Network(_Hosts):
         sweep()
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is open is closed
+        self._number = next(_numbers)  # of this process's networks
         self._made, self._wire, self._control = [], None, None
         self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
         self._rtt_ms, self._jitter = rtt_ms or {}, jitter
@@ -143,7 +145,7 @@ class Network(_Hosts):
             raise
 
     def namespace(self, host):
-        return f"{PREFIX}{os.getpid()}-{host}"
+        return f"{PREFIX}{os.getpid()}-{self._number}-{host}"
 
     def _make(self):
         for host in self.hosts:

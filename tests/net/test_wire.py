@@ -180,7 +180,7 @@ def test_a_killed_run_is_swept():
     child.send_signal(signal.SIGKILL)
     child.wait()
     left = [n for n in os.listdir("/run/netns") if n.startswith(f"{PREFIX}{child.pid}-")]
-    assert sorted(left) == [f"{PREFIX}{child.pid}-a", f"{PREFIX}{child.pid}-b"]
+    assert sorted(left) == [f"{PREFIX}{child.pid}-1-a", f"{PREFIX}{child.pid}-1-b"]
 
     def gone(pid):
         try:
