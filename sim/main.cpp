@@ -16,7 +16,7 @@ namespace {
 struct Options {
   uint64_t seeds = 1, from = 1;
   std::string policy = "ours";
-  bool small = false, json = false, replay = false;
+  bool small = false, json = false, replay = false, goals = false;
   int nodes = 0, regions = 0, threads = 1;
   double seconds = 0, load = 0;
   bool calm = false;
@@ -76,6 +76,15 @@ void print(const Options& options, Policy policy, const Report& r, double wall_s
              r.requests, r.mean(), r.quantile(0.5), r.quantile(0.9), r.quantile(0.99), r.errors, r.avoidable, r.cold_loads, r.retries, r.waited, r.bytes_far / 1e6, 100 * r.cached_tokens / std::max(1.0, r.prompt_tokens), r.faults, r.hash, wall_s);
 }
 
+// What ours has to hold beside the oracle on the same worlds. False: it does not.
+bool goals_held(const Report& ours, const Report& oracle) {
+  constexpr double kMean = 1.15, kP99 = 1.3;
+  const double mean = ours.mean() / oracle.mean(), p99 = ours.quantile(0.99) / oracle.quantile(0.99);
+  const bool held = mean <= kMean && p99 <= kP99 && ours.avoidable == 0;
+  fmt::print("ours / oracle: mean {:.3f} (goal {}), p99 {:.3f} (goal {}), avoidable errors {} (goal 0): {}\n", mean, kMean, p99, kP99, ours.avoidable, held ? "held" : "NOT held");
+  return held;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -93,19 +102,25 @@ int main(int argc, char** argv) {
   app.add_flag("--calm", options.calm, "No faults");
   app.add_flag("--replay", options.replay, "Run each world twice and compare");
   app.add_flag("--json", options.json, "One object a policy");
+  app.add_flag("--goals", options.goals, "Run ours and the oracle, and fail where ours is further from it than the goals");
   CLI11_PARSE(app, argc, argv);
   bool broken = false, found = false;
+  Report ours, oracle;
   for (const Policy policy : kPolicies) {
-    if (options.policy != "all" && options.policy != name_of(policy)) continue;
+    const bool wanted = options.goals ? policy == Policy::Ours || policy == Policy::Oracle : options.policy == "all" || options.policy == name_of(policy);
+    if (!wanted) continue;
     found = true;
     const auto began = std::chrono::steady_clock::now();
-    const Report report = run_all(options, policy);
+    Report report = run_all(options, policy);
     print(options, policy, report, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
     for (const std::string& violation : report.violations) fmt::print(stderr, "VIOLATED ({}): {}\n", name_of(policy), violation);
     if (!options.json)
       for (const std::string& why : report.whys) fmt::print(stderr, "  error: {}\n", why);
     broken = broken || !report.violations.empty();
+    if (policy == Policy::Ours) ours = std::move(report);
+    else if (policy == Policy::Oracle) oracle = std::move(report);
   }
+  if (options.goals && !goals_held(ours, oracle)) broken = true;
   if (!found) {
     fmt::print(stderr, "no policy is called {}\n", options.policy);
     return 2;

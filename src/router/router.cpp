@@ -16,6 +16,7 @@
 #include "router/registry.h"
 #include "router/resume.h"
 #include "support/clock.h"
+#include "support/limits.h"
 #include "support/log.h"
 #include "support/trace.h"
 
@@ -273,6 +274,7 @@ task<void> Router::run(Request request, EventSink& sink) {
 
   Error error;
   bool wait = false, owes_budget = false;
+  Instant waits_until = 0;  // all its waits together; one that got on has earned a new one
   for (int attempt = 0;; ++attempt) {
     const uint64_t attempt_seed = seed + static_cast<uint64_t>(attempt);
     Choice choice;
@@ -295,7 +297,8 @@ task<void> Router::run(Request request, EventSink& sink) {
         const Error cancelled{Code::Aborted, ""};
         if (waiter.flight) impl.registry.ended(waiter.flight, &cancelled, monotonic_ms());
       });
-      const bool found = co_await impl.wait_for_room(waiter, tenant, deadline);
+      if (!waits_until) waits_until = monotonic_ms() + limits::kRoomWaitMs;
+      const bool found = co_await impl.wait_for_room(waiter, tenant, deadline ? std::min(deadline, waits_until) : waits_until);
       if (!found) break;
       choice = std::move(waiter.choice);
       flight = std::exchange(waiter.flight, 0);
@@ -329,6 +332,7 @@ task<void> Router::run(Request request, EventSink& sink) {
     }
     if (need.prefix && resume.accepted()) impl.registry.cached(need.prefix, choice.node, need.prompt_tokens);
     if (attempt_sink.ended || attempt_sink.gone) co_return;
+    if (resume.progress()) waits_until = 0;
     need.digest = resume.build();
     error = attempt_sink.failure ? *attempt_sink.failure : fail(Code::WorkerGone, "{} ended without an answer", choice.node);
 
