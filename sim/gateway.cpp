@@ -117,13 +117,15 @@ void World::leave_machine(int c) {
     agenda_.in(ms(one_way(gateway.city, machine.city)), [this, index, c, number] { drop(index, c, number); });
 }
 
-void World::lost(int c, Error error, bool stranded) {
+void World::lost(int c, Error error) {
   Client& client = *clients_[static_cast<size_t>(c)];
   if (client.ends || client.machine < 0) return;
   Gateway& gateway = *gateways_[static_cast<size_t>(client.gateway)];
   const std::string node = machines_[static_cast<size_t>(client.machine)].name;
+  if (client.progress) client.waits_until = 0;
   gateway.registry.ended(client.flight, &error, clock(gateway));
-  const router::Failed failed{node, false, error, client.accepted, client.progress, stranded};
+  // As in router.cpp: what comes as WorkerGone from another machine is the machine's end.
+  const router::Failed failed{node, false, error, client.accepted, client.progress, error.code == Code::WorkerGone};
   leave_machine(c);
   if (std::exchange(client.holds_budget, false)) gateway.budget.give_back();
   client.attempts->mark_tried(node);
@@ -162,7 +164,8 @@ void World::wait_for_room(int c, const Error& error) {
   Gateway& gateway = *gateways_[static_cast<size_t>(client.gateway)];
   client.attempts->forget_tried();
   if (std::exchange(client.holds_budget, false)) gateway.budget.give_back();
-  const auto entered = gateway.room.enter(static_cast<uint64_t>(c) + 1, "t" + std::to_string(client.tenant), client.need.model, client.prompt, 0, clock(gateway));
+  if (!client.waits_until) client.waits_until = clock(gateway) + limits::kRoomWaitMs;
+  const auto entered = gateway.room.enter(static_cast<uint64_t>(c) + 1, "t" + std::to_string(client.tenant), client.need.model, client.prompt, client.waits_until, clock(gateway));
   if (entered.pushed_out) fail_with(static_cast<int>(entered.pushed_out - 1), Error{Code::Busy, "pushed out"});
   if (!entered.in) return fail_with(c, error);
   client.error = error;
@@ -195,7 +198,7 @@ void World::tick(int g) {
   std::vector<int> stranded;
   for (int c : gateway.under_way)
     if (gateway.registry.stranded(clients_[static_cast<size_t>(c)]->flight, clock(gateway))) stranded.push_back(c);
-  for (int c : stranded) lost(c, Error{Code::WorkerGone, "dead"}, true);
+  for (int c : stranded) lost(c, Error{Code::WorkerGone, "dead"});
   gateway.registry.forget(clock(gateway));
   if (gateway.room.size()) release(g);
 }

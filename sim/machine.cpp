@@ -61,7 +61,11 @@ void World::load(int index, int model) {
       Engine& again = machines_[static_cast<size_t>(index)].engines[static_cast<size_t>(model)];
       if (again.state != Engine::State::Waiting) return;
       again.state = Engine::State::Cold;
-      if (!again.queue.empty()) load(index, model);
+      if (again.queue.empty()) return;
+      load(index, model);
+      if (again.state != Engine::State::Cold) return;
+      // What held the memory is in use again.
+      for (const Job& job : std::exchange(again.queue, {})) refuse(index, job);
     });
     return;
   }

@@ -82,6 +82,7 @@ struct Client {
   uint64_t flight = 0;
   int machine = -1, attempt = 0;   // attempt: its number; others are history
   bool in_transit = false, accepted = false, progress = false, holds_budget = false, owes_budget = false;
+  router::Instant waits_until = 0;  // all its waits together
   Micros sent = 0, heard = 0;      // of this attempt
   Micros decode_began = 0;
   int decode_tokens = 0;           // of this attempt
@@ -153,7 +154,7 @@ class World {
   void accepted(int client);
   void first_token(int client, int machine);
   void ended(int client);
-  void lost(int client, Error error, bool stranded = false);
+  void lost(int client, Error error);
   void fail_with(int client, Error error);
   void wait_for_room(int client, const Error& error);
   void release(int gateway);

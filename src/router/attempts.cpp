@@ -25,8 +25,9 @@ Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, 
   const Code code = what.error.code;
   const bool over = deadline_ && now >= deadline_;
   const bool bystander = what.local && !what.accepted && code == Code::WorkerGone;
-  if (what.progress) in_row_ = 1;
-  else if (!bystander) ++in_row_;
+  const bool harmed = code == Code::WorkerGone && !bystander && (what.local || what.accepted);
+  if (what.progress) in_row_ = harmed_ = 1;
+  else if (!bystander) ++in_row_, harmed_ += harmed;
   tried_.insert(what.node);
   if (code != Code::WorkerGone && code != Code::Busy) return GiveUp{what.error};
   // Another node now, if there is one and the budget allows; else when there is room, or budget. No node did work for
@@ -42,9 +43,12 @@ Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, 
     --in_all_;  // a full node says so at once, and the wait for room has its own end
     return elsewhere();
   }
+  if (!what.local && !what.accepted) {
+    --in_all_;
+    return elsewhere();
+  }
   if (in_all_ >= limits::kAttemptsInAll) return GiveUp{what.error};
-  if (!what.local && !what.accepted) return elsewhere();
-  if (in_row_ >= limits::kAttempts) return GiveUp{what.error};
+  if (harmed_ >= limits::kAttempts) return GiveUp{what.error};
 
   Retry retry;
   retry.same_node = !others;

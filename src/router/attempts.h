@@ -1,8 +1,9 @@
 // Whether a failed attempt is repeated, where and when. Pure.
 // A1 Only WorkerGone and Busy are retried; Busy never at the same node, for it would be as busy there.
 //    Where all are busy the request waits for room (capacity.h) unless it would not.
-// A2 At most kAttempts in a row that bring the client nothing new, and kAttemptsInAll. A request that still
-//    waited in a local worker's queue when the worker died is not what killed it: only the second limit counts.
+// A2 At most kAttempts in a row that bring the client nothing new, and kAttemptsInAll, of those that a node had begun. A
+//    request that still waited in a local worker's queue when the worker died is not what killed it: only the second limit
+//    counts; one that never reached a machine has harmed nobody: it is bounded by the wait for room alone.
 // A3 Nothing starts at or past the deadline.
 // A4 Retries under way never exceed the budget, a fifth of the requests under way (at least 3), nor all of them
 //    together a fifth of all requests (and kRetryPerSecond), so that a cluster in trouble is not buried by them. Free of it are local nodes,
@@ -84,6 +85,7 @@ class Attempts {
   bool may_wait_;
   Tried tried_;
   int in_row_ = 0;  // attempts without progress
+  int harmed_ = 0;  // those of them that a node had begun
   int in_all_ = 0;
 };
 

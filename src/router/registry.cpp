@@ -170,7 +170,7 @@ uint64_t Registry::started(const std::string& name, const std::string& model, in
   Seen& seen = it->second.seen[model];
   ++seen.under_way;
   seen.waiting.emplace_hint(seen.waiting.end(), flight, Seen::Waiting{now, prompt_tokens, estimate_ms});
-  flights_.emplace(flight, Flight{name, model, it->second.number, it->second.state.boot, now, estimate_ms, true});
+  flights_.emplace(flight, Flight{name, model, it->second.number, it->second.state.boot, now, estimate_ms, true, health(it->second, now) >= Health::Suspect});
   return flight;
 }
 
@@ -232,7 +232,8 @@ bool Registry::stranded(uint64_t number, Instant now) const {
   const auto flight = flights_.find(number);
   if (flight == flights_.end()) return false;
   const Node* node = find(flight->second.node);
-  return !node || node->number != flight->second.node_number || node->state.boot != flight->second.boot || health(*node, now) >= (flight->second.waiting ? Health::Suspect : Health::Dead);
+  const Health over = flight->second.waiting && !flight->second.doubtful ? Health::Suspect : Health::Dead;
+  return !node || node->number != flight->second.node_number || node->state.boot != flight->second.boot || health(*node, now) >= over;
 }
 
 void Registry::cached(uint64_t prefix, const std::string& name, int64_t tokens) {

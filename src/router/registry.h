@@ -156,6 +156,7 @@ class Registry {
     Instant began;
     int64_t estimate_ms;
     bool waiting;
+    bool doubtful;  // sent where the node was suspect already: that alone does not strand it
   };
   Node* alive(const Flight& flight);  // null: that node is gone
   bool may_eject(const Node& node, Instant now) const;

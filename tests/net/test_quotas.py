@@ -21,7 +21,7 @@ def three(kind, tmp_path):
             cluster.start_gateway(region, options=["--quotas", "--quota-cut-off", str(CUT_OFF)])
         for region in REGIONS:
             cluster.wait_for(f"{region}-gw", [f"{r}1" for r in REGIONS])
-            eventually(lambda: all(m["state"] == "ready" for n in cluster.nodes(f"{region}-gw").values() for m in n["models"]))
+            eventually(lambda: sum(m["id"] == MODEL and m["state"] == "ready" for n in cluster.nodes(f"{region}-gw").values() for m in n["models"]) == len(REGIONS))
         yield cluster
 
 
@@ -82,7 +82,8 @@ def check(cluster, used, most):
 
 def test_three_gateways_share_an_allocation(three):
     used, refused = spend(three)
-    assert set(refused) == {(429, 3036)}, set(refused)
+    # 3040: what is left is reserved by a request that is under way.
+    assert (429, 3036) in refused and set(refused) <= {(429, 3036), (429, 3040)}, set(refused)
     total = check(three, used, LIMIT)
     assert total > 0.9 * LIMIT, "what is left must be of use"
 

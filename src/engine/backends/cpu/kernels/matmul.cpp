@@ -122,15 +122,15 @@ struct Count {
   static constexpr int kCount = N;
 };
 
-// Calls body(Count, first) for all C columns of a panel, as many at a time as the registers hold.
-template <int C, class Body>
+// Calls body(Count, first) for all C columns of a panel, at most `Most` at a time.
+template <int C, int Most, class Body>
 VERGE_INLINE void for_columns(const Body& body) {
-  if constexpr (C <= kColumnsTogether) {
+  if constexpr (C <= Most) {
     body(Count<C>(), 0);
   } else {
     int first = 0;
-    for (; first + kColumnsTogether <= C; first += kColumnsTogether) body(Count<kColumnsTogether>(), first);
-    if constexpr (C % kColumnsTogether != 0) body(Count<C % kColumnsTogether>(), first);
+    for (; first + Most <= C; first += Most) body(Count<Most>(), first);
+    if constexpr (C % Most != 0) body(Count<C % Most>(), first);
   }
 }
 
@@ -252,7 +252,7 @@ VERGE_COLUMNS void quantized_columns(const uint8_t* group, int64_t in, const uin
 template <Layout L, class Bits, class Scales, int C>
 void quantized_product(const uint8_t* groups, int count, int64_t in, const uint8_t* panel, float* tile) {
   for (int g = 0; g < count; ++g, groups += group_bytes(L, in), tile += C * kGroupRows) {
-    for_columns<C>([&](auto columns, int first) {
+    for_columns<C, kColumnsTogether>([&](auto columns, int first) {
       quantized_columns<L, Bits, Scales, columns.kCount>(groups, in, panel, C, first, tile);
     });
   }
@@ -306,15 +306,16 @@ template <Layout L, class Weights, int C>
 void float_product(const uint8_t* groups, int count, int64_t in, const uint8_t* panel, float* tile) {
   const size_t stride = group_bytes(L, in);
   const int64_t steps = (in + Weights::kElements - 1) / Weights::kElements;
-  constexpr int kMost = C <= 4 || kGroupsTogether == 1 ? kGroupsTogether : kGroupsTogether / 2;
+  constexpr FloatBlock kBlock = float_block(C);
+  constexpr int kMost = kBlock.groups, kColumns = kBlock.columns;
   int g = 0;
   for (; g + kMost <= count; g += kMost, groups += kMost * stride, tile += kMost * C * kGroupRows) {
-    for_columns<C>([&](auto columns, int first) {
+    for_columns<C, kColumns>([&](auto columns, int first) {
       float_columns<Weights, columns.kCount, kMost>(groups, stride, steps, panel, C, first, tile);
     });
   }
   for (; g < count; ++g, groups += stride, tile += C * kGroupRows) {
-    for_columns<C>([&](auto columns, int first) { float_columns<Weights, columns.kCount, 1>(groups, stride, steps, panel, C, first, tile); });
+    for_columns<C, kColumns>([&](auto columns, int first) { float_columns<Weights, columns.kCount, 1>(groups, stride, steps, panel, C, first, tile); });
   }
 }
 

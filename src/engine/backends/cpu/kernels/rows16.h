@@ -29,6 +29,11 @@ VERGE_INLINE float load_f32(const void* p) {
   return value;
 }
 
+// Groups and columns whose sums a float product holds at once.
+struct FloatBlock {
+  int groups, columns;
+};
+
 }  // namespace verge::engine::cpu::VERGE_ISA
 
 #if VERGE_ISA_avx512

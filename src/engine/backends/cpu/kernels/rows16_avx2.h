@@ -5,7 +5,8 @@ namespace verge::engine::cpu::VERGE_ISA {
 
 // What the registers hold at once (16 registers, two a vector).
 constexpr int kColumnsTogether = 2;
-constexpr int kGroupsTogether = 2;
+// Of floats: eight chains or more, which is what hides the latency of the multiply-add.
+constexpr FloatBlock float_block(int columns) { return columns <= 3 ? FloatBlock{2, columns} : FloatBlock{1, columns == 6 ? 6 : 4}; }
 // One loop over k for all panel widths.
 #define VERGE_COLUMNS static __attribute__((noinline))
 

@@ -5,7 +5,7 @@ namespace verge::engine::cpu::VERGE_ISA {
 
 // What the registers hold at once (32 registers: eight columns of a sum and a total each).
 constexpr int kColumnsTogether = 8;
-constexpr int kGroupsTogether = 4;
+constexpr FloatBlock float_block(int columns) { return {columns <= 4 ? 4 : 2, 8}; }
 // A panel fits whole, so its width is a constant in the loop over k.
 #define VERGE_COLUMNS VERGE_INLINE
 

@@ -5,7 +5,7 @@ namespace verge::engine::cpu::VERGE_ISA {
 
 // What the registers hold at once (16 registers, four a vector).
 constexpr int kColumnsTogether = 1;
-constexpr int kGroupsTogether = 1;
+constexpr FloatBlock float_block(int) { return {1, 1}; }
 // One loop over k for all panel widths.
 #define VERGE_COLUMNS static __attribute__((noinline))
 
