@@ -9,8 +9,11 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "support/clock.h"
 #include "support/limits.h"
@@ -28,9 +31,12 @@ struct Ticket {
 };
 
 struct Job {
-  enum class Kind { Own, Merge, MarkSent };
-  Kind kind = Kind::Own;
   std::vector<UsageRow> rows;
+  struct Merge {
+    std::string gateway;
+    UsageMark after, upto;
+  };
+  std::optional<Merge> merge;      // the rows are another gateway's
   std::shared_ptr<Ticket> ticket;  // null = nobody waits
 };
 
@@ -56,7 +62,7 @@ struct Ledger::Impl {
   std::thread thread;
 
   void push(Job job) {
-    if (job.kind == Job::Kind::Own) unwritten += job.rows.size();
+    if (!job.merge) unwritten += job.rows.size();
     bool first = false;
     {
       std::lock_guard lock(mutex);
@@ -78,13 +84,14 @@ struct Ledger::Impl {
 
   void loop() {
     std::vector<UsageRow> own;  // not on disk yet: of this round, and of earlier ones that failed
+    std::deque<Job> merges;     // one between two rounds: answers wait for own rows
     std::vector<Job> jobs;
     while (true) {
       {
         std::unique_lock lock(mutex);
         const auto woken = [this] { return stop || !queue.empty(); };
-        if (own.empty()) wake.wait(lock, woken);
-        else wake.wait_for(lock, std::chrono::milliseconds(limits::kUsageRetryMs), woken);
+        if (merges.empty() && own.empty()) wake.wait(lock, woken);
+        else if (merges.empty()) wake.wait_for(lock, std::chrono::milliseconds(limits::kUsageRetryMs), woken);
         if (queue.empty() && stop) {
           lock.unlock();
           write_own(own);
@@ -92,22 +99,30 @@ struct Ledger::Impl {
         }
         jobs.swap(queue);
       }
-      for (Job& job : jobs)
-        if (job.kind == Job::Kind::Own) own.insert(own.end(), std::make_move_iterator(job.rows.begin()), std::make_move_iterator(job.rows.end()));
-      std::vector<std::pair<std::shared_ptr<Ticket>, bool>> done;
-      const bool written = write_own(own);
+      std::vector<std::shared_ptr<Ticket>> waiting;
       for (Job& job : jobs) {
-        const bool ok = job.kind == Job::Kind::Own ? written : write_others(job);
-        if (job.ticket) done.emplace_back(std::move(job.ticket), ok);
+        if (job.merge) {
+          merges.push_back(std::move(job));
+          continue;
+        }
+        own.insert(own.end(), std::make_move_iterator(job.rows.begin()), std::make_move_iterator(job.rows.end()));
+        if (job.ticket) waiting.push_back(std::move(job.ticket));
       }
       jobs.clear();
-      if (!done.empty()) release(std::move(done));
+      const bool written = write_own(own);
+      release(std::exchange(waiting, {}), written);
+      if (merges.empty()) continue;
+      Job job = std::move(merges.front());
+      merges.pop_front();
+      waiting.assign(1, std::move(job.ticket));
+      const bool merged = write_others(job);
+      release(std::move(waiting), merged);
     }
   }
 
   bool write_own(std::vector<UsageRow>& own) {
     if (own.empty()) return true;
-    if (auto written = writing.write(own, !options.collected); !written) {
+    if (auto written = writing.write(own); !written) {
       if (!failing) log::error("usage cannot be written; it is kept in memory and tried again", {{"rows", own.size()}, {"error", written.error().message}});
       failing = true;
       if (own.size() > limits::kUsageUnwritten) {
@@ -125,20 +140,16 @@ struct Ledger::Impl {
     return true;
   }
 
-  bool write_others(Job& job) {
-    Result<void> done;
-    if (job.kind == Job::Kind::MarkSent) {
-      done = writing.mark_sent(job.rows);
-    } else if (auto merged = writing.write(job.rows, true); !merged) {
-      done = merged.error();
-    }
-    if (!done) log::error("usage cannot be written", {{"error", done.error().message}});
-    return done.ok();
+  bool write_others(const Job& job) {
+    auto merged = writing.merge(job.merge->gateway, job.merge->after, job.merge->upto, job.rows);
+    if (!merged) log::error("usage of another gateway cannot be written", {{"gateway", job.merge->gateway}, {"error", merged.error().message}});
+    return merged && *merged;
   }
 
-  void release(std::vector<std::pair<std::shared_ptr<Ticket>, bool>> done) {
-    asio::post(executor, [done = std::move(done)] {
-      for (const auto& [ticket, ok] : done) {
+  void release(std::vector<std::shared_ptr<Ticket>> tickets, bool ok) {
+    if (tickets.empty()) return;
+    asio::post(executor, [tickets = std::move(tickets), ok] {
+      for (const auto& ticket : tickets) {
         ticket->done = true;
         ticket->ok = ok;
         ticket->room.cancel();
@@ -166,6 +177,7 @@ Ledger::~Ledger() {
 Result<std::unique_ptr<Ledger>> Ledger::open(asio::any_io_executor executor, const std::string& data_folder, LedgerOptions options) {
   VERGE_ASSIGN(writing, UsageBook::open(data_folder));
   VERGE_ASSIGN(reading, UsageBook::open(data_folder));
+  if (options.shared) VERGE_TRY(writing.share_as(options.gateway));
   VERGE_ASSIGN(boot, writing.next_boot(options.gateway, unix_ms()));
   VERGE_TRY(writing.forget_before(unix_ms() - limits::kUsageDays * 86'400'000));
   return std::unique_ptr<Ledger>(new Ledger(std::make_shared<Impl>(std::move(executor), std::move(options), std::move(writing), std::move(reading), boot)));
@@ -192,22 +204,23 @@ task<void> Ledger::commit(UsageRow row) {
   co_await impl_->wait(std::move(ticket));
 }
 
-Result<std::vector<UsageRow>> Ledger::pending(int limit) { return impl_->reading.pending(limit); }
-
-task<bool> Ledger::mark_sent(std::vector<UsageRow> rows) {
+task<bool> Ledger::merge(std::string gateway, UsageMark after, UsageMark upto, std::vector<UsageRow> rows) {
   auto ticket = std::make_shared<Ticket>(impl_->executor);
-  impl_->push({Job::Kind::MarkSent, std::move(rows), ticket});
-  co_return co_await impl_->wait(std::move(ticket));
-}
-
-task<bool> Ledger::merge(std::vector<UsageRow> rows) {
-  auto ticket = std::make_shared<Ticket>(impl_->executor);
-  impl_->push({Job::Kind::Merge, std::move(rows), ticket});
-  co_return co_await impl_->wait(std::move(ticket));
+  Job job;
+  job.rows = std::move(rows);
+  job.merge = Job::Merge{std::move(gateway), after, upto};
+  job.ticket = ticket;
+  impl_->push(std::move(job));
+  auto waiting = impl_->wait(std::move(ticket));
+  co_return co_await std::move(waiting);
 }
 
 Result<std::vector<UsageLine>> Ledger::report(const UsageQuery& query) { return impl_->reading.report(query); }
 Result<int64_t> Ledger::neurons_of(const std::string& account, int64_t day) { return impl_->reading.neurons_of(account, day); }
+Result<int64_t> Ledger::own_neurons_of(const std::string& account, int64_t day) { return impl_->reading.neurons_of(account, day, impl_->options.gateway); }
+Result<std::vector<UsageRow>> Ledger::own_rows_after(UsageMark after, int limit) { return impl_->reading.rows_after(impl_->options.gateway, after, limit); }
+Result<UsageMark> Ledger::own_last() { return impl_->reading.last_of(impl_->options.gateway); }
+Result<std::map<std::string, UsageMark>> Ledger::marks() { return impl_->reading.marks(); }
 size_t Ledger::unwritten() const { return impl_->unwritten; }
 bool Ledger::failing() const { return impl_->failing; }
 

@@ -21,7 +21,7 @@ namespace verge::accounts {
 
 struct LedgerOptions {
   std::string gateway = "local";
-  bool collected = false;  // somebody takes the rows from pending(): new ones wait there
+  bool shared = false;  // with other gateways of a cluster
 };
 
 class Ledger {
@@ -35,15 +35,17 @@ class Ledger {
   task<void> commit(UsageRow row);
   void add(UsageRow row);  // the same, without waiting
 
-  // For a cluster: rows that the collector lacks; then that it has them; and, at the collector, others' rows, which
-  // are merged once however often they come. False: the disk failed; try again later.
-  Result<std::vector<UsageRow>> pending(int limit);
-  task<bool> mark_sent(std::vector<UsageRow> rows);
-  task<bool> merge(std::vector<UsageRow> rows);
+  // Merges rows of another gateway: all that it has after `after`, up to `upto`. False: some before them are missing here, or the
+  // disk failed; try again later.
+  task<bool> merge(std::string gateway, UsageMark after, UsageMark upto, std::vector<UsageRow> rows);
 
   // Of what is committed.
   Result<std::vector<UsageLine>> report(const UsageQuery& query);
-  Result<int64_t> neurons_of(const std::string& account, int64_t day);
+  Result<int64_t> neurons_of(const std::string& account, int64_t day);      // all gateways'
+  Result<int64_t> own_neurons_of(const std::string& account, int64_t day);  // this gateway's
+  Result<std::vector<UsageRow>> own_rows_after(UsageMark after, int limit);
+  Result<UsageMark> own_last();
+  Result<std::map<std::string, UsageMark>> marks();  // as UsageBook's
 
   size_t unwritten() const;  // rows that wait for the disk
   bool failing() const;

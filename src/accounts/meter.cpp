@@ -102,7 +102,8 @@ Result<std::shared_ptr<AccountState>> Meter::state_of(const std::string& account
   auto state = std::make_shared<AccountState>(executor_, account);
   if (limited && ledger_) {
     const int64_t day = day_of(unix_ms());
-    VERGE_ASSIGN(spent, ledger_->neurons_of(account, day));
+    // What other gateways spent is theirs to answer for: their rows in this book are no spending of this one's.
+    VERGE_ASSIGN(spent, ledger_->own_neurons_of(account, day));
     state->quota = Quota(day, spent);
   }
   states_.emplace(account, state);

@@ -1,5 +1,6 @@
 #include "accounts/usage_book.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -23,9 +24,31 @@ constexpr const char* kMigrations[] = {
     " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,"
     " audio_ms INTEGER NOT NULL, images INTEGER NOT NULL, tiles INTEGER NOT NULL, steps INTEGER NOT NULL, characters INTEGER NOT NULL,"
     " PRIMARY KEY (account, day, model, task)) STRICT, WITHOUT ROWID",
+    // Rows of other gateways come: sums by gateway, and how far each one's rows are here.
+    // All rows until now are this server's, whatever it was called.
+    "UPDATE OR IGNORE usage SET gateway = (SELECT MAX(gateway) FROM usage) WHERE gateway <> (SELECT MAX(gateway) FROM usage);"
+    "DROP INDEX usage_unsent;"
+    "ALTER TABLE usage DROP COLUMN sent;"
+    "CREATE TABLE usage_marks (gateway TEXT PRIMARY KEY, boot INTEGER NOT NULL, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "ALTER TABLE usage_sums RENAME TO sums_before;"
+    "CREATE TABLE usage_sums ("
+    " account TEXT NOT NULL, day INTEGER NOT NULL, gateway TEXT NOT NULL, model TEXT NOT NULL, task TEXT NOT NULL,"
+    " requests INTEGER NOT NULL, failed INTEGER NOT NULL, neurons INTEGER NOT NULL,"
+    " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,"
+    " audio_ms INTEGER NOT NULL, images INTEGER NOT NULL, tiles INTEGER NOT NULL, steps INTEGER NOT NULL, characters INTEGER NOT NULL,"
+    " PRIMARY KEY (account, day, gateway, model, task)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO usage_sums SELECT account, day, COALESCE((SELECT MAX(gateway) FROM usage), 'local'), model, task, requests, failed, neurons,"
+    " prompt_tokens, completion_tokens, cached_tokens, audio_ms, images, tiles, steps, characters FROM sums_before;"
+    "DROP TABLE sums_before",
 };
 
 constexpr int64_t kDay = 86'400'000;
+// What two lines of usage_sums make together.
+constexpr const char* kAddSums =
+    " ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, failed = failed + excluded.failed, neurons = neurons + excluded.neurons,"
+    " prompt_tokens = prompt_tokens + excluded.prompt_tokens, completion_tokens = completion_tokens + excluded.completion_tokens,"
+    " cached_tokens = cached_tokens + excluded.cached_tokens, audio_ms = audio_ms + excluded.audio_ms, images = images + excluded.images,"
+    " tiles = tiles + excluded.tiles, steps = steps + excluded.steps, characters = characters + excluded.characters";
 constexpr const char* kUnits = "prompt_tokens, completion_tokens, cached_tokens, audio_ms, images, tiles, steps, characters";
 
 // Binds the units from `first` on, in the order of kUnits.
@@ -66,53 +89,88 @@ std::optional<int64_t> parse_date(std::string_view text) {
 Result<UsageBook> UsageBook::open(const std::string& data_folder) {
   VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "usage.db").string(), kMigrations));
   UsageBook book(std::move(db));
-  VERGE_ASSIGN(insert, book.db_.prepare(fmt::format("INSERT INTO usage (gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {}, sent)"
-                                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+  VERGE_ASSIGN(insert, book.db_.prepare(fmt::format("INSERT INTO usage (gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {})"
+                                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
                                                     " ON CONFLICT DO NOTHING",
                                                     kUnits)));
-  VERGE_ASSIGN(sum, book.db_.prepare(fmt::format(
-                        "INSERT INTO usage_sums (account, day, model, task, requests, failed, neurons, {})"
-                        " VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-                        " ON CONFLICT DO UPDATE SET requests = requests + 1, failed = failed + excluded.failed, neurons = neurons + excluded.neurons,"
-                        " prompt_tokens = prompt_tokens + excluded.prompt_tokens, completion_tokens = completion_tokens + excluded.completion_tokens,"
-                        " cached_tokens = cached_tokens + excluded.cached_tokens, audio_ms = audio_ms + excluded.audio_ms, images = images + excluded.images,"
-                        " tiles = tiles + excluded.tiles, steps = steps + excluded.steps, characters = characters + excluded.characters",
-                        kUnits)));
+  VERGE_ASSIGN(sum, book.db_.prepare(fmt::format("INSERT INTO usage_sums (account, day, gateway, model, task, requests, failed, neurons, {})"
+                                                 " VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15){}",
+                                                 kUnits, kAddSums)));
   book.insert_ = std::move(insert);
   book.sum_ = std::move(sum);
   return book;
 }
 
-Result<void> UsageBook::write_all(std::span<const UsageRow> rows, bool sent, int64_t& added) {
+template <class Work>
+auto UsageBook::in_transaction(Work work) -> decltype(work()) {
+  VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
+  auto done = work();
+  if (done) {
+    auto committed = db_.execute("COMMIT");
+    if (committed) return done;
+    done = committed.error();
+  }
+  (void)db_.execute("ROLLBACK");
+  return done;
+}
+
+Result<int64_t> UsageBook::write_all(std::span<const UsageRow> rows) {
+  int64_t added = 0;
   for (const UsageRow& row : rows) {
     insert_->bind(1, row.gateway).bind(2, row.boot).bind(3, row.seq).bind(4, row.id).bind(5, row.time_ms).bind(6, row.account).bind(7, row.model);
     insert_->bind(8, row.task).bind(9, row.node).bind(10, row.outcome).bind(11, row.neurons);
     bind_units(*insert_, 12, row.usage);
-    insert_->bind(20, int64_t{sent});
     VERGE_TRY(insert_->step());
     if (db_.changes() == 0) continue;
     ++added;
     const bool failed = row.outcome != "ok" && row.outcome != "aborted";
-    sum_->bind(1, row.account).bind(2, row.time_ms / kDay).bind(3, row.model).bind(4, row.task).bind(5, int64_t{failed}).bind(6, row.neurons);
-    bind_units(*sum_, 7, row.usage);
+    sum_->bind(1, row.account).bind(2, row.time_ms / kDay).bind(3, row.gateway).bind(4, row.model).bind(5, row.task).bind(6, int64_t{failed}).bind(7, row.neurons);
+    bind_units(*sum_, 8, row.usage);
     VERGE_TRY(sum_->step());
   }
-  return db_.execute("COMMIT");
+  return added;
 }
 
-Result<int64_t> UsageBook::write(std::span<const UsageRow> rows, bool sent) {
-  int64_t added = 0;
-  VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
-  auto written = write_all(rows, sent, added);
-  if (written) return added;
-  (void)db_.execute("ROLLBACK");
-  return written.error();
+Result<int64_t> UsageBook::write(std::span<const UsageRow> rows) {
+  return in_transaction([&] { return write_all(rows); });
 }
 
-Result<std::vector<UsageRow>> UsageBook::pending(int limit) {
+Result<bool> UsageBook::merge(const std::string& gateway, UsageMark after, UsageMark upto, std::span<const UsageRow> rows) {
+  return in_transaction([&] { return merge_all(gateway, after, upto, rows); });
+}
+
+Result<bool> UsageBook::merge_all(const std::string& gateway, UsageMark after, UsageMark upto, std::span<const UsageRow> rows) {
+  VERGE_ASSIGN(find, db_.prepare("SELECT boot, seq FROM usage_marks WHERE gateway = ?1"));
+  find.bind(1, gateway);
+  VERGE_ASSIGN(known, find.step());
+  UsageMark mark;
+  if (known) mark = {find.number(0), find.number(1)};
+  find.reset();
+  if (after > mark) return false;
+  if (upto <= mark) return true;
+  const auto first = std::find_if(rows.begin(), rows.end(), [&](const UsageRow& row) { return mark_of(row) > mark; });
+  VERGE_TRY(write_all(rows.subspan(static_cast<size_t>(first - rows.begin()))));
+  VERGE_ASSIGN(set, db_.prepare("INSERT INTO usage_marks (gateway, boot, seq) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET boot = excluded.boot, seq = excluded.seq"));
+  set.bind(1, gateway).bind(2, upto.boot).bind(3, upto.seq);
+  VERGE_TRY(set.step());
+  return true;
+}
+
+Result<std::map<std::string, UsageMark>> UsageBook::marks() {
+  VERGE_ASSIGN(rows, db_.prepare("SELECT gateway, boot, seq FROM usage_marks"));
+  std::map<std::string, UsageMark> out;
+  while (true) {
+    VERGE_ASSIGN(more, rows.step());
+    if (!more) return out;
+    out[rows.text(0)] = {rows.number(1), rows.number(2)};
+  }
+}
+
+Result<std::vector<UsageRow>> UsageBook::rows_after(const std::string& gateway, UsageMark after, int limit) {
   VERGE_ASSIGN(rows, db_.prepare(fmt::format("SELECT gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {} FROM usage"
-                                             " WHERE sent = 0 ORDER BY boot, seq LIMIT {}",
+                                             " WHERE gateway = ?1 AND (boot, seq) > (?2, ?3) ORDER BY boot, seq LIMIT {}",
                                              kUnits, limit)));
+  rows.bind(1, gateway).bind(2, after.boot).bind(3, after.seq);
   std::vector<UsageRow> out;
   while (true) {
     VERGE_ASSIGN(more, rows.step());
@@ -133,24 +191,47 @@ Result<std::vector<UsageRow>> UsageBook::pending(int limit) {
   }
 }
 
-Result<void> UsageBook::mark_sent(std::span<const UsageRow> rows) {
-  VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
-  const auto mark = [&]() -> Result<void> {
-    VERGE_ASSIGN(update, db_.prepare("UPDATE usage SET sent = 1 WHERE gateway = ?1 AND boot = ?2 AND seq = ?3"));
-    for (const UsageRow& row : rows) {
-      update.bind(1, row.gateway).bind(2, row.boot).bind(3, row.seq);
-      VERGE_TRY(update.step());
+Result<UsageMark> UsageBook::last_of(const std::string& gateway) {
+  VERGE_ASSIGN(last, db_.prepare("SELECT boot, seq FROM usage WHERE gateway = ?1 ORDER BY boot DESC, seq DESC LIMIT 1"));
+  last.bind(1, gateway);
+  VERGE_ASSIGN(row, last.step());
+  UsageMark mark;
+  if (row) mark = {last.number(0), last.number(1)};
+  return mark;
+}
+
+Result<void> UsageBook::share_as(const std::string& gateway) {
+  return in_transaction([&]() -> Result<void> {
+    // A name with a mark was in the cluster: another gateway's, or this one's under which its rows went out already.
+    VERGE_ASSIGN(others, db_.prepare("SELECT DISTINCT gateway FROM usage_sums WHERE gateway <> ?1 AND gateway NOT IN (SELECT gateway FROM usage_marks)"));
+    others.bind(1, gateway);
+    std::vector<std::string> names;
+    while (true) {
+      VERGE_ASSIGN(more, others.step());
+      if (!more) break;
+      names.push_back(others.text(0));
     }
-    return db_.execute("COMMIT");
-  };
-  auto marked = mark();
-  if (!marked) (void)db_.execute("ROLLBACK");
-  return marked;
+    for (const std::string& name : names) {
+      for (const std::string& sql : {
+               std::string("UPDATE OR IGNORE usage SET gateway = ?1 WHERE gateway = ?2"),
+               fmt::format("INSERT INTO usage_sums SELECT account, day, ?1, model, task, requests, failed, neurons, {} FROM usage_sums WHERE gateway = ?2{}", kUnits, kAddSums),
+               std::string("DELETE FROM usage_sums WHERE gateway = ?2"),
+           }) {
+        VERGE_ASSIGN(move, db_.prepare(sql));
+        move.bind(1, gateway).bind(2, name);
+        VERGE_TRY(move.step());
+      }
+    }
+    VERGE_ASSIGN(mark, db_.prepare("INSERT INTO usage_marks (gateway, boot, seq) VALUES (?1, 0, 0) ON CONFLICT DO NOTHING"));
+    mark.bind(1, gateway);
+    VERGE_TRY(mark.step());
+    return {};
+  });
 }
 
 Result<std::vector<UsageLine>> UsageBook::report(const UsageQuery& query) {
   std::string groups, columns;
-  for (const auto& [wanted, name] : {std::pair{query.by_account, "account"}, {query.by_day, "day"}, {query.by_model, "model"}, {query.by_task, "task"}}) {
+  for (const auto& [wanted, name] : {std::pair{query.by_account, "account"}, {query.by_day, "day"}, {query.by_gateway, "gateway"}, {query.by_model, "model"}, {query.by_task, "task"}}) {
     columns += wanted ? fmt::format("{}, ", name) : std::string_view(name) == "day" ? "0, " : "'', ";
     if (wanted) groups += (groups.empty() ? "" : ", ") + std::string(name);
   }
@@ -167,22 +248,24 @@ Result<std::vector<UsageLine>> UsageBook::report(const UsageQuery& query) {
   while (true) {
     VERGE_ASSIGN(more, rows.step());
     if (!more) return out;
-    if (rows.is_null(4)) continue;  // the one line of no groups, with nothing in it
+    if (rows.is_null(5)) continue;  // the one line of no groups, with nothing in it
     UsageLine& line = out.emplace_back();
     line.account = rows.text(0);
     line.day = rows.number(1);
-    line.model = rows.text(2);
-    line.task = rows.text(3);
-    line.requests = rows.number(4);
-    line.failed = rows.number(5);
-    line.neurons = rows.number(6);
-    line.usage = read_units(rows, 7);
+    line.gateway = rows.text(2);
+    line.model = rows.text(3);
+    line.task = rows.text(4);
+    line.requests = rows.number(5);
+    line.failed = rows.number(6);
+    line.neurons = rows.number(7);
+    line.usage = read_units(rows, 8);
   }
 }
 
-Result<int64_t> UsageBook::neurons_of(const std::string& account, int64_t day) {
-  VERGE_ASSIGN(sum, db_.prepare("SELECT COALESCE(SUM(neurons), 0) FROM usage_sums WHERE account = ?1 AND day = ?2"));
+Result<int64_t> UsageBook::neurons_of(const std::string& account, int64_t day, const std::optional<std::string>& gateway) {
+  VERGE_ASSIGN(sum, db_.prepare(std::string("SELECT COALESCE(SUM(neurons), 0) FROM usage_sums WHERE account = ?1 AND day = ?2") + (gateway ? " AND gateway = ?3" : "")));
   sum.bind(1, account).bind(2, day);
+  if (gateway) sum.bind(3, *gateway);
   VERGE_ASSIGN(row, sum.step());
   return row ? sum.number(0) : 0;
 }
@@ -195,8 +278,8 @@ Result<int64_t> UsageBook::next_boot(const std::string& gateway, int64_t now_ms)
 }
 
 Result<void> UsageBook::forget_before(int64_t time_ms) {
-  // By boot first, which the key begins with: a boot's rows are no older than it.
-  VERGE_ASSIGN(remove, db_.prepare("DELETE FROM usage WHERE boot < ?1 AND time_ms < ?1 AND sent = 1"));
+  // By gateway and boot first, as the key begins: a boot's rows are no older than it.
+  VERGE_ASSIGN(remove, db_.prepare("DELETE FROM usage WHERE gateway IN (SELECT DISTINCT gateway FROM usage_sums) AND boot < ?1 AND time_ms < ?1"));
   remove.bind(1, time_ms);
   VERGE_TRY(remove.step());
   return {};

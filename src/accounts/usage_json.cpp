@@ -42,9 +42,10 @@ Result<UsageQuery> usage_query(std::string_view from, std::string_view to, std::
     by.remove_prefix(std::min(end + 1, by.size()));
     if (name == "account") query.by_account = true;
     else if (name == "day") query.by_day = true;
+    else if (name == "gateway") query.by_gateway = true;
     else if (name == "model") query.by_model = true;
     else if (name == "task") query.by_task = true;
-    else return fail(Code::InvalidInput, "'/by' takes day, model, task and account, not '{:.32}'", name);
+    else return fail(Code::InvalidInput, "'/by' takes day, model, task, account and gateway, not '{:.32}'", name);
   }
   return query;
 }
@@ -58,6 +59,7 @@ json::object usage_json(const UsageQuery& query, const std::vector<UsageLine>& l
     json::object row;
     if (query.by_account) row["account"] = line.account;
     if (query.by_day) row["day"] = date_of(line.day);
+    if (query.by_gateway) row["gateway"] = line.gateway;
     if (query.by_model) row["model"] = line.model;
     if (query.by_task) row["task"] = line.task;
     add_sums(row, line);

@@ -99,6 +99,8 @@ std::string nats_users(const std::vector<Member>& members) {
     if (member.role != "node") {
       buckets.push_back("verge_quota");
       say.push_back("verge.demand." + member.name);
+      say.push_back("verge.usage." + member.name);
+      say.push_back("verge.usage." + member.name + ".*");
       say.push_back("$KV.verge_quota.>");
       say.push_back("$KV.verge_models.>");
     }
@@ -112,6 +114,10 @@ std::string nats_users(const std::vector<Member>& members) {
     say.push_back("$JS.FC.>");
     std::vector<std::string> hear{"verge.node.>", fmt::format("_INBOX.{}.>", member.name)};
     if (member.role != "gateway") hear.push_back("verge.demand.*");
+    if (member.role != "node") {
+      hear.push_back("verge.usage.*");
+      hear.push_back("verge.usage.*." + member.name);
+    }
     out += fmt::format("      # {} ({}, {})\n      {{ nkey: \"{}\", permissions: {{ publish: {{ allow: {} }}, subscribe: {{ allow: {} }} }} }}\n", member.name, member.region, member.role,
                        member.public_key, quoted(say), quoted(hear));
   }

@@ -19,6 +19,7 @@
 #include "api/api.h"
 #include "catalogue/catalogue.h"
 #include "cluster/quota_store.h"
+#include "cluster/usage_gossip.h"
 #include "commands/address.h"
 #include "commands/converter.h"
 #include "commands/data_folder.h"
@@ -193,7 +194,7 @@ Result<int> serve_until_signal(Options options) {
     own.add_node(options.name, *node);
   }
 
-  VERGE_ASSIGN(ledger, accounts::Ledger::open(io.get_executor(), options.data, {options.name, false}));
+  VERGE_ASSIGN(ledger, accounts::Ledger::open(io.get_executor(), options.data, {options.name, membership && options.gateway()}));
   accounts::LocalLeaseStore leases([&](const std::string& account, int64_t day) { return ledger->neurons_of(account, day); });
   std::unique_ptr<cluster::QuotaStore> shared_leases;
   if (membership) shared_leases = std::make_unique<cluster::QuotaStore>(membership->bus());
@@ -252,6 +253,14 @@ Result<int> serve_until_signal(Options options) {
     wishes = [&] { return placing->wishes(); };
     wish = [&](std::string model, json::object body) { return placing->wish(std::move(model), std::move(body)); };
   }
+  std::shared_ptr<cluster::UsageGossip> usage;
+  if (membership && options.gateway()) {
+    cluster::UsageGossipOptions gossip;
+    gossip.name = options.name;
+    gossip.metrics = &metrics;
+    VERGE_ASSIGN(made, cluster::UsageGossip::make(io.get_executor(), membership->bus(), *ledger, std::move(gossip)));
+    usage = std::move(made);
+  }
   // env.AI of hosted Workers comes in here: loopback, without TLS, whatever the other listener is.
   http::ServerOptions inner_options;
   inner_options.body_limit = [&](const http::RequestHead& head) { return api.body_limit(head); };
@@ -287,6 +296,7 @@ Result<int> serve_until_signal(Options options) {
           }
           co_await hosting->stop(3000);
           co_await inner.drain(1000);
+          if (usage) usage->stop();
           if (membership) {
             co_await membership->drain(options.drain_s * 1000);
           }

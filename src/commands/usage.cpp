@@ -52,7 +52,7 @@ void print_table(const json::object& report) {
   for (const json::value& value : report.at("rows").as_array()) {
     const json::object& row = value.as_object();
     std::string name;
-    for (const char* key : {"account", "day", "model", "task"})
+    for (const char* key : {"account", "day", "gateway", "model", "task"})
       if (auto text = get_string(row, key)) name += (name.empty() ? "" : "  ") + *text;
     print_line(row, name);
   }
@@ -69,7 +69,7 @@ int usage(int argc, char** argv) {
   app.add_option("--account", options.account, "One account only");
   app.add_option("--from", options.from, "First day (UTC), as 2026-11-24; left out: the last one");
   app.add_option("--to", options.to, "Last day; left out: today");
-  app.add_option("--by", options.by, "Group by day, model, task, account; separated by commas")->capture_default_str();
+  app.add_option("--by", options.by, "Group by day, model, task, account, gateway; separated by commas")->capture_default_str();
   app.add_flag("--json", options.json, "Print JSON");
   CLI11_PARSE(app, argc, argv);
   auto report = options.server.empty() ? read_book(options) : ask_server(options);

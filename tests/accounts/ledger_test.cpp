@@ -61,7 +61,7 @@ TEST_F(LedgerTest, WhatNobodyWaitsForIsWrittenBeforeItIsDestroyed) {
 }
 
 TEST_F(LedgerTest, ManyAnswersShareACommitAndEachIsThereOnce) {
-  auto ledger = open({"g", true});
+  auto ledger = open({"g"});
   int left = 500;
   run([&]() -> task<void> {
     for (int i = 0; i < 500; ++i)
@@ -78,23 +78,47 @@ TEST_F(LedgerTest, ManyAnswersShareACommitAndEachIsThereOnce) {
   while (left > 0) {
     if (io_.run_one_for(std::chrono::milliseconds(50)) == 0) io_.restart();
   }
-  auto rows = ledger->pending(1000);
+  auto rows = ledger->own_rows_after({}, 1000);
   ASSERT_EQ(rows->size(), 500u);
   std::set<int64_t> sequence;
   for (const UsageRow& one : *rows) sequence.insert(one.seq);
   EXPECT_EQ(sequence.size(), 500u);
   EXPECT_EQ(*sequence.begin(), 1);
   EXPECT_EQ(*sequence.rbegin(), 500);
-  run([&]() -> task<void> {
-    auto marking = ledger->mark_sent(*rows);
-    const bool marked = co_await std::move(marking);
-    EXPECT_TRUE(marked);
-    auto merging = ledger->merge(*rows);
-    const bool merged = co_await std::move(merging);
-    EXPECT_TRUE(merged) << "rows that are there already are no error";
-  });
-  EXPECT_TRUE(ledger->pending(10)->empty());
+  EXPECT_EQ(*ledger->own_last(), mark_of(rows->back()));
+  EXPECT_TRUE(ledger->own_rows_after(mark_of(rows->back()), 10)->empty());
   EXPECT_EQ(*ledger->neurons_of("a", 20'000), 500);
+}
+
+TEST_F(LedgerTest, RowsOfOthersAreInTheReportAndAreNoSpendingOfThisOne) {
+  auto ledger = open({"g", true});
+  std::vector<UsageRow> theirs(3, row("their", 10));
+  for (size_t i = 0; i < theirs.size(); ++i) {
+    theirs[i].gateway = "h";
+    theirs[i].boot = 5;
+    theirs[i].seq = static_cast<int64_t>(i) + 1;
+  }
+  std::vector<bool> merged;
+  run([&]() -> task<void> {
+    UsageRow own = row("own", 7);
+    auto committing = ledger->commit(std::move(own));
+    co_await std::move(committing);
+    std::string gateway = "h";
+    const UsageMark none, first{5, 1}, last{5, 3};
+    std::vector<UsageRow> late(theirs.begin() + 1, theirs.end()), all = theirs, again = theirs;
+    auto early = ledger->merge(gateway, first, last, std::move(late));
+    merged.push_back(co_await std::move(early));
+    auto merging = ledger->merge(gateway, none, last, std::move(all));
+    merged.push_back(co_await std::move(merging));
+    auto repeating = ledger->merge(gateway, none, last, std::move(again));
+    merged.push_back(co_await std::move(repeating));
+  });
+  EXPECT_EQ(merged, (std::vector<bool>{false, true, true})) << "not after a gap; then; and again is no error";
+  EXPECT_EQ(*ledger->neurons_of("a", 20'000), 37);
+  EXPECT_EQ(*ledger->own_neurons_of("a", 20'000), 7);
+  EXPECT_EQ((*ledger->marks()).at("h"), (UsageMark{5, 3}));
+  EXPECT_EQ(ledger->own_rows_after({}, 10)->size(), 1u);
+  EXPECT_EQ(ledger->unwritten(), 0u);
 }
 
 TEST_F(LedgerTest, AnswersGoOnWhileTheDiskFailsAndNothingIsLost) {
@@ -126,7 +150,7 @@ TEST_F(LedgerTest, EveryRowThatWasToldOfSurvivesAKill) {
     const pid_t child = fork();
     if (child == 0) {
       boost::asio::io_context io(1);
-      auto ledger = Ledger::open(io.get_executor(), folder_, {"g", true});
+      auto ledger = Ledger::open(io.get_executor(), folder_, {"g"});
       if (!ledger) _exit(1);
       for (int lane = 0; lane < kUnderWay; ++lane)
         boost::asio::co_spawn(
@@ -162,7 +186,7 @@ TEST_F(LedgerTest, EveryRowThatWasToldOfSurvivesAKill) {
   }
   auto book = UsageBook::open(folder_);
   std::multiset<std::string> rows;
-  const auto all = book->pending(1'000'000);
+  const auto all = book->rows_after("g", {}, 1'000'000);
   for (const UsageRow& one : *all) rows.insert(one.id);
   for (const std::string& id : told) ASSERT_EQ(rows.count(id), 1u) << id;
   EXPECT_LE(rows.size(), told.size() + 12 * kUnderWay);

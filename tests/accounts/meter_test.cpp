@@ -186,6 +186,28 @@ class FaultyStore : public LeaseStore {
   LeaseStore& behind_;
 };
 
+TEST_F(MeterTest, WhatOtherGatewaysSpentIsNoShareOfThisOne) {
+  FaultyStore store(local_);
+  store.down = true;
+  UsageRow theirs;
+  theirs.gateway = "h";
+  theirs.boot = theirs.seq = 1;
+  theirs.time_ms = unix_ms();
+  theirs.account = "a";
+  theirs.neurons = 100 * kMicro;
+  run([&]() -> task<void> {
+    std::string gateway = "h";
+    const UsageMark none, last{1, 1};
+    std::vector<UsageRow> rows{theirs};
+    auto merging = ledger_->merge(gateway, none, last, std::move(rows));
+    EXPECT_TRUE(co_await std::move(merging));
+  });
+  set(daily(100));
+  auto cut_off = make(store, {false, 5});
+  EXPECT_TRUE(admit(static_cast<int64_t>(1 / kOut), "a", cut_off.get())) << "five percent of its allocation are this gateway's to give";
+  EXPECT_NEAR(used(), 100, 1e-6) << "the account sees all of it";
+}
+
 TEST_F(MeterTest, AStoreOutOfReachLeavesTheCutOffShare) {
   FaultyStore store(local_);
   store.down = true;

@@ -1,5 +1,7 @@
 #include "accounts/usage_book.h"
 
+#include <sqlite3.h>
+
 #include "accounts/usage_json.h"
 #include "tests/accounts/folder.h"
 
@@ -44,13 +46,13 @@ class UsageBookTest : public testing::FolderTest {
 TEST_F(UsageBookTest, ARowCountsOnceHoweverOftenItComes) {
   UsageBook book = open();
   const std::vector<UsageRow> rows{row(1), row(2)};
-  EXPECT_EQ(*book.write(rows, true), 2);
-  EXPECT_EQ(*book.write(rows, true), 0);
+  EXPECT_EQ(*book.write(rows), 2);
+  EXPECT_EQ(*book.write(rows), 0);
   UsageRow other = row(1);
   other.boot = 6;
   UsageRow elsewhere = row(1);
   elsewhere.gateway = "h";
-  EXPECT_EQ(*book.write(std::vector<UsageRow>{rows[1], other, elsewhere}, true), 2);
+  EXPECT_EQ(*book.write(std::vector<UsageRow>{rows[1], other, elsewhere}), 2);
   const UsageLine sum = total(book);
   EXPECT_EQ(sum.requests, 4);
   EXPECT_EQ(sum.neurons, 4000);
@@ -59,7 +61,7 @@ TEST_F(UsageBookTest, ARowCountsOnceHoweverOftenItComes) {
 
 TEST_F(UsageBookTest, ReportsByWhatIsAsked) {
   UsageBook book = open();
-  ASSERT_TRUE(book.write(std::vector<UsageRow>{row(1), row(2, "b"), row(3, "a", 20'001), row(4, "a", 20'001, "@x/n"), row(5, "a", 20'001, "@x/n", "worker_gone")}, true));
+  ASSERT_TRUE(book.write(std::vector<UsageRow>{row(1), row(2, "b"), row(3, "a", 20'001), row(4, "a", 20'001, "@x/n"), row(5, "a", 20'001, "@x/n", "worker_gone")}));
   UsageQuery query;
   query.by_account = query.by_day = true;
   auto lines = book.report(query);
@@ -70,6 +72,12 @@ TEST_F(UsageBookTest, ReportsByWhatIsAsked) {
   EXPECT_EQ((*lines)[1].requests, 3);
   EXPECT_EQ((*lines)[1].failed, 1);
   EXPECT_EQ((*lines)[1].neurons, 2000);
+  query = {};
+  query.by_gateway = true;
+  lines = book.report(query);
+  ASSERT_EQ(lines->size(), 1u);
+  EXPECT_EQ((*lines)[0].gateway, "g");
+  EXPECT_EQ((*lines)[0].requests, 5);
   query = {};
   query.account = "a";
   query.from_day = query.to_day = 20'001;
@@ -85,46 +93,113 @@ TEST_F(UsageBookTest, ReportsByWhatIsAsked) {
   EXPECT_TRUE(book.report(query)->empty());
 }
 
-TEST_F(UsageBookTest, PendingRowsWaitUntilTheyAreSent) {
+TEST_F(UsageBookTest, RowsAreReadInTheirOrderFromAMark) {
   UsageBook book = open();
-  ASSERT_TRUE(book.write(std::vector<UsageRow>{row(1), row(2), row(3)}, false));
-  ASSERT_TRUE(book.write(std::vector<UsageRow>{row(4)}, true));
-  auto first = book.pending(2);
-  ASSERT_EQ(first->size(), 2u);
-  EXPECT_EQ((*first)[0].seq, 1);
-  EXPECT_EQ((*first)[0].usage, row(1).usage);
-  EXPECT_EQ((*first)[0].id, "id-1");
-  EXPECT_EQ((*first)[0].outcome, "ok");
-  // The collector takes them; the answer gets lost, and they come again.
-  const std::string there = folder_ + "/collector";
-  auto collector = UsageBook::open(there);
-  ASSERT_TRUE(collector);
-  EXPECT_EQ(*collector->write(*first, true), 2);
-  EXPECT_EQ(*collector->write(*book.pending(2), true), 0);
-  ASSERT_TRUE(book.mark_sent(*first));
-  auto rest = book.pending(10);
-  ASSERT_EQ(rest->size(), 1u);
-  EXPECT_EQ((*rest)[0].seq, 3);
-  EXPECT_EQ(*collector->write(*rest, true), 1);
-  EXPECT_EQ(total(*collector).neurons, 3000);
+  UsageRow later = row(1);
+  later.boot = 6;
+  UsageRow elsewhere = row(9);
+  elsewhere.gateway = "h";
+  ASSERT_TRUE(book.write(std::vector<UsageRow>{later, elsewhere, row(2), row(3), row(1)}));
+  auto rows = book.rows_after("g", {}, 2);
+  ASSERT_TRUE(rows) << rows.error().message;
+  EXPECT_EQ(*rows, (std::vector<UsageRow>{row(1), row(2)}));
+  rows = book.rows_after("g", mark_of(rows->back()), 10);
+  EXPECT_EQ(*rows, (std::vector<UsageRow>{row(3), later}));
+  EXPECT_EQ(*book.last_of("g"), (UsageMark{6, 1}));
+  EXPECT_EQ(*book.last_of("nobody"), UsageMark());
+}
+
+TEST_F(UsageBookTest, RowsOfOthersAreMergedOnceAndWithoutGaps) {
+  UsageBook book = open();
+  const std::vector<UsageRow> rows{row(1), row(2), row(4)};  // the third was lost before it was written
+  EXPECT_FALSE(*book.merge("g", {5, 2}, {5, 4}, std::span(rows).subspan(2)));
+  EXPECT_TRUE(*book.merge("g", {}, {5, 2}, std::span(rows).first(2)));
+  EXPECT_TRUE(*book.merge("g", {}, {5, 2}, std::span(rows).first(2)));
+  EXPECT_TRUE(*book.merge("g", {5, 1}, {5, 4}, std::span(rows).subspan(1))) << "one of them is known";
+  EXPECT_EQ(*book.rows_after("g", {}, 10), rows);
+  EXPECT_EQ(total(book).requests, 3);
+  EXPECT_EQ(*book.neurons_of("a", 20'000), 3000);
+  EXPECT_EQ(*book.neurons_of("a", 20'000, "g"), 3000);
+  EXPECT_EQ(*book.neurons_of("a", 20'000, "h"), 0);
+  EXPECT_EQ(*book.marks(), (std::map<std::string, UsageMark>{{"g", {5, 4}}}));
+  // Forgotten, and never merged again.
+  ASSERT_TRUE(book.forget_before(20'100 * kDay));
+  EXPECT_TRUE(book.rows_after("g", {}, 10)->empty());
+  EXPECT_TRUE(*book.merge("g", {}, {5, 4}, rows));
+  EXPECT_EQ(total(book).requests, 3);
+  // A batch without rows: there are none up to there.
+  EXPECT_TRUE(*book.merge("g", {5, 4}, {7, 9}, {}));
+  EXPECT_EQ(book.marks()->at("g"), (UsageMark{7, 9}));
+}
+
+TEST_F(UsageBookTest, WhatAServerWroteAloneIsTheGatewaysThatItBecomes) {
+  UsageBook book = open();
+  UsageRow alone = row(1), theirs = row(1), older = row(2);
+  alone.gateway = older.gateway = "local";
+  theirs.gateway = "h";
+  older.model = "@x/n";
+  ASSERT_TRUE(book.write(std::vector<UsageRow>{alone, older}));
+  ASSERT_TRUE(*book.merge("h", {}, {5, 1}, std::vector<UsageRow>{theirs}));
+  ASSERT_TRUE(book.share_as("g"));
+  ASSERT_TRUE(book.share_as("g"));
+  alone.gateway = older.gateway = "g";
+  EXPECT_EQ(*book.rows_after("g", {}, 10), (std::vector<UsageRow>{alone, older}));
+  EXPECT_EQ(*book.rows_after("h", {}, 10), std::vector<UsageRow>{theirs});
+  EXPECT_EQ(*book.neurons_of("a", 20'000, "g"), 2000);
+  // Alone once more, and back.
+  UsageRow again = row(3);
+  again.gateway = "local";
+  ASSERT_TRUE(book.write(std::vector<UsageRow>{again}));
+  ASSERT_TRUE(book.share_as("g"));
+  EXPECT_EQ(*book.neurons_of("a", 20'000, "g"), 3000);
+  EXPECT_EQ(total(book).requests, 4);
+  // Under another name: what went out under the first one stays that one's.
+  ASSERT_TRUE(book.share_as("z"));
+  EXPECT_EQ(*book.neurons_of("a", 20'000, "g"), 3000);
+  EXPECT_EQ(*book.neurons_of("a", 20'000, "z"), 0);
+}
+
+TEST_F(UsageBookTest, ABookOfTheFirstVersionIsTakenOver) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_ + "/usage.db").c_str(), &db), SQLITE_OK);
+  const std::string units = "prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, audio_ms INTEGER NOT NULL,"
+                            " images INTEGER NOT NULL, tiles INTEGER NOT NULL, steps INTEGER NOT NULL, characters INTEGER NOT NULL,";
+  const std::string sql =
+      "CREATE TABLE usage (gateway TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, time_ms INTEGER NOT NULL, account TEXT NOT NULL,"
+      " model TEXT NOT NULL, task TEXT NOT NULL, node TEXT NOT NULL, outcome TEXT NOT NULL, neurons INTEGER NOT NULL, " + units +
+      " sent INTEGER NOT NULL, PRIMARY KEY (gateway, boot, seq)) STRICT, WITHOUT ROWID;"
+      "CREATE INDEX usage_unsent ON usage (boot, seq) WHERE sent = 0;"
+      "CREATE TABLE usage_sums (account TEXT NOT NULL, day INTEGER NOT NULL, model TEXT NOT NULL, task TEXT NOT NULL, requests INTEGER NOT NULL, failed INTEGER NOT NULL,"
+      " neurons INTEGER NOT NULL, " + units + " PRIMARY KEY (account, day, model, task)) STRICT, WITHOUT ROWID;"
+      "INSERT INTO usage VALUES ('g', 5, 1, 'id-1', 1728000001000, 'a', '@x/m', 'text-generation', 'n', 'ok', 1000, 1, 2, 3, 4, 5, 6, 7, 8, 1);"
+      "INSERT INTO usage_sums VALUES ('a', 20000, '@x/m', 'text-generation', 3, 1, 2000, 2, 4, 6, 8, 10, 12, 14, 16);"
+      "PRAGMA user_version = 1";
+  ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+  sqlite3_close(db);
+  UsageBook book = open();
+  EXPECT_EQ(*book.rows_after("g", {}, 10), std::vector<UsageRow>{row(1)});
+  EXPECT_EQ(total(book).requests, 3);
+  EXPECT_EQ(total(book).failed, 1);
+  EXPECT_EQ(*book.neurons_of("a", 20'000, "g"), 2000);
+  EXPECT_EQ(*book.write(std::vector<UsageRow>{row(1), row(2)}), 1);
+  EXPECT_EQ(*book.neurons_of("a", 20'000, "g"), 3000);
 }
 
 TEST_F(UsageBookTest, ABootIsNeverTheSameTwice) {
   UsageBook book = open();
   EXPECT_EQ(*book.next_boot("g", 4), 4);
-  ASSERT_TRUE(book.write(std::vector<UsageRow>{row(1)}, true));
+  ASSERT_TRUE(book.write(std::vector<UsageRow>{row(1)}));
   EXPECT_EQ(*book.next_boot("g", 4), 6) << "a clock that was set back";
   EXPECT_EQ(*book.next_boot("h", 4), 4);
 }
 
 TEST_F(UsageBookTest, OldRowsGoAndTheirSumsStay) {
   UsageBook book = open();
-  ASSERT_TRUE(book.write(std::vector<UsageRow>{row(1), row(2, "a", 20'400)}, true));
-  ASSERT_TRUE(book.write(std::vector<UsageRow>{row(3)}, false));
+  ASSERT_TRUE(book.write(std::vector<UsageRow>{row(1), row(2, "a", 20'400)}));
   ASSERT_TRUE(book.forget_before(20'100 * kDay));
-  EXPECT_EQ(total(book).requests, 3);
-  EXPECT_EQ(book.pending(10)->size(), 1u) << "not sent yet: it stays";
-  EXPECT_EQ(*book.write(std::vector<UsageRow>{row(2, "a", 20'400)}, true), 0) << "too young to go";
+  EXPECT_EQ(total(book).requests, 2);
+  EXPECT_EQ(book.rows_after("g", {}, 10)->size(), 1u);
+  EXPECT_EQ(*book.write(std::vector<UsageRow>{row(2, "a", 20'400)}), 0) << "too young to go";
 }
 
 TEST_F(UsageBookTest, ADamagedFileIsAnErrorThatSaysSo) {

@@ -16,7 +16,7 @@ class UsageTest : public ApiTest {
     std::string pattern = (std::filesystem::temp_directory_path() / "verge-usage-XXXXXX").string();
     folder_ = mkdtemp(pattern.data());
     accounts_.emplace(std::move(*accounts::Accounts::open(folder_)));
-    ledger_ = std::move(*accounts::Ledger::open(io_.get_executor(), folder_, {"local", true}));
+    ledger_ = std::move(*accounts::Ledger::open(io_.get_executor(), folder_, {"local"}));
     leases_.emplace([this](const std::string& account, int64_t day) { return ledger_->neurons_of(account, day); });
   }
   ~UsageTest() override {
@@ -42,7 +42,7 @@ class UsageTest : public ApiTest {
     out.daily_neurons = static_cast<int64_t>(neurons * accounts::kMicro);
     return out;
   }
-  std::vector<accounts::UsageRow> rows() { return *accounts::UsageBook::open(folder_)->pending(1000); }
+  std::vector<accounts::UsageRow> rows() { return *accounts::UsageBook::open(folder_)->rows_after("local", {}, 1000); }
   json::value usage(const std::string& query = "") { return get("/client/v4/accounts/acc/ai/usage" + query).json().at("result"); }
 
   std::string folder_;

@@ -76,8 +76,13 @@ TEST(NatsUsers, EachMayAnnounceItselfAlone) {
   EXPECT_NE(users.find("verge.node.eu.eu-1.hb"), std::string::npos);
   EXPECT_EQ(users.find("verge.node.eu.gw.hb"), std::string::npos);
   EXPECT_EQ(users.find("no_auth_user"), std::string::npos);
-  // A node has no say in quotas.
-  EXPECT_EQ(users.substr(0, users.find("UBBB")).substr(users.find("UAAA")).find("$KV.verge_quota"), std::string::npos);
+  // A node has no say in quotas and no part in usage.
+  const std::string node = users.substr(0, users.find("UBBB")).substr(users.find("UAAA"));
+  EXPECT_EQ(node.find("$KV.verge_quota"), std::string::npos);
+  EXPECT_EQ(node.find("verge.usage"), std::string::npos);
+  const std::string gateway = users.substr(users.find("UBBB")), hears = gateway.substr(gateway.find("subscribe"));
+  EXPECT_NE(gateway.find("\"verge.usage.gw\", \"verge.usage.gw.*\""), std::string::npos);
+  EXPECT_NE(hears.find("\"verge.usage.*\", \"verge.usage.*.gw\""), std::string::npos);
 }
 
 // The pair of nkeys.go's README and tests.
