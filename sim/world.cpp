@@ -6,7 +6,7 @@
 namespace verge::sim {
 namespace {
 
-constexpr double kAfterFaultsS = 30;     // when arrivals and faults have stopped, all is done within this (invariant)
+constexpr double kAfterFaultsS = 90;     // when arrivals and faults have stopped, all is done within this (invariant): the longest answer on the slowest machine
 constexpr double kMeanPrompt = 350, kMeanAnswer = 90, kMeanTalk = 300;  // tokens; talk: of sessions, spread over all
 
 double lognormal(Random& random, double mean, double sigma) {

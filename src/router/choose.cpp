@@ -110,13 +110,13 @@ struct Lacking {
 };
 
 std::vector<Candidate> candidates_of(const Registry& registry, const Need& need, const Tried& tried, Instant now, Lacking& lacking) {
-  std::vector<Candidate> well, suspect;
+  std::vector<Candidate> well, suspect, ejected;
   const Registry::Hint* hint = need.prefix ? registry.hint(need.prefix) : need.affinity.empty() ? nullptr : registry.hint(prefix_key(need.model, need.affinity));
   for (const auto& [name, node] : registry.nodes()) {
     const auto held = node.state.models.find(need.model);
     const bool known = held != node.state.models.end();
     const Health health = registry.health(node, now);
-    if (node.draining || node.state.draining || health == Health::Dead || registry.ejected(node, now)) ++lacking.health;
+    if (node.draining || node.state.draining || health == Health::Dead) ++lacking.health;
     else if (!need.regions.empty() && std::find(need.regions.begin(), need.regions.end(), node.state.region) == need.regions.end()) ++lacking.region;
     else if (tried.count(name)) ++lacking.tried;
     else if (known ? differs(held->second.digest, need.digest) : !node.state.any_model) ++lacking.model;
@@ -137,10 +137,11 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
       }
       if (hint && hint->node == name) c.cached = std::min(hint->tokens, need.prompt_tokens);
       estimate(c, model, seen, ahead, need, now);
-      (health == Health::Suspect ? suspect : well).push_back(c);
+      (registry.ejected(node, now) ? ejected : health == Health::Suspect ? suspect : well).push_back(c);
     }
   }
-  return well.empty() ? suspect : well;
+  // Who failed of late is better than nobody.
+  return !well.empty() ? well : !suspect.empty() ? suspect : ejected;
 }
 
 double least_cost(const std::vector<Candidate>& candidates) {

@@ -1,6 +1,7 @@
 // Picks the node for one attempt. Pure: no clock, no IO.
-// C1 Never returns a node that is draining, dead, ejected, full, tried, outside the allowed regions, or lacks the
+// C1 Never returns a node that is draining, dead, full, tried, outside the allowed regions, or lacks the
 //    model or the memory to load it; a suspect one only if there is no other.
+//    One that was ejected is chosen only where no other is left.
 // C2 Equal inputs and seed give equal choices.
 // C3 Empty only if no node satisfies C1; `why` then says what was lacking, and `full` that room is all it was.
 #pragma once

@@ -217,7 +217,10 @@ void Registry::ended(uint64_t number, const Error* error, Instant now) {
   seen.waiting.erase(number);
   if (error && error->code == Code::Busy) seen.full_until = now + kFullMs;
   if (!error || error->code != Code::WorkerGone) {
-    if (!error) node.failures = node.failures_unheard = 0;
+    if (!error) {
+      node.failures = node.failures_unheard = 0;
+      node.ejected_until = 0;
+    }
     return;
   }
   ++node.failures_unheard;

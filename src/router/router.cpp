@@ -352,6 +352,11 @@ task<void> Router::run(Request request, EventSink& sink) {
     if (const auto* room = std::get_if<WaitForRoom>(&decision)) {
       wait = true;
       owes_budget = room->costs_budget;
+      if (error.code == Code::WorkerGone) {
+        // What refuses connections is asked again at once by all who wait, until it is known to be dead.
+        asio::steady_timer pause(impl.executor, std::chrono::milliseconds(kLookMs));
+        co_await pause.async_wait(asio::use_awaitable);
+      }
       continue;
     }
     const Retry& retry = std::get<Retry>(decision);

@@ -83,7 +83,12 @@ struct World {
     if (!choice) return finish(client, client.error ? *client.error : Error{Code::Busy, choice.why});
     // C1, seen from outside.
     const Node* node = registry.find(choice.node);
-    EXPECT_FALSE(registry.health(*node, now) == Health::Dead || registry.ejected(*node, now) || node->draining || client.attempts.tried().count(choice.node)) << "seed " << seed;
+    const auto usable = [&](const Node& of, const std::string& name) { return registry.health(of, now) != Health::Dead && !of.draining && !client.attempts.tried().count(name); };
+    EXPECT_TRUE(usable(*node, choice.node)) << "seed " << seed;
+    // One that was ejected only where there is nobody else.
+    if (registry.ejected(*node, now)) {
+      for (const auto& [name, other] : registry.nodes()) EXPECT_TRUE(!usable(other, name) || registry.ejected(other, now)) << "seed " << seed << ": " << name;
+    }
     client.node = choice.node;
     ++client.made;
     ++starts;
