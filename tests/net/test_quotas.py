@@ -85,7 +85,9 @@ def test_three_gateways_share_an_allocation(three):
     used, refused = spend(three)
     # 3040: what is left is reserved by a request that is under way.
     assert set(refused) <= {(429, 3036), (429, 3040)}, set(refused)
-    total = check(three, used, LIMIT)
+    # The record may not be there yet when it is first asked for: who then goes on alone for a second may take its share.
+    alone = sum("the lease store cannot be reached" in three.log(f"{r}-gw") for r in REGIONS)
+    total = check(three, used, LIMIT + alone * LIMIT * CUT_OFF / 100)
     assert total > 0.9 * LIMIT, "what is left must be of use"
 
 
