@@ -110,6 +110,7 @@ std::string nats_users(const std::vector<Member>& members) {
         say.push_back(fmt::format(fmt::runtime(call), bucket));
     }
     say.push_back("$JS.API.INFO");
+    say.push_back("$JS.API.STREAM.NAMES");  // asked before a bucket is listed
     say.push_back("$JS.ACK.>");
     say.push_back("$JS.FC.>");
     std::vector<std::string> hear{"verge.node.>", fmt::format("_INBOX.{}.>", member.name)};

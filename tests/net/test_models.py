@@ -25,7 +25,11 @@ def partly(kind, tmp_path_factory):
         cluster.start_gateway("us")
         cluster.wait_for("us-gw", ["eu1", "asia1", "us1"])
         eventually(lambda: all(m["state"] == "ready" for n in ("eu1", "asia1") for m in cluster.nodes("us-gw")[n]["models"] if m["id"] in (WHISPER, MINILM)))
+        # Both distances are known once each has been measured twice: the first time has the handshake in it.
+        eventually(lambda: not net.distances or 0 < cluster.nodes("us-gw")["eu1"]["rtt_ms"] < cluster.nodes("us-gw")["asia1"]["rtt_ms"])
         yield cluster
+        for name in ("eu1", "asia1", "us1", "us-gw"):
+            assert "Not Permitted" not in cluster.log(name), "the rights of a member are what it needs"
 
 
 def embed(cluster):
