@@ -21,13 +21,14 @@ bool RetryBudget::take(Instant now) {
 }
 
 Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, Instant now) {
-  ++in_all_;
   const Code code = what.error.code;
   const bool over = deadline_ && now >= deadline_;
   const bool bystander = what.local && !what.accepted && code == Code::WorkerGone;
-  const bool harmed = code == Code::WorkerGone && !bystander && (what.local || what.accepted);
+  // A full node says so at once, and one that was not reached did nothing.
+  const bool begun = code == Code::WorkerGone && (what.local || what.accepted);
+  in_all_ += begun;
   if (what.progress) in_row_ = harmed_ = 1;
-  else if (!bystander) ++in_row_, harmed_ += harmed;
+  else if (!bystander) ++in_row_, harmed_ += begun;
   tried_.insert(what.node);
   if (code != Code::WorkerGone && code != Code::Busy) return GiveUp{what.error};
   // Another node now, if there is one and the budget allows; else when there is room, or budget. No node did work for
@@ -39,14 +40,7 @@ Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, 
     if (!may_wait_) return GiveUp{what.error};
     return WaitForRoom{code == Code::WorkerGone && !what.stranded};
   };
-  if (code == Code::Busy) {
-    --in_all_;  // a full node says so at once, and the wait for room has its own end
-    return elsewhere();
-  }
-  if (!what.local && !what.accepted) {
-    --in_all_;
-    return elsewhere();
-  }
+  if (!begun) return elsewhere();  // the wait for room has its own end
   if (in_all_ >= limits::kAttemptsInAll) return GiveUp{what.error};
   if (harmed_ >= limits::kAttempts) return GiveUp{what.error};
 
