@@ -3,7 +3,8 @@
 usage: speech_words.py [--verge-url URL] [--peer-python PYTHON] [--query "a=b&c=d"] [--out FILE.md] --texts TEXTS.json MODEL_ID=CT2_FOLDER... -- CLIP...
 TEXTS.json: {"clip name's beginning": "what is said"}; a clip without one is compared with faster-whisper only. Word error rate = edits
 (words put in, left out, changed) per word of the reference, case and punctuation aside."""
-import argparse, glob, json, os, re, subprocess, sys, urllib.request
+import argparse, glob, json, os, subprocess, sys, urllib.request
+from word_errors import edits, rate, words
 
 p = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
 p.add_argument("models", nargs="+"); p.add_argument("--verge-url", default="http://127.0.0.1:8780"); p.add_argument("--peer-python", default=sys.executable)
@@ -17,20 +18,6 @@ for clip in sys.argv[2:]:
     segments, _ = model.transcribe(clip, beam_size=5, word_timestamps=True)
     print(json.dumps("".join(s.text for s in segments)), flush=True)
 """
-
-
-def words(text): return re.sub(r"[^\w' ]", "", text.lower().replace("-", " ")).split()
-
-
-def edits(said, heard):
-    row = list(range(len(heard) + 1))
-    for i, x in enumerate(said, 1):
-        before, row[0] = row[0], i
-        for j, y in enumerate(heard, 1): before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
-    return row[-1]
-
-
-def rate(said, heard): return edits(words(said), words(heard)) / max(1, len(words(said)))
 
 
 def verge(model, clip):
