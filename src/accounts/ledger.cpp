@@ -59,6 +59,7 @@ struct Ledger::Impl {
   bool stop = false;
   std::atomic<size_t> unwritten{0};
   std::atomic<bool> failing{false};
+  std::optional<int64_t> unsynced_since;  // ms, of the oldest row that a power cut would take; the writer's thread alone
   std::thread thread;
 
   void push(Job job) {
@@ -90,11 +91,13 @@ struct Ledger::Impl {
       {
         std::unique_lock lock(mutex);
         const auto woken = [this] { return stop || !queue.empty(); };
-        if (merges.empty() && own.empty()) wake.wait(lock, woken);
-        else if (merges.empty()) wake.wait_for(lock, std::chrono::milliseconds(limits::kUsageRetryMs), woken);
+        const int64_t sync_in_ms = unsynced_since ? std::max<int64_t>(0, *unsynced_since + limits::kUsageSyncMs - monotonic_ms()) : limits::kUsageRetryMs;
+        if (merges.empty() && own.empty() && !unsynced_since) wake.wait(lock, woken);
+        else if (merges.empty()) wake.wait_for(lock, std::chrono::milliseconds(std::min<int64_t>(sync_in_ms, limits::kUsageRetryMs)), woken);
         if (queue.empty() && stop) {
           lock.unlock();
           write_own(own);
+          sync();
           return;
         }
         jobs.swap(queue);
@@ -111,6 +114,7 @@ struct Ledger::Impl {
       jobs.clear();
       const bool written = write_own(own);
       release(std::exchange(waiting, {}), written);
+      if (unsynced_since && monotonic_ms() >= *unsynced_since + limits::kUsageSyncMs) sync();
       if (merges.empty()) continue;
       Job job = std::move(merges.front());
       merges.pop_front();
@@ -137,11 +141,18 @@ struct Ledger::Impl {
     failing = false;
     unwritten -= own.size();
     own.clear();
+    if (!unsynced_since) unsynced_since = monotonic_ms();
     return true;
+  }
+
+  void sync() {
+    if (auto synced = writing.sync(); !synced) log::error("usage cannot be brought to the disk", {{"error", synced.error().message}});
+    unsynced_since.reset();
   }
 
   bool write_others(const Job& job) {
     auto merged = writing.merge(job.merge->gateway, job.merge->after, job.merge->upto, job.rows);
+    if (merged && !unsynced_since) unsynced_since = monotonic_ms();
     if (!merged) log::error("usage of another gateway cannot be written", {{"gateway", job.merge->gateway}, {"error", merged.error().message}});
     return merged && *merged;
   }

@@ -88,6 +88,7 @@ std::optional<int64_t> parse_date(std::string_view text) {
 
 Result<UsageBook> UsageBook::open(const std::string& data_folder) {
   VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "usage.db").string(), kMigrations));
+  VERGE_TRY(db.sync_later());
   UsageBook book(std::move(db));
   VERGE_ASSIGN(insert, book.db_.prepare(fmt::format("INSERT INTO usage (gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {})"
                                                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
@@ -134,6 +135,8 @@ Result<int64_t> UsageBook::write_all(std::span<const UsageRow> rows) {
 Result<int64_t> UsageBook::write(std::span<const UsageRow> rows) {
   return in_transaction([&] { return write_all(rows); });
 }
+
+Result<void> UsageBook::sync() { return db_.sync(); }
 
 Result<bool> UsageBook::merge(const std::string& gateway, UsageMark after, UsageMark upto, std::span<const UsageRow> rows) {
   return in_transaction([&] { return merge_all(gateway, after, upto, rows); });

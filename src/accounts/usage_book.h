@@ -4,7 +4,7 @@
 // U1 A row is there once, whatever is written or merged again: its key is (gateway, boot, seq), and nothing before a gateway's
 //    mark is merged again, even where it is forgotten by now.
 // U2 The sums are those of the rows, after every transaction.
-// U3 What write() has returned from is on disk (WAL, synchronous=FULL).
+// U3 What write() has returned from survives the end of the process, however it ends; after sync() also a power cut.
 // U4 A gateway's rows are ordered by (boot, seq), and a new one comes after all that are on its disk. So one mark says which of
 //    them somebody else has.
 // One UsageBook is used by one thread; several may have the file open.
@@ -69,6 +69,8 @@ class UsageBook {
 
   // This gateway's own. Rows that are there already change nothing. The number of new rows.
   Result<int64_t> write(std::span<const UsageRow> rows);
+  // Brings what was written to the disk itself.
+  Result<void> sync();
   // Rows of another gateway: all that it has after `after`, up to `upto`. False: some before them are missing here, and nothing
   // was written. True: the gateway's mark is `upto` or further.
   Result<bool> merge(const std::string& gateway, UsageMark after, UsageMark upto, std::span<const UsageRow> rows);

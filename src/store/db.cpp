@@ -126,6 +126,20 @@ Result<void> Db::execute(const std::string& sql) {
   return {};
 }
 
+Result<void> Db::sync_later() { return execute("PRAGMA synchronous=NORMAL"); }
+
+Result<void> Db::sync() {
+  // What a checkpoint has moved out of the log was synced by it. SQLite takes no locks on the log's file, so that closing it loses none.
+  const char* log = sqlite3_filename_wal(sqlite3_db_filename(db_.get(), "main"));
+  const int fd = ::open(log, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return {};
+  const bool synced = fd >= 0 && ::fdatasync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (!synced) return fail(Code::Io, "{}: {}", log, std::strerror(error));
+  return {};
+}
+
 int64_t Db::changes() const { return sqlite3_changes64(db_.get()); }
 
 }  // namespace verge::store

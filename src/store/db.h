@@ -1,5 +1,5 @@
 // SQLite, opened the one way Verge uses it: WAL, synchronous=FULL (what is committed survives a power
-// cut), foreign keys on, a busy time-out for the few moments when another process writes.
+// cut; sync_later() leaves that to sync()), foreign keys on, a busy time-out for the few moments when another process writes.
 // One Db is used by one thread.
 #pragma once
 
@@ -45,6 +45,9 @@ class Db {
 
   Result<Statement> prepare(std::string_view sql);
   Result<void> execute(const std::string& sql);
+  // From now on a commit survives the end of the process, and a power cut only after sync().
+  Result<void> sync_later();
+  Result<void> sync();
   int64_t changes() const;  // rows changed by the last statement
 
  private:

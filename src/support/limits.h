@@ -71,6 +71,7 @@ inline constexpr size_t kAccountBytes = 64;            // of an id; published on
 inline constexpr size_t kAccountsTracked = 100'000;    // with limits, on one gateway; about 1 KB each
 inline constexpr size_t kUsageUnwritten = 100'000;     // rows kept in memory while the disk takes none
 inline constexpr int kUsageRetryMs = 1'000;
+inline constexpr int kUsageSyncMs = 50;                // at most so old are rows that a power cut takes; a sync costs as much as three commits
 inline constexpr int64_t kUsageDays = 400;             // single rows; their sums by day stay
 inline constexpr int kLeaseTries = 8;                  // compare-and-set against other gateways, in one request
 
