@@ -70,6 +70,8 @@ struct Connection : std::enable_shared_from_this<Connection> {
   }
 
   task<Result<void>> write_all(std::string_view a, std::string_view b) {
+    std::string both;
+    stream.join(a, b, both);
     const ssize_t taken = stream.try_write(a, b);
     if (taken < 0) co_return fail(Code::Io, "connection lost");
     size_t written = static_cast<size_t>(taken);

@@ -484,6 +484,8 @@ bool Connection::begin_answer(int status, const Headers& headers, std::optional<
 
 task<bool> Connection::send(std::string_view a, std::string_view b) {
   if (gone_) co_return false;
+  std::string both;
+  stream_.join(a, b, both);
   const ssize_t taken = stream_.try_write(a, b);
   if (taken < 0) {
     lose_client();

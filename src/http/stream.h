@@ -21,6 +21,7 @@
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace verge::http {
@@ -46,6 +47,15 @@ class Stream {
     return tls_ ? tls_->async_write_some(buffer, std::forward<Token>(token)) : socket_.async_write_some(buffer, std::forward<Token>(token));
   }
 
+  // Under TLS each write is a record and a packet of its own: small parts become one, in `both`, which has to outlive the write.
+  void join(std::string_view& a, std::string_view& b, std::string& both) const {
+    if (!tls_ || a.empty() || b.empty() || a.size() + b.size() > kTlsRecordBytes) return;
+    both.reserve(a.size() + b.size());
+    both.append(a).append(b);
+    a = both;
+    b = {};
+  }
+
   // Writes what the socket takes at once, without a visit to the event loop. -1: broken. TLS takes nothing here.
   ssize_t try_write(std::string_view a, std::string_view b) {
     if (tls_) return 0;
@@ -69,6 +79,8 @@ class Stream {
   }
 
  private:
+  static constexpr size_t kTlsRecordBytes = 16 << 10;
+
   Socket socket_;
   std::unique_ptr<asio::ssl::stream<Socket&>> tls_;
 };
