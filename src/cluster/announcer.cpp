@@ -38,6 +38,8 @@ class ClusterAnnouncer : public Announcer, public std::enable_shared_from_this<C
     Heartbeat out;
     out.name = options_.name;
     out.region = options_.region;
+    out.latitude = options_.latitude;
+    out.longitude = options_.longitude;
     out.address = options_.address;
     out.software = options_.software;
     out.boot = boot_;

@@ -13,6 +13,7 @@ namespace verge::cluster {
 
 struct AnnouncerOptions {
   std::string name, region, address, software;
+  double latitude = NAN, longitude = NAN;
   std::function<void(Heartbeat&)> fill;         // models, memory: what changes
   // Another live node has this one's name. Called once, before the first heartbeat was sent.
   std::function<void(const std::string& address)> name_taken;

@@ -72,6 +72,7 @@ json::object to_json(const Heartbeat& heartbeat) {
                    {"sequence", heartbeat.sequence},
                    {"memory_free_bytes", heartbeat.memory_free_bytes},
                    {"models", std::move(models)}};
+  if (!std::isnan(heartbeat.latitude)) out["coordinates"] = json::array{heartbeat.latitude, heartbeat.longitude};
   if (heartbeat.draining) out["draining"] = true;
   if (heartbeat.leaving) out["leaving"] = true;
   return out;
@@ -93,6 +94,13 @@ Result<Heartbeat> decode_heartbeat(std::string_view text) {
   if (version < 1) return fail(Code::InvalidInput, "no version");
   heartbeat.region = get_string(*object, "region").value_or("");
   if (!valid_name(heartbeat.region)) return fail(Code::InvalidInput, "node {} has no proper region", heartbeat.name);
+  if (const json::array* pair = get_array(*object, "coordinates"); pair && pair->size() == 2 && (*pair)[0].is_number() && (*pair)[1].is_number()) {
+    const double latitude = (*pair)[0].to_number<double>(), longitude = (*pair)[1].to_number<double>();
+    if (std::abs(latitude) <= 90 && std::abs(longitude) <= 180) {
+      heartbeat.latitude = latitude;
+      heartbeat.longitude = longitude;
+    }
+  }
   heartbeat.address = get_string(*object, "address").value_or("");
   if (heartbeat.address.empty() || heartbeat.address.size() > 300) return fail(Code::InvalidInput, "node {} has no proper address", heartbeat.name);
   heartbeat.software = get_string(*object, "software").value_or("").substr(0, 64);

@@ -3,6 +3,7 @@
 // by name, since what it means by the old keys is not known.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -35,6 +36,7 @@ struct ModelReport {
 struct Heartbeat {
   std::string name;
   std::string region;
+  double latitude = NAN, longitude = NAN;  // degrees, where the operator gave them
   std::string address;       // host:port of the internal protocol
   std::string software;      // its version, for people
   uint64_t boot = 0;         // when it started, in µs since 1970 by its own clock: a restart has another one

@@ -64,6 +64,7 @@ class ClusterMembership : public Membership {
   asio::any_io_executor executor_;
   MembershipOptions options_;
   std::optional<cluster::Identity> identity_;
+  double latitude_ = NAN, longitude_ = NAN;
   std::unique_ptr<cluster::Bus> bus_;
   std::shared_ptr<cluster::View> view_;
   std::shared_ptr<cluster::Announcer> announcer_;
@@ -101,6 +102,12 @@ Result<void> ClusterMembership::open() {
   }
   if (!cluster::valid_name(options_.name)) return fail(Code::InvalidInput, "--name wants a name of this machine for the cluster: lower-case letters, digits and '-', not '{}'", options_.name);
   if (!cluster::valid_name(options_.region)) return fail(Code::InvalidInput, "--region wants lower-case letters, digits and '-', not '{}'", options_.region);
+  if (!options_.coordinates.empty()) {
+    int read = 0;
+    const bool two = std::sscanf(options_.coordinates.c_str(), "%lf,%lf%n", &latitude_, &longitude_, &read) == 2 && read == static_cast<int>(options_.coordinates.size());
+    if (!two || !(std::abs(latitude_) <= 90 && std::abs(longitude_) <= 180))
+      return fail(Code::InvalidInput, "--coordinates wants degrees of latitude and longitude, as in 52.52,13.40, not '{}'", options_.coordinates);
+  }
   VERGE_ASSIGN(listen, parse_address(options_.listen, "--listen"));
   VERGE_TRY(check_exposure(listen));
   cluster::NatsOptions nats;
@@ -148,7 +155,7 @@ Result<void> ClusterMembership::follow(router::Router& router, catalogue::Catalo
     router.update_node(heartbeat.name, state_of(heartbeat));
   };
   view.rtt = [&router](const std::string& name, double ms) { router.rtt(name, ms); };
-  router.set_region(options_.region);
+  router.set_place({options_.region, latitude_, longitude_});
   view.left = [&router](const std::string& name) { router.remove_node(name); };
   view_ = cluster::View::make(executor_, *bus_, std::move(view));
   return {};
@@ -191,6 +198,8 @@ Result<void> ClusterMembership::announce(node::Node& node, protocol::Service& se
   cluster::AnnouncerOptions announcer;
   announcer.name = options_.name;
   announcer.region = options_.region;
+  announcer.latitude = latitude_;
+  announcer.longitude = longitude_;
   announcer.address = advertise;
   announcer.software = version();
   announcer.fill = [&node](cluster::Heartbeat& heartbeat) { describe(heartbeat, node); };

@@ -35,6 +35,7 @@ struct MembershipOptions {
   std::string servers;              // --cluster
   std::string role;                 // "gateway", "node", "both"
   std::string name, region;         // empty: those of the keys
+  std::string coordinates;          // "LAT,LON" in degrees, or empty
   std::string keys;                 // folder of `verge cluster join`; empty with `insecure`
   bool insecure = false;            // no keys, no TLS: loopback only
   std::string listen, advertise;    // of the node's door, HOST:PORT; empty advertise = listen

@@ -33,6 +33,8 @@ router::NodeState state_of(const cluster::Heartbeat& heartbeat) {
   state.memory_free_bytes = heartbeat.memory_free_bytes;
   state.draining = heartbeat.draining;
   state.region = heartbeat.region;
+  state.latitude = heartbeat.latitude;
+  state.longitude = heartbeat.longitude;
   state.boot = heartbeat.boot;
   state.sequence = heartbeat.sequence;
   for (const cluster::ModelReport& model : heartbeat.models) {

@@ -61,7 +61,7 @@ struct Options {
   bool quotas = false;
   int cut_off_percent = accounts::MeterOptions().cut_off_percent;
   int drain_s = limits::kDrainMs / 1000;
-  std::string role, cluster, region, keys, advertise, peer_listen;
+  std::string role, cluster, region, coordinates, keys, advertise, peer_listen;
   bool insecure_cluster = false, null_engine = false;
   bool gateway() const { return role != "node"; }
   bool node() const { return role != "gateway"; }
@@ -116,8 +116,8 @@ Result<void> check_exposure(const Options& options, const Address& address, acco
 
 Result<void> check_cluster(Options& options) {
   if (options.cluster.empty()) {
-    for (const auto& [flag, given] : {std::pair{"--role", !options.role.empty()}, {"--region", !options.region.empty()}, {"--advertise", !options.advertise.empty()},
-                                      {"--peer-listen", !options.peer_listen.empty()}, {"--cluster-keys", !options.keys.empty()}})
+    for (const auto& [flag, given] : {std::pair{"--role", !options.role.empty()}, {"--region", !options.region.empty()}, {"--coordinates", !options.coordinates.empty()},
+                                      {"--advertise", !options.advertise.empty()}, {"--peer-listen", !options.peer_listen.empty()}, {"--cluster-keys", !options.keys.empty()}})
       if (given) return fail(Code::InvalidInput, "{} is for a cluster: give --cluster nats://HOST:PORT too", flag);
     if (options.name.empty()) options.name = "local";
     return {};
@@ -166,6 +166,7 @@ Result<int> serve_until_signal(Options options) {
     joining.role = options.role;
     joining.name = options.name;
     joining.region = options.region;
+    joining.coordinates = options.coordinates;
     joining.keys = options.keys;
     joining.insecure = options.insecure_cluster;
     joining.listen = options.role == "both" ? options.peer_listen : options.listen;
@@ -338,6 +339,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--cluster", o.cluster, "Be part of a cluster: its NATS servers, nats://HOST:PORT[,…]");
   app.add_option("--role", o.role, "In a cluster: gateway (the API), node (the models) or both")->check(CLI::IsMember({"gateway", "node", "both"}));
   app.add_option("--region", o.region, "Region of this machine, as in eu");
+  app.add_option("--coordinates", o.coordinates, "LAT,LON of this machine in degrees: what it guesses of round trips that nobody has measured yet");
   app.add_option("--advertise", o.advertise, "HOST:PORT that other machines of the cluster reach this node by");
   app.add_option("--peer-listen", o.peer_listen, "HOST:PORT for other machines of the cluster, with --role both (with --role node that is --listen)");
   app.add_option("--cluster-keys", o.keys, "Folder of this machine's keys, from `verge cluster join`");

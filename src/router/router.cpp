@@ -202,11 +202,7 @@ void Router::update_node(const std::string& name, const NodeState& state) {
   if (impl_->room.size() > 0) impl_->look_for_room();
 }
 
-void Router::set_region(const std::string& region) {
-  Place place;
-  place.region = region;
-  impl_->registry.set_place(std::move(place));
-}
+void Router::set_place(const Place& place) { impl_->registry.set_place(place); }
 std::map<std::string, double> Router::demand() const { return impl_->asked.per_s(monotonic_ms()); }
 void Router::rtt(const std::string& name, double ms) { impl_->registry.rtt(name, ms); }
 

@@ -14,6 +14,7 @@
 namespace verge::router {
 
 struct NodeState;  // registry.h
+struct Place;
 
 class Router : public protocol::Service {
  public:
@@ -29,7 +30,7 @@ class Router : public protocol::Service {
   // What the node last said about itself (heartbeat).
   void update_node(const std::string& name, const NodeState& state);
   // Where this process is, and a round trip to a node that somebody measured.
-  void set_region(const std::string& region);
+  void set_place(const Place& place);
   void rtt(const std::string& name, double ms);
   // Requests a second of late, by model.
   std::map<std::string, double> demand() const;

@@ -39,6 +39,23 @@ TEST(Heartbeat, GoesThereAndBack) {
   EXPECT_EQ(heartbeat_subject(*read), "verge.node.eu.eu-1.hb");
 }
 
+TEST(Heartbeat, CoordinatesAreThoseOfTheEarthOrNone) {
+  Heartbeat placed = example();
+  placed.latitude = 52.52;
+  placed.longitude = -13.4;
+  json::object object = to_json(placed);
+  auto read = decode_heartbeat(json::serialize(object));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->latitude, 52.52);
+  EXPECT_EQ(read->longitude, -13.4);
+  for (const json::value& wrong : {json::value{91, 0}, json::value{0, -181}, json::value{1}, json::value{"north", 2}, json::value("here"), json::value(nullptr)}) {
+    object["coordinates"] = wrong;
+    read = decode_heartbeat(json::serialize(object));
+    ASSERT_TRUE(read);
+    EXPECT_TRUE(std::isnan(read->latitude) && std::isnan(read->longitude)) << json::serialize(wrong);
+  }
+}
+
 TEST(Heartbeat, UnknownKeysAreSkippedAndNewerVersionsNamed) {
   json::object object = to_json(example());
   object["temperature"] = 40;

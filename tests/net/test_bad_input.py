@@ -74,6 +74,13 @@ def test_a_url_that_is_none(url, tmp_path):
     assert done.returncode != 0 and "cluster" in done.stderr and "secret" not in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("coordinates", ["here", "91,0", "0,181", "52.5", "52.5,13.4,7", "nan,0"])
+def test_coordinates_that_are_none(coordinates, tmp_path):
+    done = subprocess.run([VERGE, "serve", "--cluster", "nats://127.0.0.1:9", "--insecure-cluster", "--name", "a", "--region", "eu", "--coordinates", coordinates, "--data", tmp_path],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "--coordinates wants degrees" in done.stderr, done
+
+
 def test_no_keys_beyond_loopback(tmp_path):
     for words in (["--insecure-cluster", "--listen", "0.0.0.0:0", "--cluster", "nats://127.0.0.1:4222"], ["--insecure-cluster", "--listen", "127.0.0.1:0", "--cluster", "nats://10.1.2.3:4222"],
                   ["--listen", "127.0.0.1:0", "--cluster", "nats://127.0.0.1:4222"], ["--insecure-cluster", "--listen", "127.0.0.1:0", "--advertise", "10.1.2.3:1", "--cluster", "nats://127.0.0.1:4222"]):
