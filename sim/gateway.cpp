@@ -88,7 +88,8 @@ void World::ended(int c) {
   --open_;
   if (std::exchange(client.holds_budget, false)) gateway.budget.give_back();
   gateway.budget.request_ended();
-  report_.ttft_ms.push_back(static_cast<float>(client.first_token - client.born) / 1000);
+  settle(client);
+  report_.ttft_ms.push_back(static_cast<float>(client.first_token - client.routed) / 1000);
   ++report_.served_from[static_cast<size_t>(gateway.city) * kCityCount + static_cast<size_t>(machine.city)];
   mix(static_cast<uint64_t>(client.first_token));
   if (gateway.room.size()) release(gateway.index);
@@ -156,6 +157,7 @@ void World::fail_with(int c, Error error) {
   report_.avoidable += avoidable;
   if (report_.whys.size() < 5) report_.whys.push_back(fmt::format("{} {:.1f}s {} {}: {}{}", config_.seed, static_cast<double>(agenda_.now()) / 1e6, client.need.model, to_string(error.code), error.message, avoidable ? " (avoidable)" : ""));
   client.error = std::move(error);
+  settle(client);
   mix(static_cast<uint64_t>(c) * 31);
 }
 

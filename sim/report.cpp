@@ -14,6 +14,8 @@ void Report::add(const Report& other) {
   requests += other.requests;
   errors += other.errors;
   avoidable += other.avoidable;
+  refused += other.refused;
+  overshoot = std::max(overshoot, other.overshoot);
   cold_loads += other.cold_loads;
   retries += other.retries;
   waited += other.waited;

@@ -12,6 +12,8 @@ struct Report {
   uint64_t events = 0;
   double simulated_s = 0;
   int64_t requests = 0, errors = 0;
+  int64_t refused = 0;           // by their tenant's allocation
+  double overshoot = 0;          // the most that a tenant spent above its allocation, of what the bound lets it
   int64_t avoidable = 0;         // errors while a machine that could be reached had room
   int64_t cold_loads = 0, retries = 0, waited = 0;  // waited: for room
   int64_t faults = 0;

@@ -68,6 +68,7 @@ World::World(const Config& config) : config_(config), random_(config.seed) {
   }
   arrivals_end_ = ms(config_.seconds * 1000);
   schedule_arrivals();
+  build_allocations();
   schedule_faults();
 }
 
@@ -185,10 +186,8 @@ void World::next_arrival(int g) {
 
 void World::arrive(int g, int model, Random& random) {
   auto client = std::make_unique<Client>();
-  Gateway& gateway = *gateways_[static_cast<size_t>(g)];
   client->gateway = g;
   client->model = model;
-  client->born = agenda_.now();
   client->seed = random.next();
   client->tenant = config_.flood && random.chance(0.7) ? 0 : 1 + static_cast<int>(random.below(5));
   client->prompt = std::clamp(static_cast<int>(lognormal(random, kMeanPrompt, 0.9)), 5, 6000);
@@ -202,12 +201,19 @@ void World::arrive(int g, int model, Random& random) {
   client->need.memory_bytes = models_[static_cast<size_t>(model)].memory;
   client->need.prompt_tokens = client->prompt;
   client->attempts.emplace(0, client->seed);
-  gateway.demand.asked(client->need.model, clock(gateway));
-  gateway.budget.request_started();
   ++report_.requests;
   ++open_;
   clients_.push_back(std::move(client));
-  begin(static_cast<int>(clients_.size()) - 1);
+  admit(static_cast<int>(clients_.size()) - 1, 0);
+}
+
+void World::admitted(int c) {
+  Client& client = *clients_[static_cast<size_t>(c)];
+  Gateway& gateway = *gateways_[static_cast<size_t>(client.gateway)];
+  client.routed = agenda_.now();
+  gateway.demand.asked(client.need.model, clock(gateway));
+  gateway.budget.request_started();
+  begin(c);
 }
 
 void World::schedule_faults() {
@@ -270,6 +276,7 @@ void World::schedule_faults() {
 }
 
 void World::check_end() {
+  check_books();
   if (open_) violate(fmt::format("{} requests never ended", open_));
   for (const auto& gateway : gateways_) {
     if (gateway->budget.retries()) violate("the retry budget was not given back");
@@ -281,6 +288,7 @@ void World::check_end() {
   // Who asks for little gets at least what the flood gets.
   int64_t asked[2] = {}, failed[2] = {};
   for (const auto& client : clients_) {
+    if (client->refused) continue;
     ++asked[client->tenant == 0];
     failed[client->tenant == 0] += client->error.has_value() && client->first_token < 0;
   }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "accounts/quota.h"
 #include "node/ledger.h"
 #include "router/attempts.h"
 #include "router/capacity.h"
@@ -76,7 +77,7 @@ struct Client {
   int gateway = 0, tenant = 0, model = 0;
   uint64_t session = 0, seed = 0;
   int prompt = 0, output = 0;
-  Micros born = 0;
+  Micros routed = 0;               // its allocation allowed it: the time to the first token counts from there
   std::optional<router::Attempts> attempts;
   router::Need need;
   uint64_t flight = 0;
@@ -90,7 +91,27 @@ struct Client {
   int got = 0;                     // tokens, of all
   Micros first_token = -1;
   int ends = 0;
+  bool refused = false;            // its tenant's allocation was used up, or held
+  accounts::Reservation reservation;
+  int64_t admitted_ms = 0, charged = 0;  // by the gateway's calendar; micro-neurons
   std::optional<Error> error;
+};
+
+// The record that gateways lease from (accounts/lease_store.h).
+struct Lease {
+  uint64_t revision = 0;
+  int64_t leased = 0;
+};
+
+// One tenant with a daily allocation, at one gateway.
+struct Allowance {
+  accounts::Quota quota;
+  bool leasing = false;
+  std::vector<std::pair<int, int>> waiting;  // clients, and how often they have asked
+  std::optional<Lease> seen;
+  int64_t seen_day = -1;
+  std::map<int64_t, int64_t> ledger;         // by day: micro-neurons
+  std::set<int64_t> alone;                   // days in which it has spent without the record
 };
 
 struct Gateway {
@@ -105,6 +126,7 @@ struct Gateway {
   double peak_per_s = 0;
   std::vector<Micros> last_heard;  // true time, by machine: the bound on dead nodes is checked against it
   std::set<int> under_way;         // clients with an attempt
+  std::map<int, Allowance> allowances;  // by tenant
 };
 
 class World {
@@ -120,10 +142,22 @@ class World {
   void schedule_faults();
   void next_arrival(int gateway);
   void arrive(int gateway, int model, Random& random);
+  void admitted(int client);
   void check_end();
   router::Instant clock(const Gateway& gateway) const { return (agenda_.now() + gateway.skew) / 1000; }
   void violate(const std::string& what);
   void mix(uint64_t value) { report_.hash = mix64(report_.hash ^ value); }
+
+  // accounting.cpp
+  void build_allocations();
+  void admit(int client, int round);
+  void settle(Client& client);
+  void lease(int gateway, int tenant, int64_t wanted);
+  void take_lease(int gateway, int tenant, int64_t wanted, int64_t day, int64_t owed, int tries);
+  void leased(int gateway, int tenant);
+  void ask_record(int gateway, int tenant, int64_t day, std::optional<Lease> change, std::function<void(std::optional<Lease>, bool changed)> answer);
+  void check_books();
+  int64_t unix_ms(const Gateway& gateway) const { return epoch_ms_ + clock(gateway); }
 
   // network.cpp
   double one_way(int from_city, int to_city);  // with jitter
@@ -181,6 +215,13 @@ class World {
   std::set<int> isolated_;
   Micros arrivals_end_ = 0;
   int open_ = 0;
+  // Of allocations: their own chance, so that they change nothing of the rest.
+  Random quota_random_{0};
+  int64_t epoch_ms_ = 0, largest_ = 0;
+  int record_city_ = 0;
+  std::pair<Micros, Micros> record_away_{};
+  std::map<int, int64_t> allocations_;  // by tenant: micro-neurons a day
+  std::map<std::pair<int, int64_t>, Lease> records_;
 };
 
 }  // namespace verge::sim

@@ -19,6 +19,8 @@ TEST(Simulation, InvariantsHoldInSmallWorlds) {
   EXPECT_EQ(0, total.avoidable) << "no request fails while a machine has room";
   EXPECT_GT(total.faults, 200) << "the faults must be felt";
   EXPECT_GT(total.retries, 100);
+  EXPECT_GT(total.refused, 1000) << "allocations must be felt";
+  EXPECT_LE(total.overshoot, 1);
 }
 
 TEST(Simulation, TheSameSeedIsTheSameRun) {
