@@ -61,6 +61,7 @@ void score_page(const float* q, int head_dim, const typename Kv::T* keys, float 
     }
     const typename Kv::T* tile[kTiles];
     for (int i = 0; i < kTiles; ++i) tile[i] = keys + static_cast<size_t>(t + i) * head_dim * kTile;
+#pragma GCC unroll 4
     for (int d = 0; d < head_dim; ++d) {
       Lanes k[kVectors];
       for (int v = 0; v < kVectors; ++v) k[v] = Kv::load(tile[v / kTileVectors] + d * kTile + v % kTileVectors * kWidth);
@@ -98,6 +99,7 @@ void weigh_columns(const AttendBlock& b, const float (*p)[kSplit], int column, i
       later = b.base + static_cast<size_t>(b.pages[b.key_begin / kPage + page + kAhead]) * b.page_stride + b.value_offset +
               column * static_cast<int>(sizeof(typename Kv::T));
     }
+#pragma GCC unroll 4
     for (int key = first; key < last; ++key) {
       if (later) {
         constexpr int kBytes = V * kWidth * static_cast<int>(sizeof(typename Kv::T));

@@ -286,15 +286,26 @@ VERGE_COLUMNS void float_columns(const uint8_t* groups, size_t stride, int64_t s
     for (int c = 0; c < C; ++c) acc[g][c] = zero_floats();
   }
   const uint8_t* x = panel + first * 4;
-  for (int64_t k = 0; k < steps; ++k, x += width * 4) {
-    if (width >= kWidePanel) __builtin_prefetch(x + kPanelAhead);
+  const auto step = [&](int64_t k) __attribute__((always_inline)) {
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) {
       const auto w = Weights::load_weights(groups + static_cast<size_t>(g) * stride + k * Weights::kBytes);
 #pragma GCC unroll 8
       for (int c = 0; c < C; ++c) acc[g][c] = Weights::product(acc[g][c], w, x + c * 4);
     }
+    x += width * 4;
+  };
+  // Where another thread shares the core, what is not a multiply-add costs as much as one: four steps a round.
+  int64_t k = 0;
+  for (; k + 4 <= steps; k += 4) {
+    if (width >= kWidePanel && first == 0) {
+      __builtin_prefetch(x + kPanelAhead);
+      __builtin_prefetch(x + kPanelAhead + kLine);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) step(k + i);
   }
+  for (; k < steps; ++k) step(k);
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) {
 #pragma GCC unroll 8
@@ -387,7 +398,53 @@ VERGE_INLINE void read_piece(const PanelSource& source, int c, int64_t k, int co
   for (int i = 0; i < count; ++i) to[i] = x[i] * source.inverse_rms[c] * source.norm_weight[k + i];
 }
 
+#ifdef __AVX2__
+// to[i][c] = rows[c][i] for eight rows of eight.
+VERGE_INLINE void turn(const float* const* rows, int i, float* to) {
+  __m256 a[8], b[8];
+#pragma GCC unroll 4
+  for (int c = 0; c < 8; c += 2) {
+    const __m256 x = _mm256_loadu_ps(rows[c] + i), y = _mm256_loadu_ps(rows[c + 1] + i);
+    a[c] = _mm256_unpacklo_ps(x, y);
+    a[c + 1] = _mm256_unpackhi_ps(x, y);
+  }
+#pragma GCC unroll 2
+  for (int c = 0; c < 8; c += 4) {
+    b[c] = _mm256_shuffle_ps(a[c], a[c + 2], 0x44);
+    b[c + 1] = _mm256_shuffle_ps(a[c], a[c + 2], 0xee);
+    b[c + 2] = _mm256_shuffle_ps(a[c + 1], a[c + 3], 0x44);
+    b[c + 3] = _mm256_shuffle_ps(a[c + 1], a[c + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    _mm256_storeu_ps(to + c * 8, _mm256_permute2f128_ps(b[c], b[c + 4], 0x20));
+    _mm256_storeu_ps(to + (c + 4) * 8, _mm256_permute2f128_ps(b[c], b[c + 4], 0x31));
+  }
+}
+
+// Whole panels of eight columns.
+void prepare_eight(const PanelSource& source, int64_t begin, int64_t end, float* panel) {
+  float pieces[8][kPiece];
+  for (int64_t k = begin; k < end; k += kPiece) {
+    const int count = static_cast<int>(end - k < kPiece ? end - k : kPiece);
+    const float* rows[8];
+    for (int c = 0; c < 8; ++c) {
+      rows[c] = source.norm_weight ? pieces[c] : source.x + c * source.stride + k;
+      if (source.norm_weight) read_piece(source, c, k, count, pieces[c]);
+    }
+    float* to = panel + k * 8;
+    int i = 0;
+    for (; i + 8 <= count; i += 8) turn(rows, i, to + i * 8);
+    for (; i < count; ++i)
+      for (int c = 0; c < 8; ++c) to[i * 8 + c] = rows[c][i];
+  }
+}
+#endif
+
 void prepare_f32(const PanelSource& source, int64_t begin, int64_t end, uint8_t* panel, int width) {
+#ifdef __AVX2__
+  if (width == 8 && source.columns == 8) return prepare_eight(source, begin, end, reinterpret_cast<float*>(panel));
+#endif
   for (int64_t k = begin; k < end; k += kPiece) {
     const int count = static_cast<int>(end - k < kPiece ? end - k : kPiece);
     for (int c = 0; c < source.columns; ++c) {
