@@ -50,6 +50,5 @@ for model in a.models:
         cells = [f"{sum(r[1] for r in rs)} of {len(rs)}, {statistics.median(r[4] for r in rs):.2f}" if rs else "–" for rs in by_length]
         out.append(f"| {model} | {padding:g} | {len(row)} | {sum(r[1] for r in row)} | {sum(r[2] for r in row) / max(1, sum(r[3] for r in row)):.3f} | "
                    f"{statistics.median(r[4] for r in row):.2f} | {' | '.join(cells)} |")
-text = "\n".join(out) + "\n"
-print(text)
-if a.out: open(a.out, "w").write(text)
+    print("\n".join(out), flush=True)
+    if a.out: open(a.out, "w").write("\n".join(out) + "\n")
