@@ -87,23 +87,40 @@ void tile(const ConvolutionTile& t) {
   choose_rows<1>(t);
 }
 
+// V vectors of channels of Rows pixels: with one vector four chains of multiply-adds would wait for each other, and each would have a
+// pointer to load.
+template <int Rows, int V>
+void depthwise_channels(const DepthwiseTile& t, int64_t c, Lanes low, Lanes high) {
+  Lanes sums[Rows][V];
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) sums[r][v] = load(t.bias + c + v * kWidth);
+  }
+  for (int64_t tap = 0; tap < t.taps; ++tap) {
+    Lanes w[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) w[v] = load(t.weights + tap * t.channels + c + v * kWidth);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      const float* x = t.pixels[tap * Rows + r] + c;
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) sums[r][v] = fma(load(x + v * kWidth), w[v], sums[r][v]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) store(t.y + r * t.channels + c + v * kWidth, clamp(sums[r][v], low, high));
+  }
+}
+
 template <int Rows>
 void depthwise_of(const DepthwiseTile& t) {
   const Lanes low = set1(t.low), high = set1(t.high);
   int64_t c = 0;
-  for (; c + kWidth <= t.channels; c += kWidth) {
-    Lanes sums[Rows];
-    const Lanes bias = load(t.bias + c);
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) sums[r] = bias;
-    for (int64_t tap = 0; tap < t.taps; ++tap) {
-      const Lanes w = load(t.weights + tap * t.channels + c);
-#pragma GCC unroll 4
-      for (int r = 0; r < Rows; ++r) sums[r] = fma(load(t.pixels[tap * Rows + r] + c), w, sums[r]);
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) store(t.y + r * t.channels + c, clamp(sums[r], low, high));
-  }
+  for (; c + 2 * kWidth <= t.channels; c += 2 * kWidth) depthwise_channels<Rows, 2>(t, c, low, high);
+  for (; c + kWidth <= t.channels; c += kWidth) depthwise_channels<Rows, 1>(t, c, low, high);
   if (c == t.channels) return;
   // The last channels by way of whole vectors, so that they are computed the same way.
   for (int r = 0; r < Rows; ++r) {
