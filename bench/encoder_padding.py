@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """What Whisper's encoder may leave out of its 30 s behind a short clip: time saved and texts changed, by seconds of silence kept.
-usage: encoder_padding.py [--verge-url URL] [--paddings 30,15,10,5,2,0] [--lengths 1,2,4,8,16] [--cuts N] [--out FILE.md] MODEL_ID... --clips FILE.wav...
+usage: encoder_padding.py [--verge-url URL] [--paddings 30,15,10,5,2,0] [--lengths 1,2,4,8,16] [--cuts N] [--query "temperature=0"] [--out FILE.md] MODEL_ID... --clips FILE.wav...
 Cuts N pieces of each length out of each clip (16-bit mono WAV; the cuts are the same in every run), lets a serving Verge hear each with
 every `encoder_padding`, and compares the text with that of padding 30: pieces with the same text, words that differ per word, seconds per
-piece against padding 30's (median of the ratios)."""
+piece against padding 30's (median of the ratios). Without the fallback to higher temperatures, whose texts are drawn."""
 import argparse, io, json, os, random, statistics, time, urllib.request, wave
 from word_errors import edits, words
 
 p = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
 p.add_argument("models", nargs="+"); p.add_argument("--verge-url", default="http://127.0.0.1:8780"); p.add_argument("--clips", nargs="+", required=True)
-p.add_argument("--paddings", default="30,15,10,5,2,0"); p.add_argument("--lengths", default="1,2,4,8,16"); p.add_argument("--cuts", type=int, default=5); p.add_argument("--out")
+p.add_argument("--paddings", default="30,15,10,5,2,0"); p.add_argument("--lengths", default="1,2,4,8,16"); p.add_argument("--cuts", type=int, default=5); p.add_argument("--query", default="temperature=0"); p.add_argument("--out")
 a = p.parse_args()
 paddings, lengths = [float(x) for x in a.paddings.split(",")], [float(x) for x in a.lengths.split(",")]
 if paddings[0] != 30: p.error("the first padding has to be 30, with which the others are compared")
@@ -28,7 +28,7 @@ def pieces(clip):
 
 
 def hear(model, sound, padding):
-    url = f"{a.verge_url}/client/v4/accounts/bench/ai/run/{model}?encoder_padding={padding:g}"
+    url = f"{a.verge_url}/client/v4/accounts/bench/ai/run/{model}?encoder_padding={padding:g}&{a.query}"
     start = time.perf_counter()
     answer = json.load(urllib.request.urlopen(urllib.request.Request(url, sound, {"content-type": "application/octet-stream"}), timeout=600))
     return answer["result"]["text"], time.perf_counter() - start

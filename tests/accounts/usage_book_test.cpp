@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <filesystem>
+
 #include "accounts/usage_json.h"
 #include "tests/accounts/folder.h"
 
@@ -42,6 +44,22 @@ class UsageBookTest : public testing::FolderTest {
     return lines->empty() ? UsageLine() : lines->front();
   }
 };
+
+// What a power cut leaves is not tried here: that the call finds the log, whether there is one yet or not, is.
+TEST_F(UsageBookTest, SyncsWithAndWithoutALog) {
+  {
+    UsageBook book = open();
+    EXPECT_TRUE(book.sync());
+    ASSERT_TRUE(book.write(std::vector{row(1)}));
+    EXPECT_TRUE(std::filesystem::exists(folder_ + "/usage.db-wal"));
+    const auto synced = book.sync();
+    EXPECT_TRUE(synced) << synced.error().message;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/usage.db-wal")) << "the last to leave takes it along";
+  UsageBook again = open();
+  EXPECT_TRUE(again.sync());
+  EXPECT_EQ(total(again).requests, 1);
+}
 
 TEST_F(UsageBookTest, ARowCountsOnceHoweverOftenItComes) {
   UsageBook book = open();
