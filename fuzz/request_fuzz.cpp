@@ -37,7 +37,7 @@ void check(const Result<api::TextRequest>& text) {
   if (text) return check_params(*text);
   require(text.error().code == Code::InvalidInput || text.error().code == Code::UnsupportedParameter);
   for (api::Shape shape : {api::Shape::Rest, api::Shape::Binding, api::Shape::OpenAi}) {
-    api::Published published = api::publish(text.error(), shape, "id");
+    api::Published published = api::publish(text.error(), "id");
     require(published.status >= 400 && published.status < 500);
     std::string body = json::serialize(api::error_body(published, shape, "id"));
     require(body.size() < 64 << 10);
