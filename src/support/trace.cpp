@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
 
 #include "support/clock.h"
 #include "support/random.h"
@@ -16,6 +19,19 @@ bool hex(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 bool zero(std::string_view text) { return text.find_first_not_of('0') == text.npos; }
+
+// From the monotonic clock to Unix time, us. One value for all spans, until the wall clock is set: read anew for each, the two
+// clocks' rounding would let a span begin before the one that holds it.
+int64_t unix_offset_us() {
+  using namespace std::chrono;
+  static std::atomic<int64_t> kept{INT64_MIN};
+  const int64_t now = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count() - monotonic_us();
+  const int64_t before = kept.load(std::memory_order_relaxed);
+  constexpr int64_t kStepUs = 5000;  // more than the two reads are apart on a busy machine
+  if (before != INT64_MIN && std::abs(now - before) < kStepUs) return before;
+  kept.store(now, std::memory_order_relaxed);
+  return now;
+}
 
 }  // namespace
 
@@ -39,8 +55,8 @@ Span::Span(std::string name, Kind kind, std::string_view parent) {
   record_.trace_id = inherits ? std::string(parent.substr(3, 32)) : fmt::format("{:016x}{:016x}", random_u64() | 1, random_u64());
   if (inherits) record_.parent_id = parent.substr(36, 16);
   record_.span_id = fmt::format("{:016x}", random_u64() | 1);
-  record_.start_us = unix_ms() * 1000;
-  began_us_ = monotonic_us();
+  offset_us_ = unix_offset_us();
+  record_.start_us = monotonic_us() + offset_us_;
   traceparent_ = fmt::format("00-{}-{}-01", record_.trace_id, record_.span_id);
 }
 
@@ -51,7 +67,7 @@ Span& Span::operator=(Span&& other) noexcept {
   end();
   on_ = std::exchange(other.on_, false);
   record_ = std::move(other.record_);
-  began_us_ = other.began_us_;
+  offset_us_ = other.offset_us_;
   traceparent_ = std::move(other.traceparent_);
   return *this;
 }
@@ -70,7 +86,7 @@ void Span::fail(std::string message) {
 
 void Span::end() {
   if (!std::exchange(on_, false)) return;
-  record_.end_us = record_.start_us + monotonic_us() - began_us_;
+  record_.end_us = monotonic_us() + offset_us_;  // a clock that is set meanwhile makes no span longer
   if (g_sink) g_sink(std::move(record_));
 }
 

@@ -52,7 +52,7 @@ class Span {
   void end();
   bool on_ = false;
   Record record_;
-  int64_t began_us_ = 0;  // monotonic
+  int64_t offset_us_ = 0;  // from the monotonic clock to Unix time
   std::string traceparent_;
 };
 
