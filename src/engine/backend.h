@@ -218,6 +218,8 @@ class Backend {
   virtual void copy_pages(KvCache& cache, std::span<const std::pair<int32_t, int32_t>> pages) = 0;
   // `weight` {out, in (1 for depthwise), kernel_height, kernel_width} as PyTorch has it, `bias` {out}.
   virtual Result<std::unique_ptr<Convolution>> pack_convolution(const ConvolutionShape& shape, std::span<const float> weight, std::span<const float> bias) = 0;
+  // Bytes that pack_convolution() would hold.
+  virtual size_t convolution_bytes(const ConvolutionShape& shape) const = 0;
   virtual void convolution(const ConvolutionArgs& args) = 0;
   virtual void max_pool(const PoolArgs& args) = 0;
   // y[i] = mean of picture i's pixels, {n, channels}.

@@ -83,6 +83,12 @@ const Case kCases[] = {
     {{32, 32, 3, 3, 1, true}, 10, 9, 1, 1, 10, 9, false, true},      // depthwise
     {{150, 150, 5, 5, 2, true}, 12, 12, 1, 1, 6, 6, false, false},   // depthwise, channels no multiple of a vector
     {{1280, 1000, 1, 1, 1, false}, 1, 1, 0, 0, 1, 1, false, false},  // a classifier
+    {{64, 48, 3, 3, 1, false}, 13, 10, 1, 1, 13, 10, true, true},    // Winograd's from here: tiles cut off right and below
+    {{16, 16, 3, 3, 1, false}, 3, 2, 1, 1, 3, 2, false, true},       // less than a tile
+    {{32, 64, 3, 3, 1, false}, 12, 21, 0, 0, 10, 19, false, false},  // no padding
+    {{48, 16, 3, 3, 1, false}, 6, 6, 2, 0, 8, 4, true, false},       // all of it on one side
+    {{256, 256, 3, 3, 1, false}, 14, 14, 1, 1, 14, 14, true, true},  // as many channels as go this way
+    {{512, 256, 3, 3, 1, false}, 5, 6, 1, 1, 5, 6, false, true},     // more
 };
 
 TEST(Convolution, IsTheNaiveSum) {

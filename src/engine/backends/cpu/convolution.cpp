@@ -4,36 +4,34 @@
 // a block's inputs stay in the nearest cache while its panels' weights pass by.
 //
 // With very few input channels (a picture's three) a pointer for so few floats costs more than it says: there the inputs of
-// a tile are copied side by side first.
+// a tile are copied side by side first. Layers of 3 x 3 with many channels go another way: winograd.h.
 #include "engine/backends/cpu/convolution.h"
 
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <limits>
 
 #include "engine/backends/cpu/arena.h"
-#include "engine/backends/cpu/kernels/convolution.h"
 #include "engine/backends/cpu/threads.h"
+#include "engine/backends/cpu/winograd.h"
 
 namespace verge::engine::cpu {
 namespace {
 
 constexpr int64_t kPanel = 16;
-constexpr int64_t kTilesOfBlock = 4, kPanelsOfBlock = 8;
+constexpr int64_t kPanelsOfBlock = 8, kZeros = 2 * kPanel;
+constexpr int64_t kWeightsAtOnce = 32 * 1024;  // floats
 constexpr int kFewChannels = 8;
-
-const ConvolutionKernels& kernels_for(Isa isa) {
-  return isa == Isa::Avx512 ? avx512::convolution_kernels : isa == Isa::Avx2 ? avx2::convolution_kernels : base::convolution_kernels;
-}
 
 int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
 
 class CpuConvolution final : public Convolution {
  public:
   std::shared_ptr<uint8_t> memory;
-  float* weights = nullptr;  // dense: {panels, taps, in, 16}; depthwise: {taps, channels}
+  float* weights = nullptr;  // dense: {panels, taps, in, 16}; depthwise: {taps, channels}; winograd.h says its own
   float* bias = nullptr;     // {panels, 16}
-  float* zeros = nullptr;    // {in}, what lies outside a picture
+  float* zeros = nullptr;    // {max(in, kZeros)}: what lies outside a picture, a bias that was added already
 };
 
 // Where the input of each output pixel lies.
@@ -82,14 +80,6 @@ struct Geometry {
   }
 };
 
-// Rows of tile i where `pixels` are cut into the fewest tiles of at most `most`, all nearly equal.
-struct Cut {
-  int64_t pixels, tiles;
-  Cut(int64_t count, int most) : pixels(count), tiles((count + most - 1) / most) {}
-  int64_t first(int64_t tile) const { return pixels * tile / tiles; }
-  int rows(int64_t tile) const { return static_cast<int>(first(tile + 1) - first(tile)); }
-};
-
 void dense(const ConvolutionArgs& a, const CpuConvolution& c, const ConvolutionKernels& kernels, Threads& threads, ConvolutionScratch& scratch) {
   const ConvolutionShape& s = c.shape;
   const Geometry geometry{a, s, c.zeros};
@@ -97,15 +87,19 @@ void dense(const ConvolutionArgs& a, const CpuConvolution& c, const ConvolutionK
   const int64_t taps = int64_t{s.kernel_height} * s.kernel_width, taps_seen = patches ? 1 : taps, depth = patches ? taps * s.in : s.in;
   const Cut cut(int64_t{a.n} * a.out_height * a.out_width, kernels.rows);
   const int64_t panels = round_up(s.out, kPanel) / kPanel;
-  const int64_t blocks = (cut.tiles + kTilesOfBlock - 1) / kTilesOfBlock, groups = (panels + kPanelsOfBlock - 1) / kPanelsOfBlock;
+  // Where a panel's weights would not stay in the second cache from tile to tile, it is done some taps at a time, its sums waiting
+  // in y; a larger block then makes up for their way there and back.
+  const Cut steps(taps_seen, std::max<int64_t>(1, kWeightsAtOnce / (depth * kPanel)));
+  const int64_t tiles_of_block = steps.tiles > 1 ? 12 : 4;
+  const int64_t blocks = (cut.tiles + tiles_of_block - 1) / tiles_of_block, groups = (panels + kPanelsOfBlock - 1) / kPanelsOfBlock;
   const size_t pointers = static_cast<size_t>(taps_seen * kernels.rows), floats = patches ? static_cast<size_t>(depth * kernels.rows) : 0;
 
   threads.run([&](int thread) {
     ConvolutionScratch::OfThread& own = scratch.threads[static_cast<size_t>(thread)];
-    own.pixels.resize(std::max(own.pixels.size(), pointers * kTilesOfBlock));
-    own.patches.resize(std::max(own.patches.size(), floats * kTilesOfBlock));
+    own.pixels.resize(std::max(own.pixels.size(), pointers * static_cast<size_t>(tiles_of_block)));
+    own.floats.resize(std::max(own.floats.size(), floats * static_cast<size_t>(tiles_of_block)));
     for (int64_t job; (job = threads.take(1)) < blocks * groups;) {
-      const int64_t first_tile = job / groups * kTilesOfBlock, end_tile = std::min(first_tile + kTilesOfBlock, cut.tiles);
+      const int64_t first_tile = job / groups * tiles_of_block, end_tile = std::min(first_tile + tiles_of_block, cut.tiles);
       const int64_t first_panel = job % groups * kPanelsOfBlock, end_panel = std::min(first_panel + kPanelsOfBlock, panels);
       for (int64_t i = first_tile; i < end_tile; ++i) {
         const float** to = &own.pixels[static_cast<size_t>(i - first_tile) * pointers];
@@ -114,28 +108,33 @@ void dense(const ConvolutionArgs& a, const CpuConvolution& c, const ConvolutionK
           geometry.pointers(cut.first(i), rows, to);
           continue;
         }
-        float* inputs = &own.patches[static_cast<size_t>(i - first_tile) * floats];
+        float* inputs = &own.floats[static_cast<size_t>(i - first_tile) * floats];
         geometry.patches(cut.first(i), rows, inputs);
         for (int r = 0; r < rows; ++r) to[r] = inputs + r * depth;
       }
       ConvolutionTile t;
-      t.taps = taps_seen;
       t.depth = depth;
       t.stride = s.out;
-      t.low = a.low;
-      t.high = a.high;
+      t.panel = taps * s.in * kPanel;
       for (int64_t panel = first_panel; panel < end_panel; panel += t.panels) {
         t.panels = static_cast<int>(std::min<int64_t>(kernels.panels, end_panel - panel));
         t.columns = std::min<int64_t>(s.out - panel * kPanel, t.panels * kPanel);
-        t.weights = c.weights + panel * taps * s.in * kPanel;
-        t.bias = c.bias + panel * kPanel;
-        for (int64_t i = first_tile; i < end_tile; ++i) {
-          t.pixels = &own.pixels[static_cast<size_t>(i - first_tile) * pointers];
-          t.rows = cut.rows(i);
-          const int64_t at = cut.first(i) * s.out + panel * kPanel;
-          t.y = a.y + at;
-          t.add = a.add ? a.add + at : nullptr;
-          kernels.tile(t);
+        for (int64_t step = 0; step < steps.tiles; ++step) {
+          const int64_t tap = steps.first(step);
+          const bool first = step == 0, last = step + 1 == steps.tiles;
+          t.taps = steps.rows(step);
+          t.weights = c.weights + panel * t.panel + tap * depth * kPanel;
+          t.bias = first ? c.bias + panel * kPanel : c.zeros;
+          t.low = last ? a.low : -std::numeric_limits<float>::infinity();
+          t.high = last ? a.high : std::numeric_limits<float>::infinity();
+          for (int64_t i = first_tile; i < end_tile; ++i) {
+            t.rows = cut.rows(i);
+            t.pixels = &own.pixels[static_cast<size_t>(i - first_tile) * pointers] + tap * t.rows;
+            const int64_t at = cut.first(i) * s.out + panel * kPanel;
+            t.y = a.y + at;
+            t.add = !first ? t.y : a.add ? a.add + at : nullptr;
+            kernels.tile(t);
+          }
         }
       }
     }
@@ -161,7 +160,21 @@ void depthwise(const ConvolutionArgs& a, const CpuConvolution& c, const Convolut
   });
 }
 
+int64_t weight_floats(const ConvolutionShape& s) {
+  const int64_t taps = int64_t{s.kernel_height} * s.kernel_width;
+  if (s.depthwise) return round_up(taps * s.in, kPanel);
+  return by_winograd(s) ? winograd_floats(s) : round_up(s.out, kPanel) * taps * s.in;
+}
+
 }  // namespace
+
+const ConvolutionKernels& convolution_kernels_for(Isa isa) {
+  return isa == Isa::Avx512 ? avx512::convolution_kernels : isa == Isa::Avx2 ? avx2::convolution_kernels : base::convolution_kernels;
+}
+
+size_t convolution_bytes(const ConvolutionShape& s) {
+  return static_cast<size_t>(weight_floats(s) + round_up(s.out, kPanel) + std::max(round_up(s.in, kPanel), kZeros)) * sizeof(float);
+}
 
 Result<std::unique_ptr<Convolution>> pack_convolution(const ConvolutionShape& s, std::span<const float> weight, std::span<const float> bias, Arena& arena) {
   const int64_t taps = int64_t{s.kernel_height} * s.kernel_width, in_of_filter = s.depthwise ? 1 : s.in;
@@ -169,18 +182,19 @@ Result<std::unique_ptr<Convolution>> pack_convolution(const ConvolutionShape& s,
     return fail(Code::LoadFailed, "a convolution of {} to {} channels, {} x {}, stride {} is not supported", s.in, s.out, s.kernel_height, s.kernel_width, s.stride);
   }
   assert(static_cast<int64_t>(weight.size()) == s.out * in_of_filter * taps && static_cast<int64_t>(bias.size()) == s.out);
-  const int64_t columns = round_up(s.out, kPanel);
-  const int64_t weight_floats = s.depthwise ? round_up(taps * s.in, kPanel) : columns * taps * s.in;
-  const int64_t zeros = round_up(s.in, kPanel);
   auto packed = std::make_unique<CpuConvolution>();
   packed->shape = s;
-  packed->bytes = static_cast<size_t>(weight_floats + columns + zeros) * sizeof(float);
+  packed->bytes = convolution_bytes(s);
   VERGE_ASSIGN(memory, arena.allocate(packed->bytes));
   packed->memory = std::move(memory);
   packed->weights = reinterpret_cast<float*>(packed->memory.get());
-  packed->bias = packed->weights + weight_floats;
-  packed->zeros = packed->bias + columns;
+  packed->bias = packed->weights + weight_floats(s);
+  packed->zeros = packed->bias + round_up(s.out, kPanel);
   std::copy(bias.begin(), bias.end(), packed->bias);
+  if (by_winograd(s)) {
+    transform_weights(s, weight, packed->weights);
+    return std::unique_ptr<Convolution>(std::move(packed));
+  }
   for (int64_t o = 0; o < s.out; ++o) {
     for (int64_t i = 0; i < in_of_filter; ++i) {
       for (int64_t t = 0; t < taps; ++t) {
@@ -197,11 +211,12 @@ void convolution(const ConvolutionArgs& a, Threads& threads, Isa isa, Convolutio
   const auto& packed = static_cast<const CpuConvolution&>(*a.weights);
   assert(a.n >= 1 && a.out_height >= 1 && a.out_width >= 1 && !(packed.shape.depthwise && a.add));
   scratch.threads.resize(static_cast<size_t>(threads.count()));
-  packed.shape.depthwise ? depthwise(a, packed, kernels_for(isa), threads, scratch) : dense(a, packed, kernels_for(isa), threads, scratch);
+  if (by_winograd(packed.shape)) return winograd(a, {packed.weights, packed.bias, packed.zeros}, threads, isa, scratch);
+  packed.shape.depthwise ? depthwise(a, packed, convolution_kernels_for(isa), threads, scratch) : dense(a, packed, convolution_kernels_for(isa), threads, scratch);
 }
 
 void max_pool(const PoolArgs& a, Threads& threads, Isa isa) {
-  const ConvolutionKernels& kernels = kernels_for(isa);
+  const ConvolutionKernels& kernels = convolution_kernels_for(isa);
   threads.parallel_for(int64_t{a.n} * a.out_height, 4, [&](int64_t begin, int64_t end) {
     std::vector<const float*> pixels;
     for (int64_t row = begin; row < end; ++row) {
@@ -222,7 +237,7 @@ void max_pool(const PoolArgs& a, Threads& threads, Isa isa) {
 }
 
 void mean_pool(const float* x, int n, int64_t pixels, int64_t channels, float* y, Threads& threads, Isa isa) {
-  const ConvolutionKernels& kernels = kernels_for(isa);
+  const ConvolutionKernels& kernels = convolution_kernels_for(isa);
   threads.parallel_for(n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) kernels.mean(x + i * pixels * channels, pixels, channels, y + i * channels);
   });

@@ -7,6 +7,7 @@
 
 #include "engine/backend.h"
 #include "engine/backends/cpu/isa.h"
+#include "engine/backends/cpu/kernels/convolution.h"
 
 namespace verge::engine::cpu {
 
@@ -17,11 +18,23 @@ class Threads;
 struct ConvolutionScratch {
   struct OfThread {
     std::vector<const float*> pixels;  // pointers of a block of tiles
-    std::vector<float> patches;        // its inputs side by side, where there are few channels
+    std::vector<float> floats;         // its inputs side by side, where there are few channels; what Winograd's transforms make
   };
   std::vector<OfThread> threads;
 };
 
+// Rows of tile i where `pixels` are cut into the fewest tiles of at most `most`, all nearly equal.
+struct Cut {
+  int64_t pixels, tiles;
+  Cut(int64_t count, int64_t most) : pixels(count), tiles((count + most - 1) / most) {}
+  int64_t first(int64_t tile) const { return pixels * tile / tiles; }
+  int rows(int64_t tile) const { return static_cast<int>(first(tile + 1) - first(tile)); }
+};
+
+const ConvolutionKernels& convolution_kernels_for(Isa isa);
+
+// Bytes that pack_convolution() holds.
+size_t convolution_bytes(const ConvolutionShape& shape);
 Result<std::unique_ptr<Convolution>> pack_convolution(const ConvolutionShape& shape, std::span<const float> weight, std::span<const float> bias, Arena& arena);
 void convolution(const ConvolutionArgs& args, Threads& threads, Isa isa, ConvolutionScratch& scratch);
 void max_pool(const PoolArgs& args, Threads& threads, Isa isa);

@@ -43,6 +43,7 @@ class CpuBackend final : public Backend, public HostThreads {
   void unfold(const float* x, int frames, int channels, int kernel, int stride, float* y) override;
   void copy_pages(KvCache& cache, std::span<const std::pair<int32_t, int32_t>> pages) override;
   Result<std::unique_ptr<Convolution>> pack_convolution(const ConvolutionShape& shape, std::span<const float> weight, std::span<const float> bias) override;
+  size_t convolution_bytes(const ConvolutionShape& shape) const override { return cpu::convolution_bytes(shape); }
   void convolution(const ConvolutionArgs& args) override;
   void max_pool(const PoolArgs& args) override;
   void mean_pool(const float* x, int n, int64_t pixels, int64_t channels, float* y) override;

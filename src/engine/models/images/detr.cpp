@@ -260,7 +260,7 @@ class Detr final : public ImageModel {
 
 Result<std::unique_ptr<ImageModel>> load_detr(const ImageFile& file, Backend& backend, const LoadOptions& options) {
   VERGE_ASSIGN(config, read_config(file));
-  ImageWeights weights(file, &backend, &options);
+  ImageWeights weights(file, backend, &options);
   auto model = std::make_unique<Detr>(backend, image_info(file), config);
   VERGE_TRY(model->load(weights, file));
   VERGE_TRY(model->reserve());
@@ -269,7 +269,7 @@ Result<std::unique_ptr<ImageModel>> load_detr(const ImageFile& file, Backend& ba
 
 Result<ImageModelNeed> detr_need(const ImageFile& file, Backend& backend) {
   VERGE_ASSIGN(config, read_config(file));
-  ImageWeights weights(file, nullptr, nullptr);
+  ImageWeights weights(file, backend, nullptr);
   Detr model(backend, image_info(file), config);
   VERGE_TRY(model.load(weights, file));
   return ImageModelNeed{weights.bytes(), model.scratch_floats() * sizeof(float), file.task};

@@ -101,14 +101,14 @@ class EfficientNet final : public ImageModel {
 }  // namespace
 
 Result<std::unique_ptr<ImageModel>> load_efficientnet(const ImageFile& file, Backend& backend, const LoadOptions& options) {
-  ImageWeights weights(file, &backend, &options);
+  ImageWeights weights(file, backend, &options);
   auto model = std::make_unique<EfficientNet>(backend, image_info(file));
   VERGE_TRY(model->load(weights));
   return std::unique_ptr<ImageModel>(std::move(model));
 }
 
 Result<ImageModelNeed> efficientnet_need(const ImageFile& file, Backend& backend) {
-  ImageWeights weights(file, nullptr, nullptr);
+  ImageWeights weights(file, backend, nullptr);
   EfficientNet model(backend, image_info(file));
   VERGE_TRY(model.load(weights));
   const Size size = input_size(file.preparation);

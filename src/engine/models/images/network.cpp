@@ -39,7 +39,7 @@ Result<std::vector<float>> ImageWeights::values(const std::string& name, std::in
   }
   if (taken_.insert(name).second) parameters_ += tensor.elements();
   std::vector<float> values;
-  if (!backend_) return values;
+  if (!options_) return values;
   values.resize(static_cast<size_t>(tensor.elements()));
   // Half precision may lie at an odd address in a checkpoint.
   std::vector<std::byte> aligned;
@@ -52,12 +52,11 @@ Result<std::vector<float>> ImageWeights::values(const std::string& name, std::in
 }
 
 Result<std::unique_ptr<Convolution>> ImageWeights::pack(const std::string& name, const ConvolutionShape& s, std::span<const float> weight, std::span<const float> bias) {
-  const int64_t filter = (s.depthwise ? 1 : s.in) * s.kernel_height * s.kernel_width;
-  bytes_ += static_cast<size_t>((s.out + 15) / 16 * 16 * (filter + 1) + s.in) * sizeof(float);
-  if (!backend_) return std::unique_ptr<Convolution>();
-  auto packed = backend_->pack_convolution(s, weight, bias);
+  bytes_ += backend_.convolution_bytes(s);
+  if (!options_) return std::unique_ptr<Convolution>();
+  auto packed = backend_.pack_convolution(s, weight, bias);
   if (!packed) return fail(Code::LoadFailed, "{}: tensor '{}': {}", file_.path, name, packed.error().message);
-  if (options_ && options_->progress) options_->progress(static_cast<double>(taken_.size()) / static_cast<double>(file_.tensors.size()));
+  if (options_->progress) options_->progress(static_cast<double>(taken_.size()) / static_cast<double>(file_.tensors.size()));
   return std::move(*packed);
 }
 

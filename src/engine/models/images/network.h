@@ -26,13 +26,13 @@ Result<> read_count(const json::object& config, const std::string& path, std::st
 // Takes tensors by name, checks their shapes, folds and packs; at the end tells of any that nobody took.
 class ImageWeights {
  public:
-  // Without a backend only sizes are counted.
-  ImageWeights(const ImageFile& file, Backend* backend, const LoadOptions* options) : file_(file), backend_(backend), options_(options) {}
+  // Without options only sizes are counted.
+  ImageWeights(const ImageFile& file, Backend& backend, const LoadOptions* options) : file_(file), backend_(backend), options_(options) {}
 
   bool has(const std::string& name) const { return file_.tensors.contains(name); }
   // The shape of a tensor that must be there, its rank checked.
   Result<TensorView> view(const std::string& name, int rank);
-  // Values as f32; `shape` must fit exactly. Empty without a backend.
+  // Values as f32; `shape` must fit exactly. Empty where sizes are counted.
   Result<std::vector<float>> values(const std::string& name, std::initializer_list<int64_t> shape);
   // `weight` + ".weight" {out, in, h, w}; batch norm `norm` + ".weight", ".bias", ".running_mean", ".running_var" folded in.
   Result<std::unique_ptr<Convolution>> normed(const std::string& weight, const std::string& norm, float eps, const ConvolutionShape& shape);
@@ -54,7 +54,7 @@ class ImageWeights {
   Result<std::unique_ptr<Convolution>> pack(const std::string& name, const ConvolutionShape& shape, std::span<const float> weight, std::span<const float> bias);
 
   const ImageFile& file_;
-  Backend* const backend_;
+  Backend& backend_;
   const LoadOptions* const options_;
   std::set<std::string, std::less<>> taken_;
   int64_t parameters_ = 0;

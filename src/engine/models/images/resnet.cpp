@@ -51,7 +51,7 @@ class Resnet final : public ImageModel {
 
 Result<std::unique_ptr<ImageModel>> load_resnet(const ImageFile& file, Backend& backend, const LoadOptions& options) {
   VERGE_ASSIGN(config, config_of(file));
-  ImageWeights weights(file, &backend, &options);
+  ImageWeights weights(file, backend, &options);
   auto model = std::make_unique<Resnet>(backend, image_info(file));
   VERGE_TRY(model->load(weights, config, file.torch_names));
   return std::unique_ptr<ImageModel>(std::move(model));
@@ -59,7 +59,7 @@ Result<std::unique_ptr<ImageModel>> load_resnet(const ImageFile& file, Backend& 
 
 Result<ImageModelNeed> resnet_need(const ImageFile& file, Backend& backend) {
   VERGE_ASSIGN(config, config_of(file));
-  ImageWeights weights(file, nullptr, nullptr);
+  ImageWeights weights(file, backend, nullptr);
   Resnet model(backend, image_info(file));
   VERGE_TRY(model.load(weights, config, file.torch_names));
   const Size size = input_size(file.preparation);

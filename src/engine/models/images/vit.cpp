@@ -172,7 +172,7 @@ class Vit final : public ImageModel {
 
 Result<std::unique_ptr<ImageModel>> load_vit(const ImageFile& file, Backend& backend, const LoadOptions& options) {
   VERGE_ASSIGN(config, read_config(file));
-  ImageWeights weights(file, &backend, &options);
+  ImageWeights weights(file, backend, &options);
   auto model = std::make_unique<Vit>(backend, image_info(file), config);
   VERGE_TRY(model->load(weights));
   return std::unique_ptr<ImageModel>(std::move(model));
@@ -180,7 +180,7 @@ Result<std::unique_ptr<ImageModel>> load_vit(const ImageFile& file, Backend& bac
 
 Result<ImageModelNeed> vit_need(const ImageFile& file, Backend& backend) {
   VERGE_ASSIGN(config, read_config(file));
-  ImageWeights weights(file, nullptr, nullptr);
+  ImageWeights weights(file, backend, nullptr);
   Vit model(backend, image_info(file), config);
   VERGE_TRY(model.load(weights));
   return ImageModelNeed{weights.bytes(), Vit::scratch_floats(config, limits::kPicturesAtOnce) * sizeof(float), file.task};

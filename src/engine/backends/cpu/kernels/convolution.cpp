@@ -49,7 +49,6 @@ void tile_of(const ConvolutionTile& t) {
 #pragma GCC unroll 14
     for (int r = 0; r < Rows; ++r) sums[r][l] = bias;
   }
-  const int64_t panel = t.taps * t.depth * kPanel;
   const float* weights = t.weights;
   for (int64_t tap = 0; tap < t.taps; ++tap) {
     const float* x[Rows];
@@ -58,7 +57,7 @@ void tile_of(const ConvolutionTile& t) {
     for (int64_t k = 0; k < t.depth; ++k, weights += kPanel) {
       Lanes w[Panels * kPanelLanes];
 #pragma GCC unroll 4
-      for (int l = 0; l < Panels * kPanelLanes; ++l) w[l] = load(weights + (l / kPanelLanes) * panel + (l % kPanelLanes) * kWidth);
+      for (int l = 0; l < Panels * kPanelLanes; ++l) w[l] = load(weights + (l / kPanelLanes) * t.panel + (l % kPanelLanes) * kWidth);
 #pragma GCC unroll 14
       for (int r = 0; r < Rows; ++r) {
         const Lanes value = set1(x[r][k]);

@@ -2,7 +2,7 @@
 //
 // Pictures lie channels last. A tile is up to `rows` output pixels times a panel of 16 (or two: 32) output channels. Where the
 // pixels' inputs are is said by pointers, taps x rows of them (tap t of row r at pixels[t * rows + r]): a tap outside the picture
-// points to zeros. Each element of the result is one chain over taps and input channels in order, whatever the tile:
+// points to zeros. Each element of a tile's result is one chain over taps and input channels in order, whatever the tile:
 // that is what makes a picture's bits independent of its batch.
 #pragma once
 
@@ -14,7 +14,8 @@ struct ConvolutionTile {
   const float* const* pixels = nullptr;  // {taps, rows}
   int rows = 0;                          // 1 … ConvolutionKernels::rows
   int64_t taps = 0, depth = 0;           // depth = floats behind each pointer
-  const float* weights = nullptr;        // {panels, taps, depth, 16}
+  const float* weights = nullptr;        // of the first panel {taps, depth, 16}
+  int64_t panel = 0;                     // floats from there to the next panel's
   const float* bias = nullptr;           // {panels, 16}
   int panels = 1;                        // 1 … ConvolutionKernels::panels
   int64_t columns = 16;                  // channels of the panels that are there, <= panels * 16
