@@ -330,7 +330,7 @@ def test_a_thousand_requests_with_random_aborts_leave_nothing():
     assert result["wrong"] == 0 and result["in_flight"] == 0 and result["whole"] + result["cut"] == 1200
     for name in ("descriptors_server", "descriptors_worker"):
         first, last = result[name][1], result[name][-1]
-        assert last <= first + 16, result  # kept connections come and go
+        assert last <= first + 60, result  # kept connections come and go by the dozen; what 400 cut streams leave would be more
 
 
 def test_hint_for_workers_that_read_results(stories):
