@@ -82,6 +82,9 @@ const Case kCases[] = {
     {{1, 17, 5, 2, 1, false}, 8, 8, 2, 0, 8, 8, false, false},       // kernel not square
     {{32, 32, 3, 3, 1, true}, 10, 9, 1, 1, 10, 9, false, true},      // depthwise
     {{150, 150, 5, 5, 2, true}, 12, 12, 1, 1, 6, 6, false, false},   // depthwise, channels no multiple of a vector
+    {{20, 20, 3, 3, 2, true}, 9, 40, 0, 0, 5, 20, false, true},      // depthwise, several tiles a row
+    {{24, 24, 5, 5, 1, true}, 7, 7, 2, 2, 7, 7, false, true},        // depthwise, most of the filter outside
+    {{16, 16, 4, 2, 3, true}, 9, 11, 1, 1, 3, 4, false, false},      // depthwise, a shape that has no kernel of its own
     {{1280, 1000, 1, 1, 1, false}, 1, 1, 0, 0, 1, 1, false, false},  // a classifier
     {{64, 48, 3, 3, 1, false}, 13, 10, 1, 1, 13, 10, true, true},    // Winograd's from here: tiles cut off right and below
     {{16, 16, 3, 3, 1, false}, 3, 2, 1, 1, 3, 2, false, true},       // less than a tile

@@ -53,21 +53,40 @@ struct Geometry {
     if (y < 0 || y >= a.height || x < 0 || x >= a.width) return zeros;
     return a.x + ((at.picture * a.height + y) * a.width + x) * s.in;
   }
+  // The pixel right of it, or the first of the next row.
+  void advance(At* place) const {
+    place->x += s.stride;
+    if (place->x < int64_t{a.out_width} * s.stride - a.pad_left) return;
+    place->x = -a.pad_left;
+    place->y += s.stride;
+    if (place->y < int64_t{a.out_height} * s.stride - a.pad_top) return;
+    place->y = -a.pad_top;
+    ++place->picture;
+  }
   // to[t * rows + r] for all taps t.
   void pointers(int64_t first, int rows, const float** to) const {
-    for (int r = 0; r < rows; ++r) {
-      const At place = at(first + r);
+    At place = at(first);
+    for (int r = 0; r < rows; ++r, advance(&place)) {
       const float** tap_of_row = to + r;
       for (int64_t ky = 0; ky < s.kernel_height; ++ky) {
         for (int64_t kx = 0; kx < s.kernel_width; ++kx, tap_of_row += rows) *tap_of_row = tap(place, ky, kx);
       }
     }
   }
+  // {kernel_height, across}: what lies under the filter of a pixel and right of it.
+  void window(int64_t pixel, int across, const float** to) const {
+    const At place = at(pixel);
+    for (int64_t y = place.y; y < place.y + s.kernel_height; ++y) {
+      const bool row_inside = y >= 0 && y < a.height;
+      const float* row = row_inside ? a.x + (place.picture * a.height + y) * a.width * s.in : nullptr;
+      for (int64_t x = place.x; x < place.x + across; ++x) *to++ = row_inside && x >= 0 && x < a.width ? row + x * s.in : zeros;
+    }
+  }
   // {rows, taps * in}, the inputs themselves.
   void patches(int64_t first, int rows, float* to) const {
     const size_t row_floats = static_cast<size_t>(s.kernel_width) * static_cast<size_t>(s.in);
-    for (int r = 0; r < rows; ++r) {
-      const At place = at(first + r);
+    At place = at(first);
+    for (int r = 0; r < rows; ++r, advance(&place)) {
       for (int64_t ky = 0; ky < s.kernel_height; ++ky, to += row_floats) {
         const bool inside = place.x >= 0 && place.x + s.kernel_width <= a.width && place.y + ky >= 0 && place.y + ky < a.height;
         if (inside) {
@@ -144,17 +163,20 @@ void dense(const ConvolutionArgs& a, const CpuConvolution& c, const ConvolutionK
 void depthwise(const ConvolutionArgs& a, const CpuConvolution& c, const ConvolutionKernels& kernels, Threads& threads, ConvolutionScratch& scratch) {
   const ConvolutionShape& s = c.shape;
   const Geometry geometry{a, s, c.zeros};
-  const int64_t taps = int64_t{s.kernel_height} * s.kernel_width;
-  const Cut cut(int64_t{a.n} * a.out_height * a.out_width, kernels.depthwise_rows);
-  constexpr int64_t kTilesAtOnce = 16;
+  const Cut cut(a.out_width, kernels.depthwise_outputs);
+  const int64_t rows = int64_t{a.n} * a.out_height, rows_at_once = std::max(1, 32 / a.out_width);
+  const int most_across = (kernels.depthwise_outputs - 1) * s.stride + s.kernel_width;
   threads.run([&](int thread) {
     ConvolutionScratch::OfThread& own = scratch.threads[static_cast<size_t>(thread)];
-    own.pixels.resize(std::max(own.pixels.size(), static_cast<size_t>(taps * kernels.depthwise_rows)));
-    for (int64_t first; (first = threads.take(kTilesAtOnce)) < cut.tiles;) {
-      for (int64_t i = first; i < std::min(first + kTilesAtOnce, cut.tiles); ++i) {
-        const int rows = cut.rows(i);
-        geometry.pointers(cut.first(i), rows, own.pixels.data());
-        kernels.depthwise({own.pixels.data(), rows, taps, s.in, c.weights, c.bias, a.y + cut.first(i) * s.out, a.low, a.high});
+    own.pixels.resize(std::max(own.pixels.size(), static_cast<size_t>(s.kernel_height * most_across)));
+    for (int64_t first; (first = threads.take(rows_at_once)) < rows;) {
+      for (int64_t row = first; row < std::min(first + rows_at_once, rows); ++row) {
+        for (int64_t i = 0; i < cut.tiles; ++i) {
+          const int outputs = cut.rows(i);
+          const int64_t pixel = row * a.out_width + cut.first(i);
+          geometry.window(pixel, (outputs - 1) * s.stride + s.kernel_width, own.pixels.data());
+          kernels.depthwise({own.pixels.data(), outputs, s.kernel_height, s.kernel_width, s.stride, s.in, c.weights, c.bias, a.y + pixel * s.out, a.low, a.high});
+        }
       }
     }
   });

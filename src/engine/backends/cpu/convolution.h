@@ -1,6 +1,7 @@
 // Convolutions and pooling. See Backend::convolution and its neighbours for the contract.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <vector>
@@ -23,12 +24,13 @@ struct ConvolutionScratch {
   std::vector<OfThread> threads;
 };
 
-// Rows of tile i where `pixels` are cut into the fewest tiles of at most `most`, all nearly equal.
+// `count` >= 1 rows cut into the fewest tiles of at most `most`, all nearly equal. No divisions after the first: they would take
+// as long as a small tile does.
 struct Cut {
-  int64_t pixels, tiles;
-  Cut(int64_t count, int64_t most) : pixels(count), tiles((count + most - 1) / most) {}
-  int64_t first(int64_t tile) const { return pixels * tile / tiles; }
-  int rows(int64_t tile) const { return static_cast<int>(first(tile + 1) - first(tile)); }
+  int64_t tiles, least, larger;  // tiles of one row more than `least` come first
+  Cut(int64_t count, int64_t most) : tiles((count + most - 1) / most), least(count / tiles), larger(count % tiles) {}
+  int64_t first(int64_t tile) const { return tile * least + std::min(tile, larger); }
+  int rows(int64_t tile) const { return static_cast<int>(least + (tile < larger)); }
 };
 
 const ConvolutionKernels& convolution_kernels_for(Isa isa);

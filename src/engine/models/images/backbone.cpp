@@ -19,6 +19,32 @@ Result<std::vector<int64_t>> sizes(const json::object& config, std::string_view 
   return values;
 }
 
+// Floats of one picture behind the stem and behind each stage.
+struct Sizes {
+  size_t stem = 0;
+  std::vector<size_t> stages;
+  size_t alone = 0;  // stages that each picture of a batch goes through by itself
+};
+
+// A stage whose features are larger than this is of no use to a batch: one layer's outputs would push each other out of the cache before
+// the next layer reads them, and its weights are few.
+constexpr size_t kAloneFloats = 256 * 1024;
+
+Sizes sizes_of(const ResnetConfig& c, int height, int width) {
+  const auto floats = [&](int stride, int64_t channels) {
+    return static_cast<size_t>(height / stride + 1) * static_cast<size_t>(width / stride + 1) * static_cast<size_t>(channels);
+  };
+  Sizes s;
+  s.stem = floats(c.stem_stride, c.stem_width);
+  int stride = c.stem_stride * (c.stem_pool ? 2 : 1);
+  for (size_t i = 0; i < c.widths.size(); ++i) {
+    if (i > 0 || c.downsample_in_first_stage) stride *= 2;
+    s.stages.push_back(floats(stride, c.widths[i]));
+    if (s.alone == i && s.stages[i] > kAloneFloats) ++s.alone;
+  }
+  return s;
+}
+
 }  // namespace
 
 Result<ResnetConfig> read_resnet_config(const json::object& config, const std::string& path) {
@@ -128,11 +154,15 @@ int ResnetBackbone::stride() const {
   return stride;
 }
 
-void ResnetBackbone::forward(Backend& backend, Feature* x) {
+void ResnetBackbone::stem(Backend& backend, Feature* x) {
   convolve(backend, *stem_, *x, {stem_->shape.kernel_height / 2}, Clamp::Relu, &a_);
   if (config_.stem_pool) max_pool(backend, a_, 3, 2, 1, x);
   else std::swap(*x, a_);
-  for (const Block& block : blocks_) {
+}
+
+void ResnetBackbone::blocks(Backend& backend, size_t first, size_t end, Feature* x) {
+  for (size_t at = first; at < end; ++at) {
+    const Block& block = blocks_[at];
     if (block.shortcut) convolve(backend, *block.shortcut, *x, {}, Clamp::None, &projected_);
     const Feature *in = x;
     Feature *between = &a_, *other = &b_;
@@ -148,12 +178,34 @@ void ResnetBackbone::forward(Backend& backend, Feature* x) {
   }
 }
 
+void ResnetBackbone::forward(Backend& backend, Feature* x) {
+  const size_t split = x->n > 1 ? sizes_of(config_, x->height, x->width).alone : 0;
+  size_t alone = 0;
+  for (size_t s = 0; s < split; ++s) alone += static_cast<size_t>(config_.depths[s]);
+  if (alone == 0) {
+    stem(backend, x);
+  } else {
+    const size_t floats = x->floats() / static_cast<size_t>(x->n);
+    for (int i = 0; i < x->n; ++i) {
+      alone_.shape(1, x->height, x->width, x->channels);
+      std::copy_n(x->data.data() + static_cast<size_t>(i) * floats, floats, alone_.data.data());
+      stem(backend, &alone_);
+      blocks(backend, 0, alone, &alone_);
+      if (i == 0) batch_.shape(x->n, alone_.height, alone_.width, alone_.channels);
+      std::copy_n(alone_.data.data(), alone_.floats(), batch_.data.data() + static_cast<size_t>(i) * alone_.floats());
+    }
+    std::swap(*x, batch_);
+  }
+  blocks(backend, alone, blocks_.size(), x);
+}
+
 size_t ResnetBackbone::scratch_floats(const ResnetConfig& c, int n, int height, int width) {
-  // Four buffers; the widest is the stem's output or the first stage's.
-  const size_t stem = static_cast<size_t>(height / c.stem_stride + 1) * static_cast<size_t>(width / c.stem_stride + 1) * static_cast<size_t>(c.stem_width);
-  const size_t shrink = c.stem_pool ? 4 : 1;
-  const size_t stage = stem / static_cast<size_t>(c.stem_width) / shrink * static_cast<size_t>(c.widths.front());
-  return 4 * static_cast<size_t>(n) * std::max(stem, stage);
+  const Sizes of = sizes_of(c, height, width);
+  const size_t input = 3 * static_cast<size_t>(height) * static_cast<size_t>(width), pictures = static_cast<size_t>(n);
+  const size_t first = std::max(of.stem, of.stages.front());
+  // Four buffers; in a batch the widest is what the stages before leave behind.
+  const size_t batch = of.alone > 0 ? of.stages[of.alone - 1] : first;
+  return pictures * input + (of.alone > 0 ? input + 5 * first : 0) + 4 * pictures * batch;
 }
 
 }  // namespace verge::engine

@@ -56,10 +56,13 @@ class ResnetBackbone {
     std::vector<std::unique_ptr<Convolution>> layers;
     std::unique_ptr<Convolution> shortcut;
   };
+  void stem(Backend& backend, Feature* x);
+  void blocks(Backend& backend, size_t first, size_t end, Feature* x);
+
   ResnetConfig config_;
   std::unique_ptr<Convolution> stem_;
   std::vector<Block> blocks_;
-  Feature a_, b_, projected_;
+  Feature a_, b_, projected_, alone_, batch_;
 };
 
 }  // namespace verge::engine

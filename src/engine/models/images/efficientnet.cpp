@@ -1,5 +1,6 @@
 // EfficientNet-Lite0 (Tan and Le, https://arxiv.org/abs/1905.11946; the Lite variants of TensorFlow's model garden: ReLU6, no
 // squeeze-and-excitation). Tensor names are efficientnet-lite-pytorch's.
+#include "engine/models/images/inverted_residual.h"
 #include "engine/models/images/network.h"
 #include "engine/models/images/table.h"
 #include "support/limits.h"
@@ -46,28 +47,41 @@ class EfficientNet final : public ImageModel {
 
   Result<> classify(std::span<const Picture> pictures, float* logits) override {
     for (const auto& run : same_size_runs(pictures)) {
-      to_input(run, info_.preparation, &a_);
-      convolve(backend_, *stem_, a_, kSame, Clamp::Relu6, &x_);
-      for (const Block& block : blocks_) forward(block);
-      convolve(backend_, *head_, x_, kSame, Clamp::Relu6, &a_);
-      b_.shape(a_.n, 1, 1, kHead);
-      backend_.mean_pool(a_.data.data(), a_.n, int64_t{a_.height} * a_.width, kHead, b_.data.data());
-      convolve(backend_, *classifier_, b_, kSame, Clamp::None, &a_);
-      logits = std::copy_n(a_.data.data(), a_.floats(), logits);
+      // Each picture alone while it is large: a batch would only push it out of the cache between two layers.
+      for (size_t i = 0; i < run.size(); ++i) {
+        to_input(run.subspan(i, 1), info_.preparation, &y_);
+        convolve(backend_, *stem_, y_, kSame, Clamp::Relu6, &x_);
+        blocks(0, kAlone);
+        if (i == 0) batch_.shape(static_cast<int>(run.size()), x_.height, x_.width, x_.channels);
+        std::copy_n(x_.data.data(), x_.floats(), batch_.data.data() + i * x_.floats());
+      }
+      std::swap(x_, batch_);
+      blocks(kAlone, blocks_.size());
+      convolve(backend_, *head_, x_, kSame, Clamp::Relu6, &y_);
+      pooled_.shape(y_.n, 1, 1, kHead);
+      backend_.mean_pool(y_.data.data(), y_.n, int64_t{y_.height} * y_.width, kHead, pooled_.data.data());
+      convolve(backend_, *classifier_, pooled_, kSame, Clamp::None, &y_);
+      logits = std::copy_n(y_.data.data(), y_.floats(), logits);
     }
     return {};
   }
 
-  static size_t scratch_floats(int n, int height, int width) {
-    // The widest activation is the first expansion: 96 channels at half the picture's sides; three buffers.
-    return 3 * static_cast<size_t>(n) * static_cast<size_t>(height / 2 + 1) * static_cast<size_t>(width / 2 + 1) * 96;
+  static size_t scratch_floats(const Backend& backend, int n, int height, int width) {
+    // A picture alone: 32 channels at half its sides, twice. The batch: 40 channels at an eighth, three times, and the head.
+    const auto at = [&](int part, int64_t channels) { return static_cast<size_t>(height / part + 1) * static_cast<size_t>(width / part + 1) * static_cast<size_t>(channels); };
+    return 2 * at(2, kStem) + static_cast<size_t>(n) * (3 * at(8, 40) + at(32, kHead)) + InvertedResidualRunner::scratch_floats(backend, width / 2 + 1, 96);
   }
 
  private:
-  struct Block {
-    std::unique_ptr<Convolution> expand, depthwise, project;
-    bool residual = false;
-  };
+  using Block = InvertedResidual;
+  static constexpr size_t kAlone = 5;  // blocks up to an eighth of the picture's sides
+
+  void blocks(size_t first, size_t end) {
+    for (size_t i = first; i < end; ++i) {
+      runner_.forward(blocks_[i], x_, &y_);
+      std::swap(x_, y_);
+    }
+  }
 
   static Result<Block> load_block(ImageWeights& weights, const std::string& at, const Stage& stage, int64_t in, int stride) {
     Block block;
@@ -84,18 +98,12 @@ class EfficientNet final : public ImageModel {
     return block;
   }
 
-  void forward(const Block& block) {
-    if (block.expand) convolve(backend_, *block.expand, x_, kSame, Clamp::Relu6, &a_);
-    convolve(backend_, *block.depthwise, block.expand ? a_ : x_, kSame, Clamp::Relu6, &b_);
-    if (block.residual) return convolve(backend_, *block.project, b_, kSame, Clamp::None, &x_, &x_);
-    convolve(backend_, *block.project, b_, kSame, Clamp::None, &x_);
-  }
-
   Backend& backend_;
   ImageModelInfo info_;
   std::unique_ptr<Convolution> stem_, head_, classifier_;
   std::vector<Block> blocks_;
-  Feature x_, a_, b_;
+  InvertedResidualRunner runner_{backend_};
+  Feature x_, y_, batch_, pooled_;
 };
 
 }  // namespace
@@ -112,7 +120,7 @@ Result<ImageModelNeed> efficientnet_need(const ImageFile& file, Backend& backend
   EfficientNet model(backend, image_info(file));
   VERGE_TRY(model.load(weights));
   const Size size = input_size(file.preparation);
-  return ImageModelNeed{weights.bytes(), EfficientNet::scratch_floats(limits::kPicturesAtOnce, size.height, size.width) * sizeof(float), file.task};
+  return ImageModelNeed{weights.bytes(), EfficientNet::scratch_floats(backend, limits::kPicturesAtOnce, size.height, size.width) * sizeof(float), file.task};
 }
 
 }  // namespace verge::engine

@@ -111,11 +111,9 @@ Result<> ImageWeights::finish() const {
   return {};
 }
 
-void convolve(Backend& backend, const Convolution& weights, const Feature& in, Padding padding, Clamp clamp, Feature* out, const Feature* add) {
-  const ConvolutionShape& s = weights.shape;
-  assert(in.channels == s.in && &in != out);
-  ConvolutionArgs a;
-  const auto place = [&](int size, int kernel, int* out_size, int* pad) {
+Placement place(const ConvolutionShape& s, int height, int width, Padding padding) {
+  Placement p;
+  const auto side = [&](int size, int kernel, int* out_size, int* pad) {
     if (padding.same) {
       *out_size = (size + s.stride - 1) / s.stride;
       *pad = std::max((*out_size - 1) * s.stride + kernel - size, 0) / 2;
@@ -124,19 +122,35 @@ void convolve(Backend& backend, const Convolution& weights, const Feature& in, P
       *pad = padding.pixels;
     }
   };
-  place(in.height, s.kernel_height, &a.out_height, &a.pad_top);
-  place(in.width, s.kernel_width, &a.out_width, &a.pad_left);
-  out->shape(in.n, a.out_height, a.out_width, s.out);
+  side(height, s.kernel_height, &p.out_height, &p.pad_top);
+  side(width, s.kernel_width, &p.out_width, &p.pad_left);
+  return p;
+}
+
+void set_clamp(Clamp clamp, ConvolutionArgs* args) {
+  if (clamp != Clamp::None) args->low = 0;
+  if (clamp == Clamp::Relu6) args->high = 6;
+}
+
+void convolve(Backend& backend, const Convolution& weights, const Feature& in, Padding padding, Clamp clamp, Feature* out, const Feature* add) {
+  const ConvolutionShape& s = weights.shape;
+  assert(in.channels == s.in && &in != out);
+  const Placement p = place(s, in.height, in.width, padding);
+  out->shape(in.n, p.out_height, p.out_width, s.out);
   assert(!add || add->floats() == out->floats());
+  ConvolutionArgs a;
   a.weights = &weights;
   a.x = in.data.data();
   a.n = in.n;
   a.height = in.height;
   a.width = in.width;
+  a.out_height = p.out_height;
+  a.out_width = p.out_width;
+  a.pad_top = p.pad_top;
+  a.pad_left = p.pad_left;
   a.y = out->data.data();
   a.add = add ? add->data.data() : nullptr;
-  if (clamp != Clamp::None) a.low = 0;
-  if (clamp == Clamp::Relu6) a.high = 6;
+  set_clamp(clamp, &a);
   backend.convolution(a);
 }
 

@@ -80,6 +80,11 @@ struct Padding {
   int pixels = 0;
   bool same = false;
 };
+struct Placement {
+  int out_height = 0, out_width = 0, pad_top = 0, pad_left = 0;
+};
+Placement place(const ConvolutionShape& shape, int height, int width, Padding padding);
+void set_clamp(Clamp clamp, ConvolutionArgs* args);
 // `out` gets its shape here. `add`, where given, has it too and may be `out`.
 void convolve(Backend& backend, const Convolution& weights, const Feature& in, Padding padding, Clamp clamp, Feature* out, const Feature* add = nullptr);
 void max_pool(Backend& backend, const Feature& in, int kernel, int stride, int pad, Feature* out);

@@ -12,12 +12,13 @@ namespace {
 constexpr int kPanel = 16;
 constexpr int kPanelLanes = kPanel / kWidth;
 #if VERGE_ISA_avx512
-constexpr int kRows = 14, kPanels = 2, kDepthwiseRows = 4;
+constexpr int kRows = 14, kPanels = 2;
 #elif VERGE_ISA_avx2
-constexpr int kRows = 6, kPanels = 1, kDepthwiseRows = 4;
+constexpr int kRows = 6, kPanels = 1;
 #else
-constexpr int kRows = 2, kPanels = 1, kDepthwiseRows = 2;
+constexpr int kRows = 2, kPanels = 1;
 #endif
+constexpr int kDepthwiseOutputs = 8;  // with as many sums, five weights and an input 16 registers are enough
 
 VERGE_INLINE Lanes clamp(Lanes x, Lanes low, Lanes high) { return min(max(x, low), high); }
 
@@ -66,6 +67,16 @@ void tile_of(const ConvolutionTile& t) {
       }
     }
   }
+  if (t.columns >= Panels * kPanel && !t.add) {
+    const Lanes low = set1(t.low), high = set1(t.high);
+    float* y = t.y;
+#pragma GCC unroll 14
+    for (int r = 0; r < Rows; ++r, y += t.stride) {
+#pragma GCC unroll 4
+      for (int l = 0; l < Panels * kPanelLanes; ++l) store(y + l * kWidth, clamp(sums[r][l], low, high));
+    }
+    return;
+  }
 #pragma GCC unroll 14
   for (int r = 0; r < Rows; ++r) {
     for (int p = 0; p < Panels; ++p) finish(&sums[r][p * kPanelLanes], t, r * t.stride + p * kPanel, t.columns - p * kPanel);
@@ -86,65 +97,79 @@ void tile(const ConvolutionTile& t) {
   choose_rows<1>(t);
 }
 
-// V vectors of channels of Rows pixels: with one vector four chains of multiply-adds would wait for each other, and each would have a
-// pointer to load.
-template <int Rows, int V>
-void depthwise_channels(const DepthwiseTile& t, int64_t c, Lanes low, Lanes high) {
-  Lanes sums[Rows][V];
-#pragma GCC unroll 4
-  for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) sums[r][v] = load(t.bias + c + v * kWidth);
-  }
-  for (int64_t tap = 0; tap < t.taps; ++tap) {
-    Lanes w[V];
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) w[v] = load(t.weights + tap * t.channels + c + v * kWidth);
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) {
-      const float* x = t.pixels[tap * Rows + r] + c;
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) sums[r][v] = fma(load(x + v * kWidth), w[v], sums[r][v]);
+// One vector of channels of Outputs neighbours. Kernel and Stride 0: as the tile says.
+template <int Outputs, int Kernel, int Stride>
+VERGE_INLINE void depthwise_lanes(const DepthwiseTile& t, int64_t c, Lanes low, Lanes high) {
+  const int kernel = Kernel ? Kernel : t.kernel_width, stride = Stride ? Stride : t.stride, across = (Outputs - 1) * stride + kernel;
+  Lanes sums[Outputs];
+  const Lanes bias = load(t.bias + c);
+#pragma GCC unroll 8
+  for (int o = 0; o < Outputs; ++o) sums[o] = bias;
+  for (int ky = 0; ky < t.kernel_height; ++ky) {
+    const float* const* pixels = t.pixels + ky * across;
+    const float* weights = t.weights + ky * kernel * t.channels + c;
+    if constexpr (Kernel && Stride) {
+      Lanes w[Kernel];
+#pragma GCC unroll 5
+      for (int kx = 0; kx < Kernel; ++kx) w[kx] = load(weights + kx * t.channels);
+#pragma GCC unroll 19
+      for (int x = 0; x < (Outputs - 1) * Stride + Kernel; ++x) {
+        const Lanes value = load(pixels[x] + c);
+#pragma GCC unroll 8
+        for (int o = 0; o < Outputs; ++o) {
+          if (x >= o * Stride && x < o * Stride + Kernel) sums[o] = fma(value, w[x - o * Stride], sums[o]);
+        }
+      }
+    } else {
+      for (int kx = 0; kx < kernel; ++kx) {
+        const Lanes w = load(weights + kx * t.channels);
+#pragma GCC unroll 8
+        for (int o = 0; o < Outputs; ++o) sums[o] = fma(load(pixels[o * stride + kx] + c), w, sums[o]);
+      }
     }
   }
-#pragma GCC unroll 4
-  for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) store(t.y + r * t.channels + c + v * kWidth, clamp(sums[r][v], low, high));
-  }
+#pragma GCC unroll 8
+  for (int o = 0; o < Outputs; ++o) store(t.y + o * t.channels + c, clamp(sums[o], low, high));
 }
 
-template <int Rows>
+template <int Outputs, int Kernel, int Stride>
 void depthwise_of(const DepthwiseTile& t) {
   const Lanes low = set1(t.low), high = set1(t.high);
   int64_t c = 0;
-  for (; c + 2 * kWidth <= t.channels; c += 2 * kWidth) depthwise_channels<Rows, 2>(t, c, low, high);
-  for (; c + kWidth <= t.channels; c += kWidth) depthwise_channels<Rows, 1>(t, c, low, high);
-  if (c == t.channels) return;
-  // The last channels by way of whole vectors, so that they are computed the same way.
-  for (int r = 0; r < Rows; ++r) {
+  for (; c + kWidth <= t.channels; c += kWidth) depthwise_lanes<Outputs, Kernel, Stride>(t, c, low, high);
+  // The last channels, one vector with zeros behind them.
+  const int across = (Outputs - 1) * t.stride + t.kernel_width, rest = static_cast<int>(t.channels - c);
+  for (int o = 0; rest > 0 && o < Outputs; ++o) {
     float sum[kWidth] = {}, x[kWidth] = {}, w[kWidth] = {};
-    for (int i = 0; c + i < t.channels; ++i) sum[i] = t.bias[c + i];
-    for (int64_t tap = 0; tap < t.taps; ++tap) {
-      for (int i = 0; c + i < t.channels; ++i) {
-        x[i] = t.pixels[tap * Rows + r][c + i];
-        w[i] = t.weights[tap * t.channels + c + i];
+    for (int i = 0; i < rest; ++i) sum[i] = t.bias[c + i];
+    for (int ky = 0; ky < t.kernel_height; ++ky) {
+      for (int kx = 0; kx < t.kernel_width; ++kx) {
+        for (int i = 0; i < rest; ++i) {
+          x[i] = t.pixels[ky * across + o * t.stride + kx][c + i];
+          w[i] = t.weights[(ky * t.kernel_width + kx) * t.channels + c + i];
+        }
+        store(sum, fma(load(x), load(w), load(sum)));
       }
-      store(sum, fma(load(x), load(w), load(sum)));
     }
     store(sum, clamp(load(sum), low, high));
-    for (int i = 0; c + i < t.channels; ++i) t.y[r * t.channels + c + i] = sum[i];
+    for (int i = 0; i < rest; ++i) t.y[o * t.channels + c + i] = sum[i];
   }
 }
 
-template <int Rows = kDepthwiseRows>
-void choose_depthwise(const DepthwiseTile& t) {
-  if constexpr (Rows == 1) return depthwise_of<1>(t);
-  else if (t.rows == Rows) return depthwise_of<Rows>(t);
-  else return choose_depthwise<Rows - 1>(t);
+template <int Kernel, int Stride, int Outputs = kDepthwiseOutputs>
+void choose_outputs(const DepthwiseTile& t) {
+  if constexpr (Outputs == 1) return depthwise_of<1, Kernel, Stride>(t);
+  else if (t.outputs == Outputs) return depthwise_of<Outputs, Kernel, Stride>(t);
+  else return choose_outputs<Kernel, Stride, Outputs - 1>(t);
 }
 
-void depthwise(const DepthwiseTile& t) { choose_depthwise<>(t); }
+void depthwise(const DepthwiseTile& t) {
+  if (t.kernel_width == 3 && t.stride == 1) return choose_outputs<3, 1>(t);
+  if (t.kernel_width == 3 && t.stride == 2) return choose_outputs<3, 2>(t);
+  if (t.kernel_width == 5 && t.stride == 1) return choose_outputs<5, 1>(t);
+  if (t.kernel_width == 5 && t.stride == 2) return choose_outputs<5, 2>(t);
+  choose_outputs<0, 0>(t);
+}
 
 void max_pixels(const float* const* pixels, int64_t count, int64_t channels, float* y) {
   int64_t c = 0;
@@ -177,6 +202,6 @@ void mean_pixels(const float* x, int64_t count, int64_t channels, float* y) {
 
 }  // namespace
 
-const ConvolutionKernels convolution_kernels = {kRows, kPanels, kDepthwiseRows, tile, depthwise, max_pixels, mean_pixels};
+const ConvolutionKernels convolution_kernels = {kRows, kPanels, kDepthwiseOutputs, tile, depthwise, max_pixels, mean_pixels};
 
 }  // namespace verge::engine::cpu::VERGE_ISA

@@ -25,19 +25,20 @@ struct ConvolutionTile {
   float low = 0, high = 0;               // clamp
 };
 
-// One filter a channel. Weights {taps, channels}.
+// One filter a channel. Outputs are neighbours in a row of the picture: filters overlap, and each input is read once for all of them.
 struct DepthwiseTile {
-  const float* const* pixels = nullptr;  // {taps, rows}
-  int rows = 0;                          // 1 … ConvolutionKernels::depthwise_rows
-  int64_t taps = 0, channels = 0;
-  const float* weights = nullptr;
-  const float* bias = nullptr;
-  float* y = nullptr;                    // {rows, channels}
+  const float* const* pixels = nullptr;  // {kernel_height, (outputs - 1) * stride + kernel_width}
+  int outputs = 0;                       // 1 … ConvolutionKernels::depthwise_outputs
+  int kernel_height = 0, kernel_width = 0, stride = 1;
+  int64_t channels = 0;
+  const float* weights = nullptr;        // {kernel_height, kernel_width, channels}
+  const float* bias = nullptr;           // {channels}
+  float* y = nullptr;                    // {outputs, channels}
   float low = 0, high = 0;
 };
 
 struct ConvolutionKernels {
-  int rows, panels, depthwise_rows;
+  int rows, panels, depthwise_outputs;
   void (*tile)(const ConvolutionTile& tile);
   void (*depthwise)(const DepthwiseTile& tile);
   // y[c] = the largest of `count` pixels' channel c.
