@@ -79,6 +79,29 @@ TEST_P(ClassifierTest, APicturesBitsAreTheSameInAnyBatch) {
   }
 }
 
+// Features of large pictures go through the first stages one picture at a time.
+TEST(Resnet, ALargePicturesBitsAreTheSameInAnyBatch) {
+  constexpr int kSide = 640;
+  std::vector<uint8_t> rgb(size_t{3} * 3 * kSide * kSide);
+  uint32_t state = 1;
+  for (uint8_t& v : rgb) v = static_cast<uint8_t>((state = state * 1664525u + 1013904223u) >> 24);
+  std::vector<Picture> pictures;
+  for (size_t i = 0; i < 3; ++i) pictures.push_back({rgb.data() + i * 3 * kSide * kSide, kSide, kSide});
+  auto backend = make_cpu_backend({2, ""});
+  ASSERT_TRUE(backend.ok());
+  for (const char* name : {"resnet-basic", "resnet-bottleneck", "resnet-first-stage"}) {
+    auto model = load_image_model((kFolder / name).string(), **backend, {});
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    const size_t classes = (*model)->info().labels.size();
+    std::vector<float> batch(3 * classes), single(classes);
+    ASSERT_TRUE((*model)->classify(pictures, batch.data()).ok());
+    for (size_t i = 0; i < pictures.size(); ++i) {
+      ASSERT_TRUE((*model)->classify({&pictures[i], 1}, single.data()).ok());
+      EXPECT_EQ(0, std::memcmp(single.data(), &batch[i * classes], classes * sizeof(float))) << name << " " << i;
+    }
+  }
+}
+
 TEST_P(ClassifierTest, MemoryIsToldFromHeaders) {
   const std::string path = (kFolder / GetParam()).string();
   EXPECT_TRUE(is_image_model(path));
