@@ -99,7 +99,6 @@ TEST_P(FullAttentionTest, WindowsNormsAndRotationEqualTheNaiveLoop) {
   constexpr int kHeads = 4, kKvHeads = 2, kDim = 16, kHalf = kDim / 2, kAll = std::numeric_limits<int>::max();
   const std::vector<int> lengths = {1, 33, 300, 20};
   Input q = make_input(kHeads, kDim, lengths), kv = make_input(kKvHeads, kDim, lengths);
-  const int rows = q.starts.back();
   std::vector<float> cos, sin, q_norm, k_norm;
   for (int i = 0; i < kDim; ++i) q_norm.push_back(0.5f + 0.1f * static_cast<float>(i)), k_norm.push_back(1.5f - 0.05f * static_cast<float>(i));
   for (size_t s = 0; s + 1 < q.starts.size(); ++s)

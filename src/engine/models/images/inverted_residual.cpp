@@ -35,32 +35,15 @@ void InvertedResidualRunner::forward(const InvertedResidual& block, const Featur
   for (int i = 0; i < x.n; ++i) rows(block, x, p, i, static_cast<int>(rows_at_once), y);
 }
 
-void InvertedResidualRunner::run(const Convolution& weights, const float* x, int n, int height, int width, const Placement& p, Clamp clamp, const float* add, float* y) {
-  ConvolutionArgs a;
-  a.weights = &weights;
-  a.x = x;
-  a.n = n;
-  a.height = height;
-  a.width = width;
-  a.out_height = p.out_height;
-  a.out_width = p.out_width;
-  a.pad_top = p.pad_top;
-  a.pad_left = p.pad_left;
-  a.add = add;
-  a.y = y;
-  set_clamp(clamp, &a);
-  backend_.convolution(a);
-}
-
 void InvertedResidualRunner::pictures(const InvertedResidual& block, const Feature& x, const Placement& p, int first, int count, Feature* y) {
   const int64_t wide = block.depthwise->shape.in, in_pixels = int64_t{x.height} * x.width, out_pixels = int64_t{p.out_height} * p.out_width;
   const float* in = x.data.data() + first * in_pixels * x.channels;
   float* out = y->data.data() + first * out_pixels * y->channels;
   fit(wide_, block.expand ? count * in_pixels * wide : 0);
   fit(filtered_, count * out_pixels * wide);
-  if (block.expand) run(*block.expand, in, count, x.height, x.width, {x.height, x.width}, Clamp::Relu6, nullptr, wide_.data());
-  run(*block.depthwise, block.expand ? wide_.data() : in, count, x.height, x.width, p, Clamp::Relu6, nullptr, filtered_.data());
-  run(*block.project, filtered_.data(), count, p.out_height, p.out_width, {p.out_height, p.out_width}, Clamp::None, block.residual ? in : nullptr, out);
+  if (block.expand) convolve(backend_, *block.expand, in, count, x.height, x.width, {x.height, x.width}, Clamp::Relu6, nullptr, wide_.data());
+  convolve(backend_, *block.depthwise, block.expand ? wide_.data() : in, count, x.height, x.width, p, Clamp::Relu6, nullptr, filtered_.data());
+  convolve(backend_, *block.project, filtered_.data(), count, p.out_height, p.out_width, {p.out_height, p.out_width}, Clamp::None, block.residual ? in : nullptr, out);
 }
 
 void InvertedResidualRunner::rows(const InvertedResidual& block, const Feature& x, const Placement& p, int picture, int rows_at_once, Feature* y) {
@@ -79,13 +62,13 @@ void InvertedResidualRunner::rows(const InvertedResidual& block, const Feature& 
       // Filters of neighbouring pieces overlap: those rows move up.
       const int still = std::max(end, from);
       std::copy(wide_.data() + (std::min(from, end) - kept) * row, wide_.data() + (end - kept) * row, wide_.data());
-      if (to > still) run(*block.expand, in + still * in_row, 1, to - still, x.width, {to - still, x.width}, Clamp::Relu6, nullptr, wide_.data() + (still - from) * row);
+      if (to > still) convolve(backend_, *block.expand, in + still * in_row, 1, to - still, x.width, {to - still, x.width}, Clamp::Relu6, nullptr, wide_.data() + (still - from) * row);
       kept = from;
       end = std::max(end, to);
       seen = wide_.data();
     }
-    run(*block.depthwise, seen, 1, to - from, x.width, {count, p.out_width, from - top, p.pad_left}, Clamp::Relu6, nullptr, filtered_.data());
-    run(*block.project, filtered_.data(), 1, count, p.out_width, {count, p.out_width}, Clamp::None, block.residual ? in + first * in_row : nullptr, out + first * out_row);
+    convolve(backend_, *block.depthwise, seen, 1, to - from, x.width, {count, p.out_width, from - top, p.pad_left}, Clamp::Relu6, nullptr, filtered_.data());
+    convolve(backend_, *block.project, filtered_.data(), 1, count, p.out_width, {count, p.out_width}, Clamp::None, block.residual ? in + first * in_row : nullptr, out + first * out_row);
   }
 }
 

@@ -24,7 +24,6 @@ class InvertedResidualRunner {
  private:
   void pictures(const InvertedResidual& block, const Feature& x, const Placement& place, int first, int count, Feature* y);
   void rows(const InvertedResidual& block, const Feature& x, const Placement& place, int picture, int rows_at_once, Feature* y);
-  void run(const Convolution& weights, const float* x, int n, int height, int width, const Placement& place, Clamp clamp, const float* add, float* y);
 
   Backend& backend_;
   std::vector<float> wide_, filtered_;

@@ -127,31 +127,30 @@ Placement place(const ConvolutionShape& s, int height, int width, Padding paddin
   return p;
 }
 
-void set_clamp(Clamp clamp, ConvolutionArgs* args) {
-  if (clamp != Clamp::None) args->low = 0;
-  if (clamp == Clamp::Relu6) args->high = 6;
-}
-
-void convolve(Backend& backend, const Convolution& weights, const Feature& in, Padding padding, Clamp clamp, Feature* out, const Feature* add) {
-  const ConvolutionShape& s = weights.shape;
-  assert(in.channels == s.in && &in != out);
-  const Placement p = place(s, in.height, in.width, padding);
-  out->shape(in.n, p.out_height, p.out_width, s.out);
-  assert(!add || add->floats() == out->floats());
+void convolve(Backend& backend, const Convolution& weights, const float* x, int n, int height, int width, const Placement& p, Clamp clamp, const float* add, float* y) {
   ConvolutionArgs a;
   a.weights = &weights;
-  a.x = in.data.data();
-  a.n = in.n;
-  a.height = in.height;
-  a.width = in.width;
+  a.x = x;
+  a.n = n;
+  a.height = height;
+  a.width = width;
   a.out_height = p.out_height;
   a.out_width = p.out_width;
   a.pad_top = p.pad_top;
   a.pad_left = p.pad_left;
-  a.y = out->data.data();
-  a.add = add ? add->data.data() : nullptr;
-  set_clamp(clamp, &a);
+  a.add = add;
+  a.y = y;
+  if (clamp != Clamp::None) a.low = 0;
+  if (clamp == Clamp::Relu6) a.high = 6;
   backend.convolution(a);
+}
+
+void convolve(Backend& backend, const Convolution& weights, const Feature& in, Padding padding, Clamp clamp, Feature* out, const Feature* add) {
+  assert(in.channels == weights.shape.in && &in != out);
+  const Placement p = place(weights.shape, in.height, in.width, padding);
+  out->shape(in.n, p.out_height, p.out_width, weights.shape.out);
+  assert(!add || add->floats() == out->floats());
+  convolve(backend, weights, in.data.data(), in.n, in.height, in.width, p, clamp, add ? add->data.data() : nullptr, out->data.data());
 }
 
 void max_pool(Backend& backend, const Feature& in, int kernel, int stride, int pad, Feature* out) {

@@ -84,7 +84,8 @@ struct Placement {
   int out_height = 0, out_width = 0, pad_top = 0, pad_left = 0;
 };
 Placement place(const ConvolutionShape& shape, int height, int width, Padding padding);
-void set_clamp(Clamp clamp, ConvolutionArgs* args);
+// On parts of pictures: x {n, height, width, in}, y {n, place.out_height, place.out_width, out}, `add` as y or null.
+void convolve(Backend& backend, const Convolution& weights, const float* x, int n, int height, int width, const Placement& place, Clamp clamp, const float* add, float* y);
 // `out` gets its shape here. `add`, where given, has it too and may be `out`.
 void convolve(Backend& backend, const Convolution& weights, const Feature& in, Padding padding, Clamp clamp, Feature* out, const Feature* add = nullptr);
 void max_pool(Backend& backend, const Feature& in, int kernel, int stride, int pad, Feature* out);
