@@ -25,10 +25,12 @@ bool zero(std::string_view text) { return text.find_first_not_of('0') == text.np
 int64_t unix_offset_us() {
   using namespace std::chrono;
   static std::atomic<int64_t> kept{INT64_MIN};
-  const int64_t now = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count() - monotonic_us();
+  constexpr int64_t kStepUs = 5000;  // smaller steps of the wall clock are not followed
+  const int64_t first = monotonic_us();
+  const int64_t now = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count() - first;
+  const int64_t apart = monotonic_us() - first;  // long where another thread got the core in between: no step
   const int64_t before = kept.load(std::memory_order_relaxed);
-  constexpr int64_t kStepUs = 5000;  // more than the two reads are apart on a busy machine
-  if (before != INT64_MIN && std::abs(now - before) < kStepUs) return before;
+  if (before != INT64_MIN && std::abs(now - before) < kStepUs + apart) return before;
   kept.store(now, std::memory_order_relaxed);
   return now;
 }
