@@ -73,15 +73,6 @@ struct Geometry {
       }
     }
   }
-  // {kernel_height, across}: what lies under the filter of a pixel and right of it.
-  void window(int64_t pixel, int across, const float** to) const {
-    const At place = at(pixel);
-    for (int64_t y = place.y; y < place.y + s.kernel_height; ++y) {
-      const bool row_inside = y >= 0 && y < a.height;
-      const float* row = row_inside ? a.x + (place.picture * a.height + y) * a.width * s.in : nullptr;
-      for (int64_t x = place.x; x < place.x + across; ++x) *to++ = row_inside && x >= 0 && x < a.width ? row + x * s.in : zeros;
-    }
-  }
   // {rows, taps * in}, the inputs themselves.
   void patches(int64_t first, int rows, float* to) const {
     const size_t row_floats = static_cast<size_t>(s.kernel_width) * static_cast<size_t>(s.in);
@@ -174,7 +165,8 @@ void depthwise(const ConvolutionArgs& a, const CpuConvolution& c, const Convolut
         for (int64_t i = 0; i < cut.tiles; ++i) {
           const int outputs = cut.rows(i);
           const int64_t pixel = row * a.out_width + cut.first(i);
-          geometry.window(pixel, (outputs - 1) * s.stride + s.kernel_width, own.pixels.data());
+          const Geometry::At at = geometry.at(pixel);
+          window_pixels(a, s.in, c.zeros, at.picture, at.y, at.x, s.kernel_height, (outputs - 1) * s.stride + s.kernel_width, own.pixels.data());
           kernels.depthwise({own.pixels.data(), outputs, s.kernel_height, s.kernel_width, s.stride, s.in, c.weights, c.bias, a.y + pixel * s.out, a.low, a.high});
         }
       }
@@ -189,6 +181,14 @@ int64_t weight_floats(const ConvolutionShape& s) {
 }
 
 }  // namespace
+
+void window_pixels(const ConvolutionArgs& a, int64_t channels, const float* zeros, int64_t picture, int64_t top, int64_t left, int rows, int columns, const float** to) {
+  for (int64_t y = top; y < top + rows; ++y) {
+    const bool row_inside = y >= 0 && y < a.height;
+    const float* row = row_inside ? a.x + (picture * a.height + y) * a.width * channels : nullptr;
+    for (int64_t x = left; x < left + columns; ++x) *to++ = row_inside && x >= 0 && x < a.width ? row + x * channels : zeros;
+  }
+}
 
 const ConvolutionKernels& convolution_kernels_for(Isa isa) {
   return isa == Isa::Avx512 ? avx512::convolution_kernels : isa == Isa::Avx2 ? avx2::convolution_kernels : base::convolution_kernels;

@@ -33,6 +33,9 @@ struct Cut {
   int rows(int64_t tile) const { return static_cast<int>(least + (tile < larger)); }
 };
 
+// Pointers to the pixels of a window, {rows, columns} from (top, left) of a picture of args.x; to `zeros` where it reaches outside.
+void window_pixels(const ConvolutionArgs& args, int64_t channels, const float* zeros, int64_t picture, int64_t top, int64_t left, int rows, int columns, const float** to);
+
 const ConvolutionKernels& convolution_kernels_for(Isa isa);
 
 // Bytes that pack_convolution() holds.

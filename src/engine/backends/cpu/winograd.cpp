@@ -26,7 +26,7 @@ const WinogradKernels& kernels_for(Isa isa) {
 struct Tiles {
   const ConvolutionArgs& a;
   const int64_t across, down;
-  explicit Tiles(const ConvolutionArgs& args) : a(args), across((args.out_width + 3) / 4), down((args.out_height + 3) / 4) {}
+  explicit Tiles(const ConvolutionArgs& args) : a(args), across((args.out_width + kWinogradTile - 1) / kWinogradTile), down((args.out_height + kWinogradTile - 1) / kWinogradTile) {}
   int64_t count() const { return a.n * across * down; }
   struct At {
     int64_t picture;
@@ -35,16 +35,6 @@ struct Tiles {
   At at(int64_t tile) const {
     const int64_t inside = tile % (across * down);
     return {tile / (across * down), static_cast<int>(inside / across) * kWinogradTile, static_cast<int>(inside % across) * kWinogradTile};
-  }
-  void patch(const At& at, int64_t channels, const float* zeros, const float** to) const {
-    for (int ky = 0; ky < kWinogradPatch; ++ky) {
-      const int y = at.y + ky - a.pad_top;
-      for (int kx = 0; kx < kWinogradPatch; ++kx) {
-        const int x = at.x + kx - a.pad_left;
-        const bool inside = y >= 0 && y < a.height && x >= 0 && x < a.width;
-        *to++ = inside ? a.x + ((at.picture * a.height + y) * a.width + x) * channels : zeros;
-      }
-    }
   }
 };
 
@@ -102,7 +92,8 @@ void winograd(const ConvolutionArgs& args, const WinogradLayer& layer, Threads& 
       const int64_t block = job / groups.tiles, group = job % groups.tiles, first = blocks.first(block), rows = blocks.rows(block);
       if (block != transformed) {
         for (int64_t i = 0; i < rows; ++i) {
-          tiles.patch(tiles.at(first + i), s.in, layer.zeros, pixels.data());
+          const Tiles::At at = tiles.at(first + i);
+          window_pixels(args, s.in, layer.zeros, at.picture, at.y - args.pad_top, at.x - args.pad_left, kWinogradPatch, kWinogradPatch, pixels.data());
           kernels.input(pixels.data(), s.in, v + i * s.in, rows * s.in);
         }
         transformed = block;

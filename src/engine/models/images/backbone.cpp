@@ -186,14 +186,12 @@ void ResnetBackbone::forward(Backend& backend, Feature* x) {
     stem(backend, x);
   } else {
     const size_t floats = x->floats() / static_cast<size_t>(x->n);
-    for (int i = 0; i < x->n; ++i) {
-      alone_.shape(1, x->height, x->width, x->channels);
-      std::copy_n(x->data.data() + static_cast<size_t>(i) * floats, floats, alone_.data.data());
-      stem(backend, &alone_);
-      blocks(backend, 0, alone, &alone_);
-      if (i == 0) batch_.shape(x->n, alone_.height, alone_.width, alone_.channels);
-      std::copy_n(alone_.data.data(), alone_.floats(), batch_.data.data() + static_cast<size_t>(i) * alone_.floats());
-    }
+    one_by_one(x->n, &alone_, &batch_, [&](int i, Feature* one) {
+      one->shape(1, x->height, x->width, x->channels);
+      std::copy_n(x->data.data() + static_cast<size_t>(i) * floats, floats, one->data.data());
+      stem(backend, one);
+      blocks(backend, 0, alone, one);
+    });
     std::swap(*x, batch_);
   }
   blocks(backend, alone, blocks_.size(), x);

@@ -47,14 +47,11 @@ class EfficientNet final : public ImageModel {
 
   Result<> classify(std::span<const Picture> pictures, float* logits) override {
     for (const auto& run : same_size_runs(pictures)) {
-      // Each picture alone while it is large: a batch would only push it out of the cache between two layers.
-      for (size_t i = 0; i < run.size(); ++i) {
-        to_input(run.subspan(i, 1), info_.preparation, &y_);
-        convolve(backend_, *stem_, y_, kSame, Clamp::Relu6, &x_);
+      one_by_one(static_cast<int>(run.size()), &x_, &batch_, [&](int i, Feature* x) {
+        to_input(run.subspan(static_cast<size_t>(i), 1), info_.preparation, &y_);
+        convolve(backend_, *stem_, y_, kSame, Clamp::Relu6, x);
         blocks(0, kAlone);
-        if (i == 0) batch_.shape(static_cast<int>(run.size()), x_.height, x_.width, x_.channels);
-        std::copy_n(x_.data.data(), x_.floats(), batch_.data.data() + i * x_.floats());
-      }
+      });
       std::swap(x_, batch_);
       blocks(kAlone, blocks_.size());
       convolve(backend_, *head_, x_, kSame, Clamp::Relu6, &y_);

@@ -2,6 +2,7 @@
 // activations between layers.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <span>
@@ -73,6 +74,17 @@ struct Feature {
   }
   size_t floats() const { return static_cast<size_t>(n) * static_cast<size_t>(height) * static_cast<size_t>(width) * static_cast<size_t>(channels); }
 };
+
+// Runs body(i, one) for each of n pictures and gathers what it leaves in `one` in `batch`, {n, ...}: for layers whose features are so
+// large that a batch's would push each other out of the cache.
+template <class Body>
+void one_by_one(int n, Feature* one, Feature* batch, const Body& body) {
+  for (int i = 0; i < n; ++i) {
+    body(i, one);
+    if (i == 0) batch->shape(n, one->height, one->width, one->channels);
+    std::copy_n(one->data.data(), one->floats(), batch->data.data() + static_cast<size_t>(i) * one->floats());
+  }
+}
 
 enum class Clamp { None, Relu, Relu6 };
 // Symmetric: `pad` on each side, as PyTorch. Same: TensorFlow's, as much as the output's ceil(in / stride) needs, the odd one below and right.
