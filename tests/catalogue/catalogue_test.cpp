@@ -9,6 +9,7 @@
 
 #include "catalogue/builtin.h"
 #include "catalogue/schema.h"
+#include "tests/paths.h"
 
 namespace verge::catalogue {
 namespace {
@@ -41,7 +42,7 @@ TEST(Catalogue, BuiltinFilesAllLoad) {
   for (const BuiltinFile& file : builtin_files()) models += file.name.find('/') == file.name.npos;
   EXPECT_EQ(catalogue.all().size(), models);
   EXPECT_GE(models, 50u);
-  EXPECT_EQ(fs::exists(fs::path(VERGE_SOURCE_DIR) / "catalogue" / "cf-meta-llama-3.2-1b-instruct.json"), true);
+  EXPECT_EQ(fs::exists(fs::path(verge::source_folder()) / "catalogue" / "cf-meta-llama-3.2-1b-instruct.json"), true);
 }
 
 TEST(Catalogue, EveryEntryIsComplete) {

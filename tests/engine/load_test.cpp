@@ -12,6 +12,7 @@
 
 #include "engine/models/table.h"
 #include "support/limits.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-std::string data(const std::string& path) { return std::string(VERGE_TEST_DATA) + "/" + path; }
+std::string data(const std::string& path) { return std::string(verge::test_data_folder()) + "/" + path; }
 
 class LoadTest : public testing::Test {
  protected:

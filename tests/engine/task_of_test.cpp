@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/engine/formats/temporary_folder.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -41,7 +42,7 @@ TEST(TaskOf, DecodersThatEmbed) {
   EXPECT_EQ(of_config(R"({"architectures":["Gemma3TextModel"],"model_type":"gemma3_text"})"), "text-embeddings");
   EXPECT_EQ(of_config(R"({"architectures":["Gemma3ForCausalLM"],"model_type":"gemma3_text"})"), "text-generation");
   for (const char* name : {"qwen3-embedder-gguf/tiny.gguf", "gemma-embedder-gguf/tiny.gguf"})
-    EXPECT_EQ(*task_of(std::string(VERGE_TEST_DATA) + "/models/tiny-" + name), "text-embeddings") << name;
+    EXPECT_EQ(*task_of(std::string(verge::test_data_folder()) + "/models/tiny-" + name), "text-embeddings") << name;
 }
 
 TEST(TaskOf, OtherFormats) {
@@ -51,8 +52,8 @@ TEST(TaskOf, OtherFormats) {
   folder.write("model.bin", "x");
   folder.write("vocabulary.txt", "x");
   EXPECT_EQ(*task_of(folder.root()), "automatic-speech-recognition");
-  EXPECT_EQ(*task_of(std::string(VERGE_TEST_DATA) + "/models/tiny-embedder-gguf/tiny.gguf"), "text-embeddings");
-  EXPECT_EQ(*task_of(std::string(VERGE_TEST_DATA) + "/models/stories260K/stories260K-f32.gguf"), "text-generation");
+  EXPECT_EQ(*task_of(std::string(verge::test_data_folder()) + "/models/tiny-embedder-gguf/tiny.gguf"), "text-embeddings");
+  EXPECT_EQ(*task_of(std::string(verge::test_data_folder()) + "/models/stories260K/stories260K-f32.gguf"), "text-generation");
   EXPECT_FALSE(task_of(folder.path("absent")));
 }
 

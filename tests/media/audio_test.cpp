@@ -10,12 +10,13 @@
 
 #include "support/limits.h"
 #include "support/random.h"
+#include "tests/paths.h"
 
 namespace verge::media {
 namespace {
 
 std::string read_file(const std::string& name) {
-  std::ifstream in(std::string(VERGE_TEST_DATA) + "/audio/" + name, std::ios::binary);
+  std::ifstream in(std::string(verge::test_data_folder()) + "/audio/" + name, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
 

@@ -9,12 +9,13 @@
 
 #include "support/limits.h"
 #include "tests/media/ppm.h"
+#include "tests/paths.h"
 
 namespace verge::media {
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path kImages = fs::path(VERGE_TEST_DATA) / "images";
+const fs::path kImages = fs::path(verge::test_data_folder()) / "images";
 
 std::vector<std::string> encoded() {
   std::vector<std::string> names;

@@ -4,11 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/media/ppm.h"
+#include "tests/paths.h"
 
 namespace verge::media {
 namespace {
 
-const std::filesystem::path kImages = std::filesystem::path(VERGE_TEST_DATA) / "images";
+const std::filesystem::path kImages = std::filesystem::path(verge::test_data_folder()) / "images";
 
 TEST(Resize, EveryFilterAtEverySizeHasPillowsBits) {
   const Image picture = read_ppm(kImages / "picture.ppm");

@@ -10,11 +10,12 @@
 #include <sstream>
 #include <string>
 #include <vector>
+#include "tests/paths.h"
 
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path kRoot = VERGE_SOURCE_DIR;
+const fs::path kRoot = verge::source_folder();
 
 std::string read(const fs::path& path) {
   std::ifstream file(path);

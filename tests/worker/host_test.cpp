@@ -11,6 +11,7 @@
 
 #include "support/json.h"
 #include "worker/runner.h"
+#include "tests/paths.h"
 
 namespace verge::worker {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 Host& stories() {
   static std::unique_ptr<Host> host = [] {
     HostOptions options;
-    options.path = VERGE_TEST_DATA "/models/stories260K/stories260K-f32.gguf";
+    options.path = std::string(verge::test_data_folder()) + "/models/stories260K/stories260K-f32.gguf";
     options.threads = 2;
     auto opened = open_host(options);
     EXPECT_TRUE(opened) << opened.error().message;
@@ -93,7 +94,7 @@ Host& model_under_test() {
 }
 
 TEST(StoriesModel, GreedyTextIsTheReferences) {
-  std::ifstream file(VERGE_TEST_DATA "/expected/stories260K.json");
+  std::ifstream file(std::string(verge::test_data_folder()) + "/expected/stories260K.json");
   std::stringstream text;
   text << file.rdbuf();
   const auto parsed = parse_json(text.str());
@@ -162,7 +163,7 @@ TEST(AnyModel, AResumeAtEverySplitContinuesAtTheExactByte) {
 
 TEST(Host, ADamagedFileIsALoadError) {
   HostOptions options;
-  options.path = VERGE_TEST_DATA "/expected/stories260K.json";
+  options.path = std::string(verge::test_data_folder()) + "/expected/stories260K.json";
   const auto opened = open_host(options);
   ASSERT_FALSE(opened);
   EXPECT_FALSE(opened.error().message.empty());

@@ -20,12 +20,13 @@
 
 #include "protocol/client.h"
 #include "support/json.h"
+#include "tests/paths.h"
 
 namespace verge::worker {
 namespace {
 namespace asio = boost::asio;
 
-constexpr const char* kStories = VERGE_TEST_DATA "/models/stories260K/stories260K-f32.gguf";
+const std::string kStories = std::string(verge::test_data_folder()) + "/models/stories260K/stories260K-f32.gguf";
 
 class Process {
  public:
@@ -214,7 +215,7 @@ TEST(WorkerProcess, EndsWhenItsNodeIsGone) {
 }
 
 TEST(WorkerProcess, ADamagedModelIsToldAndExitsWithThree) {
-  Process process(VERGE_TEST_DATA "/expected/stories260K.json");
+  Process process(std::string(verge::test_data_folder()) + "/expected/stories260K.json");
   const json::object state = process.last_state();
   ASSERT_EQ(state.at("state"), "failed");
   EXPECT_FALSE(state.at("error").at("message").as_string().empty());

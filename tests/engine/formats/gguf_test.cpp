@@ -12,6 +12,7 @@
 #include "support/limits.h"
 #include "tests/engine/formats/gguf_bytes.h"
 #include "tests/engine/formats/temporary_folder.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -76,7 +77,7 @@ TEST(Gguf, ReadsMetadataAndTensors) {
 
 TEST(Gguf, RealVocabulariesOpen) {
   int files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(VERGE_TEST_DATA "/tokenizers")) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(verge::test_data_folder()) + "/tokenizers")) {
     if (entry.path().extension() != ".gguf") continue;
     auto file = open_model_file(entry.path().string());
     ASSERT_TRUE(file.ok()) << file.error().message;
@@ -105,7 +106,7 @@ TEST(Gguf, StopIdsComeFromMetadataAndControlTokens) {
 // The first 512 values of each reference file's token table, bit for bit as gguf's Python package reads them.
 TEST(Gguf, DequantisesAsTheReferenceImplementation) {
   int files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(VERGE_TEST_DATA "/reference/quant")) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(verge::test_data_folder()) + "/reference/quant")) {
     if (entry.path().extension() != ".gguf") continue;
     auto file = open_model_file(entry.path().string());
     ASSERT_TRUE(file.ok()) << file.error().message;
@@ -141,7 +142,7 @@ TEST(Gguf, EveryChangedByteIsHandled) {
 }
 
 TEST(Gguf, TruncatedRealFile) {
-  std::ifstream in(VERGE_TEST_DATA "/models/stories260K/stories260K-f32.gguf", std::ios::binary);
+  std::ifstream in(std::string(verge::test_data_folder()) + "/models/stories260K/stories260K-f32.gguf", std::ios::binary);
   const std::string whole(std::istreambuf_iterator<char>(in), {});
   ASSERT_EQ(refusal(whole), "accepted");
   for (size_t i = 1; i < 60; ++i) EXPECT_NE(refusal(whole.substr(0, whole.size() * i / 60)), "accepted") << i;

@@ -11,6 +11,7 @@
 #include "engine/formats/mapped_file.h"
 #include "tests/engine/formats/safetensors_bytes.h"
 #include "tests/engine/formats/temporary_folder.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -26,7 +27,7 @@ std::vector<float> values(const ModelFile& file, const std::string& name) {
 }
 
 std::shared_ptr<ModelFile> reference(const std::string& name) {
-  auto file = open_model_file(std::string(VERGE_TEST_DATA "/reference/") + name);
+  auto file = open_model_file(std::string(std::string(verge::test_data_folder()) + "/reference/") + name);
   EXPECT_TRUE(file.ok()) << file.error().message;
   return file.ok() ? *file : nullptr;
 }
@@ -72,8 +73,8 @@ TEST(HubNames, Translates) {
 
 // The same model in both formats: equal but for the order of the rows of q and k.
 TEST(Hub, AgreesWithTheGgufOfTheSameModel) {
-  auto hub = open_model_file(VERGE_TEST_DATA "/models/stories260K/config.json");
-  auto gguf = open_model_file(VERGE_TEST_DATA "/models/stories260K/stories260K-f32.gguf");
+  auto hub = open_model_file(std::string(verge::test_data_folder()) + "/models/stories260K/config.json");
+  auto gguf = open_model_file(std::string(verge::test_data_folder()) + "/models/stories260K/stories260K-f32.gguf");
   ASSERT_TRUE(hub.ok() && gguf.ok());
   EXPECT_EQ((*hub)->format, "hub");
   EXPECT_EQ((*hub)->architecture, (*gguf)->architecture);
@@ -120,7 +121,7 @@ TEST(Hub, ShardedAndTied) {
 
 TEST(Hub, GemmaNormsGetTheirOne) {
   const auto file = reference("gemma3");
-  auto map = MappedFile::open(VERGE_TEST_DATA "/reference/gemma3/model.safetensors");
+  auto map = MappedFile::open(std::string(verge::test_data_folder()) + "/reference/gemma3/model.safetensors");
   ASSERT_TRUE(map.ok());
   auto raw = parse_safetensors((*map)->bytes(), "raw");
   ASSERT_TRUE(raw.ok());

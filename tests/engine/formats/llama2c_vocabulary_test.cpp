@@ -1,4 +1,5 @@
 #include "engine/formats/llama2c_vocabulary.h"
+#include "tests/paths.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +9,7 @@
 namespace verge::engine {
 namespace {
 
-const std::string kFolder = std::string(VERGE_TEST_DATA) + "/models/stories260K";
+const std::string kFolder = std::string(verge::test_data_folder()) + "/models/stories260K";
 
 std::string bytes_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

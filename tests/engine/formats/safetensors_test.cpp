@@ -8,6 +8,7 @@
 
 #include "support/limits.h"
 #include "tests/engine/formats/safetensors_bytes.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -109,7 +110,7 @@ TEST(Safetensors, ARepeatedNameIsRefused) {
 }
 
 TEST(Safetensors, RealFile) {
-  std::ifstream in(VERGE_TEST_DATA "/models/stories260K/model.safetensors", std::ios::binary);
+  std::ifstream in(std::string(verge::test_data_folder()) + "/models/stories260K/model.safetensors", std::ios::binary);
   const std::string whole(std::istreambuf_iterator<char>(in), {});
   EXPECT_EQ(refusal(whole), "accepted");
   for (size_t i = 1; i < 60; ++i) EXPECT_NE(refusal(whole.substr(0, whole.size() * i / 60)), "accepted") << i;

@@ -13,12 +13,13 @@
 
 #include "engine/formats/pickle.h"
 #include "engine/formats/safetensors.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path kData = VERGE_TEST_DATA;
+const fs::path kData = verge::test_data_folder();
 const fs::path kResnet20 = kData / "models/resnet20-cifar10";
 const fs::path kArchive = kData / "reference/images/resnet-first-stage/pytorch_model.bin";
 const fs::path kOld = kData / "reference/images/resnet-in-bottleneck/pytorch_model.bin";

@@ -13,6 +13,7 @@
 #include "engine/formats/whisper_bin.h"
 #include "engine/formats/whisper_parts.h"
 #include "support/random.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -39,7 +40,7 @@ class Bytes {
 };
 
 std::shared_ptr<ModelFile> hub() {
-  auto file = open_model_file(std::string(VERGE_TEST_DATA) + "/speech/small");
+  auto file = open_model_file(std::string(verge::test_data_folder()) + "/speech/small");
   EXPECT_TRUE(file) << (file ? "" : file.error().message);
   return *file;
 }

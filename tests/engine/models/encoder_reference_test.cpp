@@ -11,11 +11,12 @@
 #include "engine/formats/model_file.h"
 #include "engine/models/encoders/bert.h"
 #include "support/json.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
 
-const std::string kFolder = std::string(VERGE_TEST_DATA) + "/reference/encoders";
+const std::string kFolder = std::string(verge::test_data_folder()) + "/reference/encoders";
 
 std::vector<std::string> cases() {
   std::vector<std::string> names;

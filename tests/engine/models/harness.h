@@ -16,10 +16,11 @@
 #include "engine/models/table.h"
 #include "support/json.h"
 #include "support/limits.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 
-inline std::string test_data(const std::string& path) { return std::string(VERGE_TEST_DATA) + "/" + path; }
+inline std::string test_data(const std::string& path) { return std::string(verge::test_data_folder()) + "/" + path; }
 
 inline json::value read_json(const std::string& path) {
   std::ifstream in(path);

@@ -1,5 +1,6 @@
 // Published templates against the reference's renderings, made by scripts/render_templates.py.
 #include "engine/tokenizers/chat_template.h"
+#include "tests/paths.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +11,7 @@ namespace verge::engine {
 namespace {
 
 std::string read(const std::string& path) {
-  std::ifstream in(VERGE_TEST_DATA "/" + path, std::ios::binary);
+  std::ifstream in(std::string(verge::test_data_folder()) + "/" + path, std::ios::binary);
   EXPECT_TRUE(in.good()) << path;
   std::stringstream text;
   text << in.rdbuf();

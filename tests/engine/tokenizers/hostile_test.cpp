@@ -9,6 +9,7 @@
 #include "engine/formats/model_file.h"
 #include "engine/tokenizers/tokenizer.h"
 #include "engine/tokenizers/unicode.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -154,7 +155,7 @@ TEST(HostileJson, AHoleInTheIdsIsNoToken) {
 }
 
 TEST(HostileModel, DamageIsFoundOrHarmless) {
-  std::ifstream stream(std::string(VERGE_TEST_DATA) + "/tokenizers/reference/unigram_bytes.model", std::ios::binary);
+  std::ifstream stream(std::string(verge::test_data_folder()) + "/tokenizers/reference/unigram_bytes.model", std::ios::binary);
   std::stringstream bytes;
   bytes << stream.rdbuf();
   const std::string good = bytes.str();
@@ -180,7 +181,7 @@ TEST(HostileModel, DamageIsFoundOrHarmless) {
 TEST(HostileText, AnyBytesAreEncodedAndByteVocabulariesKeepThem) {
   std::mt19937 random(11);
   for (const char* name : {"gpt-2", "falcon", "llama-spm", "bert-bge", "starcoder"}) {
-    auto file = open_model_file(std::string(VERGE_TEST_DATA) + "/tokenizers/ggml-vocab-" + name + ".gguf");
+    auto file = open_model_file(std::string(verge::test_data_folder()) + "/tokenizers/ggml-vocab-" + name + ".gguf");
     ASSERT_TRUE(file) << file.error().message;
     auto made = make_tokenizer(**file);
     ASSERT_TRUE(made) << made.error().message;
@@ -197,7 +198,7 @@ TEST(HostileText, AnyBytesAreEncodedAndByteVocabulariesKeepThem) {
 
 TEST(HostileText, LongWithoutAWordEnd) {
   for (const char* name : {"gpt-2", "llama-spm", "bert-bge", "deepseek-llm"}) {
-    auto file = open_model_file(std::string(VERGE_TEST_DATA) + "/tokenizers/ggml-vocab-" + name + ".gguf");
+    auto file = open_model_file(std::string(verge::test_data_folder()) + "/tokenizers/ggml-vocab-" + name + ".gguf");
     ASSERT_TRUE(file);
     auto made = make_tokenizer(**file);
     ASSERT_TRUE(made);

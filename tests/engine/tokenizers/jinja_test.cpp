@@ -10,12 +10,13 @@
 #include "engine/tokenizers/jinja_text.h"
 #include "support/json.h"
 #include "support/limits.h"
+#include "tests/paths.h"
 
 namespace verge::engine::jinja {
 namespace {
 
 json::object expected() {
-  std::ifstream in(VERGE_TEST_DATA "/templates/expected.json", std::ios::binary);
+  std::ifstream in(std::string(verge::test_data_folder()) + "/templates/expected.json", std::ios::binary);
   std::stringstream text;
   text << in.rdbuf();
   auto parsed = parse_json(text.str());

@@ -10,6 +10,7 @@
 #include "engine/formats/model_file.h"
 #include "engine/tokenizers/tokenizer.h"
 #include "support/json.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -34,7 +35,7 @@ fs::path installed(const std::string& part) {
 }
 
 void check(const fs::path& model, const std::string& expected) {
-  std::ifstream stream(fs::path(VERGE_TEST_DATA) / "expected" / expected);
+  std::ifstream stream(fs::path(verge::test_data_folder()) / "expected" / expected);
   std::stringstream text;
   text << stream.rdbuf();
   auto document = parse_json(text.str());
@@ -60,7 +61,7 @@ void check(const fs::path& model, const std::string& expected) {
   }
 }
 
-TEST(RealModels, SmolLm2) { check(fs::path(VERGE_TEST_DATA) / "tokenizers/vocab-smollm2.gguf", "smollm2-135m.json"); }
+TEST(RealModels, SmolLm2) { check(fs::path(verge::test_data_folder()) / "tokenizers/vocab-smollm2.gguf", "smollm2-135m.json"); }
 
 TEST(RealModels, Qwen25Coder) {
   fs::path model = installed("qwen2.5-coder-0.5b");

@@ -10,12 +10,13 @@
 #include "engine/tokenizers/tokenizer.h"
 #include "engine/tokenizers/unicode.h"
 #include "support/json.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path kFolder = fs::path(VERGE_TEST_DATA) / "tokenizers/reference";
+const fs::path kFolder = fs::path(verge::test_data_folder()) / "tokenizers/reference";
 
 std::string read(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -10,6 +10,7 @@
 
 #include "engine/formats/model_file.h"
 #include "engine/tokenizers/tokenizer.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -36,7 +37,7 @@ std::vector<std::string> texts_of(const std::string& inputs) {
 
 std::vector<fs::path> vocabularies() {
   std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(fs::path(VERGE_TEST_DATA) / "tokenizers")) {
+  for (const auto& entry : fs::directory_iterator(fs::path(verge::test_data_folder()) / "tokenizers")) {
     if (entry.path().extension() == ".gguf" && fs::exists(entry.path().string() + ".inp")) paths.push_back(entry.path());
   }
   std::sort(paths.begin(), paths.end());

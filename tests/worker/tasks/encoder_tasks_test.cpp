@@ -13,6 +13,7 @@
 
 #include "support/base64.h"
 #include "worker/model_service.h"
+#include "tests/paths.h"
 
 namespace verge::worker {
 namespace {
@@ -32,7 +33,7 @@ struct Sink : protocol::EventSink {
   int terminal = 0;
 };
 
-std::string folder(const std::string& name) { return std::string(VERGE_TEST_DATA) + "/models/" + name; }
+std::string folder(const std::string& name) { return std::string(verge::test_data_folder()) + "/models/" + name; }
 
 json::value expected(const std::string& name) {
   std::ifstream in(folder(name) + "/expected.json");
@@ -206,7 +207,7 @@ TEST_F(EncoderTasks, ClassesAndRerankedPairsAreTheReferences) {
 
 TEST_F(EncoderTasks, WhatIsNoEncoderFailsToLoad) {
   HostOptions host;
-  host.path = std::string(VERGE_TEST_DATA) + "/reference/encoders/bert";  // no tokenizer
+  host.path = std::string(verge::test_data_folder()) + "/reference/encoders/bert";  // no tokenizer
   auto opened = open_service(io.get_executor(), host, {"n", "x", {}});
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, Code::LoadFailed);

@@ -9,13 +9,14 @@
 
 #include "tests/engine/models/images/harness.h"
 #include "tests/media/ppm.h"
+#include "tests/paths.h"
 
 namespace verge::worker {
 namespace {
 
 namespace fs = std::filesystem;
 using media::read_file;
-const fs::path kData = VERGE_TEST_DATA;
+const fs::path kData = verge::test_data_folder();
 
 std::vector<std::string> models() {
   std::vector<std::string> names;

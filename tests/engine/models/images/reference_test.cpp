@@ -12,12 +12,13 @@
 #include "engine/image_model.h"
 #include "support/json.h"
 #include "tests/engine/models/images/harness.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path kFolder = fs::path(VERGE_TEST_DATA) / "reference/images";
+const fs::path kFolder = fs::path(verge::test_data_folder()) / "reference/images";
 
 std::vector<std::string> classifiers() {
   std::vector<std::string> names;
