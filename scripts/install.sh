@@ -23,20 +23,31 @@ present() {
   esac
 }
 
+missing_of() { local package; for package in "$@"; do present "$package" || printf '%s ' "$package"; done; }
+
 need() {
-  local missing=() package
-  for package in "$@"; do present "$package" || missing+=("$package"); done
-  [ ${#missing[@]} -eq 0 ] && return 0
-  command -v apt-get >/dev/null || die "this script installs Debian packages; on another system install the equivalents of: ${missing[*]}"
+  [ -n "$(missing_of "$@")" ] || return 0
+  # Scripts that run side by side install one after the other.
+  exec 9>"${TMPDIR:-/tmp}/verge-install.lock"
+  flock 9
+  local missing; missing=$(missing_of "$@")
+  if [ -n "$missing" ]; then install_packages "$missing"; fi
+  exec 9>&-
+}
+
+install_packages() {  # "PACKAGE PACKAGE…"
+  command -v apt-get >/dev/null ||
+    die "this script installs Debian packages; on another system install the equivalents of: $1"
   local sudo=""
   if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || die "run as root, or install sudo; missing packages: ${missing[*]}"
+    command -v sudo >/dev/null || die "run as root, or install sudo; missing packages: $1"
     sudo=sudo
   fi
-  say "Installing from Debian: ${missing[*]}"
+  say "Installing from Debian: $1"
   local log; log=$(mktemp)
-  { $sudo apt-get update && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
-    { tail -n 20 "$log" >&2; die "apt-get failed (whole log: $log)"; }
+  { $sudo apt-get update 9>&- &&
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $1 9>&-
+  } >"$log" 2>&1 || { tail -n 20 "$log" >&2; die "apt-get failed (whole log: $log)"; }
   rm -f "$log"
 }
 
