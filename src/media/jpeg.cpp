@@ -1,12 +1,18 @@
-// JPEG through libjpeg-turbo: baseline and progressive, grey, YCbCr, RGB, CMYK and YCCK. libjpeg reports errors
-// through a callback that must not return: ours jumps back here, so nothing with a destructor lives in
-// the function that calls the library.
+// JPEG through libjpeg-turbo: baseline and progressive, grey, YCbCr, RGB, CMYK and YCCK. libjpeg
+// reports errors through a callback that must not return: ours jumps back here, so nothing with a
+// destructor lives in the function that calls the library.
+//
+// A file that lacks its end marker is read as if it had one, and is truncated only if pixels are
+// missing then.
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
 
 // after cstdio, which it needs
 #include <jpeglib.h>
+// after jpeglib.h
+#include <jerror.h>
 
 #include "media/decoders.h"
 #include "support/limits.h"
@@ -18,8 +24,11 @@ struct Failure {
   jpeg_error_mgr manager;
   jmp_buf back;
   char message[JMSG_LENGTH_MAX] = "";
+  bool ended = false;      // all bytes are read, and an end marker was put behind them
   bool truncated = false;
 };
+
+constexpr JOCTET kEndMarker[] = {0xFF, JPEG_EOI};
 
 void on_error(j_common_ptr info) {
   auto* failure = reinterpret_cast<Failure*>(info->err);
@@ -27,10 +36,12 @@ void on_error(j_common_ptr info) {
   longjmp(failure->back, 1);
 }
 
-// Warnings are damage that libjpeg paints over. A missing end means that part of the picture is grey.
+// Warnings are damage that libjpeg paints over.
 void on_message(j_common_ptr info, int level) {
   auto* failure = reinterpret_cast<Failure*>(info->err);
   if (level >= 0) return;
+  if (failure->ended && info->err->msg_code == JWRN_HIT_MARKER)
+    failure->truncated = true;  // pixels without bits
   ++info->err->num_warnings;
   if (!failure->message[0]) info->err->format_message(info, failure->message);
 }
@@ -46,17 +57,24 @@ void on_progress(j_common_ptr info) {
   longjmp(failure->back, 1);
 }
 
-// The whole file is in memory: when it runs out it is truncated, and libjpeg's own source would invent an end.
-boolean no_more_bytes(j_decompress_ptr info) {
+[[noreturn]] void ends_early(j_decompress_ptr info) {
   auto* failure = reinterpret_cast<Failure*>(info->err);
   failure->truncated = true;
-  std::snprintf(failure->message, sizeof failure->message, "the file ends early");
   longjmp(failure->back, 1);
+}
+
+boolean no_more_bytes(j_decompress_ptr info) {
+  auto* failure = reinterpret_cast<Failure*>(info->err);
+  if (failure->ended) ends_early(info);
+  failure->ended = true;
+  info->src->next_input_byte = kEndMarker;
+  info->src->bytes_in_buffer = sizeof kEndMarker;
+  return TRUE;
 }
 
 void skip_bytes(j_decompress_ptr info, long count) {
   if (count <= 0) return;
-  if (static_cast<size_t>(count) > info->src->bytes_in_buffer) no_more_bytes(info);
+  if (static_cast<size_t>(count) > info->src->bytes_in_buffer) ends_early(info);
   info->src->next_input_byte += count;
   info->src->bytes_in_buffer -= static_cast<size_t>(count);
 }
@@ -96,6 +114,18 @@ bool read_header(Decoder& decoder) {
   return true;
 }
 
+// Whether a picture of several scans lacks some: of a whole component, or of bits that later scans
+// refine.
+bool lacks_scans(const jpeg_decompress_struct& info) {
+  for (int i = 0; i < info.num_components; ++i) {
+    if (!info.comp_info[i].quant_table) return true;
+    if (info.progressive_mode && !std::all_of(info.coef_bits[i], info.coef_bits[i] + DCTSIZE2,
+                                              [](int bits) { return bits == 0; }))
+      return true;
+  }
+  return info.arith_code;  // its decoder does not tell bits from their absence
+}
+
 // CMYK rows go through `row`; RGB ones straight into place.
 bool read_pixels(Decoder& decoder, uint8_t* rgb, uint8_t* row, bool cmyk) {
   if (setjmp(decoder.failure.back)) return false;
@@ -119,12 +149,17 @@ bool read_pixels(Decoder& decoder, uint8_t* rgb, uint8_t* row, bool cmyk) {
       }
     }
   }
-  return true;  // what follows the last row is of no interest, an end marker that is missing included
+  auto& failure = decoder.failure;
+  if (failure.ended && (jpeg_has_multiple_scans(&info) || info.arith_code) && lacks_scans(info))
+    failure.truncated = true;
+  return !failure.truncated;
 }
 
 Error damaged(const Decoder& decoder) {
   return fail(Code::InvalidInput, "the image is {}: JPEG: {}", decoder.failure.truncated ? "truncated" : "damaged",
-              decoder.failure.message[0] ? decoder.failure.message : "unreadable");
+              decoder.failure.truncated    ? "the file ends early"
+              : decoder.failure.message[0] ? decoder.failure.message
+                                           : "unreadable");
 }
 
 }  // namespace
@@ -136,12 +171,18 @@ Result<Image> decode_jpeg(std::span<const std::byte> bytes) {
     Decoder& decoder;
     ~Close() { jpeg_destroy_decompress(&decoder.info); }
   } close{decoder};
-  if (!read_header(decoder)) return damaged(decoder);
+  if (!read_header(decoder)) {
+    decoder.failure.truncated |= decoder.failure.ended;
+    return damaged(decoder);
+  }
   VERGE_ASSIGN(image, make_image(decoder.info.image_width, decoder.info.image_height, "JPEG"));
   const J_COLOR_SPACE space = decoder.info.jpeg_color_space;
   const bool cmyk = space == JCS_CMYK || space == JCS_YCCK;
   std::vector<uint8_t> row(cmyk ? static_cast<size_t>(image.width) * 4 : 0);
-  if (!read_pixels(decoder, image.rgb.data(), row.data(), cmyk)) return damaged(decoder);
+  if (!read_pixels(decoder, image.rgb.data(), row.data(), cmyk)) {
+    decoder.failure.truncated |= decoder.failure.ended;
+    return damaged(decoder);
+  }
   return image;
 }
 

@@ -1,12 +1,16 @@
 // PNG through libpng: every colour type to 8-bit RGB. libpng reports errors by a jump, as libjpeg does (jpeg.cpp).
 // An APNG's first frame is the default image: its animation chunks are not known to libpng and skipped.
+// Files that libpng does not take as they are go through png_mend first.
 #include <png.h>
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <vector>
 
 #include "media/decoders.h"
+#include "media/png_mend.h"
 #include "support/limits.h"
 
 namespace verge::media {
@@ -39,8 +43,8 @@ void read_bytes(png_structp png, png_bytep to, size_t count) {
   reader->left -= count;
 }
 
-// To RGB: palettes looked up, grey widened, 16 bits cut to their high byte, transparency dropped.
-bool read_header(png_structp png, png_infop info, Reader& reader) {
+// To RGB: palettes looked up, grey widened, 16 bits cut to their high byte, transparency dropped unless it is kept.
+bool read_header(png_structp png, png_infop info, Reader& reader, bool keep_alpha) {
   if (setjmp(reader.back)) return false;
   png_set_read_fn(png, &reader, read_bytes);
   png_set_user_limits(png, static_cast<png_uint_32>(limits::kImageSide), static_cast<png_uint_32>(limits::kImageSide));
@@ -53,18 +57,20 @@ bool read_header(png_structp png, png_infop info, Reader& reader) {
   png_set_palette_to_rgb(png);
   if (png_get_bit_depth(png, info) < 8) png_set_expand_gray_1_2_4_to_8(png);
   png_set_strip_16(png);
-  png_set_strip_alpha(png);
+  if (!keep_alpha) png_set_strip_alpha(png);
+  else png_set_add_alpha(png, 255, PNG_FILLER_AFTER);
   png_set_gray_to_rgb(png);
   return true;
 }
 
-bool read_pixels(png_structp png, png_infop info, Reader& reader, uint8_t* rgb, size_t width, size_t height) {
+// `pixels`: rows of `channels` bytes a pixel.
+bool read_pixels(png_structp png, png_infop info, Reader& reader, uint8_t* pixels, size_t width, size_t height, size_t channels) {
   if (setjmp(reader.back)) return false;
   const int passes = png_set_interlace_handling(png);
   png_read_update_info(png, info);
-  if (png_get_rowbytes(png, info) != width * 3) png_error(png, "rows of an unexpected length");
+  if (png_get_rowbytes(png, info) != width * channels) png_error(png, "rows of an unexpected length");
   for (int pass = 0; pass < passes; ++pass) {
-    for (size_t y = 0; y < height; ++y) png_read_row(png, rgb + y * width * 3, nullptr);
+    for (size_t y = 0; y < height; ++y) png_read_row(png, pixels + y * width * channels, nullptr);
   }
   return true;
 }
@@ -73,10 +79,20 @@ Error damaged(const Reader& reader) {
   return fail(Code::InvalidInput, "the image is {}: PNG: {}", reader.truncated ? "truncated" : "damaged", reader.message);
 }
 
-}  // namespace
+// Blue, green, red, alpha, the colours multiplied by it, as iPhones have it: undone.
+void from_apple(const std::vector<uint8_t>& pixels, Image* image) {
+  for (size_t i = 0; i < image->rgb.size() / 3; ++i) {
+    const unsigned alpha = pixels[4 * i + 3];
+    for (size_t c = 0; c < 3; ++c) {
+      const unsigned shade = pixels[4 * i + 2 - c];
+      image->rgb[3 * i + c] = static_cast<uint8_t>(alpha == 0 ? 0 : std::min(255u, (shade * 255 + alpha / 2) / alpha));
+    }
+  }
+}
 
-Result<Image> decode_png(std::span<const std::byte> bytes) {
+Result<Image> decode(std::span<const std::byte> bytes, bool apple, bool truncated) {
   Reader reader;
+  reader.truncated = truncated;
   reader.next = bytes.data();
   reader.left = bytes.size();
   // The size comes first in every PNG; libpng's own refusal would not name it.
@@ -97,11 +113,20 @@ Result<Image> decode_png(std::span<const std::byte> bytes) {
   if (!owner.png) return fail(Code::Internal, "libpng: cannot start");
   owner.info = png_create_info_struct(owner.png);
   if (!owner.info) return fail(Code::Internal, "libpng: cannot start");
-  if (!read_header(owner.png, owner.info, reader)) return damaged(reader);
+  if (!read_header(owner.png, owner.info, reader, apple)) return damaged(reader);
   VERGE_ASSIGN(image, make_image(png_get_image_width(owner.png, owner.info), png_get_image_height(owner.png, owner.info), "PNG"));
-  if (!read_pixels(owner.png, owner.info, reader, image.rgb.data(), static_cast<size_t>(image.width), static_cast<size_t>(image.height)))
-    return damaged(reader);
+  const auto width = static_cast<size_t>(image.width), height = static_cast<size_t>(image.height);
+  std::vector<uint8_t> with_alpha(apple ? width * height * 4 : 0);
+  if (!read_pixels(owner.png, owner.info, reader, apple ? with_alpha.data() : image.rgb.data(), width, height, apple ? 4 : 3)) return damaged(reader);
+  if (apple) from_apple(with_alpha, &image);
   return image;
+}
+
+}  // namespace
+
+Result<Image> decode_png(std::span<const std::byte> bytes) {
+  VERGE_ASSIGN(mended, mend_png(bytes));
+  return mended ? decode(mended->bytes, mended->apple, mended->truncated) : decode(bytes, false, false);
 }
 
 }  // namespace verge::media

@@ -2,6 +2,7 @@
 #include "media/image.h"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
@@ -90,6 +91,177 @@ TEST(Decode, SaysWhatIsNotAnImage) {
     EXPECT_EQ(image.error().code, Code::InvalidInput);
   }
   EXPECT_EQ(decode_image(bytes_of("plain text")).error().message, "not an image: JPEG, PNG, WebP, GIF and BMP are accepted");
+}
+
+std::vector<std::string> encoded_as(std::string_view extension) {
+  std::vector<std::string> names = encoded();
+  std::erase_if(names, [&](const std::string& name) { return !name.ends_with(extension); });
+  return names;
+}
+
+// Bytes behind the end are no part of the picture.
+TEST(Decode, WhatFollowsThePictureIsLeftOut) {
+  for (const std::string& name : encoded()) {
+    auto bytes = read_file(kImages / name);
+    const auto whole = decode_image(bytes);
+    for (char c : std::string_view("trailing \xff\xd8 garbage\r\n")) bytes.push_back(static_cast<std::byte>(c));
+    const auto longer = decode_image(bytes);
+    ASSERT_TRUE(longer.ok()) << name << ": " << longer.error().message;
+    EXPECT_EQ(longer->rgb, whole->rgb) << name;
+  }
+}
+
+// All pixels are there: with no end marker, and with half of one.
+TEST(Decode, AJpegWithoutItsEndMarkerIsWhole) {
+  for (const std::string& name : encoded_as(".jpg")) {
+    const auto bytes = read_file(kImages / name);
+    const auto whole = decode_image(bytes);
+    ASSERT_EQ(bytes[bytes.size() - 2], std::byte{0xff}) << name;
+    for (size_t cut : {1, 2}) {
+      const auto part = decode_image(std::span(bytes).first(bytes.size() - cut));
+      ASSERT_TRUE(part.ok()) << name << ": " << part.error().message;
+      EXPECT_EQ(part->rgb, whole->rgb) << name;
+    }
+    for (size_t size : {bytes.size() / 2, bytes.size() - 12}) {
+      const auto part = decode_image(std::span(bytes).first(size));
+      ASSERT_FALSE(part.ok()) << name << " " << size;
+      EXPECT_NE(part.error().message.find("truncated"), std::string::npos) << part.error().message;
+    }
+  }
+}
+
+// A progressive file that ends between two scans has every pixel, each only roughly.
+TEST(Decode, AProgressiveJpegWithoutItsLastScansIsTruncated) {
+  for (const char* name : {"progressive.jpg", "cmyk-progressive.jpg"}) {
+    const auto bytes = read_file(kImages / name);
+    int scans = 0;
+    for (size_t i = 2; i + 1 < bytes.size(); ++i) {
+      if (bytes[i] != std::byte{0xff} || bytes[i + 1] != std::byte{0xda} || scans++ == 0) continue;
+      EXPECT_FALSE(decode_image(std::span(bytes).first(i)).ok()) << name << " before scan " << scans;
+    }
+    EXPECT_GT(scans, 2);
+  }
+}
+
+struct PngChunk {
+  std::string name;
+  size_t at, length;
+};
+std::vector<PngChunk> chunks_of(const std::vector<std::byte>& png) {
+  std::vector<PngChunk> chunks;
+  for (size_t at = 8; at + 12 <= png.size();) {
+    size_t length = 0;
+    for (size_t i = 0; i < 4; ++i) length = length << 8 | static_cast<uint8_t>(png[at + i]);
+    chunks.push_back({std::string(reinterpret_cast<const char*>(&png[at + 4]), 4), at, length});
+    at += 12 + length;
+  }
+  return chunks;
+}
+
+// Pillow reads these too: no end chunk, no check sum of the last pixels, a wrong sum of a chunk that is no pixels.
+TEST(Decode, APngWithoutItsEndIsWhole) {
+  for (const std::string& name : encoded_as(".png")) {
+    const auto bytes = read_file(kImages / name);
+    const auto whole = decode_image(bytes);
+    const auto chunks = chunks_of(bytes);
+    const auto last = std::find_if(chunks.rbegin(), chunks.rend(), [](const PngChunk& c) { return c.name == "IDAT"; });
+    const size_t data_end = last->at + 8 + last->length;
+    for (size_t size : {data_end, data_end + 2, data_end + 4, data_end + 9}) {
+      const auto part = decode_image(std::span(bytes).first(size));
+      ASSERT_TRUE(part.ok()) << name << ": " << part.error().message;
+      EXPECT_EQ(part->rgb, whole->rgb) << name;
+    }
+    const auto part = decode_image(std::span(bytes).first(last->at + 8 + last->length / 2));
+    ASSERT_FALSE(part.ok()) << name;
+    EXPECT_NE(part.error().message.find("truncated"), std::string::npos) << part.error().message;
+    auto damaged = bytes;
+    for (const PngChunk& chunk : chunks) {
+      if (chunk.name[0] >= 'a') damaged[chunk.at + 8 + chunk.length] ^= std::byte{1};
+    }
+    ASSERT_TRUE(decode_image(damaged).ok()) << name;
+    EXPECT_EQ(decode_image(damaged)->rgb, whole->rgb) << name;
+    damaged = bytes;
+    damaged[data_end] ^= std::byte{1};
+    EXPECT_FALSE(decode_image(damaged).ok()) << name << " with a wrong sum of its pixels";
+  }
+}
+
+void put_chunk(std::vector<std::byte>* to, std::string_view name, std::span<const std::byte> data) {
+  const auto be32 = [&](uLong value) {
+    for (int shift = 24; shift >= 0; shift -= 8) to->push_back(static_cast<std::byte>(value >> shift & 0xff));
+  };
+  be32(data.size());
+  const size_t start = to->size();
+  for (char c : name) to->push_back(static_cast<std::byte>(c));
+  to->insert(to->end(), data.begin(), data.end());
+  be32(crc32(0, reinterpret_cast<const Bytef*>(to->data() + start), static_cast<uInt>(to->size() - start)));
+}
+
+// What Xcode makes of a PNG: rows of blue, green, red (and alpha, which the colours are multiplied by), deflated bare,
+// in `pieces` chunks.
+std::vector<std::byte> apple_png(const Image& image, bool alpha, size_t pieces) {
+  const auto width = static_cast<size_t>(image.width), height = static_cast<size_t>(image.height);
+  std::vector<std::byte> rows;
+  for (size_t y = 0; y < height; ++y) {
+    rows.push_back(std::byte{0});
+    for (size_t x = 0; x < width; ++x) {
+      const unsigned a = alpha ? (x % 4 == 3 ? 128 : 255) : 255;
+      for (size_t c = 0; c < 3; ++c) rows.push_back(static_cast<std::byte>((image.rgb[(y * width + x) * 3 + 2 - c] * a + 127) / 255));
+      if (alpha) rows.push_back(static_cast<std::byte>(a));
+    }
+  }
+  std::vector<std::byte> deflated(rows.size() + 1000);
+  z_stream stream{};
+  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  stream.next_in = reinterpret_cast<Bytef*>(rows.data());
+  stream.avail_in = static_cast<uInt>(rows.size());
+  stream.next_out = reinterpret_cast<Bytef*>(deflated.data());
+  stream.avail_out = static_cast<uInt>(deflated.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  deflated.resize(stream.total_out);
+  deflateEnd(&stream);
+
+  std::vector<std::byte> png = bytes_of("\x89PNG\r\n\x1a\n");
+  put_chunk(&png, "CgBI", bytes_of(std::string("\x50\x00\x20\x02", 4)));
+  std::vector<std::byte> header(13);
+  for (int i = 0; i < 4; ++i) {
+    header[static_cast<size_t>(i)] = static_cast<std::byte>(width >> (24 - 8 * i));
+    header[static_cast<size_t>(i) + 4] = static_cast<std::byte>(height >> (24 - 8 * i));
+  }
+  header[8] = std::byte{8};
+  header[9] = alpha ? std::byte{6} : std::byte{2};
+  put_chunk(&png, "IHDR", header);
+  for (size_t i = 0; i < pieces; ++i) {
+    const size_t from = deflated.size() * i / pieces, to = deflated.size() * (i + 1) / pieces;
+    put_chunk(&png, "IDAT", std::span(deflated).subspan(from, to - from));
+  }
+  put_chunk(&png, "IEND", {});
+  return png;
+}
+
+TEST(Decode, AnIPhonesPngIsRead) {
+  const Image whole = *decode_image(read_file(kImages / "rgb.png"));
+  for (size_t pieces : {1, 3}) {
+    const auto opaque = decode_image(apple_png(whole, false, pieces));
+    ASSERT_TRUE(opaque.ok()) << opaque.error().message;
+    EXPECT_EQ(opaque->rgb, whole.rgb);
+    const auto see_through = decode_image(apple_png(whole, true, pieces));
+    ASSERT_TRUE(see_through.ok()) << see_through.error().message;
+    int worst = 0;
+    for (size_t i = 0; i < whole.rgb.size(); ++i) worst = std::max(worst, std::abs(int{whole.rgb[i]} - int{see_through->rgb[i]}));
+    EXPECT_LE(worst, 1);  // half transparent pixels have lost a bit
+  }
+  const auto bytes = apple_png(whole, true, 3);
+  for (size_t size = 0; size < bytes.size() - 40; size += 1 + size / 19) EXPECT_FALSE(decode_image(std::span(bytes).first(size)).ok()) << size;
+  std::mt19937 random(3);
+  for (int round = 0; round < 200; ++round) {
+    auto damaged = bytes;
+    for (int flips = 0; flips < 1 + round % 8; ++flips) damaged[8 + random() % (damaged.size() - 8)] = static_cast<std::byte>(random());
+    const auto image = decode_image(damaged);
+    if (!image.ok()) {
+      EXPECT_EQ(image.error().code, Code::InvalidInput) << image.error().message;
+    }
+  }
 }
 
 // 50,000 x 50,000 in the header of each format: refused by the header, nothing of that size is allocated.
