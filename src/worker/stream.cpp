@@ -40,7 +40,7 @@ Char front_char(std::string_view s) {
 
 }  // namespace
 
-void take_complete_utf8(std::string& pending, std::string& out, bool end) {
+void take_complete_utf8(std::string& pending, std::string& out) {
   size_t at = 0;
   while (at < pending.size()) {
     const std::string_view rest = std::string_view(pending).substr(at);
@@ -50,7 +50,7 @@ void take_complete_utf8(std::string& pending, std::string& out, bool end) {
       at += static_cast<size_t>(c.need);
       continue;
     }
-    if (c.have > 0 && static_cast<size_t>(c.have) == rest.size() && !end) break;
+    if (c.have > 0 && static_cast<size_t>(c.have) == rest.size()) break;
     out.append(kReplacement);
     at += static_cast<size_t>(std::max(c.have, 1));
   }
@@ -83,7 +83,7 @@ std::string TextStream::finish() {
 }
 
 std::string TextStream::release(bool end) {
-  take_complete_utf8(bytes_, held_, end);
+  take_complete_utf8(bytes_, held_);
   if (stop_.empty()) return std::exchange(held_, {});
   size_t found = std::string::npos;
   for (const std::string& stop : stop_) found = std::min(found, held_.find(stop));

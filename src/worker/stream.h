@@ -2,15 +2,18 @@
 // answer that goes on elsewhere after a replay continues at the exact byte.
 //
 // Bytes pass three stages:
-//   pieces   the tokenizer's raw bytes of each id; where the answer starts a text, the leading space
-//            that SentencePiece models put before a first word is dropped (Tokenizer::decode's rule)
+//   pieces   the tokenizer's raw bytes of each id; where the answer starts a text, the leading
+//   space
+//            that SentencePiece models put before a first word is dropped (Tokenizer::decode's
+//            rule)
 //   UTF-8    an unfinished character waits for its other bytes; each maximal part that can never
-//            become one turns into U+FFFD (Unicode 15, 3.9, "best practice", as Python and Rust do)
+//            become one turns into U+FFFD (Unicode 15, 3.9, "best practice", as Python and Rust
+//            do); one that the answer ends inside is left out
 //   stop     text that may be the beginning of a stop string waits until it is one or is not
 //
 // T1 Text handed out is valid UTF-8 and is never taken back.
 // T2 No text at or after the first stop string is handed out.
-// T3 After finish() everything that waited is out, unless a stop string was found.
+// T3 After finish() every complete character that waited is out, unless a stop string was found.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +26,8 @@
 namespace verge::worker {
 
 // Moves the complete characters from `pending` to the end of `out`; what stays is the beginning of
-// one. `end`: nothing follows, so that beginning is turned into U+FFFD too.
-void take_complete_utf8(std::string& pending, std::string& out, bool end);
+// one.
+void take_complete_utf8(std::string& pending, std::string& out);
 
 class TextStream {
  public:

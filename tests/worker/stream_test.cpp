@@ -48,11 +48,20 @@ TEST(Stream, BrokenBytesBecomeReplacementCharacters) {
   const std::string r = "\xEF\xBF\xBD";
   EXPECT_EQ(joined(stream("a\xFF" "b")), "a" + r + "b");
   EXPECT_EQ(joined(stream("\xC3(")), r + "(");
-  EXPECT_EQ(joined(stream("\xE4\xBD")), r);                    // cut at the end: one part, one character
   EXPECT_EQ(joined(stream("\xED\xA0\x80")), r + r + r);        // a surrogate
   EXPECT_EQ(joined(stream("\xC0\xAF")), r + r);                // overlong
   EXPECT_EQ(joined(stream("\xF4\x90\x80\x80")), r + r + r + r);  // above U+10FFFF
   EXPECT_EQ(joined(stream("\xF0\x9F\x98z")), r + "z");         // maximal part of three bytes
+}
+
+// An answer that ends inside a character ends before it: at its length, and beside a stop string
+// that did not come.
+TEST(Stream, HalfACharacterAtTheEndIsLeftOut) {
+  for (std::string_view half : {"\xC3", "\xE4", "\xE4\xBD", "\xF0", "\xF0\x9F", "\xF0\x9F\x98"}) {
+    EXPECT_EQ(joined(stream("ab" + std::string(half))), "ab");
+    EXPECT_EQ(joined(stream("abST" + std::string(half), {"STOP"})), "abST");
+    EXPECT_EQ(joined(stream(half)), "");
+  }
 }
 
 TEST(Stream, EveryCutOfTheBytesGivesTheSameText) {

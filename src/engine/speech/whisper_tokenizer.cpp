@@ -133,7 +133,7 @@ std::vector<int32_t> WhisperTokenizer::encode(std::string_view text) const {
 std::string WhisperTokenizer::decode(std::span<const int32_t> ids) const {
   std::string text;
   for (int32_t id : ids) text += bytes(id);
-  return sanitize_utf8(text);
+  return sanitize_utf8(whole_characters(text));
 }
 
 // openai/whisper, tokenizer.py, non_speech_tokens: signs that transcripts of sounds, speakers and music are made of.
@@ -173,7 +173,8 @@ std::vector<WhisperTokenizer::Word> WhisperTokenizer::split_words(std::span<cons
       current = {};
     }
   }
-  if (!current.tokens.empty()) pieces.push_back({sanitize_utf8(current.text), current.tokens});
+  if (!current.tokens.empty())
+    pieces.push_back({sanitize_utf8(whole_characters(current.text)), current.tokens});
   for (std::string_view code : {"zh", "ja", "th", "lo", "my", "yue"}) {
     if (language == code) return pieces;
   }

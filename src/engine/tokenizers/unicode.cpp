@@ -86,6 +86,20 @@ size_t valid_utf8_prefix(std::string_view text) {
   return at;
 }
 
+std::string_view whole_characters(std::string_view text) {
+  for (size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+    const auto byte = static_cast<uint8_t>(text[text.size() - back]);
+    if ((byte & 0xC0) == 0x80) continue;
+    const size_t needed = byte >= 0xC2 && byte < 0xE0   ? 2
+                          : byte >= 0xE0 && byte < 0xF0 ? 3
+                          : byte >= 0xF0 && byte < 0xF5 ? 4
+                                                        : 1;
+    if (needed > back) text.remove_suffix(back);
+    break;
+  }
+  return text;
+}
+
 std::string sanitize_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -56,5 +56,16 @@ TEST(ByteLevel, EveryByteHasItsCharacter) {
   EXPECT_EQ(byte_level_byte(0x4E00), -1);
 }
 
+TEST(Unicode, AnEndInsideACharacterIsCutOff) {
+  for (std::string_view half : {"\xC3", "\xE4", "\xE4\xBD", "\xF0", "\xF0\x9F", "\xF0\x9F\x98"}) {
+    EXPECT_EQ(whole_characters(std::string("ab").append(half)), "ab");
+    EXPECT_EQ(whole_characters(half), "");
+  }
+  for (std::string_view whole : {"", "a", "\xC3\xA9", "\xE4\xBD\xA0", "\xF0\x9F\x98\x80", "\x80",
+                                 "\xFF", "a\x80\x80\x80\x80"}) {
+    EXPECT_EQ(whole_characters(whole), whole);
+  }
+}
+
 }  // namespace
 }  // namespace verge::engine
