@@ -7,6 +7,7 @@
 #include <fstream>
 #include <utility>
 
+#include "engine/formats/config_json.h"
 #include "engine/formats/model_file.h"
 #include "support/json.h"
 #include "support/limits.h"
@@ -54,7 +55,7 @@ Result<json::object> read_config(const fs::path& path) {
   std::string text(size, '\0');
   std::ifstream in(path, std::ios::binary);
   if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "{}: cannot read", path.string());
-  auto value = parse_json(text);
+  auto value = parse_config_json(text);
   if (!value) return fail(Code::LoadFailed, "{}: {}", path.string(), value.error().message);
   if (!value->is_object()) return fail(Code::LoadFailed, "{}: not a JSON object", path.string());
   return std::move(value->get_object());

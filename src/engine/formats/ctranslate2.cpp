@@ -14,6 +14,7 @@
 #include <fstream>
 #include <set>
 
+#include "engine/formats/config_json.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/shape_check.h"
 #include "engine/formats/quantized.h"
@@ -292,7 +293,7 @@ Result<> read_vocabulary(const fs::path& folder, ModelFile* file) {
   std::error_code ec;
   if (fs::exists(folder / "vocabulary.json", ec)) {
     VERGE_ASSIGN(text, read_text(folder / "vocabulary.json", limits::kTokenizerJsonBytes));
-    VERGE_ASSIGN(value, parse_json(text));
+    VERGE_ASSIGN(value, parse_config_json(text));
     if (!value.is_array()) return fail(Code::LoadFailed, "{}/vocabulary.json: not an array", folder.string());
     for (const json::value& item : value.get_array()) {
       if (!item.is_string()) return fail(Code::LoadFailed, "{}/vocabulary.json: a token is no string", folder.string());
@@ -321,7 +322,7 @@ void flatten(const json::array& list, std::vector<int64_t>* out) {
 
 Result<> read_config(const fs::path& folder, ModelFile* file) {
   VERGE_ASSIGN(text, read_text(folder / "config.json", limits::kConfigJsonBytes));
-  VERGE_ASSIGN(value, parse_json(text));
+  VERGE_ASSIGN(value, parse_config_json(text));
   if (!value.is_object()) return fail(Code::LoadFailed, "{}/config.json: not an object", folder.string());
   const std::pair<const char*, const char*> keys[] = {
       {"alignment_heads", "alignment_heads"}, {"suppress_ids", "suppress_tokens"}, {"suppress_ids_begin", "begin_suppress_tokens"}};

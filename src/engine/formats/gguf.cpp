@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "engine/formats/config_json.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/quantized.h"
 #include "engine/formats/shape_check.h"
@@ -128,6 +129,8 @@ class Parser {
     VERGE_ASSIGN(kind, number<uint32_t>("a metadata type"));
     if (kind > static_cast<uint32_t>(Kind::F64)) return fail(Code::LoadFailed, "{}: metadata '{}' has unknown type {}", path_, key, kind);
     VERGE_ASSIGN(value, read_value(static_cast<Kind>(kind), key));
+    // NaN and infinities are no value at all, as in the folders that converters read them from.
+    if (const double* real = std::get_if<double>(&value); real && !std::isfinite(*real)) return {};
     if (!file_->meta.emplace(key, std::move(value)).second) return fail(Code::LoadFailed, "{}: metadata key '{}' appears twice", path_, key);
     return {};
   }
@@ -137,12 +140,11 @@ class Parser {
       case Kind::Array: return read_array(key);
       case Kind::String: {
         VERGE_ASSIGN(text, string("a metadata string", limits::kMetadataStringBytes));
-        return MetaValue(std::string(text));
+        return MetaValue(std::string(without_byte_order_mark(text)));
       }
       case Kind::F32:
       case Kind::F64: {
         VERGE_ASSIGN(value, real(kind));
-        if (!std::isfinite(value)) return fail(Code::LoadFailed, "{}: metadata '{}' is not a finite number", path_, key);
         return MetaValue(value);
       }
       case Kind::Bool: {

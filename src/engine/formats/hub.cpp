@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <set>
 
+#include "engine/formats/config_json.h"
 #include "engine/formats/hub_bert.h"
 #include "engine/formats/hub_config.h"
 #include "engine/formats/hub_files.h"
@@ -25,6 +26,7 @@
 #include "engine/formats/whisper_hub.h"
 #include "support/json.h"
 #include "support/limits.h"
+#include "support/log.h"
 
 namespace verge::engine {
 namespace {
@@ -162,10 +164,10 @@ Result<> place_dense(const DenseModule& module, ModelFile* file) {
 
 // "eos_token_id" is a number or a list.
 void add_eos(const json::object& config, ModelFile* file) {
-  if (auto id = get_int(config, "eos_token_id")) add_stop_id(*id, &file->stop_ids);
-  if (const json::array* ids = get_array(config, "eos_token_id")) {
-    for (const json::value& id : *ids) if (id.is_int64()) add_stop_id(id.get_int64(), &file->stop_ids);
-  }
+  const json::value* eos = config.if_contains("eos_token_id");
+  if (!eos) return;
+  if (!eos->is_array()) return add_stop_id(token_id(*eos), &file->stop_ids);
+  for (const json::value& id : eos->get_array()) add_stop_id(token_id(id), &file->stop_ids);
 }
 
 // tokenizer_config.json writes a token as a string or as {"content": …}.
@@ -190,7 +192,7 @@ void add_stop_tokens(const json::object& tokenizer_config, ModelFile* file) {
     return;
   }
   // Older folders: the list is in tokenizer.json alone. A fault in it is the tokenizer's to report.
-  auto tokenizer = parse_json(file->tokenizer_json);
+  auto tokenizer = parse_config_json(file->tokenizer_json);
   const json::object* root = tokenizer ? tokenizer->if_object() : nullptr;
   const json::array* added = root ? get_array(*root, "added_tokens") : nullptr;
   if (!added) return;
@@ -239,10 +241,13 @@ Result<> read_tokenizer(const fs::path& folder, const json::object& config, Mode
     settings = std::move(parsed);
   }
   VERGE_ASSIGN(jinja, read_text(folder / "chat_template.jinja", limits::kTemplateBytes));
-  file->chat_template = jinja ? std::move(*jinja) : template_of(settings);
-  VERGE_ASSIGN(generation, read_object(folder / "generation_config.json", limits::kConfigJsonBytes, false));
+  file->chat_template = without_byte_order_mark(jinja ? *jinja : template_of(settings));
   add_eos(config, file);
-  add_eos(generation, file);
+  // As in transformers, a model goes without a generation_config.json that cannot be read.
+  const auto generation =
+      read_object(folder / "generation_config.json", limits::kConfigJsonBytes, false);
+  if (generation) add_eos(*generation, file);
+  else log::warn("generation_config.json is left out", {{"error", generation.error().message}});
   add_stop_tokens(settings, file);
   return {};
 }

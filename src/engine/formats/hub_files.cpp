@@ -2,6 +2,8 @@
 
 #include <fstream>
 
+#include "engine/formats/config_json.h"
+
 namespace verge::engine {
 
 namespace fs = std::filesystem;
@@ -20,7 +22,7 @@ Result<std::optional<std::string>> read_text(const fs::path& path, uint64_t limi
 }
 
 Result<json::object> parse_object(const std::string& text, const fs::path& path) {
-  auto value = parse_json(text);
+  auto value = parse_config_json(text);
   if (!value) return fail(Code::LoadFailed, "{}: {}", path.string(), value.error().message);
   if (!value->is_object()) return fail(Code::LoadFailed, "{}: not a JSON object", path.string());
   return std::move(value->get_object());

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "engine/formats/config_json.h"
 #include "engine/formats/hub_files.h"
 #include "support/limits.h"
 
@@ -54,7 +55,7 @@ class Reader {
   Result<std::vector<DenseModule>> read() {
     VERGE_ASSIGN(text, read_text(path_, limits::kConfigJsonBytes));
     if (!text) return std::vector<DenseModule>();
-    auto modules = parse_json(*text);
+    auto modules = parse_config_json(*text);
     if (!modules || !modules->is_array()) return fail(Code::LoadFailed, "{}: not a JSON array", path_);
     if (modules->get_array().size() > limits::kSentenceModules) return fail(Code::LoadFailed, "{}: more than {} modules", path_, limits::kSentenceModules);
     int index = 0;

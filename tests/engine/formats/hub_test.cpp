@@ -316,6 +316,36 @@ TEST(Hub, TokenizerMaterialAndStopIds) {
   EXPECT_NE(file.error().message.find("tokenizer_config.json"), std::string::npos);
 }
 
+// Python's NaN, a byte-order mark, and ids in other forms, in every small file.
+TEST(Hub, FilesAsOtherToolsLeaveThem) {
+  const std::string mark = "\xEF\xBB\xBF";
+  TemporaryFolder folder;
+  folder.write("config.json",
+               mark + kConfig + R"(,"attention_dropout":NaN,"router_bias":-Infinity})");
+  folder.write("model.safetensors", safetensors_bytes(kNoTensors, 16));
+  folder.write("tokenizer.json",
+               mark + R"({"added_tokens":[{"id":7,"content":"<|im_end|>"}],"x":NaN})");
+  folder.write(
+      "tokenizer_config.json",
+      mark +
+          R"({"model_max_length":Infinity,"added_tokens_decoder":{"7":{"content":"<|im_end|>"}}})");
+  folder.write("chat_template.jinja", mark + "T");
+  folder.write("generation_config.json",
+               mark + R"({"temperature":NaN,"eos_token_id":[2.0,"4",null,[5],-1]})");
+  auto file = open_model_file(folder.root());
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  EXPECT_EQ((*file)->stop_ids, (std::vector<int32_t>{2, 4, 7}));
+  EXPECT_EQ((*file)->chat_template, "T");
+
+  // As in transformers, what a generation_config.json cannot say is left unsaid.
+  for (const char* broken : {"", "{broken", "[]", "\xFF"}) {
+    folder.write("generation_config.json", broken);
+    file = open_model_file(folder.root());
+    ASSERT_TRUE(file.ok()) << broken << file.error().message;
+    EXPECT_EQ((*file)->stop_ids, (std::vector<int32_t>{2, 7}));
+  }
+}
+
 TEST(Hub, SentencePieceOnlyWithoutTokenizerJson) {
   TemporaryFolder folder;
   folder.write("config.json", std::string(kConfig) + "}");
