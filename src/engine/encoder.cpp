@@ -9,12 +9,14 @@
 namespace verge::engine {
 namespace {
 
-constexpr EncodeOptions kPlain{.add_special = false, .parse_special = true};
+// "[SEP]" in somebody's text is text.
+constexpr EncodeOptions kPlain{.add_special = false, .parse_special = false};
 
 // Ids around a text, found by what encoding one with and without them gives.
 Result<void> find_surroundings(LoadedEncoder* encoder, const std::string& path) {
   const std::vector<int32_t> plain = encoder->tokenizer->encode("a", kPlain);
-  const std::vector<int32_t> whole = encoder->tokenizer->encode("a", {.add_special = true, .parse_special = true});
+  const std::vector<int32_t> whole =
+      encoder->tokenizer->encode("a", {.add_special = true, .parse_special = false});
   const auto at = std::search(whole.begin(), whole.end(), plain.begin(), plain.end());
   if (plain.empty() || at == whole.end()) return fail(Code::LoadFailed, "{}: the tokenizer puts no ids around a text that could be told apart", path);
   encoder->prefix.assign(whole.begin(), at);

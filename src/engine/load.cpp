@@ -17,8 +17,9 @@ Result<LoadedModel> load_model(const std::string& path, Backend& backend, const 
   loaded.tokenizer = std::move(*tokenizer);
   if (!loaded.file->chat_template.empty()) {
     auto compiled = ChatTemplate::compile(loaded.file->chat_template);
-    if (!compiled) return fail(Code::LoadFailed, "{}: chat template: {}", path, compiled.error().message);
-    loaded.chat_template = std::move(*compiled);
+    // The model still takes raw prompts.
+    if (compiled) loaded.chat_template = std::move(*compiled);
+    else loaded.chat_template_fault = std::move(compiled.error().message);
   }
   VERGE_ASSIGN(model, architecture->load(loaded.file, backend, options));
   loaded.model = std::move(model);
@@ -27,6 +28,7 @@ Result<LoadedModel> load_model(const std::string& path, Backend& backend, const 
                 loaded.model->info().vocabulary);
   }
   loaded.stop_ids = loaded.file->stop_ids;
+  std::erase_if(loaded.stop_ids, [&](int32_t id) { return id >= loaded.model->info().vocabulary; });
   return loaded;
 }
 

@@ -15,7 +15,8 @@ struct LoadedModel {
   std::shared_ptr<ModelFile> file;               // kept: the embedding table is read from the map
   std::unique_ptr<LanguageModel> model;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<ChatTemplate> chat_template;   // null where the file has none
+  std::unique_ptr<ChatTemplate> chat_template;   // null where the file has none that compiles
+  std::string chat_template_fault;               // why the file's does not
   std::vector<int32_t> stop_ids;
 };
 

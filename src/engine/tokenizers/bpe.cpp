@@ -56,13 +56,14 @@ Result<void> Bpe::add_merges(std::span<const std::pair<std::string_view, std::st
   const size_t count = merges.size() * 3;
   vocabulary_.find_all(std::span(texts).first(count), std::span(ids).first(count));
   for (size_t i = 0; i < count; ++i) {
-    if (ids[i] < 0) {
+    if (ids[i] < 0 && !options_.skip_unknown_merges) {
       return fail(Code::LoadFailed, "tokenizer: merge {} needs \"{}\", which is no token", rank + i / 3, texts[i].substr(0, 64));
     }
   }
   const size_t mask = merges_.size() - 1;
   for (size_t i = 0; i < merges.size(); ++i) __builtin_prefetch(&merges_[spread(pair_key(ids[3 * i], ids[3 * i + 1])) & mask]);
   for (size_t i = 0; i < merges.size(); ++i) {
+    if (ids[3 * i] < 0 || ids[3 * i + 1] < 0 || ids[3 * i + 2] < 0) continue;
     const uint64_t pair = pair_key(ids[3 * i], ids[3 * i + 1]);
     size_t at = spread(pair) & mask;
     while (merges_[at].id >= 0 && merges_[at].pair != pair) at = (at + 1) & mask;
@@ -75,12 +76,12 @@ Result<std::unique_ptr<Bpe>> Bpe::make(const Vocabulary& vocabulary, const std::
   std::vector<std::pair<std::string_view, std::string_view>> pairs;
   pairs.reserve(merges.size());
   for (const std::string& merge : merges) {
-    size_t space = merge.find(' ', 1);
-    if (space == std::string::npos) {
-      return fail(Code::LoadFailed, "tokenizer: merge {} (\"{}\") is not two tokens", pairs.size(), std::string_view(merge).substr(0, 64));
-    }
-    pairs.emplace_back(std::string_view(merge).substr(0, space), std::string_view(merge).substr(space + 1));
+    size_t space = std::min(merge.find(' ', 1), merge.size());
+    // Without a second text it stays in the list, for the ranks of the others, and finds no token.
+    pairs.emplace_back(std::string_view(merge).substr(0, space),
+                       std::string_view(merge).substr(std::min(space + 1, merge.size())));
   }
+  options.skip_unknown_merges = true;
   return make(vocabulary, pairs, std::move(options));
 }
 

@@ -16,6 +16,7 @@ struct BpeOptions {
   bool byte_level = true;              // words are bytes, the vocabulary is written in GPT-2's alphabet
   bool ignore_merges = false;          // a word that is a token as a whole is taken at once
   bool byte_fallback = false;          // characters without a token become "<0xXX>" tokens
+  bool skip_unknown_merges = false;    // merges that name absent tokens are left out
   bool whole_newlines = false;         // a run of line feeds that is a token is taken at once (Gemma 4)
   int32_t unknown = -1;                // for what nothing else covers; -1: left out
   bool fuse_unknown = false;           // neighbouring unknowns are one
@@ -25,8 +26,10 @@ struct BpeOptions {
 
 class Bpe final : public WordModel {
  public:
-  // The vocabulary must outlive the model. LoadFailed where a merge names a text that is no token.
+  // The vocabulary must outlive the model. Merges as GGUF has them, "a b": as in llama.cpp, one
+  // that is not two texts or names a text that is no token serves for nothing.
   static Result<std::unique_ptr<Bpe>> make(const Vocabulary& vocabulary, const std::vector<std::string>& merges, BpeOptions options);
+  // LoadFailed where a merge names a text that is no token, as in Hugging Face's tokenizers.
   static Result<std::unique_ptr<Bpe>> make(const Vocabulary& vocabulary,
                                            std::span<const std::pair<std::string_view, std::string_view>> merges, BpeOptions options);
 

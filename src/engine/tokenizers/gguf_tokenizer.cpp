@@ -298,7 +298,8 @@ class Builder {
     for (int32_t id = 0; id < vocabulary().size(); ++id) {
       TokenKind kind = vocabulary().kind(id);
       if (kind != TokenKind::Control && kind != TokenKind::Unknown && kind != TokenKind::UserDefined) continue;
-      SpecialToken token{.text = std::string(vocabulary().text(id)), .id = id, .special = kind != TokenKind::UserDefined};
+      SpecialToken token{.text = std::string(vocabulary().text(id)), .id = id};
+      token.special = guards_a_turn(token.text, id, kind != TokenKind::UserDefined, file_.stop_ids);
       if (token.text.empty()) continue;
       if (mask_strips_left) token.strip_left = token.text == "<mask>";
       if (modern_bert) token.strip_left = token.text == "[MASK]";

@@ -97,14 +97,17 @@ class Interpreter {
  public:
   Interpreter(const Template& t, int64_t now_unix_s) : t_(t), rt_(now_unix_s) {}
 
-  Result<std::string> run(const json::object& variables) {
+  Result<ForeignText> run(const json::object& own, const json::object& client) {
     auto root = std::make_shared<Scope>();
     root->slots.resize(t_.names.size());
     for (size_t i = 0; i < t_.names.size(); ++i) {
-      if (const json::value* given = variables.if_contains(t_.names[i])) root->slots[i] = rt_.from_json(*given);
+      if (const json::value* given = client.if_contains(t_.names[i]))
+        root->slots[i] = rt_.from_client(*given);
+      else if (const json::value* text = own.if_contains(t_.names[i]))
+        root->slots[i] = rt_.string(std::string_view(text->get_string()));
       else root->slots[i] = find_global(rt_, t_.names[i]);
     }
-    std::string out;
+    ForeignText out;
     out_ = &out;
     auto flow = body(t_.body, root);
     if (!flow) return std::move(flow.error());
@@ -131,19 +134,19 @@ class Interpreter {
     explicit Capture(Interpreter& i) : in(i), outer(std::exchange(i.out_, &text)) {}
     ~Capture() { in.out_ = outer; }
     Interpreter& in;
-    std::string* outer;
-    std::string text;
+    ForeignText* outer;
+    ForeignText text;
   };
 
-  Result<void> emit(std::string_view text) {
+  Result<void> emit(std::string_view text, std::span<const TextRange> foreign = {}) {
     if (out_->size() + text.size() > limits::kTemplateOutputBytes) {
       return fail(Code::InvalidInput, "the chat template's output is over {} bytes", limits::kTemplateOutputBytes);
     }
-    out_->append(text);
+    out_->append(text, foreign, 0);
     return {};
   }
   Result<void> emit(const Value& v) {
-    if (v.is(Kind::String)) return emit(v.text());
+    if (v.is(Kind::String)) return emit(v.text(), v.foreign());
     if (v.undefined()) return {};
     return rt_.append_repr(*out_, v);
   }
@@ -186,7 +189,7 @@ class Interpreter {
 
   const Template& t_;
   Runtime rt_;
-  std::string* out_ = nullptr;
+  ForeignText* out_ = nullptr;
   int depth_ = 0;
   int calls_ = 0;
   bool located_ = false;  // the error already says its line
@@ -483,7 +486,8 @@ Result<Value> Interpreter::invoke(const Macro& m, const std::weak_ptr<Scope>& de
   }
   if (m.uses_kwargs) {
     auto d = rt_.new_dict();
-    for (auto& [name, value] : args.named) d->set(rt_.string(name), value);
+    // A name may come from **mapping.
+    for (auto& [name, value] : args.named) d->set(rt_.string(ForeignText(name, true)), value);
     own->set(m.kwargs, rt_.dict(std::move(d)));
   } else if (!args.named.empty()) {
     return type_error(fmt::format("macro {} takes no keyword argument {}", text::repr(m.name), text::repr(args.named[0].first)));
@@ -591,7 +595,7 @@ Result<Value> Interpreter::eval(const Expr& e, const ScopePtr& scope) {
 }
 
 [[gnu::noinline]] Result<Value> Interpreter::eval_concat(const Expr& e, const ScopePtr& scope) {
-  std::string out;
+  ForeignText out;
   for (const ExprPtr& child : e.children) {
     VERGE_ASSIGN(v, eval(*child, scope));
     VERGE_TRY(rt_.append_str(out, v));
@@ -682,8 +686,9 @@ Result<Value> Interpreter::eval(const Expr& e, const ScopePtr& scope) {
 
 }  // namespace
 
-Result<std::string> render(const Template& t, const json::object& variables, int64_t now_unix_s) {
-  return Interpreter(t, now_unix_s).run(variables);
+Result<ForeignText> render(const Template& t, const json::object& own, const json::object& client,
+                           int64_t now_unix_s) {
+  return Interpreter(t, now_unix_s).run(own, client);
 }
 
 }  // namespace verge::engine::jinja

@@ -270,7 +270,8 @@ Result<ExprPtr> ExpressionParser::primary() {
       std::string text;
       for (; current().type == Type::String; next()) text += current().text;
       ExprPtr e = make(EK::Const, line);
-      e->constant = Value::object(Kind::String, std::make_shared<StringObject>(std::move(text), false, nullptr));
+      e->constant = Value::object(Kind::String, std::make_shared<StringObject>(
+                                                    ForeignText(std::move(text)), false, nullptr));
       return e;
     }
     case Type::Integer:

@@ -89,8 +89,8 @@ Result<Value> f_reverse(Runtime& rt, const Value& v, const Args& args) {
   std::vector<Value> out(items.begin(), items.end());
   std::reverse(out.begin(), out.end());
   if (v.is(Kind::String)) {
-    std::string s;
-    for (const Value& c : out) s += c.text();
+    ForeignText s;
+    for (const Value& c : out) s.append(c.text(), c.foreign(), 0);
     return rt.string(std::move(s), v.markup());
   }
   return v.is(Kind::Iterator) ? rt.list(std::move(out)) : rt.iterator(std::move(out), "list_reverseiterator");
@@ -98,7 +98,7 @@ Result<Value> f_reverse(Runtime& rt, const Value& v, const Args& args) {
 
 Result<Value> f_join(Runtime& rt, const Value& v, const Args& args) {
   VERGE_ASSIGN(a, args.bind("join", {"d", "attribute"}, 0));
-  std::string separator, out;
+  ForeignText separator, out;
   if (!a[0].missing()) VERGE_TRY(rt.append_str(separator, a[0]));
   VERGE_ASSIGN(items, rt.iterate(v));
   size_t i = 0;

@@ -18,6 +18,25 @@ std::string url_quote(std::string_view s, bool query) {
   return out;
 }
 
+std::string title_words(std::string_view rest) {
+  std::string out;
+  auto splits = [](char32_t c) {
+    return text::is_space(c) || (c < 0x80 && std::string_view("-({[<").find(static_cast<char>(c)) !=
+                                                 std::string_view::npos);
+  };
+  while (!rest.empty()) {
+    size_t pos = 0;
+    bool separator = splits(text::next(rest, pos));
+    for (size_t p = pos; p < rest.size() && splits(text::next(rest, p)) == separator;) pos = p;
+    std::string_view part = rest.substr(0, pos);
+    size_t first = 0;
+    text::next(part, first);
+    out += text::upper(part.substr(0, first)) + text::lower(part.substr(first));
+    rest.remove_prefix(pos);
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<Value> soft_str(Runtime& rt, const Value& v) {
@@ -54,20 +73,7 @@ Result<Value> f_trim(Runtime& rt, const Value& v, const Args& args) {
 Result<Value> f_title(Runtime& rt, const Value& v, const Args& args) {
   VERGE_TRY(args.bind("title", {}, 0));
   VERGE_ASSIGN(s, soft_str(rt, v));
-  std::string out;
-  std::string_view rest = s.text();
-  auto splits = [](char32_t c) { return text::is_space(c) || (c < 0x80 && std::string_view("-({[<").find(static_cast<char>(c)) != std::string_view::npos); };
-  while (!rest.empty()) {
-    size_t pos = 0;
-    bool separator = splits(text::next(rest, pos));
-    for (size_t p = pos; p < rest.size() && splits(text::next(rest, p)) == separator;) pos = p;
-    std::string_view part = rest.substr(0, pos);
-    size_t first = 0;
-    text::next(part, first);
-    out += text::upper(part.substr(0, first)) + text::lower(part.substr(first));
-    rest.remove_prefix(pos);
-  }
-  return rt.string(std::move(out), s.markup());
+  return rt.string(with_origin(s, title_words(s.text()), title_words), s.markup());
 }
 
 Result<Value> f_replace(Runtime& rt, const Value& v, const Args& args) {
@@ -82,22 +88,24 @@ Result<Value> f_indent(Runtime& rt, const Value& v, const Args& args) {
   VERGE_ASSIGN(a, args.bind("indent", {"width", "first", "blank"}, 0));
   if (v.undefined()) return undefined_error(v);
   if (!v.is(Kind::String)) return type_error(fmt::format("unsupported operand type(s) for +=: '{}' and 'str'", type_name(v)));
-  std::string pad(4, ' ');
+  ForeignText pad(std::string(4, ' '));
   if (a[0].is(Kind::String)) {
-    pad = a[0].text();
+    VERGE_ASSIGN(given, rt.str(a[0]));
+    pad = std::move(given);
   } else if (!a[0].missing()) {
     VERGE_ASSIGN(width, integer_argument(a[0], "width"));
     if (width > 0) VERGE_TRY(rt.reserve(static_cast<size_t>(width)));
-    pad.assign(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
+    pad.text.assign(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
   }
   bool first = truth(a[1]), blank = truth(a[2]);
   std::string source = std::string(v.text()) + "\n";
-  std::string out = first ? pad : "";
+  ForeignText out;
+  if (first) out += pad;
   auto lines = text::splitlines(source, false);
   for (size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) out += "\n";
     if (i > 0 && (blank || !lines[i].empty())) out += pad;
-    out += lines[i];
+    out.append(lines[i], v.foreign(), static_cast<size_t>(lines[i].data() - source.data()));
     VERGE_TRY(rt.spend());
     if (out.size() > limits::kTemplateOutputBytes) break;
   }
@@ -122,7 +130,10 @@ Result<Value> f_truncate(Runtime& rt, const Value& v, const Args& args) {
   if (static_cast<Int>(text::length(v.text())) <= static_cast<Int>(length) + leeway) return v;
   std::string_view cut = v.text().substr(0, text::offset(v.text(), static_cast<size_t>(length - end_length)));
   if (!truth(a[1])) cut = cut.substr(0, cut.rfind(' '));
-  return rt.string(std::string(cut) + std::string(end.text()), v.markup());
+  ForeignText out;
+  out.append(cut, v.foreign(), 0);
+  out.append(end.text(), end.foreign(), 0);
+  return rt.string(std::move(out), v.markup());
 }
 
 Result<Value> f_wordcount(Runtime& rt, const Value& v, const Args& args) {
@@ -151,13 +162,13 @@ Result<Value> f_escape(Runtime& rt, const Value& v, const Args& args) {
   VERGE_TRY(args.bind("escape", {}, 0));
   if (v.is(Kind::String) && v.markup()) return v;
   VERGE_ASSIGN(s, rt.str(v));
-  return rt.string(text::html_escape(s), true);
+  return rt.string(escaped(s, true), true);
 }
 
 Result<Value> f_forceescape(Runtime& rt, const Value& v, const Args& args) {
   VERGE_TRY(args.bind("forceescape", {}, 0));
   VERGE_ASSIGN(s, rt.str(v));
-  return rt.string(text::html_escape(s), true);
+  return rt.string(escaped(s, true), true);
 }
 
 Result<Value> f_format(Runtime& rt, const Value& v, const Args& args) {
@@ -165,7 +176,7 @@ Result<Value> f_format(Runtime& rt, const Value& v, const Args& args) {
   VERGE_ASSIGN(s, soft_str(rt, v));
   if (args.named.empty()) return percent_format(rt, s, rt.tuple(args.positional));
   auto d = rt.new_dict();
-  for (const auto& [name, value] : args.named) d->set(rt.string(name), value);
+  for (const auto& [name, value] : args.named) d->set(rt.string(ForeignText(name, true)), value);
   return percent_format(rt, s, rt.dict(std::move(d)));
 }
 
@@ -173,14 +184,15 @@ Result<Value> f_urlencode(Runtime& rt, const Value& v, const Args& args) {
   VERGE_TRY(args.bind("urlencode", {}, 0));
   if (v.is(Kind::String) || !is_iterable(v)) {
     VERGE_ASSIGN(s, rt.str(v));
-    return rt.string(url_quote(s, false));
+    return rt.string(ForeignText(url_quote(s.text, false), !s.foreign.empty()));
   }
-  std::string out;
+  ForeignText out;
   auto append = [&](const Value& key, const Value& value) -> Result<void> {
     VERGE_ASSIGN(k, rt.str(key));
     VERGE_ASSIGN(s, rt.str(value));
-    if (!out.empty()) out += "&";
-    out += url_quote(k, true) + "=" + url_quote(s, true);
+    if (out.size() > 0) out += "&";
+    out += ForeignText(url_quote(k.text, true) + "=" + url_quote(s.text, true),
+                       !k.foreign.empty() || !s.foreign.empty());
     return rt.reserve(out.size());
   };
   if (v.is(Kind::Dict)) {
@@ -200,18 +212,25 @@ Result<Value> f_xmlattr(Runtime& rt, const Value& v, const Args& args) {
   VERGE_ASSIGN(a, args.bind("xmlattr", {"autospace"}, 0));
   if (v.undefined()) return undefined_error(v);
   if (!v.is(Kind::Dict)) return type_error(fmt::format("'{}' object has no attribute 'items'", type_name(v)));
-  std::string out;
+  ForeignText out;
   for (const auto& [key, value] : v.as<DictObject>().entries) {
     if (value.is(Kind::None) || value.undefined()) continue;
     VERGE_ASSIGN(k, rt.str(key));
-    if (k.find_first_of(" \t\n\r\f\v/>=") != std::string::npos) return type_error("Invalid character in attribute name: " + text::repr(k));
+    if (k.text.find_first_of(" \t\n\r\f\v/>=") != std::string::npos) {
+      return type_error("Invalid character in attribute name: " + text::repr(k.text));
+    }
     VERGE_ASSIGN(s, rt.str(value));
     bool safe = value.is(Kind::String) && value.markup();
-    if (!out.empty()) out += " ";
-    out += text::html_escape(k) + "=\"" + (safe ? s : text::html_escape(s)) + "\"";
+    if (out.size() > 0) out += " ";
+    out += escaped(k, true);
+    out += "=\"";
+    out += escaped(s, !safe);
+    out += "\"";
   }
   bool space = a[0].missing() || truth(a[0]);
-  return rt.string(space && !out.empty() ? " " + out : out);
+  ForeignText spaced(space && out.size() > 0 ? " " : "");
+  spaced += out;
+  return rt.string(std::move(spaced));
 }
 
 Result<Value> f_filesizeformat(Runtime& rt, const Value& v, const Args& args) {

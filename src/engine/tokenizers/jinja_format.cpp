@@ -17,6 +17,7 @@ constexpr int64_t kPrecisionMax = 1000;
 
 struct Spec {
   std::string fill = " ";
+  bool foreign_fill = false;  // the client chose it
   char align = 0;  // '<' '>' '^' '='; 0 = the type's own
   char sign = '-';
   bool alternate = false;
@@ -26,22 +27,29 @@ struct Spec {
   char type = 0;
 };
 
-Result<std::string> padded(Runtime& rt, std::string text, const Spec& spec, char own_align, size_t prefix = 0) {
-  int64_t n = static_cast<int64_t>(text::length(text));
+Result<ForeignText> padded(Runtime& rt, ForeignText text, const Spec& spec, char own_align,
+                           size_t prefix = 0) {
+  int64_t n = static_cast<int64_t>(text::length(text.text));
   if (spec.width <= n) return text;
   size_t missing = static_cast<size_t>(spec.width - n);
   VERGE_TRY(rt.reserve(missing * spec.fill.size() + text.size()));
+  // So much of the filling stands before the text; with '=' behind its sign.
+  const char align = spec.align ? spec.align : own_align;
+  const size_t before = align == '<'   ? 0
+                        : align == '^' ? missing / 2
+                                       : missing,
+               sign = align == '=' ? prefix : 0;
+  ForeignText out;
   auto fill = [&](size_t count) {
-    std::string out;
-    for (size_t i = 0; i < count; ++i) out += spec.fill;
-    return out;
+    for (size_t i = 0; i < count; ++i)
+      spec.foreign_fill ? out.append_foreign(spec.fill) : void(out += spec.fill);
   };
-  switch (spec.align ? spec.align : own_align) {
-    case '<': return text + fill(missing);
-    case '^': return fill(missing / 2) + text + fill(missing - missing / 2);
-    case '=': return text.substr(0, prefix) + fill(missing) + text.substr(prefix);
-    default: return fill(missing) + text;
-  }
+  const std::string_view whole = text.text;
+  out.append(whole.substr(0, sign), text.foreign, 0);
+  fill(before);
+  out.append(whole.substr(sign), text.foreign, sign);
+  fill(missing - before);
+  return out;
 }
 
 std::string grouped(std::string digits, char separator, size_t every) {
@@ -53,7 +61,7 @@ std::string grouped(std::string digits, char separator, size_t every) {
   return digits;
 }
 
-Result<std::string> format_integer(Runtime& rt, Int value, const Spec& spec) {
+Result<ForeignText> format_integer(Runtime& rt, Int value, const Spec& spec) {
   bool negative = value < 0;
   unsigned __int128 magnitude = negative ? -static_cast<unsigned __int128>(value) : static_cast<unsigned __int128>(value);
   int base = spec.type == 'x' || spec.type == 'X' ? 16 : spec.type == 'o' ? 8 : spec.type == 'b' ? 2 : 10;
@@ -68,7 +76,7 @@ Result<std::string> format_integer(Runtime& rt, Int value, const Spec& spec) {
   digits = grouped(std::move(digits), spec.grouping, base == 10 ? 3 : 4);
   std::string prefix = negative ? "-" : spec.sign == '-' ? "" : std::string(1, spec.sign);
   if (spec.alternate && base != 10) prefix += std::string("0") + spec.type;
-  return padded(rt, prefix + digits, spec, '>', prefix.size());
+  return padded(rt, ForeignText(prefix + digits), spec, '>', prefix.size());
 }
 
 std::string print_real(double d, char type, int64_t precision, bool alternate) {
@@ -81,7 +89,7 @@ std::string print_real(double d, char type, int64_t precision, bool alternate) {
   return out;
 }
 
-Result<std::string> format_real(Runtime& rt, double d, const Spec& spec) {
+Result<ForeignText> format_real(Runtime& rt, double d, const Spec& spec) {
   if (spec.precision > kPrecisionMax) return type_error("precision too large");
   std::string text;
   double magnitude = std::fabs(d);
@@ -108,12 +116,15 @@ Result<std::string> format_real(Runtime& rt, double d, const Spec& spec) {
     text = grouped(text.substr(0, whole), spec.grouping, 3) + text.substr(whole);
   }
   std::string prefix = negative ? "-" : spec.sign == '-' ? "" : std::string(1, spec.sign);
-  return padded(rt, prefix + text, spec, '>', prefix.size());
+  return padded(rt, ForeignText(prefix + text), spec, '>', prefix.size());
 }
 
-Result<std::string> format_text(Runtime& rt, std::string_view s, const Spec& spec) {
+Result<ForeignText> format_text(Runtime& rt, const ForeignText& text, const Spec& spec) {
+  std::string_view s = text.text;
   if (spec.precision >= 0) s = s.substr(0, text::offset(s, static_cast<size_t>(spec.precision)));
-  return padded(rt, std::string(s), spec, '<');
+  ForeignText kept;
+  kept.append(s, text.foreign, 0);
+  return padded(rt, std::move(kept), spec, '<');
 }
 
 bool real_type(char c) { return c && std::string_view("eEfFgGn%").find(c) != std::string_view::npos; }
@@ -131,26 +142,31 @@ Result<int64_t> read_number(std::string_view s, size_t& pos) {
 
 // ---- "%s" % x ----
 
-Result<std::string> percent_value(Runtime& rt, char conversion, Spec spec, const Value& v, bool escape) {
+Result<ForeignText> percent_value(Runtime& rt, char conversion, Spec spec, const Value& v,
+                                  bool escape) {
   switch (conversion) {
     case 's':
     case 'r':
     case 'a': {
-      std::string shown;
+      ForeignText shown;
       if (conversion == 's') VERGE_TRY(rt.append_str(shown, v));
       else VERGE_TRY(rt.append_repr(shown, v, 1));
-      if (escape && !(v.is(Kind::String) && v.markup())) shown = text::html_escape(shown);
+      shown = escaped(shown, escape && !(v.is(Kind::String) && v.markup()));
       if (spec.align == '=') spec.align = '>';
       spec.fill = " ";
       if (!spec.align) spec.align = '>';
       return format_text(rt, shown, spec);
     }
     case 'c':
-      if (v.is(Kind::String) && text::length(v.text()) == 1) return format_text(rt, v.text(), spec);
+      if (v.is(Kind::String) && text::length(v.text()) == 1) {
+        VERGE_ASSIGN(c, rt.str(v));
+        return format_text(rt, c, spec);
+      }
       if (v.is_integral() && v.integer() >= 0 && v.integer() <= 0x10FFFF) {
         std::string c;
         text::append(c, static_cast<char32_t>(v.integer()));
-        return format_text(rt, c, spec);
+        return format_text(rt, ForeignText(std::move(c), true),
+                           spec);  // the number may be a client's
       }
       return type_error("%c requires int or char");
     case 'd':
@@ -238,16 +254,18 @@ Result<Spec> parse_spec(std::string_view s, char& own_type) {
   return spec;
 }
 
-Result<std::string> brace_value(Runtime& rt, const Value& v, std::string_view spec_text) {
-  if (spec_text.empty()) return rt.str(v);
+Result<ForeignText> brace_value(Runtime& rt, const Value& v, const ForeignText& given_spec) {
+  if (given_spec.text.empty()) return rt.str(v);
   char type = 0;
-  VERGE_ASSIGN(spec, parse_spec(spec_text, type));
+  VERGE_ASSIGN(spec, parse_spec(given_spec.text, type));
+  spec.foreign_fill = !given_spec.foreign.empty();
   auto wrong = [&] { return type_error(fmt::format("Unknown format code '{}' for object of type '{}'", type, type_name(v))); };
   if (v.is(Kind::String)) {
     if (type && type != 's') return wrong();
     if (spec.align == '=' && spec.fill == "0") spec.align = '<';
     else if (spec.align == '=') return type_error("'=' alignment not allowed in string format specifier");
-    return format_text(rt, v.text(), spec);
+    VERGE_ASSIGN(text, rt.str(v));
+    return format_text(rt, text, spec);
   }
   if (v.is_integral()) {
     if (real_type(type) && type != 'n') return format_real(rt, v.real(), spec);
@@ -266,8 +284,8 @@ Result<std::string> brace_value(Runtime& rt, const Value& v, std::string_view sp
 // State of one str.format call: "{}" counts up, "{0}" does not, and the two do not mix.
 struct Braces {
   Runtime& rt;
+  const Value& format;
   const Args& args;
-  bool escape;
   int64_t automatic = 0;
   bool manual = false;
 
@@ -318,18 +336,20 @@ struct Braces {
     return v;
   }
 
-  Result<std::string> expand(std::string_view s, int depth) {
+  // `s` is a part of the format, at byte `offset` of it.
+  Result<ForeignText> expand(std::string_view s, size_t offset, int depth) {
     if (depth > 2) return type_error("Max string recursion exceeded");
-    std::string out;
+    ForeignText out;
     for (size_t pos = 0; pos < s.size();) {
       char c = s[pos];
       if (c != '{' && c != '}') {
-        out.push_back(c);
-        ++pos;
+        size_t stop = std::min(s.find_first_of("{}", pos), s.size());
+        out.append(s.substr(pos, stop - pos), format.foreign(), offset + pos);
+        pos = stop;
         continue;
       }
       if (pos + 1 < s.size() && s[pos + 1] == c) {
-        out.push_back(c);
+        out.append(s.substr(pos, 1), format.foreign(), offset + pos);
         pos += 2;
         continue;
       }
@@ -355,7 +375,7 @@ struct Braces {
       Value shown = v;
       if (!rest.empty() && rest[0] == '!') {
         if (rest.size() < 2 || (rest.size() > 2 && rest[2] != ':')) return type_error("expected ':' after conversion specifier");
-        std::string converted;
+        ForeignText converted;
         if (rest[1] == 's') VERGE_TRY(rt.append_str(converted, v));
         else if (rest[1] == 'r' || rest[1] == 'a') VERGE_TRY(rt.append_repr(converted, v, 1));
         else return type_error(fmt::format("Unknown conversion specifier {}", rest[1]));
@@ -363,9 +383,11 @@ struct Braces {
         rest.remove_prefix(2);
       }
       if (!rest.empty()) rest.remove_prefix(1);
-      VERGE_ASSIGN(spec, expand(rest, depth + 1));
+      VERGE_ASSIGN(spec,
+                   expand(rest, offset + static_cast<size_t>(rest.data() - s.data()), depth + 1));
       VERGE_ASSIGN(piece, brace_value(rt, shown, spec));
-      if (escape && depth == 0 && !(shown.is(Kind::String) && shown.markup())) piece = text::html_escape(piece);
+      piece = escaped(piece,
+                      format.markup() && depth == 0 && !(shown.is(Kind::String) && shown.markup()));
       VERGE_TRY(rt.reserve(out.size() + piece.size()));
       out += piece;
     }
@@ -377,12 +399,12 @@ struct Braces {
 
 Result<Value> percent_format(Runtime& rt, const Value& format, const Value& arguments) {
   std::string_view s = format.text();
-  std::string out;
+  ForeignText out;
   Positional positional{arguments};
   bool mapping = arguments.is(Kind::Dict) || arguments.is(Kind::List);
   for (size_t pos = 0; pos < s.size();) {
     size_t percent = std::min(s.find('%', pos), s.size());
-    out.append(s.substr(pos, percent - pos));
+    out.append(s.substr(pos, percent - pos), format.foreign(), pos);
     pos = percent + 1;
     if (percent == s.size()) break;
     Value from_mapping;
@@ -424,7 +446,7 @@ Result<Value> percent_format(Runtime& rt, const Value& format, const Value& argu
     if (pos >= s.size()) return type_error("incomplete format");
     char conversion = s[pos++];
     if (conversion == '%') {
-      out.push_back('%');
+      out.append(s.substr(percent, 1), format.foreign(), percent);
       continue;
     }
     if (spec.precision > kPrecisionMax && conversion != 's' && conversion != 'r') return type_error("precision too large");
@@ -442,8 +464,8 @@ Result<Value> percent_format(Runtime& rt, const Value& format, const Value& argu
 }
 
 Result<Value> brace_format(Runtime& rt, const Value& format, const Args& args) {
-  Braces braces{rt, args, format.markup()};
-  VERGE_ASSIGN(out, braces.expand(format.text(), 0));
+  Braces braces{rt, format, args};
+  VERGE_ASSIGN(out, braces.expand(format.text(), 0, 0));
   return rt.string(std::move(out), format.markup());
 }
 

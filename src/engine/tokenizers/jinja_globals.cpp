@@ -51,7 +51,8 @@ Result<std::shared_ptr<DictObject>> mapping(Runtime& rt, const Args& args, std::
       }
     }
   }
-  for (const auto& [name, value] : args.named) d->set(rt.string(name), value);
+  // A name may come from **mapping.
+  for (const auto& [name, value] : args.named) d->set(rt.string(ForeignText(name, true)), value);
   return d;
 }
 
@@ -86,7 +87,7 @@ Result<Value> g_raise_exception(Runtime& rt, Args& args) {
   VERGE_ASSIGN(a, args.bind("raise_exception", {"message"}, 1));
   VERGE_ASSIGN(message, rt.str(a[0]));
   rt.raised = true;
-  return Error{Code::InvalidInput, std::move(message)};
+  return Error{Code::InvalidInput, std::move(message.text)};
 }
 
 // The time is UTC: a rendering depends on its inputs only, not on where it runs.
@@ -111,7 +112,7 @@ Result<Value> g_strftime_now(Runtime& rt, Args& args) {
   if (!gmtime_r(&now, &parts)) return type_error("the time is out of range");
   std::string out(format.size() * 64 + 1, '\0');  // no conversion is longer in the C locale
   out.resize(std::strftime(out.data(), out.size(), format.c_str(), &parts));
-  return rt.string(std::move(out));
+  return rt.string(ForeignText(std::move(out), !a[0].foreign().empty()));
 }
 
 Result<Value> g_lipsum(Runtime&, Args&) { return type_error("lipsum() is not supported in chat templates"); }

@@ -22,13 +22,24 @@ Result<std::string_view> text_argument(const Value& v, std::string_view function
   return v.text();
 }
 
-Value same_kind(Runtime& rt, const Value& self, std::string text) { return rt.string(std::move(text), self.markup()); }
+Value same_kind(Runtime& rt, const Value& self, ForeignText text) {
+  return rt.string(std::move(text), self.markup());
+}
 
-std::vector<Value> pieces(Runtime& rt, const std::vector<std::string_view>& parts, bool markup) {
+// Views of self's text as values.
+std::vector<Value> pieces(Runtime& rt, const std::vector<std::string_view>& parts,
+                          const Value& self) {
   std::vector<Value> out;
   out.reserve(parts.size());
-  for (std::string_view part : parts) out.push_back(rt.string(part, markup));
+  for (std::string_view part : parts) out.push_back(rt.part(self, part));
   return out;
+}
+
+// What `v`, a String, is when put into a text that is marked as safe or is not.
+ForeignText put_in(const Value& v, bool into_markup) {
+  ForeignText text;
+  text.append(v.text(), v.foreign(), 0);
+  return escaped(text, into_markup && !v.markup());
 }
 
 // ---- str ----
@@ -37,7 +48,7 @@ template <std::string (*convert)(std::string_view)>
 Result<Value> str_case(Runtime& rt, const Value& self, const Args& args) {
   VERGE_TRY(args.bind("str", {}, 0));
   VERGE_TRY(rt.spend(1 + self.text().size() / 64));
-  return same_kind(rt, self, convert(self.text()));
+  return same_kind(rt, self, with_origin(self, convert(self.text()), convert));
 }
 
 template <text::Side side>
@@ -48,7 +59,7 @@ Result<Value> str_strip(Runtime& rt, const Value& self, const Args& args) {
     VERGE_ASSIGN(given, text_argument(a[0], "strip"));
     chars = given;
   }
-  return rt.string(text::strip(self.text(), chars, side), self.markup());
+  return rt.part(self, text::strip(self.text(), chars, side));
 }
 
 template <bool from_right>
@@ -68,14 +79,14 @@ Result<Value> str_split(Runtime& rt, const Value& self, const Args& args) {
   VERGE_TRY(rt.reserve(self.text().size()));
   auto parts = from_right ? text::rsplit(self.text(), separator, max) : text::split(self.text(), separator, max);
   VERGE_TRY(rt.spend(parts.size()));
-  return rt.list(pieces(rt, parts, self.markup()));
+  return rt.list(pieces(rt, parts, self));
 }
 
 Result<Value> str_splitlines(Runtime& rt, const Value& self, const Args& args) {
   VERGE_ASSIGN(a, args.bind("splitlines", {"keepends"}, 0));
   auto parts = text::splitlines(self.text(), truth(a[0]));
   VERGE_TRY(rt.spend(parts.size()));
-  return rt.list(pieces(rt, parts, self.markup()));
+  return rt.list(pieces(rt, parts, self));
 }
 
 template <bool from_right>
@@ -87,8 +98,8 @@ Result<Value> str_partition(Runtime& rt, const Value& self, const Args& args) {
   size_t at = from_right ? s.rfind(separator) : s.find(separator);
   std::vector<std::string_view> parts;
   if (at == std::string_view::npos) parts = from_right ? std::vector<std::string_view>{"", "", s} : std::vector<std::string_view>{s, "", ""};
-  else parts = {s.substr(0, at), separator, s.substr(at + separator.size())};
-  return rt.tuple(pieces(rt, parts, self.markup()));
+  else parts = {s.substr(0, at), s.substr(at, separator.size()), s.substr(at + separator.size())};
+  return rt.tuple(pieces(rt, parts, self));
 }
 
 // The part of `self` that optional start and end arguments (code points) leave, and where it begins.
@@ -164,8 +175,8 @@ Result<Value> str_count(Runtime& rt, const Value& self, const Args& args) {
 Result<Value> str_replace(Runtime& rt, const Value& self, const Args& args) {
   VERGE_ASSIGN(a, args.bind("replace", {"old", "new", "count"}, 2));
   VERGE_ASSIGN(from, text_argument(a[0], "replace"));
-  VERGE_ASSIGN(given, text_argument(a[1], "replace"));
-  std::string to = self.markup() && !a[1].markup() ? text::html_escape(given) : std::string(given);
+  VERGE_TRY(text_argument(a[1], "replace"));
+  const ForeignText to = put_in(a[1], self.markup());
   int64_t left = -1;
   if (!a[2].missing()) {
     VERGE_ASSIGN(count, integer_argument(a[2], "count"));
@@ -173,7 +184,7 @@ Result<Value> str_replace(Runtime& rt, const Value& self, const Args& args) {
   }
   std::string_view s = self.text();
   VERGE_TRY(rt.reserve(s.size()));
-  std::string out;
+  ForeignText out;
   if (from.empty()) {
     // Between all characters, and at both ends.
     for (size_t pos = 0;;) {
@@ -181,7 +192,7 @@ Result<Value> str_replace(Runtime& rt, const Value& self, const Args& args) {
       if (pos >= s.size()) break;
       size_t start = pos;
       text::next(s, pos);
-      out.append(s.substr(start, pos - start));
+      out.append(s.substr(start, pos - start), self.foreign(), start);
       if (out.size() > limits::kTemplateOutputBytes) break;
     }
   } else {
@@ -189,13 +200,13 @@ Result<Value> str_replace(Runtime& rt, const Value& self, const Args& args) {
     while (left != 0) {
       size_t at = s.find(from, pos);
       if (at == std::string_view::npos) break;
-      out.append(s.substr(pos, at - pos));
+      out.append(s.substr(pos, at - pos), self.foreign(), pos);
       out += to;
       pos = at + from.size();
       --left;
       if (out.size() > limits::kTemplateOutputBytes) break;
     }
-    out.append(s.substr(pos));
+    out.append(s.substr(pos), self.foreign(), pos);
   }
   VERGE_TRY(rt.reserve(out.size()));
   return same_kind(rt, self, std::move(out));
@@ -204,13 +215,13 @@ Result<Value> str_replace(Runtime& rt, const Value& self, const Args& args) {
 Result<Value> str_join(Runtime& rt, const Value& self, const Args& args) {
   VERGE_ASSIGN(a, args.bind("join", {"iterable"}, 1));
   VERGE_ASSIGN(items, rt.iterate(a[0]));
-  std::string out;
+  ForeignText out;
   size_t i = 0;
   for (const Value& item : items) {
     if (!item.is(Kind::String)) return type_error(fmt::format("sequence item {}: expected str instance, {} found", i, type_name(item)));
     VERGE_TRY(rt.spend());
-    if (i++ > 0) out += self.text();
-    out += self.markup() && !item.markup() ? text::html_escape(item.text()) : item.text();
+    if (i++ > 0) out.append(self.text(), self.foreign(), 0);
+    out += put_in(item, self.markup());
     if (out.size() > limits::kTemplateOutputBytes) break;
   }
   VERGE_TRY(rt.reserve(out.size()));
@@ -221,11 +232,11 @@ template <char side>
 Result<Value> str_justify(Runtime& rt, const Value& self, const Args& args) {
   VERGE_ASSIGN(a, args.bind("ljust", {"width", "fillchar"}, 1));
   VERGE_ASSIGN(width, integer_argument(a[0], "width"));
-  std::string_view fill = " ";
+  ForeignText fill(" ");
   if (!a[1].missing()) {
     VERGE_ASSIGN(given, text_argument(a[1], "fillchar"));
     if (text::length(given) != 1) return type_error("The fill character must be exactly one character long");
-    fill = given;
+    fill = put_in(a[1], false);
   }
   int64_t n = static_cast<int64_t>(text::length(self.text()));
   if (width <= n) return self;
@@ -234,9 +245,9 @@ Result<Value> str_justify(Runtime& rt, const Value& self, const Args& args) {
   VERGE_TRY(rt.reserve(self.text().size() + missing * fill.size()));
   // CPython's centring: the odd one goes left when both the gap and the width are odd.
   size_t left = side == '<' ? 0 : side == '>' ? missing : missing / 2 + (missing & static_cast<size_t>(width) & 1);
-  std::string out;
+  ForeignText out;
   for (size_t i = 0; i < left; ++i) out += fill;
-  out += self.text();
+  out.append(self.text(), self.foreign(), 0);
   for (size_t i = left; i < missing; ++i) out += fill;
   return same_kind(rt, self, std::move(out));
 }
@@ -247,9 +258,12 @@ Result<Value> str_zfill(Runtime& rt, const Value& self, const Args& args) {
   int64_t n = static_cast<int64_t>(text::length(self.text()));
   if (width <= n) return self;
   if (width > static_cast<int64_t>(limits::kTemplateOutputBytes)) VERGE_TRY(rt.reserve(static_cast<size_t>(width)));
-  std::string out(self.text());
-  size_t sign = !out.empty() && (out[0] == '+' || out[0] == '-') ? 1 : 0;
-  out.insert(sign, static_cast<size_t>(width - n), '0');
+  std::string_view s = self.text();
+  size_t sign = !s.empty() && (s[0] == '+' || s[0] == '-') ? 1 : 0;
+  ForeignText out;
+  out.append(s.substr(0, sign), self.foreign(), 0);
+  out += std::string(static_cast<size_t>(width - n), '0');
+  out.append(s.substr(sign), self.foreign(), sign);
   VERGE_TRY(rt.reserve(out.size()));
   return same_kind(rt, self, std::move(out));
 }
@@ -261,7 +275,7 @@ Result<Value> str_remove(Runtime& rt, const Value& self, const Args& args) {
   std::string_view s = self.text();
   if (suffix && !affix.empty() && s.ends_with(affix)) s.remove_suffix(affix.size());
   if (!suffix && s.starts_with(affix)) s.remove_prefix(affix.size());
-  return rt.string(s, self.markup());
+  return rt.part(self, s);
 }
 
 Result<Value> str_expandtabs(Runtime& rt, const Value& self, const Args& args) {
@@ -276,7 +290,9 @@ Result<Value> str_expandtabs(Runtime& rt, const Value& self, const Args& args) {
     if (tab > static_cast<int64_t>(limits::kTemplateOutputBytes / tabs)) VERGE_TRY(rt.reserve(limits::kTemplateOutputBytes + 1));
     VERGE_TRY(rt.reserve(self.text().size() + tabs * static_cast<size_t>(tab)));
   }
-  return same_kind(rt, self, text::expandtabs(self.text(), tab));
+  // Columns are counted over the whole text: a part of it alone would not say where its bytes are.
+  return same_kind(rt, self,
+                   ForeignText(text::expandtabs(self.text(), tab), !self.foreign().empty()));
 }
 
 Result<Value> str_format(Runtime& rt, const Value& self, const Args& args) { return brace_format(rt, self, args); }
@@ -373,9 +389,9 @@ Result<Value> sequence_index(Runtime& rt, const Value& self, const Args& args) {
     VERGE_ASSIGN(same, rt.equal(items.first[i], a[0]));
     if (same) return Value::integer(i);
   }
-  std::string shown;
+  ForeignText shown;
   VERGE_TRY(rt.append_repr(shown, a[0], 1));
-  return type_error(shown + " is not in list");
+  return type_error(shown.text + " is not in list");
 }
 
 Result<Value> sequence_count(Runtime& rt, const Value& self, const Args& args) {

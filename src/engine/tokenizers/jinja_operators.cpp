@@ -230,9 +230,9 @@ Result<Value> Runtime::repeat(const Value& sequence, const Value& times) {
   }
   VERGE_TRY(reserve(n * unit * static_cast<size_t>(count)));
   if (sequence.is(Kind::String)) {
-    std::string out;
-    out.reserve(n * static_cast<size_t>(count));
-    for (Int i = 0; i < count; ++i) out += sequence.text();
+    ForeignText out;
+    out.text.reserve(n * static_cast<size_t>(count));
+    for (Int i = 0; i < count; ++i) out.append(sequence.text(), sequence.foreign(), 0);
     return string(std::move(out), sequence.markup());
   }
   std::vector<Value> out;
@@ -251,8 +251,10 @@ Result<Value> Runtime::arithmetic(Operator op, const Value& a, const Value& b) {
     if (a.is(Kind::String) && b.is(Kind::String)) {
       VERGE_TRY(reserve(a.text().size() + b.text().size()));
       bool markup = a.markup() || b.markup();
-      std::string out = markup && !a.markup() ? text::html_escape(a.text()) : std::string(a.text());
-      out += markup && !b.markup() ? text::html_escape(b.text()) : b.text();
+      VERGE_ASSIGN(out, str(a));
+      VERGE_ASSIGN(second, str(b));
+      out = escaped(out, markup && !a.markup());
+      out += escaped(second, markup && !b.markup());
       return string(std::move(out), markup);
     }
     if (is_sequence(a) && a.kind() == b.kind()) {

@@ -38,7 +38,7 @@ template <bool (*check)(std::string_view)>
 Result<Value> t_case(Runtime& rt, const Value& v, const Args& args) {
   VERGE_TRY(args.bind("test", {}, 0));
   VERGE_ASSIGN(s, rt.str(v));
-  return Value::boolean(check(s));
+  return Value::boolean(check(s.text));
 }
 
 template <Operator op>

@@ -9,20 +9,20 @@
 // checked against its limit while it grows: a value that shares its parts can print exponentially.
 namespace verge::engine::jinja {
 
-Result<std::string> Runtime::str(const Value& v) {
-  std::string out;
+Result<ForeignText> Runtime::str(const Value& v) {
+  ForeignText out;
   VERGE_TRY(append_str(out, v));
   return out;
 }
 
-Result<void> Runtime::append_str(std::string& out, const Value& v) {
+Result<void> Runtime::append_str(ForeignText& out, const Value& v) {
   if (!v.is(Kind::String)) return append_repr(out, v);
   if (out.size() + v.text().size() > limits::kTemplateOutputBytes) return reserve(out.size() + v.text().size());
-  out += v.text();
+  out.append(v.text(), v.foreign(), 0);
   return {};
 }
 
-Result<void> Runtime::append_repr(std::string& out, const Value& v, int depth) {
+Result<void> Runtime::append_repr(ForeignText& out, const Value& v, int depth) {
   VERGE_TRY(spend());
   if (out.size() > limits::kTemplateOutputBytes) return reserve(out.size());
   if (depth > limits::kTemplateValueDepth) return type_error("maximum recursion depth exceeded while getting the repr of an object");
@@ -45,8 +45,9 @@ Result<void> Runtime::append_repr(std::string& out, const Value& v, int depth) {
     case Kind::Int: out += int_text(v.integer()); break;
     case Kind::Float: out += text::repr(v.real()); break;
     case Kind::String:
-      if (v.markup()) out += "Markup(" + text::repr(v.text()) + ")";
-      else out += text::repr(v.text());
+      if (v.markup()) out += "Markup(";
+      out += ForeignText(text::repr(v.text()), !v.foreign().empty());
+      if (v.markup()) out += ")";
       break;
     case Kind::List: return sequence(v.items(), "[", "]");
     case Kind::Tuple: return sequence(v.items(), "(", v.items().size() == 1 ? ",)" : ")");
@@ -75,7 +76,9 @@ Result<void> Runtime::append_repr(std::string& out, const Value& v, int depth) {
       for (const auto& [key, value] : v.as<NamespaceObject>().attributes) {
         if (!first) out += ", ";
         first = false;
-        out += text::repr(key) + ": ";
+        out.append_foreign(
+            text::repr(key));  // dict(**mapping) names attributes by what a client sent
+        out += ": ";
         VERGE_TRY(append_repr(out, value, depth + 1));
       }
       out += "}>";
@@ -95,13 +98,14 @@ Result<void> Runtime::append_repr(std::string& out, const Value& v, int depth) {
   return {};
 }
 
-Result<std::string> Runtime::to_json(const Value& v, const JsonStyle& style) {
-  std::string out;
+Result<ForeignText> Runtime::to_json(const Value& v, const JsonStyle& style) {
+  ForeignText out;
   VERGE_TRY(append_json(out, v, style, 0));
   return out;
 }
 
-Result<void> Runtime::append_json(std::string& out, const Value& v, const JsonStyle& style, int depth) {
+Result<void> Runtime::append_json(ForeignText& out, const Value& v, const JsonStyle& style,
+                                  int depth) {
   VERGE_TRY(spend());
   if (out.size() > limits::kTemplateOutputBytes) return reserve(out.size());
   auto line = [&](int levels) {
@@ -114,12 +118,17 @@ Result<void> Runtime::append_json(std::string& out, const Value& v, const JsonSt
     if (std::isinf(d)) return d < 0 ? "-Infinity" : "Infinity";
     return text::repr(d);
   };
+  auto quoted = [&](const Value& s) {
+    std::string json;
+    text::append_json(json, s.text(), style.ensure_ascii);
+    out += ForeignText(std::move(json), !s.foreign().empty());
+  };
   switch (v.kind()) {
     case Kind::None: out += "null"; return {};
     case Kind::Bool: out += v.integer() ? "true" : "false"; return {};
     case Kind::Int: out += int_text(v.integer()); return {};
     case Kind::Float: out += real(v.real()); return {};
-    case Kind::String: text::append_json(out, v.text(), style.ensure_ascii); return {};
+    case Kind::String: quoted(v); return {};
     case Kind::List:
     case Kind::Tuple: {
       if (v.items().empty()) {
@@ -159,7 +168,7 @@ Result<void> Runtime::append_json(std::string& out, const Value& v, const JsonSt
         first = false;
         line(depth + 1);
         switch (key.kind()) {
-          case Kind::String: text::append_json(out, key.text(), style.ensure_ascii); break;
+          case Kind::String: quoted(key); break;
           case Kind::None: out += "\"null\""; break;
           case Kind::Bool: out += key.integer() ? "\"true\"" : "\"false\""; break;
           case Kind::Int: out += "\"" + int_text(key.integer()) + "\""; break;

@@ -10,6 +10,18 @@
 // evaluated node calls, compares. So making a value cannot fail, and what one operation makes is
 // bounded by reserve(), asked before the large ones.
 namespace verge::engine::jinja {
+namespace {
+
+// Templates build control tokens from roles ("<|" + role + "|>"), so a role that a client made up
+// is text.
+bool known_role(const json::value& v) {
+  static constexpr std::string_view kRoles[] = {"system",    "user",     "assistant", "tool",
+                                                "developer", "function", "ipython",   "model"};
+  return v.is_string() && std::find(std::begin(kRoles), std::end(kRoles),
+                                    std::string_view(v.get_string())) != std::end(kRoles);
+}
+
+}  // namespace
 
 Runtime::~Runtime() {
   for (auto& ns : namespaces_) ns->attributes.clear();
@@ -34,9 +46,16 @@ Result<void> Runtime::reserve(size_t bytes) {
   return spend(1 + bytes / limits::kTemplateBytesPerStep);
 }
 
-Value Runtime::string(std::string text, bool markup) {
+Value Runtime::string(ForeignText text, bool markup) {
   budget_.steps += text.size() / limits::kTemplateBytesPerStep;
   return Value::object(Kind::String, std::make_shared<StringObject>(std::move(text), markup, &budget_));
+}
+
+Value Runtime::part(const Value& whole, std::string_view view) {
+  ForeignText text;
+  text.append(view, whole.foreign(),
+              view.empty() ? 0 : static_cast<size_t>(view.data() - whole.text().data()));
+  return string(std::move(text), whole.markup());
 }
 
 Value Runtime::list(std::vector<Value> items) {
@@ -98,27 +117,66 @@ Value Runtime::function(std::string name, std::function<Result<Value>(Runtime&, 
   return Value::object(Kind::Function, std::move(object));
 }
 
-Value Runtime::from_json(const json::value& j) {
+Value Runtime::from_client(const json::value& j) {
   switch (j.kind()) {
     case json::kind::null: return Value::none();
     case json::kind::bool_: return Value::boolean(j.get_bool());
     case json::kind::int64: return Value::integer(j.get_int64());
     case json::kind::uint64: return Value::integer(j.get_uint64());
     case json::kind::double_: return Value::real(j.get_double());
-    case json::kind::string: return string(std::string(j.get_string()));
+    case json::kind::string: return string(ForeignText(std::string(j.get_string()), true));
     case json::kind::array: {
       std::vector<Value> items;
       items.reserve(j.get_array().size());
-      for (const json::value& item : j.get_array()) items.push_back(from_json(item));
+      for (const json::value& item : j.get_array()) items.push_back(from_client(item));
       return list(std::move(items));
     }
     case json::kind::object: {
       auto d = new_dict();
-      for (const auto& [key, value] : j.get_object()) d->set(string(std::string(key)), from_json(value));
+      for (const auto& [key, value] : j.get_object()) {
+        Value name = string(ForeignText(std::string(key), true));
+        d->set(std::move(name), key == "role" && known_role(value)
+                                    ? string(std::string(value.get_string()))
+                                    : from_client(value));
+      }
       return dict(std::move(d));
     }
   }
   return Value::none();
+}
+
+ForeignText with_origin(const Value& v, std::string converted,
+                        std::string (*convert)(std::string_view)) {
+  const std::vector<TextRange>& foreign = v.foreign();
+  const std::string_view text = v.text();
+  if (foreign.empty()) return ForeignText(std::move(converted));
+  if (foreign.size() == 1 && foreign[0] == TextRange{0, text.size()})
+    return ForeignText(std::move(converted), true);
+  ForeignText out;
+  size_t at = 0;
+  for (const TextRange& range : foreign) {
+    out += convert(text.substr(at, range.begin - at));
+    out.append_foreign(convert(text.substr(range.begin, range.end - range.begin)));
+    at = range.end;
+  }
+  out += convert(text.substr(at));
+  if (out.size() != converted.size()) return ForeignText(std::move(converted), true);
+  out.text = std::move(converted);
+  return out;
+}
+
+ForeignText escaped(const ForeignText& text, bool escape) {
+  if (!escape) return text;
+  ForeignText out;
+  size_t at = 0;
+  const std::string_view whole = text.text;
+  for (const TextRange& range : text.foreign) {
+    out += text::html_escape(whole.substr(at, range.begin - at));
+    out.append_foreign(text::html_escape(whole.substr(range.begin, range.end - range.begin)));
+    at = range.end;
+  }
+  out += text::html_escape(whole.substr(at));
+  return out;
 }
 
 Error undefined_error(const Value& v) { return fail(Code::InvalidInput, "{}", v.as<UndefinedObject>().message); }
@@ -163,7 +221,7 @@ Result<Items> Runtime::iterate(const Value& v) {
       VERGE_TRY(reserve(v.text().size()));
       std::vector<Value> items;
       VERGE_TRY(spend(v.text().size()));
-      for (std::string_view c : text::characters(v.text())) items.push_back(string(c));
+      for (std::string_view c : text::characters(v.text())) items.push_back(part(v, c));
       return own(std::move(items));
     }
     case Kind::Range: {
@@ -236,7 +294,7 @@ Result<Value> Runtime::item(const Value& v, const Value& key) {
         size_t start = text::is_ascii(v.text()) ? static_cast<size_t>(i) : text::offset(v.text(), static_cast<size_t>(i));
         size_t end = start;
         text::next(v.text(), end);
-        return string(v.text().substr(start, end - start), v.markup());
+        return part(v, v.text().substr(start, end - start));
       }
     } else if (v.is(Kind::Range)) {
       const auto& r = v.as<RangeObject>();
@@ -250,9 +308,9 @@ Result<Value> Runtime::item(const Value& v, const Value& key) {
     if (find_method(v.kind(), key.text(), unsafe) || unsafe) return attribute(v, key.text());
     return undefined_attribute(v, key.text());
   }
-  std::string shown;
+  ForeignText shown;
   VERGE_TRY(append_repr(shown, key));
-  return undefined(fmt::format("{} has no element {}", describe(v), shown));
+  return undefined(fmt::format("{} has no element {}", describe(v), shown.text));
 }
 
 Result<Value> Runtime::slice(const Value& v, const Value& start, const Value& stop, const Value& step) {
@@ -279,16 +337,19 @@ Result<Value> Runtime::slice(const Value& v, const Value& start, const Value& st
   if (v.is(Kind::String)) {
     std::string_view s = v.text();
     if (by == 1) {
-      if (from >= to) return string(std::string_view(), v.markup());
+      if (from >= to) return part(v, {});
       bool ascii = text::is_ascii(s);
       size_t a = ascii ? static_cast<size_t>(from) : text::offset(s, static_cast<size_t>(from));
       size_t b = ascii ? static_cast<size_t>(to) : a + text::offset(s.substr(a), static_cast<size_t>(to - from));
-      return string(s.substr(a, b - a), v.markup());
+      return part(v, s.substr(a, b - a));
     }
     VERGE_TRY(spend(s.size()));
     std::vector<std::string_view> characters = text::characters(s);
-    std::string out;
-    for (Int i = from; by > 0 ? i < to : i > to; i += by) out += characters[static_cast<size_t>(i)];
+    ForeignText out;
+    for (Int i = from; by > 0 ? i < to : i > to; i += by) {
+      std::string_view c = characters[static_cast<size_t>(i)];
+      out.append(c, v.foreign(), static_cast<size_t>(c.data() - s.data()));
+    }
     return string(std::move(out), v.markup());
   }
   if (v.is(Kind::Range)) {

@@ -52,9 +52,15 @@ class Runtime {
   // Fails if a text or list of this size would be too large: asked before it is made.
   Result<void> reserve(size_t bytes);
 
-  Value string(std::string text, bool markup = false);
+  Value string(ForeignText text, bool markup = false);
+  // Texts of the template's own.
+  Value string(std::string text, bool markup = false) {
+    return string(ForeignText(std::move(text)), markup);
+  }
   Value string(std::string_view text, bool markup = false) { return string(std::string(text), markup); }
   Value string(const char* text) { return string(std::string(text)); }
+  // A view of `whole`'s text as a value of its own, with what is known of these bytes.
+  Value part(const Value& whole, std::string_view view);
   Value list(std::vector<Value> items);
   Value tuple(std::vector<Value> items, std::string name = {});
   Value view(const char* type, std::vector<Value> items);
@@ -65,12 +71,14 @@ class Runtime {
   Value new_namespace();
   Value helper(bool joiner, std::vector<Value> items);
   Value function(std::string name, std::function<Result<Value>(Runtime&, Args&)> call, int depth = 0);
-  Value from_json(const json::value& j);
+  // Strings and keys are the client's, but for roles of known names: those are as good as
+  // constants.
+  Value from_client(const json::value& j);
 
-  Result<std::string> str(const Value& v);
-  Result<void> append_str(std::string& out, const Value& v);
-  Result<void> append_repr(std::string& out, const Value& v, int depth = 0);
-  Result<std::string> to_json(const Value& v, const JsonStyle& style);
+  Result<ForeignText> str(const Value& v);
+  Result<void> append_str(ForeignText& out, const Value& v);
+  Result<void> append_repr(ForeignText& out, const Value& v, int depth = 0);
+  Result<ForeignText> to_json(const Value& v, const JsonStyle& style);
 
   Result<bool> equal(const Value& a, const Value& b);
   Result<bool> less(const Value& a, const Value& b);
@@ -91,7 +99,7 @@ class Runtime {
   bool raised = false;
 
  private:
-  Result<void> append_json(std::string& out, const Value& v, const JsonStyle& style, int depth);
+  Result<void> append_json(ForeignText& out, const Value& v, const JsonStyle& style, int depth);
   Result<Value> arithmetic(Operator op, const Value& a, const Value& b);
   Result<Value> integers(Operator op, Int a, Int b);
   Result<Value> reals(Operator op, double a, double b);
@@ -111,6 +119,14 @@ std::string describe(const Value& v);  // "dict object", as error messages name 
 // A method of a value's type; null where the type has none of that name. `unsafe` is set for those
 // that the sandbox refuses (list.append …) and for Python's own dunder attributes.
 Method find_method(Kind kind, std::string_view name, bool& unsafe);
+
+// `converted` is what a conversion made of the String `v`; `convert` does the same to a part of its
+// text. Bytes are told apart where the parts' lengths add up; else all of them count as the
+// client's.
+ForeignText with_origin(const Value& v, std::string converted,
+                        std::string (*convert)(std::string_view));
+// HTML-escaped, where that is asked for.
+ForeignText escaped(const ForeignText& text, bool escape);
 
 // The value of an argument that must be an integer (booleans are) and fits 64 bits.
 Result<int64_t> integer_argument(const Value& v, std::string_view what);

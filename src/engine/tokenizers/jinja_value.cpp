@@ -31,12 +31,18 @@ bool same_key(const Value& a, const Value& b) {
 
 std::string_view Value::text() const { return as<StringObject>().text; }
 bool Value::markup() const { return as<StringObject>().markup; }
+const std::vector<TextRange>& Value::foreign() const { return as<StringObject>().foreign; }
 const std::vector<Value>& Value::items() const { return as<ListObject>().items; }
 
-StringObject::StringObject(std::string t, bool m, Budget* b) : text(std::move(t)), markup(m), budget(b) {
-  if (budget) budget->bytes += sizeof(StringObject) + text.capacity();
+StringObject::StringObject(ForeignText t, bool m, Budget* b)
+    : text(std::move(t.text)), foreign(std::move(t.foreign)), markup(m), budget(b) {
+  if (budget)
+    budget->bytes +=
+        sizeof(StringObject) + text.capacity() + foreign.capacity() * sizeof(TextRange);
 }
-StringObject::~StringObject() { release(budget, sizeof(StringObject) + text.capacity()); }
+StringObject::~StringObject() {
+  release(budget, sizeof(StringObject) + text.capacity() + foreign.capacity() * sizeof(TextRange));
+}
 
 ListObject::ListObject(std::vector<Value> v, Budget* b) : items(std::move(v)), budget(b) {
   depth = 1;

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/tokenizers/foreign_text.h"
 #include "support/error.h"
 
 namespace verge::engine::jinja {
@@ -71,6 +72,7 @@ class Value {
 
   std::string_view text() const;                 // String
   bool markup() const;                           // String marked by `safe` or `escape`
+  const std::vector<TextRange>& foreign() const; // String: which of its bytes are the client's
   const std::vector<Value>& items() const;       // List, Tuple, View
 
  private:
@@ -85,9 +87,10 @@ class Value {
 using Kind = Value::Kind;
 
 struct StringObject final : Object {
-  StringObject(std::string t, bool m, Budget* b);
+  StringObject(ForeignText t, bool m, Budget* b);
   ~StringObject() override;
   std::string text;
+  std::vector<TextRange> foreign;
   bool markup;
   Budget* budget;
 };

@@ -59,8 +59,46 @@ void Pipeline::encode_words(std::string_view text, bool first, WordCache* cache,
   for (std::string_view word : words.list) encode_word(word);
 }
 
-void Pipeline::encode_fragment(std::string_view text, Normalizer::Place place, bool parse_special, WordCache* cache, SymbolScratch* scratch,
-                               std::vector<int32_t>* out) const {
+// Where the foreign ranges of `text` lie once it is normalised: its parts are normalised one by
+// one, each behind the character before it, as what is done to the start of a text is not done to
+// them. Nothing where the parts together are not the whole (a rule that looks further across their
+// borders).
+std::optional<std::vector<TextRange>> Pipeline::normalized_ranges(
+    std::string_view text, const Normalizer::Place& place, std::span<const TextRange> foreign,
+    std::string_view normalized) const {
+  ForeignText parts;
+  const auto normal = [&](size_t begin, size_t end) {
+    std::string part(text.substr(begin, end - begin));
+    normalizer->apply(&part, place);
+    return part;
+  };
+  const auto add = [&](size_t begin, size_t end, bool is_foreign) {
+    if (begin == end) return;
+    size_t before = begin;
+    while (before > 0 && (static_cast<uint8_t>(text[--before]) & 0xC0) == 0x80) {}
+    const std::string context = before < begin ? normal(before, begin) : std::string(),
+                      both = normal(before, end);
+    if (!both.starts_with(context)) return;  // parts.text will tell
+    const std::string_view part = std::string_view(both).substr(context.size());
+    if (is_foreign) parts.append_foreign(part);
+    else parts += part;
+  };
+  size_t at = 0;
+  for (const TextRange& range : foreign) {
+    add(at, range.begin, false);
+    add(range.begin, range.end, true);
+    at = range.end;
+  }
+  add(at, text.size(), false);
+  if (parts.text != normalized) return std::nullopt;
+  return std::move(parts.foreign);
+}
+
+// `foreign` as EncodeOptions has it, of this text.
+void Pipeline::encode_fragment(std::string_view text, Normalizer::Place place, bool parse_special,
+                               std::span<const TextRange> foreign, WordCache* cache,
+                               SymbolScratch* scratch, std::vector<int32_t>* out) const {
+  const std::string_view original = text;
   std::string normalized;
   if (normalizer) {
     normalized = text;
@@ -69,7 +107,16 @@ void Pipeline::encode_fragment(std::string_view text, Normalizer::Place place, b
   }
   if (special_normalized.empty()) return encode_words(text, place.first, cache, scratch, out);
   std::vector<Fragment> fragments;
-  special_normalized.partition(text, parse_special, &fragments);
+  special_normalized.partition(text, parse_special,
+                               normalizer ? std::span<const TextRange>() : foreign, &fragments);
+  const bool any =
+      std::any_of(fragments.begin(), fragments.end(), [](const Fragment& f) { return f.special; });
+  if (normalizer && !foreign.empty() && any) {
+    const auto ranges = normalized_ranges(original, place, foreign, text);
+    fragments.clear();
+    special_normalized.partition(text, ranges.has_value(),
+                                 ranges.value_or(std::vector<TextRange>()), &fragments);
+  }
   bool first = place.first;
   for (const Fragment& fragment : fragments) {
     if (fragment.id >= 0) {
@@ -86,7 +133,7 @@ std::vector<int32_t> Pipeline::encode(std::string_view text, const EncodeOptions
   out.reserve(text.size() / 3 + prefix.size() + suffix.size());
   if (options.add_special) out = prefix;
   std::vector<Fragment> fragments;
-  special.partition(text, options.parse_special, &fragments);
+  special.partition(text, options.parse_special, options.foreign, &fragments);
   WordCache cache(text.size());
   SymbolScratch scratch;
   Normalizer::Place place;
@@ -95,7 +142,14 @@ std::vector<int32_t> Pipeline::encode(std::string_view text, const EncodeOptions
       out.push_back(fragment.id);
       place.after_special = true;
     } else {
-      encode_fragment(fragment.text, place, options.parse_special, &cache, &scratch, &out);
+      // Only tokens that are matched on normalised text still ask where the foreign bytes are.
+      ForeignText part;
+      if (!special_normalized.empty() && !options.foreign.empty()) {
+        part.append(fragment.text, options.foreign,
+                    static_cast<size_t>(fragment.text.data() - text.data()));
+      }
+      encode_fragment(fragment.text, place, options.parse_special, part.foreign, &cache, &scratch,
+                      &out);
       place.after_special = false;
     }
     place.first = false;

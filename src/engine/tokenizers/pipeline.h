@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -62,8 +64,13 @@ class Pipeline final : public Tokenizer {
 
  private:
   class WordCache;
-  void encode_fragment(std::string_view text, Normalizer::Place place, bool parse_special, WordCache* cache, SymbolScratch* scratch,
+  void encode_fragment(std::string_view text, Normalizer::Place place, bool parse_special,
+                       std::span<const TextRange> foreign, WordCache* cache, SymbolScratch* scratch,
                        std::vector<int32_t>* out) const;
+  std::optional<std::vector<TextRange>> normalized_ranges(std::string_view text,
+                                                          const Normalizer::Place& place,
+                                                          std::span<const TextRange> foreign,
+                                                          std::string_view normalized) const;
   void encode_words(std::string_view text, bool first, WordCache* cache, SymbolScratch* scratch, std::vector<int32_t>* out) const;
 };
 

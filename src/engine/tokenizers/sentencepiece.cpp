@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "engine/tokenizers/special_tokens.h"
 #include "engine/tokenizers/unicode.h"
 
 namespace verge::engine {
@@ -21,12 +22,14 @@ SentencePieceBpe::SentencePieceBpe(const Vocabulary& vocabulary, int32_t unknown
   for (int byte = 0; byte < 256; ++byte) bytes_[byte] = vocabulary.byte_token(static_cast<uint8_t>(byte));
 }
 
-// The token that merging may form. Control, unknown and byte tokens are not spelled out of text.
+// The token that merging may form. Control, unknown and byte tokens are not spelled out of text,
+// nor are those that build a conversation.
 int32_t SentencePieceBpe::mergeable(std::string_view text) const {
   int32_t id = vocabulary_.find(text);
   if (id < 0) return -1;
   TokenKind kind = vocabulary_.kind(id);
-  return kind == TokenKind::Normal || kind == TokenKind::UserDefined || kind == TokenKind::Unused ? id : -1;
+  if (kind == TokenKind::UserDefined) return guards_a_turn(text, id, false, {}) ? -1 : id;
+  return kind == TokenKind::Normal || kind == TokenKind::Unused ? id : -1;
 }
 
 void SentencePieceBpe::put_bytes(std::string_view text, size_t word_start, std::vector<int32_t>* out) const {

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/tokenizers/foreign_text.h"
 #include "support/error.h"
 
 namespace verge::engine {
@@ -16,6 +18,8 @@ struct ModelFile;
 struct EncodeOptions {
   bool add_special = true;    // BOS (and EOS) as the model's files say
   bool parse_special = true;  // "<|im_end|>" in the text becomes the control token; false = plain text
+  // Bytes that no control token may touch, though parse_special is set: ForeignText's ranges.
+  std::span<const TextRange> foreign = {};
 };
 
 class Tokenizer {

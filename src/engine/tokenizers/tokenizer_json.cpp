@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/formats/config_json.h"
 #include "engine/formats/model_file.h"
 #include "engine/tokenizers/bpe.h"
 #include "engine/tokenizers/json_decoder.h"
@@ -53,7 +54,7 @@ class Builder {
     if (file_.tokenizer_json.size() > limits::kTokenizerJsonBytes) {
       return fail(Code::LoadFailed, "tokenizer.json: {} bytes, limit {}", file_.tokenizer_json.size(), limits::kTokenizerJsonBytes);
     }
-    auto parsed = parse_json(file_.tokenizer_json);
+    auto parsed = parse_config_json(file_.tokenizer_json);
     if (!parsed) return fail(Code::LoadFailed, "tokenizer.json: {}", parsed.error().message);
     document_ = std::move(*parsed);
     if (!document_.is_object()) return fail(Code::LoadFailed, "tokenizer.json: not an object");
@@ -259,11 +260,12 @@ class Builder {
   void make_special_tokens() {
     std::vector<SpecialToken> raw, normalized;
     for (const Added& added : added_) {
+      SpecialToken token = added.token;
+      token.special = guards_a_turn(token.text, token.id, token.special, file_.stop_ids);
       if (!added.normalized || !pipeline_->normalizer) {
-        raw.push_back(added.token);
+        raw.push_back(std::move(token));
         continue;
       }
-      SpecialToken token = added.token;
       pipeline_->normalizer->apply(&token.text, {});
       if (!token.text.empty()) normalized.push_back(std::move(token));
     }
@@ -337,7 +339,7 @@ class Builder {
     };
     json::value parsed;
     if (!file_.tokenizer_config.empty()) {
-      auto config = parse_json(file_.tokenizer_config);
+      auto config = parse_config_json(file_.tokenizer_config);
       if (!config) return fail(Code::LoadFailed, "tokenizer_config.json: {}", config.error().message);
       parsed = std::move(*config);
     }

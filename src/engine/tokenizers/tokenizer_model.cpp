@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "engine/formats/config_json.h"
 #include "engine/formats/model_file.h"
 #include "engine/tokenizers/json_fields.h"
 #include "engine/tokenizers/pipeline.h"
@@ -114,7 +115,7 @@ class Builder {
   // Tokens that transformers adds after the pieces, or whose kind it changes.
   Result<void> read_config() {
     if (file_.tokenizer_config.empty()) return {};
-    auto parsed = parse_json(file_.tokenizer_config);
+    auto parsed = parse_config_json(file_.tokenizer_config);
     if (!parsed) return fail(Code::LoadFailed, "tokenizer_config.json: {}", parsed.error().message);
     const json::object* config = parsed->if_object();
     if (!config) return {};
@@ -178,10 +179,13 @@ class Builder {
     std::vector<SpecialToken> control, user_defined;
     for (int32_t id = 0; id < vocabulary().size(); ++id) {
       TokenKind kind = vocabulary().kind(id);
-      SpecialToken token{.text = std::string(vocabulary().text(id)), .id = id, .special = kind != TokenKind::UserDefined};
+      SpecialToken token{.text = std::string(vocabulary().text(id)), .id = id};
+      token.special = guards_a_turn(token.text, id, kind != TokenKind::UserDefined, file_.stop_ids);
       if (token.text.empty()) continue;
       if (kind == TokenKind::Control || kind == TokenKind::Unknown) control.push_back(std::move(token));
-      if (kind == TokenKind::UserDefined && spec_.model == Spec::Bpe) user_defined.push_back(std::move(token));
+      // Of the others a unigram model itself finds the best place.
+      const bool as_a_whole = spec_.model == Spec::Bpe || token.special;
+      if (kind == TokenKind::UserDefined && as_a_whole) user_defined.push_back(std::move(token));
     }
     pipeline_->special = SpecialTokens(std::move(control), SpecialTokens::Order::LeftmostLongest);
     pipeline_->special_normalized = SpecialTokens(std::move(user_defined), SpecialTokens::Order::LeftmostLongest);

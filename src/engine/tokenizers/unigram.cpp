@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/tokenizers/special_tokens.h"
 #include "engine/tokenizers/unicode.h"
 
 namespace verge::engine {
@@ -22,7 +23,11 @@ Unigram::Unigram(const Vocabulary& vocabulary, Options options) : vocabulary_(vo
       least = std::min(least, vocabulary.score(id));
       greatest_score_ = std::max(greatest_score_, vocabulary.score(id));
     }
-    if (kind == TokenKind::Normal || kind == TokenKind::UserDefined) trie_.insert(vocabulary.text(id), id);
+    // Tokens that build a conversation are matched as a whole, not spelled out of text.
+    const bool spelled =
+        kind == TokenKind::Normal ||
+        (kind == TokenKind::UserDefined && !guards_a_turn(vocabulary.text(id), id, false, {}));
+    if (spelled) trie_.insert(vocabulary.text(id), id);
   }
   if (greatest_score_ == std::numeric_limits<double>::lowest()) greatest_score_ = 0;
   if (least == std::numeric_limits<double>::max()) least = 0;

@@ -8,38 +8,54 @@
 namespace verge::worker {
 namespace {
 
-// A message's content as one string: parts of type text are joined, as most templates know strings only.
-Result<std::string> content_text(const json::value& content, size_t index) {
-  if (content.is_string()) return std::string(content.get_string());
-  if (content.is_null()) return std::string();
-  if (!content.is_array()) return fail(Code::InvalidInput, "messages[{}].content must be a string or a list of parts", index);
+json::object text_part(std::string_view text) { return {{"type", "text"}, {"text", text}}; }
+
+// A message's content in a form that the template prints: as the client sent it, else its parts'
+// texts as one string or the string as one part.
+Result<json::value> content_for(const json::value& content, const engine::ContentForms& forms,
+                                size_t index) {
+  if (!content.is_string() && !content.is_null() && !content.is_array()) {
+    return fail(Code::InvalidInput, "messages[{}].content must be a string or a list of parts",
+                index);
+  }
+  json::array parts;
   std::string text;
+  if (content.is_string()) text = std::string_view(content.get_string());
+  if (!content.is_array()) {
+    if (forms.strings) return json::value(text);
+    parts.push_back(text_part(text));
+    return json::value(std::move(parts));
+  }
   for (const json::value& part : content.get_array()) {
     if (part.is_string()) {
       text += std::string_view(part.get_string());
+      parts.push_back(text_part(part.get_string()));
       continue;
     }
     const json::object* object = part.if_object();
     const std::string type = object ? get_string(*object, "type").value_or("") : "";
     if (!object || (type != "text" && type != "input_text"))
       return fail(Code::UnsupportedParameter, "messages[{}].content: parts of type '{}' are not supported by this model", index, type);
-    text += get_string(*object, "text").value_or("");
+    parts.push_back(text_part(get_string(*object, "text").value_or("")));
+    text += std::string_view(parts.back().at("text").as_string());
   }
-  return text;
+  return forms.parts ? json::value(std::move(parts)) : json::value(text);
 }
 
-Result<json::array> flat_messages(const json::array& messages) {
+// `chat_template` null: every content becomes a string.
+Result<json::array> with_contents(const json::array& messages,
+                                  const engine::ChatTemplate* chat_template) {
   json::array out;
   for (size_t i = 0; i < messages.size(); ++i) {
     const json::object* message = messages[i].if_object();
     if (!message || !get_string(*message, "role")) return fail(Code::InvalidInput, "messages[{}].role is missing", i);
     json::object copy = *message;
-    if (const json::value* content = message->if_contains("content")) {
-      VERGE_ASSIGN(text, content_text(*content, i));
-      copy["content"] = text;
-    } else {
-      copy["content"] = "";
-    }
+    const engine::ContentForms forms =
+        chat_template ? chat_template->content_of(*get_string(*message, "role"))
+                      : engine::ContentForms();
+    const json::value* given = message->if_contains("content");
+    VERGE_ASSIGN(content, content_for(given ? *given : json::value(), forms, i));
+    copy["content"] = std::move(content);
     out.push_back(std::move(copy));
   }
   return out;
@@ -66,8 +82,9 @@ Result<std::vector<int32_t>> encode_chat(json::array messages, const json::objec
   inputs.eos_token = token_text(tokenizer, tokenizer.eos());
   if (const json::object* extra = get_object(params, "chat_template_kwargs")) inputs.extra = *extra;
   inputs.now_unix_s = now_unix_s;
-  VERGE_ASSIGN(text, model.chat_template->render(inputs));
-  std::vector<int32_t> ids = tokenizer.encode(text, {.add_special = false, .parse_special = true});
+  VERGE_ASSIGN(prompt, model.chat_template->render(inputs));
+  std::vector<int32_t> ids = tokenizer.encode(
+      prompt.text, {.add_special = false, .parse_special = true, .foreign = prompt.foreign});
   const bool wants_bos = tokenizer.adds_bos() && tokenizer.bos() >= 0 && model.file->chat_template.find("bos_token") == std::string::npos;
   if (wants_bos && (ids.empty() || ids.front() != tokenizer.bos())) ids.insert(ids.begin(), tokenizer.bos());
   return ids;
@@ -79,18 +96,27 @@ Result<std::vector<int32_t>> encode_prompt(const json::object& params, const eng
   if (!messages && !prompt) return fail(Code::InvalidInput, "one of 'prompt' and 'messages' is required");
   const bool raw = get_bool(params, "raw").value_or(false);
   *starts_text = true;
+  if (!model.chat_template_fault.empty() && (messages || !raw)) {
+    return fail(Code::InvalidInput,
+                "this model's chat template cannot be used: {}. Send a 'prompt' with \"raw\": "
+                "true, or mend the template",
+                model.chat_template_fault);
+  }
   if (messages) {
-    VERGE_ASSIGN(flat, flat_messages(*messages));
-    if (model.chat_template) return encode_chat(std::move(flat), params, model, now_unix_s);
-    return model.tokenizer->encode(transcript(flat), {.add_special = true, .parse_special = false});
+    VERGE_ASSIGN(ready, with_contents(*messages, model.chat_template.get()));
+    if (model.chat_template) return encode_chat(std::move(ready), params, model, now_unix_s);
+    return model.tokenizer->encode(transcript(ready),
+                                   {.add_special = true, .parse_special = false});
   }
   if (!raw && model.chat_template) {
-    json::array one;
-    one.push_back(json::object{{"role", "user"}, {"content", *prompt}});
-    return encode_chat(std::move(one), params, model, now_unix_s);
+    const json::array one{json::object{{"role", "user"}, {"content", *prompt}}};
+    VERGE_ASSIGN(ready, with_contents(one, model.chat_template.get()));
+    return encode_chat(std::move(ready), params, model, now_unix_s);
   }
   *starts_text = prompt->empty();
-  return model.tokenizer->encode(*prompt, {.add_special = true, .parse_special = true});
+  // A raw prompt is the model's whole input, control tokens included, as llama.cpp and vLLM take
+  // completions.
+  return model.tokenizer->encode(*prompt, {.add_special = true, .parse_special = raw});
 }
 
 Error context_overflow(int64_t requested, int64_t limit) {

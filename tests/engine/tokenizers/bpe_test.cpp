@@ -90,10 +90,27 @@ TEST(Bpe, WordEndsAndContinuations) {
 TEST(Bpe, AMergeOfUnknownTokensIsRefused) {
   Vocabulary vocabulary;
   ASSERT_TRUE(vocabulary.add("a", TokenKind::Normal, 0));
-  for (const char* merge : {"a b", "a a", "a", "", " ", "a  "}) {
-    auto bpe = Bpe::make(vocabulary, std::vector<std::string>{merge}, {});
-    ASSERT_FALSE(bpe) << merge;
+  for (const std::pair<std::string_view, std::string_view> merge :
+       {std::pair("a", "b"), std::pair("a", "a"), std::pair("a", "")}) {
+    auto bpe = Bpe::make(vocabulary, std::vector{merge}, {});
+    ASSERT_FALSE(bpe) << merge.second;
     EXPECT_EQ(bpe.error().code, Code::LoadFailed);
+  }
+}
+
+// GGUF files are read as llama.cpp reads them: the other merges keep their ranks.
+TEST(Bpe, AMergeOfAGgufThatFindsNoTokenIsSkipped) {
+  Vocabulary vocabulary;
+  for (const char* text : {"a", "b", "c", "ab", "bc"})
+    ASSERT_TRUE(vocabulary.add(text, TokenKind::Normal, 0));
+  for (const char* broken : {"a zzz", "zzz a", "c c", "a", "", " ", "a  "}) {
+    auto bpe = Bpe::make(vocabulary, std::vector<std::string>{broken, "b c", "a b"},
+                         {.byte_level = false});
+    ASSERT_TRUE(bpe.ok()) << broken;
+    SymbolScratch scratch;
+    std::vector<int32_t> ids;
+    (*bpe)->encode("abc", &scratch, &ids);
+    EXPECT_EQ(ids, (std::vector<int32_t>{0, 4})) << broken;
   }
 }
 

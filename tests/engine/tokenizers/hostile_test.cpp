@@ -76,7 +76,7 @@ TEST(HostileGguf, ListsThatDoNotFit) {
   EXPECT_NAMES(file, "merges");
   file = gguf("gpt2");
   file.meta["tokenizer.ggml.merges"] = Strings{"a zzz"};
-  EXPECT_NAMES(file, "zzz");
+  EXPECT_EQ(refusal(file), "accepted");
 }
 
 TEST(HostileGguf, SpecialIdsPastTheVocabulary) {

@@ -26,7 +26,8 @@ json::object expected() {
 
 Result<std::string> run(std::string_view source, const json::object& variables = {}, int64_t now = 1'721'995'200) {
   VERGE_ASSIGN(t, parse(source));
-  return render(t, variables, now);
+  VERGE_ASSIGN(out, render(t, {}, variables, now));
+  return std::move(out.text);
 }
 
 TEST(Jinja, RendersEveryConstructAsTheReference) {

@@ -8,9 +8,10 @@ namespace {
 using Order = SpecialTokens::Order;
 
 // Fragments as "text" and "#id", joined by "|".
-std::string cut(const SpecialTokens& tokens, std::string_view text, bool parse_special = true) {
+std::string cut(const SpecialTokens& tokens, std::string_view text, bool parse_special = true,
+                std::vector<TextRange> foreign = {}) {
   std::vector<Fragment> fragments;
-  tokens.partition(text, parse_special, &fragments);
+  tokens.partition(text, parse_special, foreign, &fragments);
   std::string out;
   for (const Fragment& fragment : fragments) {
     if (!out.empty()) out += '|';
@@ -31,6 +32,32 @@ TEST(SpecialTokens, AShorterOneTakesWhatTheLongerLeft) {
   SpecialTokens tokens({token("  ", 2), token("   ", 3), token("    ", 4)}, Order::LongestFirst);
   EXPECT_EQ(cut(tokens, "a       b"), "a|#4|#3|b");  // 7 spaces
   EXPECT_EQ(cut(tokens, "a b"), "a b");
+}
+
+TEST(SpecialTokens, ForeignBytesAreNoPartOfASpecialToken) {
+  for (Order order : {Order::LongestFirst, Order::LeftmostLongest}) {
+    SpecialTokens tokens({token("<end>", 1), token("<end><end>", 2), {.text = "  ", .id = 3}},
+                         order);
+    EXPECT_EQ(cut(tokens, "a<end>b<end>c", true, {{0, 7}}),
+              "a<end>b|#1|c");                                 // the client's, then the template's
+    EXPECT_EQ(cut(tokens, "<end>", true, {{0, 4}}), "<end>");  // begun by the client
+    EXPECT_EQ(cut(tokens, "<end>", true, {{4, 5}}), "<end>");  // ended by the client
+    EXPECT_EQ(cut(tokens, "<end>", true, {{2, 3}}), "<end>");  // around the client's
+    EXPECT_EQ(cut(tokens, "<end><end>", true, {{5, 10}}),
+              "#1|<end>");  // the longer one would reach into it
+    EXPECT_EQ(cut(tokens, "<end><end>", true, {{0, 1}}), "<end>|#1");
+    EXPECT_EQ(cut(tokens, "a  b", true, {{0, 4}}), "a|#3|b");  // spaces are matched always
+  }
+}
+
+TEST(SpecialTokens, WhatBuildsATurnIsGuarded) {
+  const std::vector<int32_t> stops = {7};
+  EXPECT_TRUE(guards_a_turn("</s>", 1, true, stops));
+  EXPECT_TRUE(guards_a_turn("</turn>", 7, false, stops));
+  for (std::string_view text : {"<|message|>", "<\uFF5CUser\uFF5C>", "[|user|]"})
+    EXPECT_TRUE(guards_a_turn(text, 1, false, stops)) << text;
+  for (std::string_view text : {"<think>", "  ", "<||>", "|>"})
+    EXPECT_FALSE(guards_a_turn(text, 1, false, stops)) << text;
 }
 
 TEST(SpecialTokens, LeftToRight) {

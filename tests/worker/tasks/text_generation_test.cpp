@@ -9,18 +9,10 @@
 namespace verge::worker {
 namespace {
 
-// "<role>content" for each message, then "<assistant>"; `bos_token` first where asked.
-class TinyTemplate final : public engine::ChatTemplate {
- public:
-  Result<std::string> render(const engine::ChatTemplateInputs& inputs) const override {
-    std::string text;
-    for (const json::value& m : inputs.messages) {
-      if (m.at("role").as_string() == "bad") return fail(Code::InvalidInput, "unknown role");
-      text += "<" + std::string(m.at("role").as_string()) + ">" + std::string(m.at("content").as_string());
-    }
-    return text + "<assistant>";
-  }
-};
+// "<role>content" for each message, then "<assistant>".
+constexpr std::string_view kTemplate =
+    "{% for m in messages %}{% if m.role == 'bad' %}{{ raise_exception('unknown role') }}{% endif "
+    "%}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>";
 
 protocol::Request request(json::object params) {
   protocol::Request r;
@@ -39,8 +31,13 @@ struct TextGeneration : ::testing::Test {
   engine::LoadedModel base = testing::fake_loaded_model();
   engine::LoadedModel chat = testing::fake_loaded_model();
   void SetUp() override {
-    chat.chat_template = std::make_unique<TinyTemplate>();
-    chat.file->chat_template = "{{ messages }}";
+    use(kTemplate);
+  }
+  void use(std::string_view source) {
+    auto compiled = engine::ChatTemplate::compile(source);
+    ASSERT_TRUE(compiled.ok()) << compiled.error().message;
+    chat.chat_template = std::move(*compiled);
+    chat.file->chat_template = source;
   }
   Result<Generation> prepare(json::object params, const engine::LoadedModel& model, int context = 1000) {
     return prepare_generation(request(std::move(params)), model, context, 0);
@@ -73,6 +70,51 @@ TEST_F(TextGeneration, TextPartsAreJoinedAndOthersRefused) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::UnsupportedParameter);
   EXPECT_NE(refused.error().message.find("image_url"), std::string::npos);
+}
+
+// Templates that walk a list of parts get one, those that print strings get strings.
+TEST_F(TextGeneration, ContentComesInTheFormThatTheTemplatePrints) {
+  const json::array parts{{{"type", "text"}, {"text", "a"}},
+                          {{"type", "input_text"}, {"text", "b"}}};
+  const auto both = [&](std::string_view source) {
+    use(source);
+    const json::array messages{{{"role", "system"}, {"content", "s"}},
+                               {{"role", "user"}, {"content", parts}},
+                               {{"role", "user"}, {"content", "c"}}};
+    const auto made = prepare({{"messages", messages}}, chat);
+    EXPECT_TRUE(made.ok()) << source;
+    return made.ok() ? text_of(*made) : made.error().message;
+  };
+  EXPECT_EQ(both("{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}[{{ "
+                 "p.text }}]{% endif %}{% endfor %}{% endfor %}"),
+            "^[s][a][b][c]");
+  EXPECT_EQ(both("{% for m in messages %}[{{ m.content[0]['text'] }}]{% endfor %}"), "^[s][a][c]");
+  EXPECT_EQ(both("{% for m in messages %}[{{ m.content }}]{% endfor %}"), "^[s][ab][c]");
+  EXPECT_EQ(both("{% for m in messages %}{% if m.content is string %}[{{ m.content }}]{% else %}{% "
+                 "for p in m.content %}<{{ p.text }}>{% endfor %}{% endif %}{% endfor %}"),
+            "^[s]<a><b>[c]");
+  // Strings of the system, parts of everybody else.
+  EXPECT_EQ(
+      both("{% for m in messages %}{% if m.role == 'system' %}{{ '(' + m.content + ')' }}{% else "
+           "%}{% for p in m.content %}[{{ p['text'] | trim }}]{% endfor %}{% endif %}{% endfor %}"),
+      "^(s)[a][b][c]");
+  // A prompt is a message too.
+  use("{% for m in messages %}{% for p in m.content %}[{{ p.text }}]{% endfor %}{% endfor %}");
+  EXPECT_EQ(text_of(*prepare({{"prompt", "hi"}}, chat)), "^[hi]");
+}
+
+TEST_F(TextGeneration, AModelWhoseTemplateDoesNotCompileTakesRawPrompts) {
+  base.chat_template_fault = "unexpected end of template";
+  for (json::object params :
+       {json::object{{"prompt", "hi"}},
+        json::object{{"messages", json::array{{{"role", "user"}, {"content", "hi"}}}}}}) {
+    const auto refused = prepare(params, base);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::InvalidInput);
+    EXPECT_NE(refused.error().message.find("unexpected end of template"), std::string::npos);
+    EXPECT_NE(refused.error().message.find("raw"), std::string::npos);
+  }
+  EXPECT_EQ(text_of(*prepare({{"prompt", "hi"}, {"raw", true}}, base)), "^hi");
 }
 
 TEST_F(TextGeneration, TheTemplatesOwnErrorReachesTheClient) {
