@@ -9,6 +9,7 @@
 #include <cstring>
 #include <vector>
 
+#include "media/bytes.h"
 #include "media/decoders.h"
 #include "media/png_mend.h"
 #include "support/limits.h"
@@ -43,7 +44,8 @@ void read_bytes(png_structp png, png_bytep to, size_t count) {
   reader->left -= count;
 }
 
-// To RGB: palettes looked up, grey widened, 16 bits cut to their high byte, transparency dropped unless it is kept.
+// To RGB: palettes looked up, grey widened, 16 bits cut to their high byte, transparency dropped
+// unless it is kept.
 bool read_header(png_structp png, png_infop info, Reader& reader, bool keep_alpha) {
   if (setjmp(reader.back)) return false;
   png_set_read_fn(png, &reader, read_bytes);
@@ -52,7 +54,8 @@ bool read_header(png_structp png, png_infop info, Reader& reader, bool keep_alph
   png_set_chunk_malloc_max(png, limits::kPngChunkBytes);
   // The picture alone is wanted: text, profiles and times are skipped unread.
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
-  png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_QUIET_USE);
+  png_set_crc_action(png, PNG_CRC_QUIET_USE,
+                     PNG_CRC_QUIET_USE);  // mend_png has looked at those that count
   png_read_info(png, info);
   png_set_palette_to_rgb(png);
   if (png_get_bit_depth(png, info) < 8) png_set_expand_gray_1_2_4_to_8(png);
@@ -64,11 +67,13 @@ bool read_header(png_structp png, png_infop info, Reader& reader, bool keep_alph
 }
 
 // `pixels`: rows of `channels` bytes a pixel.
-bool read_pixels(png_structp png, png_infop info, Reader& reader, uint8_t* pixels, size_t width, size_t height, size_t channels) {
+bool read_pixels(png_structp png, png_infop info, Reader& reader, uint8_t* pixels, size_t width,
+                 size_t height, size_t channels) {
   if (setjmp(reader.back)) return false;
   const int passes = png_set_interlace_handling(png);
   png_read_update_info(png, info);
-  if (png_get_rowbytes(png, info) != width * channels) png_error(png, "rows of an unexpected length");
+  if (png_get_rowbytes(png, info) != width * channels)
+    png_error(png, "rows of an unexpected length");
   for (int pass = 0; pass < passes; ++pass) {
     for (size_t y = 0; y < height; ++y) png_read_row(png, pixels + y * width * channels, nullptr);
   }
@@ -79,13 +84,22 @@ Error damaged(const Reader& reader) {
   return fail(Code::InvalidInput, "the image is {}: PNG: {}", reader.truncated ? "truncated" : "damaged", reader.message);
 }
 
+// The size comes first in every PNG; libpng's own refusal would not name it.
+Result<> check_size(std::span<const std::byte> bytes) {
+  const Bytes in(bytes);
+  if (bytes.size() < 24 || in.be32(12) != 0x49484452) return {};  // "IHDR"
+  if (in.be32(16) <= limits::kImageSide && in.be32(20) <= limits::kImageSide) return {};
+  return make_image(in.be32(16), in.be32(20), "PNG").error();
+}
+
 // Blue, green, red, alpha, the colours multiplied by it, as iPhones have it: undone.
 void from_apple(const std::vector<uint8_t>& pixels, Image* image) {
   for (size_t i = 0; i < image->rgb.size() / 3; ++i) {
     const unsigned alpha = pixels[4 * i + 3];
     for (size_t c = 0; c < 3; ++c) {
       const unsigned shade = pixels[4 * i + 2 - c];
-      image->rgb[3 * i + c] = static_cast<uint8_t>(alpha == 0 ? 0 : std::min(255u, (shade * 255 + alpha / 2) / alpha));
+      image->rgb[3 * i + c] =
+          static_cast<uint8_t>(alpha == 0 ? 0 : std::min(255u, (shade * 255 + alpha / 2) / alpha));
     }
   }
 }
@@ -95,15 +109,6 @@ Result<Image> decode(std::span<const std::byte> bytes, bool apple, bool truncate
   reader.truncated = truncated;
   reader.next = bytes.data();
   reader.left = bytes.size();
-  // The size comes first in every PNG; libpng's own refusal would not name it.
-  if (bytes.size() >= 24) {
-    const auto side = [&](size_t at) {
-      uint64_t value = 0;
-      for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
-      return value;
-    };
-    if (side(16) > limits::kImageSide || side(20) > limits::kImageSide) return make_image(side(16), side(20), "PNG");
-  }
   struct Owner {
     png_structp png = nullptr;
     png_infop info = nullptr;
@@ -117,7 +122,9 @@ Result<Image> decode(std::span<const std::byte> bytes, bool apple, bool truncate
   VERGE_ASSIGN(image, make_image(png_get_image_width(owner.png, owner.info), png_get_image_height(owner.png, owner.info), "PNG"));
   const auto width = static_cast<size_t>(image.width), height = static_cast<size_t>(image.height);
   std::vector<uint8_t> with_alpha(apple ? width * height * 4 : 0);
-  if (!read_pixels(owner.png, owner.info, reader, apple ? with_alpha.data() : image.rgb.data(), width, height, apple ? 4 : 3)) return damaged(reader);
+  if (!read_pixels(owner.png, owner.info, reader, apple ? with_alpha.data() : image.rgb.data(),
+                   width, height, apple ? 4 : 3))
+    return damaged(reader);
   if (apple) from_apple(with_alpha, &image);
   return image;
 }
@@ -125,8 +132,11 @@ Result<Image> decode(std::span<const std::byte> bytes, bool apple, bool truncate
 }  // namespace
 
 Result<Image> decode_png(std::span<const std::byte> bytes) {
+  VERGE_TRY(check_size(bytes));
   VERGE_ASSIGN(mended, mend_png(bytes));
-  return mended ? decode(mended->bytes, mended->apple, mended->truncated) : decode(bytes, false, false);
+  if (!mended) return decode(bytes, false, false);
+  VERGE_TRY(check_size(mended->bytes));
+  return decode(mended->bytes, mended->apple, mended->truncated);
 }
 
 }  // namespace verge::media

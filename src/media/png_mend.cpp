@@ -14,17 +14,18 @@
 namespace verge::media {
 namespace {
 
-constexpr size_t kSignature = 8, kAround = 12;  // bytes of a chunk around its data: length, name, check sum
+constexpr size_t kSignature = 8,
+                 kAround = 12;  // bytes of a chunk around its data: length, name, check sum
 
 struct Chunk {
   std::string_view name;
   std::span<const std::byte> data, whole;  // whole: with what is around the data
   bool cut = false;                        // the file ends within it
-  bool sound = false;                      // its check sum is right
 };
 
 uint32_t check_sum(std::span<const std::byte> bytes) {
-  return static_cast<uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
+  return static_cast<uint32_t>(
+      crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
 }
 
 // Calls visit(chunk) for each up to the end or to a cut one.
@@ -38,7 +39,6 @@ void visit_chunks(std::span<const std::byte> bytes, Visit&& visit) {
     chunk.data = bytes.subspan(at + 8, std::min(length, room));
     chunk.cut = length + 4 > room;
     chunk.whole = bytes.subspan(at, std::min(length, room) + (chunk.cut ? 8 : kAround));
-    chunk.sound = !chunk.cut && in.be32(at + 8 + length) == check_sum(chunk.whole.subspan(4, length + 4));
     visit(chunk);
     if (chunk.cut || chunk.name == "IEND") return;
     at += kAround + length;
@@ -46,10 +46,12 @@ void visit_chunks(std::span<const std::byte> bytes, Visit&& visit) {
 }
 
 void put_be32(uint32_t value, std::vector<std::byte>* out) {
-  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<std::byte>(value >> shift & 0xFF));
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out->push_back(static_cast<std::byte>(value >> shift & 0xFF));
 }
 
-void put_chunk(std::string_view name, std::span<const std::byte> data, std::vector<std::byte>* out) {
+void put_chunk(std::string_view name, std::span<const std::byte> data,
+               std::vector<std::byte>* out) {
   put_be32(static_cast<uint32_t>(data.size()), out);
   const size_t start = out->size();
   for (char c : name) out->push_back(static_cast<std::byte>(c));
@@ -57,17 +59,22 @@ void put_chunk(std::string_view name, std::span<const std::byte> data, std::vect
   put_be32(check_sum(std::span(*out).subspan(start)), out);
 }
 
-// Bytes of all rows at most, each with its filter's byte; interlaced pictures have fewer than two rows for one.
+// Bytes of all rows at most, each with its filter's byte; interlaced pictures have fewer than two
+// rows for one.
 uint64_t pixel_bytes(std::span<const std::byte> header) {
   const Bytes in(header);
-  const uint64_t width = in.be32(0), height = in.be32(4), pixels = std::min(width * height, limits::kImagePixels);
+  const uint64_t width = in.be32(0), height = in.be32(4),
+                 pixels = std::min(width * height, limits::kImagePixels);
   return 8 * pixels + 4 * std::min(height, limits::kImageSide) + 64;  // 16 bits a channel
 }
 
-Error damaged(const char* what) { return fail(Code::InvalidInput, "the image is damaged: PNG: {}", what); }
+Error damaged(const char* what) {
+  return fail(Code::InvalidInput, "the image is damaged: PNG: {}", what);
+}
 
 // zlib's header in front, and behind it the sum of what the data inflate to.
-Result<std::vector<std::byte>> with_zlib_frame(const std::vector<std::byte>& deflated, uint64_t most) {
+Result<std::vector<std::byte>> with_zlib_frame(const std::vector<std::byte>& deflated,
+                                               uint64_t most) {
   z_stream stream{};
   if (inflateInit2(&stream, -15) != Z_OK) return fail(Code::Internal, "zlib: cannot start");
   struct Close {
@@ -83,7 +90,8 @@ Result<std::vector<std::byte>> with_zlib_frame(const std::vector<std::byte>& def
     stream.next_out = piece.data();
     stream.avail_out = piece.size();
     status = inflate(&stream, Z_NO_FLUSH);
-    if (status == Z_BUF_ERROR || (status == Z_OK && stream.avail_in == 0 && stream.avail_out > 0)) break;  // cut: libpng tells how much is missing
+    if (status == Z_BUF_ERROR || (status == Z_OK && stream.avail_in == 0 && stream.avail_out > 0))
+      break;  // cut: libpng tells how much is missing
     if (status != Z_OK && status != Z_STREAM_END) return damaged("its pixels do not inflate");
     const size_t made = piece.size() - stream.avail_out;
     sum = adler32(sum, piece.data(), static_cast<uInt>(made));
@@ -102,10 +110,18 @@ Result<std::optional<MendedPng>> mend_png(std::span<const std::byte> bytes) {
   // What is wrong shows in the names alone.
   const Bytes in(bytes);
   size_t last = 0;
-  for (size_t at = kSignature; at + 8 <= bytes.size(); at += kAround + in.be32(at)) last = at;
   const auto is = [&](size_t at, std::string_view name) {
-    return at >= kSignature && std::equal(name.begin(), name.end(), reinterpret_cast<const char*>(bytes.data()) + at + 4);
+    return at >= kSignature && std::equal(name.begin(), name.end(),
+                                          reinterpret_cast<const char*>(bytes.data()) + at + 4);
   };
+  for (size_t at = kSignature; at + 8 <= bytes.size(); at += kAround + in.be32(at)) {
+    last = at;
+    const size_t length = in.be32(at);
+    const bool checked =
+        (is(at, "IHDR") || is(at, "PLTE")) && length + kAround <= bytes.size() - at;
+    if (checked && in.be32(at + 8 + length) != check_sum(bytes.subspan(at + 4, length + 4)))
+      return damaged("a wrong check sum");
+  }
   out.apple = last > 0 && is(kSignature, "CgBI");
   out.truncated = is(last, "IDAT") && bytes.size() - last - 8 < size_t{in.be32(last)} + 4;
   if (!out.apple && !out.truncated) return std::optional<MendedPng>();
@@ -113,7 +129,7 @@ Result<std::optional<MendedPng>> mend_png(std::span<const std::byte> bytes) {
   std::vector<std::byte> pixels;
   std::optional<uint64_t> most;
   bool bgr = false;
-  bool sound = true, placed = false;
+  bool placed = false;
   out.bytes.assign(bytes.begin(), bytes.begin() + kSignature);
   size_t place = 0;  // of the pixels among the other chunks
   visit_chunks(bytes, [&](const Chunk& chunk) {
@@ -122,14 +138,12 @@ Result<std::optional<MendedPng>> mend_png(std::span<const std::byte> bytes) {
       bgr = (static_cast<int>(chunk.data[9]) & 3) == 2;  // true colour: no palette, no grey
     }
     if (chunk.name == "IDAT") {
-      sound = sound && (chunk.cut || chunk.sound);
       if (!std::exchange(placed, true)) place = out.bytes.size();
       pixels.insert(pixels.end(), chunk.data.begin(), chunk.data.end());
     } else if (chunk.name != "CgBI" && chunk.name != "IEND") {
       out.bytes.insert(out.bytes.end(), chunk.whole.begin(), chunk.whole.end());
     }
   });
-  if (!sound) return damaged("a wrong check sum of its pixels");
   if (!placed || !most) return std::optional<MendedPng>();
   if (out.apple) {
     VERGE_ASSIGN(framed, with_zlib_frame(pixels, *most));
@@ -138,7 +152,8 @@ Result<std::optional<MendedPng>> mend_png(std::span<const std::byte> bytes) {
   }
   std::vector<std::byte> chunk;
   put_chunk("IDAT", pixels, &chunk);
-  out.bytes.insert(out.bytes.begin() + static_cast<std::ptrdiff_t>(place), chunk.begin(), chunk.end());
+  out.bytes.insert(out.bytes.begin() + static_cast<std::ptrdiff_t>(place), chunk.begin(),
+                   chunk.end());
   put_chunk("IEND", {}, &out.bytes);
   return std::optional<MendedPng>(std::move(out));
 }

@@ -119,6 +119,44 @@ TEST(Audio, ATruncatedClipGivesWhatWasThere) {
   }
 }
 
+// What recorders leave that were cut off or wrote to a pipe, and what editors put around a clip:
+// FFmpeg reads it.
+TEST(Audio, FilesThatAreALittleBroken) {
+  const std::vector<int16_t> samples(4001, 12345);
+  const std::string whole = wav(samples, 16000, 1);
+  const auto with = [&](size_t at, uint32_t value, const std::string& bytes) {
+    std::string little;
+    put(&little, value, 4);
+    return std::string(bytes).replace(at, 4, little);
+  };
+  const std::string list("LIST\x06\x00\x00\x00INFOxy", 14);
+  const std::pair<const char*, std::string> clips[] = {
+      {"streamed", with(4, 0xFFFFFFFF, with(40, 0xFFFFFFFF, whole))},
+      {"sizes never written", with(4, 0, with(40, 0, whole))},
+      {"a wrong RIFF size", with(4, 20, whole)},
+      {"a larger data size", with(40, 1 << 20, whole)},
+      {"bytes behind the data", whole + "junk"},
+      {"a list before the data", std::string(whole).insert(36, list)},
+      {"a list behind the data", whole + list},
+  };
+  for (const auto& [name, bytes] : clips) {
+    auto clip = decode(bytes);
+    ASSERT_TRUE(clip.ok()) << name << ": " << clip.error().message;
+    EXPECT_GE(clip->size(), samples.size()) << name;
+    EXPECT_LE(clip->size(), samples.size() + 2) << name;
+  }
+  const std::string mp3 = read_file("jfk.mp3");
+  const size_t usual = decode(mp3)->size();
+  Random random(1);
+  for (size_t junk : {1, 100, 3000}) {
+    std::string bytes;
+    while (bytes.size() < junk) bytes.push_back(static_cast<char>(random.below(128)));
+    auto clip = decode(bytes + mp3);
+    ASSERT_TRUE(clip.ok()) << junk << ": " << clip.error().message;
+    EXPECT_NEAR(static_cast<double>(clip->size()), static_cast<double>(usual), 4000) << junk;
+  }
+}
+
 TEST(Audio, WhatIsNoSoundIsRefused) {
   const std::string m4a = read_file("jfk.m4a");
   const std::vector<std::string> hostile = {"", "x", "RIFF", std::string(1000, '\0'), "{\"audio\":[1,2,3]}", "<html></html>",
