@@ -1,7 +1,5 @@
 #include "accounts/meter.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -13,6 +11,7 @@
 #include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/spawn.h"
 
 namespace verge::accounts {
 namespace asio = boost::asio;
@@ -200,7 +199,7 @@ task<Result<Charge>> Meter::admit(Claim claim) {
 // Of its own, and not in the coroutine of the request that wants it: that one's client may leave in the middle.
 void Meter::lease(std::shared_ptr<AccountState> state, int64_t wanted, int64_t limit) {
   if (std::exchange(state->leasing, true)) return;
-  asio::co_spawn(executor_, take_lease(state, wanted, limit), [state](std::exception_ptr failed) {
+  spawn(executor_, "a lease", [this, state, wanted, limit] { return take_lease(state, wanted, limit); }, [state](std::exception_ptr failed) {
     if (failed) state->quota.unreachable(state->quota.day(), unix_ms());
     state->leasing = false;
     state->room.cancel();

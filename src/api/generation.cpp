@@ -6,9 +6,7 @@
 // writes comments, and several answers to one prompt should share the model's batches.
 #include "api/generation.h"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -25,6 +23,7 @@
 #include "api/sse.h"
 #include "support/clock.h"
 #include "support/log.h"
+#include "support/spawn.h"
 
 namespace verge::api {
 namespace asio = boost::asio;
@@ -195,8 +194,7 @@ void start(asio::any_io_executor executor, Run& run, protocol::Service& service,
     if (!child.sink.done() && !run.closed) run.fail_with(Error{Code::Internal, std::move(why)});
     run.wake.cancel();
   };
-  asio::co_spawn(executor, service.run(std::move(request), child.sink),
-                 asio::bind_cancellation_slot(child.cancel.slot(), std::move(ended)));
+  spawn(executor, "an answer", child.cancel.slot(), [&service, &child, request = std::move(request)]() mutable { return service.run(std::move(request), child.sink); }, std::move(ended));
 }
 
 // Waits for the children, whatever happens to this coroutine. False: it was cancelled, the client has left.

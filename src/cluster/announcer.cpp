@@ -1,7 +1,5 @@
 #include "cluster/announcer.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -12,6 +10,7 @@
 #include "support/limits.h"
 #include "support/log.h"
 #include "support/random.h"
+#include "support/spawn.h"
 
 namespace verge::cluster {
 namespace {
@@ -31,7 +30,7 @@ class ClusterAnnouncer : public Announcer, public std::enable_shared_from_this<C
     bus_.subscribe(fmt::format("verge.node.*.{}.hb", options_.name), [weak = weak_from_this()](const Message& message) {
       if (auto self = weak.lock()) self->heard(message);
     });
-    asio::co_spawn(executor_, [self = shared_from_this()] { return self->speak(); }, asio::detached);
+    spawn(executor_, "heartbeats", [self = shared_from_this()] { return self->speak(); });
   }
 
   Heartbeat heartbeat() override {

@@ -1,15 +1,13 @@
 // libnats has threads of its own. Nothing of theirs touches our state: messages and changes of the connection are posted to
-// the executor. Calls that wait for the server (JetStream) run on a thread that belongs to the bus.
+// the executor. Calls that wait for the server (JetStream) run on a thread that belongs to the bus, and while the connection is away all
+// calls do: libnats holds its lock while it waits for a server that accepts and says nothing.
 #include "cluster/nats_bus.h"
 
 #include <nats/nats.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <atomic>
@@ -24,6 +22,8 @@
 #include "support/limits.h"
 #include "support/clock.h"
 #include "support/log.h"
+#include "support/pool.h"
+#include "support/spawn.h"
 
 namespace verge::cluster {
 namespace {
@@ -34,6 +34,7 @@ constexpr int kConnectMs = 2'000;
 constexpr int kReconnectMs = 500;
 constexpr int kWatchMs = 1'000;
 constexpr int kFirstComplaintMs = 2'500, kComplaintMs = 30'000;
+constexpr int kWriteMs = 1'000;    // a server that stands still must not hold the io thread, which publishes
 constexpr int kPingMs = 2'000;     // two unanswered ones: the server is gone
 constexpr int kRequestMs = limits::kLeaseStoreMs;  // of a JetStream call: requests may wait for it
 constexpr const char* kServerName = "nats.verge";  // in certificates that `verge cluster init` makes
@@ -49,12 +50,12 @@ using Owned = std::unique_ptr<T, Destroy<T, destroy>>;
 
 class NatsBus : public Bus {
  public:
-  NatsBus(asio::any_io_executor executor, NatsOptions options) : options_(std::move(options)), shared_(std::make_shared<Shared>(std::move(executor))), pool_(1) {}
+  NatsBus(asio::any_io_executor executor, NatsOptions options) : options_(std::move(options)), shared_(std::make_shared<Shared>(std::move(executor))), pool_(std::make_unique<Pool>(1)) {}
   ~NatsBus() override {
     shared_->closed = true;
     for (natsSubscription* one : subscriptions_) natsSubscription_Unsubscribe(one);
     if (connection_.load()) natsConnection_Close(connection_);  // no callback runs after this returns, except those posted
-    pool_.join();
+    pool_.reset();
     for (auto& [name, bucket] : buckets_) kvStore_Destroy(bucket);
     if (jetstream_) jsCtx_Destroy(jetstream_);
     for (natsSubscription* one : subscriptions_) natsSubscription_Destroy(one);
@@ -89,15 +90,12 @@ class NatsBus : public Bus {
     subscriptions_.push_back(subscription);
   }
 
-  bool connected() const override { return natsConnection_Status(connection_) == NATS_CONN_STATUS_CONNECTED; }
+  bool connected() const override { return up_; }
 
   std::string state() const override {
     char url[256] = "";
     if (connected() && natsConnection_GetConnectedUrl(connection_, url, sizeof url) == NATS_OK) return url;
-    const char* text = nullptr;
-    const natsStatus status = natsConnection_GetLastError(connection_, &text);
-    std::string why = text && *text ? text : status != NATS_OK ? natsStatus_GetText(status) : "";
-    return fmt::format("{} cannot be reached{}{}", options_.servers, why.empty() ? "" : ": ", why);
+    return fmt::format("{} cannot be reached{}{}", options_.servers, why_.empty() ? "" : ": ", why_);
   }
 
   task<Result<std::optional<Value>>> get(const std::string& bucket, const std::string& key) override {
@@ -142,21 +140,25 @@ class NatsBus : public Bus {
     log::write(level, what, {{"server", *url ? std::string(url) : bus->options_.servers}});
   }
   static void on_disconnected(natsConnection* connection, void* closure) {
+    static_cast<NatsBus*>(closure)->up_ = false;
     say(closure, log::Level::Warn, "the bus is away; nodes that are known are used meanwhile", connection);
   }
-  static void on_reconnected(natsConnection* connection, void* closure) { say(closure, log::Level::Info, "the bus is back", connection); }
-  static void on_connected(natsConnection* connection, void* closure) { say(closure, log::Level::Info, "connected to the bus", connection); }
+  static void on_reconnected(natsConnection* connection, void* closure) {
+    static_cast<NatsBus*>(closure)->up_ = true;
+    say(closure, log::Level::Info, "the bus is back", connection);
+  }
+  static void on_connected(natsConnection* connection, void* closure) {
+    static_cast<NatsBus*>(closure)->up_ = true;
+    say(closure, log::Level::Info, "connected to the bus", connection);
+  }
   static void on_error(natsConnection*, natsSubscription*, natsStatus status, void* closure) {
     auto* bus = static_cast<NatsBus*>(closure);
     if (!bus->shared_->closed) log::warn("bus", {{"error", natsStatus_GetText(status)}});
   }
 
-  // The coroutine that calls goes on on its own executor. std::function, for GCC 12 copies a lambda inside a co_await byte by byte.
   template <class T>
   task<Result<T>> on_pool(std::function<Result<T>()> f) {
-    const std::function<asio::awaitable<std::shared_ptr<Result<T>>>()> work = [f]() -> asio::awaitable<std::shared_ptr<Result<T>>> { co_return std::make_shared<Result<T>>(f()); };
-    auto answer = co_await asio::co_spawn(pool_.get_executor(), work, asio::use_awaitable);
-    co_return std::move(*answer);
+    return pool_->run<T>([f = std::move(f)](const Pool::Abandoned&) { return f(); });
   }
 
   task<void> watch(std::shared_ptr<Shared> shared);
@@ -169,6 +171,8 @@ class NatsBus : public Bus {
   NatsOptions options_;
   std::shared_ptr<Shared> shared_;
   natsOptions* nats_ = nullptr;
+  std::atomic<bool> up_{false};  // as libnats' callbacks last said
+  std::string why_;              // it is not
   std::atomic<natsConnection*> connection_{nullptr};  // set on the executor, used on the pool's thread too
   std::vector<natsConnection*> former_;               // closed for good; kept, for a call on the pool may be using one
   struct Listening {
@@ -180,7 +184,7 @@ class NatsBus : public Bus {
   // Of the pool's thread alone.
   jsCtx* jetstream_ = nullptr;
   std::map<std::string, kvStore*> buckets_;
-  asio::thread_pool pool_;
+  std::unique_ptr<Pool> pool_;
 };
 
 Result<void> NatsBus::open() {
@@ -207,6 +211,7 @@ Result<void> NatsBus::open() {
   set(natsOptions_SetPingInterval(nats_, kPingMs));
   set(natsOptions_SetMaxPingsOut(nats_, 2));
   set(natsOptions_SetSendAsap(nats_, true));
+  set(natsOptions_SetWriteDeadline(nats_, kWriteMs));
   set(natsOptions_SetFailRequestsOnDisconnect(nats_, true));
   set(natsOptions_SetCustomInboxPrefix(nats_, ("_INBOX." + options_.name).c_str()));
   set(natsOptions_SetRetryOnFailedConnect(nats_, true, on_connected, this));
@@ -234,7 +239,7 @@ Result<void> NatsBus::open() {
   connection_ = connection;
   if (status != NATS_OK && status != NATS_NOT_YET_CONNECTED) return nats_error(status, options_.servers);
   if (status == NATS_OK) on_connected(connection_, this);
-  asio::co_spawn(shared_->executor, watch(shared_), asio::detached);
+  spawn(shared_->executor, "watching the bus", [this, shared = shared_] { return watch(shared); });
   return {};
 }
 
@@ -247,11 +252,23 @@ task<void> NatsBus::watch(std::shared_ptr<Shared> shared) {
     boost::system::error_code ignored;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     if (shared->closed) co_return;
+    bool gone = false;
+    if (!connected()) {
+      auto asking = on_pool<std::pair<natsConnStatus, std::string>>([this]() -> Result<std::pair<natsConnStatus, std::string>> {
+        const char* text = nullptr;
+        const natsStatus status = natsConnection_GetLastError(connection_, &text);
+        return std::pair(natsConnection_Status(connection_), std::string(text && *text ? text : status != NATS_OK ? natsStatus_GetText(status) : ""));
+      });
+      auto asked = co_await std::move(asking);
+      if (shared->closed || !asked) co_return;
+      gone = asked->first == NATS_CONN_STATUS_CLOSED;
+      why_ = asked->second;
+    }
     if (monotonic_ms() >= complain_at) {
       complain_at = monotonic_ms() + kComplaintMs;
       if (!connected()) log::warn("the bus cannot be reached; trying on", {{"why", state()}});
     }
-    if (natsConnection_Status(connection_) == NATS_CONN_STATUS_CLOSED) {
+    if (gone) {
       co_await reopen(shared);
       if (shared->closed) co_return;
     }

@@ -1,12 +1,9 @@
 #include "cluster/peer.h"
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "support/clock.h"
 #include "support/finally.h"
 #include "support/limits.h"
+#include "support/spawn.h"
 
 namespace verge::cluster {
 
@@ -43,8 +40,8 @@ class WatchedSink : public EventSink {
 }  // namespace
 
 struct Peer::Run {
-  explicit Run(const asio::any_io_executor& executor) : stop(executor, asio::steady_timer::time_point::max()) {}
-  asio::steady_timer stop;  // cancelled = cut
+  explicit Run(const asio::any_io_executor& executor) : work(executor, "a request to another node") {}
+  Interruptible work;
   std::string why;
 };
 
@@ -54,14 +51,13 @@ Peer::Peer(asio::any_io_executor executor, std::string name, http::Endpoint endp
 void Peer::cut(const std::string& why) {
   for (Run* run : runs_) {
     run->why = why;
-    run->stop.cancel();
+    run->work.interrupt();
   }
   requests_.close_idle();
   probes_.close_idle();
 }
 
 protocol::task<void> Peer::run(Request request, EventSink& sink) {
-  using namespace asio::experimental::awaitable_operators;
   Run here(executor_);
   const auto place = runs_.insert(runs_.end(), &here);
   if (started) started();
@@ -70,8 +66,8 @@ protocol::task<void> Peer::run(Request request, EventSink& sink) {
     if (ended) ended();
   }};
   WatchedSink watched(sink);
-  boost::system::error_code ignored;
-  co_await (requests_.run(std::move(request), watched) || here.stop.async_wait(asio::redirect_error(asio::use_awaitable, ignored)));
+  auto running = here.work.run([&, request = std::move(request)]() mutable { return requests_.run(std::move(request), watched); });
+  co_await std::move(running);
   if (!here.why.empty() && !watched.over) {
     co_await sink.put(Failure{fail(Code::WorkerGone, "node {}: {}", name_, here.why)});
   } else if (watched.broken && lost) {

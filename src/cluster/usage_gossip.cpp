@@ -1,7 +1,5 @@
 #include "cluster/usage_gossip.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -14,6 +12,7 @@
 #include "support/clock.h"
 #include "support/log.h"
 #include "support/random.h"
+#include "support/spawn.h"
 
 namespace verge::cluster {
 namespace {
@@ -52,7 +51,7 @@ class BusGossip : public UsageGossip, public std::enable_shared_from_this<BusGos
       bus_.subscribe(subject, [weak = weak_from_this()](const Message& message) {
         if (auto self = weak.lock()) self->received(message);
       });
-    asio::co_spawn(executor_, [self = shared_from_this()] { return self->ticks(); }, asio::detached);
+    spawn(executor_, "telling usage", [self = shared_from_this()] { return self->ticks(); });
     return {};
   }
 
@@ -238,7 +237,7 @@ void BusGossip::heard_rows(const std::string& from, Peer& peer, UsageBatch batch
   peer.coming = batch.upto;
   ++peer.merges;
   ++merges_;
-  asio::co_spawn(executor_, merge(from, std::move(batch), alone), asio::detached);
+  spawn(executor_, "merging usage", [self = shared_from_this(), from, batch = std::move(batch), alone]() mutable { return self->merge(from, std::move(batch), alone); });
 }
 
 task<void> BusGossip::merge(std::string from, UsageBatch batch, bool alone) {

@@ -1,7 +1,6 @@
 // The worker's own service, run in this process: the code that answers is the server's.
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
@@ -9,6 +8,7 @@
 
 #include "commands/asker.h"
 #include "support/clock.h"
+#include "support/spawn.h"
 #include "worker/text_service.h"
 
 namespace verge::commands {
@@ -73,10 +73,9 @@ class LocalAsker : public Asker {
         cancel.emit(asio::cancellation_type::terminal);
       });
     }
-    asio::co_spawn(io_, service_.run(request(question), collector),
-                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr) { signals.cancel(); }));
+    spawn(io_.get_executor(), "a question", cancel.slot(), [&] { return service_.run(request(question), collector); }, [&](std::exception_ptr) { signals.cancel(); });
     io_.restart();
-    io_.run();
+    run_loop(io_);
     if (collector.error) return *collector.error;
     return answer;
   }

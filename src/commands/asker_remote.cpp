@@ -1,13 +1,13 @@
 // A server, asked over Workers AI's REST route as any client would: server-sent events, Cloudflare's envelope for errors.
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
 #include "commands/asker.h"
 #include "http/client.h"
 #include "support/clock.h"
+#include "support/spawn.h"
 
 namespace verge::commands {
 namespace asio = boost::asio;
@@ -69,15 +69,17 @@ class RemoteAsker : public Asker {
         cancel.emit(asio::cancellation_type::terminal);
       });
     }
-    asio::co_spawn(io_, stream(question, answer, on_text),
-                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr failure, Result<void> result) {
-                     signals.cancel();
-                     client_.close_idle();
-                     if (failure && answer.finish_reason != "interrupted") error = fail(Code::Io, "the request broke off");
-                     else if (!failure && !result) error = result.error();
-                   }));
+    const auto asking = [&]() -> asio::awaitable<void> {
+      auto result = co_await stream(question, answer, on_text);
+      if (!result) error = result.error();
+    };
+    spawn(io_.get_executor(), "a question", cancel.slot(), asking, [&](std::exception_ptr failure) {
+      signals.cancel();
+      client_.close_idle();
+      if (failure && answer.finish_reason != "interrupted") error = fail(Code::Io, "the request broke off");
+    });
     io_.restart();
-    io_.run();
+    run_loop(io_);
     if (error) return *error;
     return answer;
   }

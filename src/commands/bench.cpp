@@ -14,8 +14,6 @@
 #include "commands/bench.h"
 
 #include <CLI/CLI.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <sys/resource.h>
@@ -31,6 +29,7 @@
 #include "support/limits.h"
 #include "support/log.h"
 #include "support/random.h"
+#include "support/spawn.h"
 #include "worker/text_service.h"
 
 namespace verge::commands {
@@ -236,10 +235,10 @@ int bench_null(const Options& options) {
       for (int s = 0; s < n; ++s) {
         protocol::Request request;
         request.params = {{"prompt", "measure"}, {"raw", true}, {"max_tokens", options.decode}, {"temperature", 0}, {"ignore_eos", true}};
-        boost::asio::co_spawn(io, service.run(std::move(request), sink), boost::asio::detached);
+        spawn(io.get_executor(), "an answer", [&, request = std::move(request)]() mutable { return service.run(std::move(request), sink); });
       }
       io.restart();
-      io.run();
+      run_loop(io);
       if (i > 0) ms.push_back(static_cast<double>(monotonic_us() - start) / 1000);
     }
     if (!sink.error.empty()) return std::fprintf(stderr, "verge bench: %s\n", sink.error.c_str()), 1;

@@ -1,7 +1,5 @@
 #include "commands/placing.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -17,6 +15,7 @@
 #include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/spawn.h"
 
 namespace verge::commands {
 namespace {
@@ -45,7 +44,7 @@ class ClusterPlacing : public Placing, public std::enable_shared_from_this<Clust
       listen(cluster::kAllHeartbeats, &ClusterPlacing::heard_node);
       listen("verge.demand.*", &ClusterPlacing::heard_demand);
     }
-    asio::co_spawn(executor_, [self = shared_from_this()] { return self->steps(); }, asio::detached);
+    spawn(executor_, "placing models", [self = shared_from_this()] { return self->steps(); });
   }
   void stop() override {
     stopped_ = true;

@@ -1,11 +1,11 @@
 #include "commands/remote.h"
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 #include <cstdlib>
 
 #include "http/client.h"
+#include "support/spawn.h"
 
 namespace verge::commands {
 namespace {
@@ -42,13 +42,12 @@ Result<json::value> exchange(const std::string& server, http::ClientRequest requ
   options.read_timeout_ms = 10'000;
   http::Client client(io.get_executor(), endpoint, options);
   Result<json::value> answer = fail(Code::Internal, "no answer");
-  // co_spawn wants a result that can be made from nothing: the answer goes to a variable instead.
   auto keep = [&]() -> http::task<void> { answer = co_await ask(client, std::move(request), token); };
-  boost::asio::co_spawn(io, keep(), [&](std::exception_ptr failure) {
+  spawn(io.get_executor(), "the request", keep, [&](std::exception_ptr failure) {
     if (failure) answer = fail(Code::Io, "the request broke off");
     client.close_idle();
   });
-  io.run();
+  run_loop(io);
   return answer;
 }
 

@@ -1,6 +1,5 @@
 #include "commands/run_task.h"
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <optional>
@@ -8,6 +7,7 @@
 #include "api/tasks/task.h"
 #include "http/client.h"
 #include "support/random.h"
+#include "support/spawn.h"
 #include "worker/model_service.h"
 
 namespace verge::commands {
@@ -120,8 +120,8 @@ Result<json::value> run_task_here(const LocalTask& model, TaskQuestion question,
   if (on_part && handler->part) {
     collector.on_part = [&](const json::value& part) { on_part(handler->part(part).get_object()); };
   }
-  asio::co_spawn(io, service->run(std::move(request), collector), [](std::exception_ptr) {});
-  io.run();
+  spawn(io.get_executor(), "the task", [&, request = std::move(request)]() mutable { return service->run(std::move(request), collector); });
+  run_loop(io);
   if (collector.error) return *collector.error;
   return handler->answer(collector.answer, parsed.context);
 }
@@ -147,8 +147,8 @@ Result<json::value> run_task_there(const std::string& server, const std::string&
     request.target += query;
   }
   std::optional<Result<json::value>> answer;
-  asio::co_spawn(io, ask(client, std::move(request), on_part, answer), [&](std::exception_ptr) { client.close_idle(); });
-  io.run();
+  spawn(io.get_executor(), "the task", [&, request = std::move(request)]() mutable { return ask(client, std::move(request), on_part, answer); }, [&](std::exception_ptr) { client.close_idle(); });
+  run_loop(io);
   if (!answer) return fail(Code::Io, "the request broke off");
   return std::move(*answer);
 }

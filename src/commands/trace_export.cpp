@@ -1,7 +1,5 @@
 #include "commands/trace_export.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -12,6 +10,7 @@
 #include "http/client.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/spawn.h"
 #include "support/version.h"
 
 namespace verge::commands {
@@ -49,7 +48,7 @@ class Exporter : public TraceExport {
       if (state->waiting.size() >= limits::kSpansWaiting) state->waiting.pop_front();
       state->waiting.push_back(std::move(record));
     });
-    asio::co_spawn(executor, send(state_), asio::detached);
+    spawn(executor, "exporting traces", [state = state_] { return send(state); });
   }
   ~Exporter() override {
     trace::set_sink({});

@@ -401,7 +401,7 @@ task<Result<std::unique_ptr<ClientResponse>>> Client::Impl::send(ClientRequest r
       if (!fresh) co_return fresh.error();
       connection = std::move(*fresh);
     }
-    connection->set_deadline(options.read_timeout_ms);
+    connection->set_deadline(request.head_timeout_ms ? request.head_timeout_ms : options.read_timeout_ms);
     // A server may answer early and stop reading; its answer is worth more than our write error.
     auto written = co_await connection->write_all(*head, request.body);
     HeadScanner scanner;
@@ -439,7 +439,7 @@ task<Result<std::unique_ptr<ClientResponse>>> Client::Impl::send(ClientRequest r
         [weak = weak_from_this()](ConnectionPtr c) {
           if (auto self = weak.lock()) self->give_back(std::move(c));
         },
-        framing, options.read_timeout_ms);
+        framing, request.read_timeout_ms ? request.read_timeout_ms : options.read_timeout_ms);
     out->status = response.status;
     out->headers = std::move(response.headers);
     co_return std::unique_ptr<ClientResponse>(std::move(out));

@@ -45,6 +45,8 @@ struct ClientRequest {
   std::string target = "/";
   Headers headers;  // Host is the endpoint's unless it is here
   std::string body;
+  int head_timeout_ms = 0;  // longest silence before the answer's head; 0 = the client's read_timeout_ms
+  int read_timeout_ms = 0;  // ... and after it
 
   ClientRequest() = default;
   ClientRequest(std::string m, std::string t, Headers h = {}, std::string b = {})

@@ -4,8 +4,6 @@
 // of an `if` that is itself the unbraced branch of another statement: such places have braces here.
 #include "http/connection.h"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <cstring>
@@ -14,6 +12,7 @@
 #include "http/tls.h"
 #include "support/clock.h"
 #include "support/log.h"
+#include "support/spawn.h"
 
 namespace verge::http {
 namespace {
@@ -115,8 +114,8 @@ Connection::~Connection() {
 }
 
 void Connection::start() {
-  asio::co_spawn(shared_->executor, [self = shared_from_this()]() -> task<void> { co_await self->serve(); },
-                 asio::bind_cancellation_slot(cancel_.slot(), [self = shared_from_this()](std::exception_ptr) { self->stream_.close(); }));
+  spawn(shared_->executor, "a connection", cancel_.slot(), [self = shared_from_this()] { return self->serve(); },
+        [self = shared_from_this()](std::exception_ptr) { self->stream_.close(); });
 }
 
 void Connection::set_deadline(int ms) { deadline_ = ms ? monotonic_ms() + ms : 0; }

@@ -2,8 +2,6 @@
 // connection.cpp.
 #include "http/server.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -22,6 +20,7 @@
 #include "http/tls.h"
 #include "support/clock.h"
 #include "support/log.h"
+#include "support/spawn.h"
 
 namespace verge::http {
 namespace {
@@ -115,8 +114,7 @@ Result<void> Server::Impl::adopt(int fd) {
   if (ec) return fail(Code::Io, "listening socket: {}", ec.message());
   guard.release();
   listeners.push_back(listener);
-  asio::co_spawn(
-      shared->executor, [self = shared_from_this(), listener, family = address.ss_family]() { return self->accept_loop(listener, family); }, asio::detached);
+  spawn(shared->executor, "accepting connections", [self = shared_from_this(), listener, family = address.ss_family] { return self->accept_loop(listener, family); });
   return {};
 }
 

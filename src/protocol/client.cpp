@@ -1,9 +1,6 @@
 #include "protocol/client.h"
 
 #include <algorithm>
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "protocol/frame.h"
 #include "support/clock.h"
@@ -17,7 +14,7 @@ Error gone(const http::Client& client, std::string_view what) { return fail(Code
 }  // namespace
 
 Client::Client(boost::asio::any_io_executor executor, http::Endpoint endpoint, http::ClientOptions options)
-    : executor_(executor), client_(executor, std::move(endpoint), options) {}
+    : client_(executor, std::move(endpoint), options) {}
 
 task<void> Client::run(Request request, EventSink& sink) {
   http::ClientRequest post{"POST", "/v1/run", {{"Content-Type", "application/x-verge-request"}}, encode_request(request)};
@@ -66,8 +63,9 @@ task<void> Client::run(Request request, EventSink& sink) {
   }
 }
 
-task<verge::Result<json::object>> Client::ask_status() {
+task<verge::Result<json::object>> Client::status(int timeout_ms) {
   http::ClientRequest get{"GET", "/v1/status", {}, ""};
+  get.head_timeout_ms = get.read_timeout_ms = timeout_ms;
   auto sent = co_await client_.send(std::move(get));
   if (!sent) co_return gone(client_, sent.error().message);
   auto body = co_await (*sent)->read_all(limits::kEventBytes);
@@ -76,14 +74,6 @@ task<verge::Result<json::object>> Client::ask_status() {
   auto parsed = parse_json(*body);
   if (!parsed || !parsed->is_object()) co_return gone(client_, "invalid status");
   co_return std::move(parsed->get_object());
-}
-
-task<verge::Result<json::object>> Client::status(int timeout_ms) {
-  using namespace boost::asio::experimental::awaitable_operators;
-  boost::asio::steady_timer timer(executor_, std::chrono::milliseconds(timeout_ms));
-  auto outcome = co_await (ask_status() || timer.async_wait(boost::asio::use_awaitable));
-  if (outcome.index() == 1) co_return gone(client_, fmt::format("no status within {} ms", timeout_ms));
-  co_return std::move(std::get<0>(outcome));
 }
 
 }  // namespace verge::protocol

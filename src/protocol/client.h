@@ -17,9 +17,6 @@ class Client : public Service {
   void close_idle() { client_.close_idle(); }
 
  private:
-  task<verge::Result<json::object>> ask_status();
-
-  boost::asio::any_io_executor executor_;
   http::Client client_;
 };
 

@@ -1,7 +1,5 @@
 #include "worker/worker.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -21,6 +19,7 @@
 #include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/spawn.h"
 #include "worker/model_service.h"
 #include "worker/sandbox.h"
 
@@ -92,7 +91,7 @@ protocol::task<void> drain_and_exit(ModelService& service, protocol::Server& ser
 protocol::task<void> wait_for_signals(ModelService& service, protocol::Server& server, asio::signal_set& signals) {
   auto io = co_await asio::this_coro::executor;
   co_await signals.async_wait(asio::use_awaitable);
-  asio::co_spawn(io, drain_and_exit(service, server), asio::detached);
+  spawn(io, "draining", [&service, &server] { return drain_and_exit(service, server); });
   co_await signals.async_wait(asio::use_awaitable);
   _exit(0);
 }
@@ -124,14 +123,14 @@ int run_worker(WorkerOptions options) {
   if (sandbox_supported()) {
     if (Result<void> sandboxed = enter_sandbox(limits::kWorkerExtraBytes); !sandboxed) return failed(options.status_fd, sandboxed.error());
   }
-  asio::co_spawn(io, wait_for_signals(service, server, signals), asio::detached);
+  spawn(io.get_executor(), "waiting for signals", [&] { return wait_for_signals(service, server, signals); });
 
   json::object ready{{"state", "ready"}};
   for (auto& [key, value] : service.ready()) ready[key] = value;
   // Equal weights give equal bytes on machines of one instruction set only.
   if (auto isa = engine::cpu::choose_isa("")) ready["arithmetic"] = engine::cpu::to_string(*isa);
   say(options.status_fd, ready);
-  io.run();
+  run_loop(io);
   _exit(0);
 }
 
