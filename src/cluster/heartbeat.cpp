@@ -20,6 +20,7 @@ json::object to_json(const ModelReport& model) {
   if (!model.build.empty()) out["build"] = model.build;
   if (!model.loaded) return out;
   out["loaded"] = true;
+  if (model.suspect) out["suspect"] = true;
   out["queued"] = model.queued;
   out["running"] = model.running;
   out["slots"] = model.slots;
@@ -41,6 +42,7 @@ Result<ModelReport> model_from_json(const json::value& value) {
   model.build = get_string(*object, "build").value_or("").substr(0, 128);
   model.loaded = get_bool(*object, "loaded").value_or(false);
   model.loading = get_bool(*object, "loading").value_or(false);
+  model.suspect = model.loaded && get_bool(*object, "suspect").value_or(false);
   model.queued = static_cast<int>(bounded(*object, "queued", 0, 0, 1 << 20));
   model.running = static_cast<int>(bounded(*object, "running", 0, 0, 1 << 20));
   model.slots = static_cast<int>(bounded(*object, "slots", 64, 1, 1 << 20));

@@ -21,6 +21,7 @@ struct ModelReport {
   std::string task;
   bool loaded = false;
   bool loading = false;
+  bool suspect = false;             // loaded, and its process does not get on: chosen only where there is no other
   int queued = 0;                   // requests that wait
   int running = 0;                  // requests in the batch
   int slots = 64;                   // that the batch has room for

@@ -1,6 +1,7 @@
 #include "node/supervisor.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace verge::node {
 namespace {
@@ -26,6 +27,8 @@ Error Supervisor::quarantine_error(int64_t now_ms) const {
 
 std::vector<Supervisor::Action> Supervisor::on_exit(const Exited& event, int64_t now_ms) {
   const State before = state_;
+  const std::string hung = std::exchange(hung_, "");
+  suspect_ = false;
   if (before == State::Cold || before == State::Backoff || before == State::Quarantined) return {};
   if (load_failed_) {  // V3: the waiters were told when it failed
     load_failed_ = false;
@@ -39,7 +42,13 @@ std::vector<Supervisor::Action> Supervisor::on_exit(const Exited& event, int64_t
     if (!wanted_) return {};
     return step(Want{}, now_ms);
   }
-  last_exit_ = event.how;
+  last_exit_ = hung.empty() ? event.how : "hung: " + hung;
+  if (before == State::Loading && !hung.empty() && ++hangs_of_load_ >= kHangsOfLoad) {
+    hangs_of_load_ = 0;
+    state_ = State::Cold;
+    wanted_ = false;
+    return {FailWaiters{fail(Code::LoadFailed, "the process of model {} stood still while it loaded, {} times: {}", model_, kHangsOfLoad, hung)}};
+  }
   crashes_.push_back(now_ms);
   forget_old_crashes(now_ms);
   if (static_cast<int>(crashes_.size()) >= kCrashesToQuarantine) {
@@ -80,6 +89,7 @@ std::vector<Supervisor::Action> Supervisor::step(const Event& event, int64_t now
             if (state_ != State::Loading) return {};
             state_ = State::Ready;
             wanted_ = false;
+            hangs_of_load_ = 0;
             return {ReleaseWaiters{}};
           },
           [&](const LoadFailed& failed) -> std::vector<Action> {
@@ -92,7 +102,11 @@ std::vector<Supervisor::Action> Supervisor::step(const Event& event, int64_t now
           [&](const Stop&) -> std::vector<Action> {
             switch (state_) {
               case State::Ready:
-              case State::Loading: state_ = State::Stopping; return {Terminate{}};
+              case State::Loading:
+                state_ = State::Stopping;
+                suspect_ = false;
+                stop_by_ms_ = now_ms + kStopMs;
+                return {Terminate{}, WakeAt{stop_by_ms_}};
               case State::Backoff:
                 state_ = State::Cold;
                 wanted_ = false;
@@ -110,8 +124,21 @@ std::vector<Supervisor::Action> Supervisor::step(const Event& event, int64_t now
               state_ = State::Loading;
               return {Spawn{}};
             }
+            if (state_ == State::Stopping) {
+              if (now_ms < stop_by_ms_) return {WakeAt{stop_by_ms_}};
+              return {Kill{}};
+            }
             if (state_ == State::Quarantined && now_ms >= retry_at_ms_) state_ = State::Cold;
             return {};
+          },
+          [&](const Suspected& suspected) -> std::vector<Action> {
+            suspect_ = suspected.now && state_ == State::Ready;
+            return {};
+          },
+          [&](const Hung& hung) -> std::vector<Action> {
+            if (!hung_.empty() || (state_ != State::Ready && state_ != State::Loading)) return {};
+            hung_ = hung.why;
+            return {Kill{}};
           },
       },
       event);

@@ -137,7 +137,7 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
       }
       if (hint && hint->node == name) c.cached = std::min(hint->tokens, need.prompt_tokens);
       estimate(c, model, seen, ahead, need, now);
-      (registry.ejected(node, now) ? ejected : health == Health::Suspect ? suspect : well).push_back(c);
+      (registry.ejected(node, now) ? ejected : health == Health::Suspect || model.suspect || seen.suspect ? suspect : well).push_back(c);
     }
   }
   // Who failed of late is better than nobody.

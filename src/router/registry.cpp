@@ -107,6 +107,10 @@ void Registry::set_draining(const std::string& name, bool draining) {
   if (const auto it = nodes_.find(name); it != nodes_.end()) it->second.draining = draining;
 }
 
+void Registry::set_suspect(const std::string& name, const std::string& model, bool suspect) {
+  if (const auto it = nodes_.find(name); it != nodes_.end()) it->second.seen[model].suspect = suspect;
+}
+
 int Registry::forget(Instant now) {
   return static_cast<int>(std::erase_if(nodes_, [&](const auto& entry) {
     const Node& node = entry.second;

@@ -31,6 +31,7 @@ using Instant = int64_t;  // ms
 struct ModelState {
   bool loaded = false;
   bool loading = false;
+  bool suspect = false;             // its process does not get on: chosen only if there is no other
   int queued = 0;                   // requests waiting
   int running = 0;                  // in the batch
   int64_t queued_tokens = 0;        // prompt tokens not read yet
@@ -73,6 +74,7 @@ struct Seen {
   double late_ms = 0;                     // first tokens came so much later than estimated; moving average
   Instant late_at = 0;                    // when that was measured
   Instant full_until = 0;                 // it answered busy
+  bool suspect = false;                   // the process of a local node's model does not get on
 };
 
 struct Node {
@@ -117,6 +119,8 @@ class Registry {
   // False while heartbeats cannot reach the router at all (its bus is down): silence then says nothing of nodes.
   void set_listening(bool listening, Instant now);
   void set_draining(const std::string& name, bool draining);
+  // For a local node, which sends no heartbeats: see ModelState::suspect.
+  void set_suspect(const std::string& name, const std::string& model, bool suspect);
   // Forgets nodes not heard of for kNodeForgottenMs. Returns how many.
   int forget(Instant now);
 

@@ -21,6 +21,7 @@ Heartbeat example() {
   model.id = "@cf/meta/llama-3.2-1b-instruct";
   model.task = "text-generation";
   model.loaded = true;
+  model.suspect = true;
   model.queued = 3;
   model.running = 7;
   model.queued_tokens = 4096;
@@ -36,6 +37,7 @@ TEST(Heartbeat, GoesThereAndBack) {
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(encode_heartbeat(*read), encode_heartbeat(example()));
   EXPECT_EQ(read->models[0].prefill_tokens_per_s, 812.5);
+  EXPECT_TRUE(read->models[0].suspect);
   EXPECT_EQ(heartbeat_subject(*read), "verge.node.eu.eu-1.hb");
 }
 

@@ -94,5 +94,58 @@ TEST(Supervisor, StoppedModelThatIsWantedAgainComesBack) {
   EXPECT_EQ(s.crashes(), 0);
 }
 
+TEST(V4_Hung, AHungProcessIsKilledOnceAndStartedAnew) {
+  S s = ready(0);
+  (void)s.step(S::Suspected{true}, 5);
+  EXPECT_TRUE(s.suspect());
+  EXPECT_TRUE(has<S::Kill>(s.step(S::Hung{"no answer"}, 10)));
+  EXPECT_TRUE(s.hung());
+  EXPECT_FALSE(has<S::Kill>(s.step(S::Hung{"no answer"}, 11)));
+  (void)s.step(S::Want{}, 12);
+  const int64_t at = wake(s.step(S::Exited{"signal 9"}, 20));
+  EXPECT_FALSE(s.suspect());
+  (void)s.step(S::Want{}, 21);
+  EXPECT_TRUE(has<S::Spawn>(s.step(S::Tick{}, at)));
+}
+
+TEST(V4_Hung, SuspicionEndsWithAnAnswerAndIsOfReadyOnesOnly) {
+  S s("m");
+  (void)s.step(S::Want{}, 0);
+  (void)s.step(S::Suspected{true}, 0);
+  EXPECT_FALSE(s.suspect());
+  (void)s.step(S::LoadReady{}, 0);
+  (void)s.step(S::Suspected{true}, 1);
+  EXPECT_TRUE(s.suspect());
+  EXPECT_EQ(s.state(), S::State::Ready);
+  (void)s.step(S::Suspected{false}, 2);
+  EXPECT_FALSE(s.suspect());
+}
+
+TEST(V4_Hung, ALoadThatHangsIsTriedOnceMoreAndThenTold) {
+  S s("m");
+  int64_t now = 0;
+  (void)s.step(S::Want{}, now);
+  EXPECT_TRUE(has<S::Kill>(s.step(S::Hung{"nothing loaded"}, now += 60'000)));
+  const int64_t at = wake(s.step(S::Exited{"signal 9"}, now));
+  EXPECT_TRUE(has<S::Spawn>(s.step(S::Tick{}, now = at)));
+  EXPECT_TRUE(has<S::Kill>(s.step(S::Hung{"nothing loaded"}, now += 60'000)));
+  EXPECT_TRUE(has<S::FailWaiters>(s.step(S::Exited{"signal 9"}, now)));
+  EXPECT_EQ(s.state(), S::State::Cold);
+  EXPECT_TRUE(has<S::Spawn>(s.step(S::Want{}, now)));
+}
+
+TEST(V4_Hung, OneThatDoesNotEndWhenToldIsKilled) {
+  S s = ready(0);
+  auto actions = s.step(S::Stop{}, 100);
+  EXPECT_TRUE(has<S::Terminate>(actions));
+  const int64_t at = wake(actions);
+  EXPECT_EQ(at, 100 + kStopMs);
+  EXPECT_FALSE(has<S::Kill>(s.step(S::Tick{}, at - 1)));
+  EXPECT_TRUE(has<S::Kill>(s.step(S::Tick{}, at)));
+  (void)s.step(S::Exited{"signal 9"}, at);
+  EXPECT_EQ(s.state(), S::State::Cold);
+  EXPECT_EQ(s.crashes(), 0);
+}
+
 }  // namespace
 }  // namespace verge::node

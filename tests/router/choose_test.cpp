@@ -323,5 +323,29 @@ TEST(Choose, HoldsItsInvariantsForAnySeed) {
   }
 }
 
+TEST(Choose, AModelThatDoesNotGetOnIsChosenOnlyWhereThereIsNoOther) {
+  Registry registry;
+  NodeState hangs = holding(true);
+  hangs.models[kModel].suspect = true;
+  add(registry, "near-hangs", hangs, 1);
+  add(registry, "far-cold", holding(false), 150);
+  EXPECT_EQ("far-cold", pick(registry).node);
+  EXPECT_EQ("near-hangs", pick(registry, {"far-cold"}).node);
+}
+
+TEST(Choose, ALocalModelThatDoesNotGetOnIsChosenOnlyWhereThereIsNoOther) {
+  Registry registry;
+  NodeState local;
+  local.any_model = true;
+  registry.add("here", true, local, 0);
+  add(registry, "there", holding(true), 150);
+  EXPECT_EQ("here", pick(registry).node);
+  registry.set_suspect("here", kModel, true);
+  EXPECT_EQ("there", pick(registry).node);
+  EXPECT_EQ("here", pick(registry, {"there"}).node);
+  registry.set_suspect("here", kModel, false);
+  EXPECT_EQ("here", pick(registry).node);
+}
+
 }  // namespace
 }  // namespace verge::router
