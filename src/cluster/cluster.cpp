@@ -1,7 +1,5 @@
 #include "cluster/cluster.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -13,6 +11,7 @@
 #include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/spawn.h"
 
 namespace verge::cluster {
 namespace {
@@ -37,7 +36,7 @@ class ClusterView : public View, public std::enable_shared_from_this<ClusterView
       if (auto self = weak.lock()) self->received(message);
     });
     remember();
-    asio::co_spawn(executor_, [self = shared_from_this()] { return self->ticks(); }, asio::detached);
+    spawn(executor_, "watching the cluster", [self = shared_from_this()] { return self->ticks(); });
   }
 
   void stop() override {
@@ -131,7 +130,7 @@ void ClusterView::apply(Members::Actions actions) {
       peers_.erase(it);
     } else if (auto* ask = std::get_if<Members::Probe>(&action)) {
       if (auto it = peers_.find(ask->name); it != peers_.end())
-        asio::co_spawn(executor_, [self = shared_from_this(), name = ask->name, peer = it->second] { return self->probe(name, peer); }, asio::detached);
+        spawn(executor_, "a probe", [self = shared_from_this(), name = ask->name, peer = it->second] { return self->probe(name, peer); });
       else
         apply(members_.probe_failed(ask->name, monotonic_ms()));  // its address cannot be used: nobody will answer
     } else if (auto* warning = std::get_if<Members::Warn>(&action)) {
@@ -240,7 +239,7 @@ json::object node_row(const Heartbeat& heartbeat, const char* state, double rtt_
   for (const ModelReport& model : heartbeat.models)
     models.push_back(json::object{{"id", model.id},
                                   {"task", model.task},
-                                  {"state", model.loaded ? "ready" : model.loading ? "loading" : "cold"},
+                                  {"state", model.suspect ? "suspect" : model.loaded ? "ready" : model.loading ? "loading" : "cold"},
                                   {"queued", model.queued},
                                   {"running", model.running},
                                   {"queued_tokens", model.queued_tokens}});

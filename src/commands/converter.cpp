@@ -4,19 +4,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
+#include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <utility>
 
-#include "commands/node_package.h"
 #include "convert/convert.h"
 #include "support/clock.h"
 #include "support/limits.h"
@@ -28,6 +24,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int kAtOnce = 2;
+constexpr size_t kErrorBytes = 4096;
+constexpr int kLookMs = 50;  // whether somebody waits for the document still
 
 struct Pipe {
   int read = -1, write = -1;
@@ -48,31 +46,47 @@ struct Pipe {
   }
 };
 
+struct Fd {
+  explicit Fd(int f) : fd(f) {}
+  ~Fd() {
+    if (fd >= 0) ::close(fd);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  const int fd;
+};
+
 struct Output {
   std::string text, errors;
-  bool late = false, too_long = false;
+  bool late = false, too_long = false, left = false;
+  bool cut() const { return late || too_long || left; }
+};
+
+// How long the process may take still, and for whom.
+struct Patience {
+  int64_t limit_ms = 0, end_ms = 0;
+  const Pool::Abandoned& abandoned;
 };
 
 // Feeds the input and takes what comes, until the process closes its ends.
-void talk(Pipe& in, Pipe& out, Pipe& err, std::string_view input, Output& result) {
+void talk(Pipe& in, Pipe& out, Pipe& err, std::string_view input, const Patience& patience, Output& result) {
   fcntl(in.write, F_SETFL, O_NONBLOCK);
-  const int64_t end = monotonic_ms() + limits::kConvertSeconds * 1000;
   char buffer[64 << 10];
   while (out.read >= 0 || err.read >= 0) {
     if (in.write >= 0 && input.empty()) Pipe::close(in.write);
     pollfd fds[3] = {{in.write, POLLOUT, 0}, {out.read, POLLIN, 0}, {err.read, POLLIN, 0}};
-    const int64_t left = end - monotonic_ms();
-    if (left <= 0 || result.text.size() > limits::kConvertOutputBytes) {
-      result.late = left <= 0;
-      result.too_long = left > 0;
-      return;
-    }
-    if (poll(fds, 3, static_cast<int>(left)) < 0 && errno != EINTR) return;
+    const int64_t left = patience.end_ms - monotonic_ms();
+    result.left = patience.abandoned();
+    result.late = left <= 0;
+    result.too_long = result.text.size() > limits::kConvertOutputBytes;
+    if (result.cut()) return;
+    if (poll(fds, 3, static_cast<int>(std::min<int64_t>(left, kLookMs))) < 0 && errno != EINTR) return;
     if (fds[0].revents) {
       const ssize_t n = write(in.write, input.data(), input.size());
       if (n > 0) input.remove_prefix(static_cast<size_t>(n));
       else if (errno != EAGAIN && errno != EINTR) Pipe::close(in.write);  // it wants no more
     }
+    if (result.errors.size() > kErrorBytes) result.errors.resize(kErrorBytes);
     for (auto [pipe, to, ready] : {std::tuple{&out, &result.text, fds[1].revents}, std::tuple{&err, &result.errors, fds[2].revents}}) {
       if (!ready) continue;
       const ssize_t n = read(pipe->read, buffer, sizeof buffer);
@@ -82,7 +96,23 @@ void talk(Pipe& in, Pipe& out, Pipe& err, std::string_view input, Output& result
   }
 }
 
-Result<std::string> run(const std::string& kind, const std::string& bytes) {
+// The status of a process that has closed its output, and ends soon; else it is made to.
+int end(pid_t child, const Patience& patience, Output& result) {
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  pollfd ended{process.fd, POLLIN, 0};
+  while (!result.cut() && process.fd >= 0 && !(ended.revents & POLLIN)) {
+    const int64_t left = patience.end_ms - monotonic_ms();
+    result.late = left <= 0;
+    result.left = patience.abandoned();
+    if (!result.cut() && poll(&ended, 1, static_cast<int>(std::min<int64_t>(left, kLookMs))) < 0 && errno != EINTR) break;
+  }
+  if (!(ended.revents & POLLIN)) kill(child, SIGKILL);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  return status;
+}
+
+Result<std::string> run(const std::string& program, const std::string& kind, const std::string& bytes, const Patience& patience) {
   Pipe in, out, err;
   if (!in.open() || !out.open() || !err.open()) return fail(Code::Internal, "no descriptors are left");
   posix_spawn_file_actions_t actions;
@@ -96,7 +126,6 @@ Result<std::string> run(const std::string& kind, const std::string& bytes) {
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  const std::string program = own_path();
   const char* argv[] = {program.c_str(), "convert", kind.c_str(), nullptr};
   pid_t child = 0;
   const int rc = posix_spawn(&child, program.c_str(), &actions, &attributes, const_cast<char**>(argv), environ);
@@ -105,11 +134,10 @@ Result<std::string> run(const std::string& kind, const std::string& bytes) {
   if (rc != 0) return fail(Code::Internal, "cannot start the converter");
   for (int* end : {&in.read, &out.write, &err.write}) Pipe::close(*end);
   Output output;
-  talk(in, out, err, bytes, output);
-  if (output.late || output.too_long) kill(child, SIGKILL);
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (output.late) return fail(Code::InvalidInput, "the document took longer than {} s", limits::kConvertSeconds);
+  talk(in, out, err, bytes, patience, output);
+  const int status = end(child, patience, output);
+  if (output.left) return fail(Code::Aborted, "nobody waits for the document");
+  if (output.late) return fail(Code::InvalidInput, "the document took longer than {} s", patience.limit_ms / 1000);
   if (output.too_long) return fail(Code::InvalidInput, "the document's text is longer than {} MiB", limits::kConvertOutputBytes >> 20);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     while (output.errors.ends_with('\n')) output.errors.pop_back();
@@ -120,22 +148,13 @@ Result<std::string> run(const std::string& kind, const std::string& bytes) {
 
 }  // namespace
 
-http::task<Result<std::string>> convert_document(std::string kind, std::string bytes) {
-  static asio::thread_pool pool(kAtOnce);  // waits for the processes; the io thread does not
-  struct Job {
-    std::string kind, bytes;
-    Result<std::string> result = fail(Code::Internal, "not converted");
-  };
-  auto job = std::make_shared<Job>();
-  job->kind = std::move(kind);
-  job->bytes = std::move(bytes);
-  auto work = [](std::shared_ptr<Job> one) -> asio::awaitable<void> {
-    one->result = run(one->kind, one->bytes);
-    co_return;
-  };
-  auto running = asio::co_spawn(pool, work(job), asio::use_awaitable);
-  co_await std::move(running);
-  co_return std::move(job->result);
+Converter::Converter(std::string program, int limit_ms) : program_(std::move(program)), limit_ms_(limit_ms), pool_(kAtOnce) {}
+
+http::task<Result<std::string>> Converter::convert(std::string kind, std::string bytes) {
+  const auto document = std::make_shared<const std::string>(std::move(bytes));
+  return pool_.run<std::string>([program = program_, limit_ms = limit_ms_, kind = std::move(kind), document](const Pool::Abandoned& abandoned) {
+    return run(program, kind, *document, {limit_ms, monotonic_ms() + limit_ms, abandoned});
+  });
 }
 
 }  // namespace verge::commands

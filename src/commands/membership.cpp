@@ -47,6 +47,7 @@ class ClusterMembership : public Membership {
   Result<void> follow(router::Router& router, catalogue::Catalogue& catalogue) override;
   Result<void> announce(node::Node& node, protocol::Service& service) override;
   bool ready() const override;
+  bool others() const override { return view_ && view_->any(); }
   json::array nodes() const override { return view_ ? view_->nodes() : json::array(); }
   json::object status() const override { return {{"role", options_.role}, {"region", options_.region}, {"bus", bus_->state()}, {"connected", bus_->connected()}}; }
   cluster::Bus& bus() override { return *bus_; }

@@ -61,6 +61,8 @@ class Membership {
   virtual Result<void> announce(node::Node& node, protocol::Service& service) = 0;
   // Whether requests could be served: some node is known, and this one's door is open.
   virtual bool ready() const = 0;
+  // A gateway that reaches another node.
+  virtual bool others() const = 0;
   // [{name, region, state, models, …}], for `verge nodes`; without this process's own node.
   virtual json::array nodes() const = 0;
   virtual json::object status() const = 0;

@@ -9,6 +9,7 @@ cluster::ModelReport report_of(const node::ModelFigures& figures) {
   out.task = figures.task;
   out.loaded = figures.loaded;
   out.loading = figures.loading;
+  out.suspect = figures.suspect;
   out.queued = figures.queued;
   out.running = figures.running;
   out.slots = figures.slots;
@@ -41,6 +42,7 @@ router::NodeState state_of(const cluster::Heartbeat& heartbeat) {
     router::ModelState& one = state.models[model.id];
     one.loaded = model.loaded;
     one.loading = model.loading;
+    one.suspect = model.suspect;
     one.queued = model.queued;
     one.running = model.running;
     one.slots = model.slots;

@@ -22,7 +22,9 @@ void print_table(const json::array& nodes) {
       if (!model) continue;
       queued += get_int(*model, "queued").value_or(0);
       running += get_int(*model, "running").value_or(0);
-      if (get_string(*model, "state") == "ready") models += (models.empty() ? "" : " ") + get_string(*model, "id").value_or("");
+      const std::string state = get_string(*model, "state").value_or("");
+      if (state != "ready" && state != "suspect") continue;
+      models += (models.empty() ? "" : " ") + get_string(*model, "id").value_or("") + (state == "suspect" ? " (suspect)" : "");
     }
     const double rtt = get_number(*node, "rtt_ms").value_or(-1);
     std::printf("%-20s %-12s %-12s %9s %6lld MiB %7lld %7lld  %s\n", get_string(*node, "name").value_or("").c_str(), get_string(*node, "region").value_or("").c_str(),

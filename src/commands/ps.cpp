@@ -33,7 +33,7 @@ void print_cluster(const json::array& nodes) {
     for (const json::value& one : *models) {
       const json::object* model = one.if_object();
       const std::string state = model ? get_string(*model, "state").value_or("") : "";
-      if (state != "ready" && state != "loading") continue;
+      if (state != "ready" && state != "loading" && state != "suspect") continue;
       std::printf("%-44s %-20s %-12s %-10s %8lld %8lld\n", get_string(*model, "id").value_or("").c_str(), get_string(*node, "name").value_or("").c_str(),
                   get_string(*node, "region").value_or("").c_str(), state.c_str(), static_cast<long long>(get_int(*model, "running").value_or(0)),
                   static_cast<long long>(get_int(*model, "queued").value_or(0)));

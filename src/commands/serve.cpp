@@ -5,13 +5,13 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "accounts/accounts.h"
 #include "accounts/local_lease_store.h"
@@ -25,16 +25,19 @@
 #include "commands/data_folder.h"
 #include "commands/hosting.h"
 #include "commands/membership.h"
+#include "commands/node_package.h"
 #include "commands/placing.h"
 #include "commands/trace_export.h"
 #include "convert/convert.h"
 #include "engine/task_of.h"
 #include "http/server.h"
 #include "http/tls.h"
+#include "node/liveness.h"
 #include "node/node.h"
 #include "router/router.h"
 #include "support/log.h"
 #include "support/metrics.h"
+#include "support/spawn.h"
 
 namespace verge::commands {
 namespace {
@@ -62,6 +65,7 @@ struct Options {
   int cut_off_percent = accounts::MeterOptions().cut_off_percent;
   int drain_s = limits::kDrainMs / 1000;
   std::string role, cluster, region, coordinates, keys, advertise, peer_listen;
+  int hung_after_s = node::kHungFloorMs / 1000;
   bool insecure_cluster = false, null_engine = false;
   bool gateway() const { return role != "node"; }
   bool node() const { return role != "gateway"; }
@@ -132,6 +136,16 @@ Result<void> check_cluster(Options& options) {
   return {};
 }
 
+// Two drains, of clients and of other machines, have their own limits. What hangs besides (a disk, the bus) must not keep the process.
+constexpr int kLastSeconds = 15;
+void end_in_any_case(int seconds) {
+  std::thread([seconds] {
+    std::this_thread::sleep_for(std::chrono::seconds(seconds));
+    log::error("stopping took too long; ending at once");
+    std::_Exit(1);
+  }).detach();
+}
+
 Result<int> serve_until_signal(Options options) {
   VERGE_TRY(check_cluster(options));
   VERGE_ASSIGN(address, parse_address(options.listen, "--listen"));
@@ -151,6 +165,7 @@ Result<int> serve_until_signal(Options options) {
   node_options.kv_type = options.kv_type;
   node_options.weights = options.weights;
   node_options.null_engine = options.null_engine;
+  node_options.hung_after_ms = options.hung_after_s * 1000;
   VERGE_TRY(map_models(options, catalogue, node_options.resolve));
   VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
   if (options.gateway()) VERGE_TRY(check_exposure(options, address, accounts));
@@ -192,6 +207,7 @@ Result<int> serve_until_signal(Options options) {
     VERGE_ASSIGN(made, node::Node::make(io.get_executor(), catalogue, node_options));
     node = std::move(made);
     router.add_node(options.name, *node);
+    node->on_suspect([&router, name = options.name](const std::string& id, bool suspect) { router.set_suspect(name, id, suspect); });
     own.add_node(options.name, *node);
   }
 
@@ -210,7 +226,9 @@ Result<int> serve_until_signal(Options options) {
   api_options.insecure = options.insecure;
   api_options.origins = options.origins;
   api_options.image_results = options.image_result == "results";
-  api_options.ready = [&] { return ready && !draining && (!membership || node || membership->ready()); };
+  // With models that do not get on, and nothing else that does, other machines are the only hope.
+  const auto others = [&] { return membership && membership->others(); };
+  api_options.ready = [&] { return ready && !draining && (!membership || node || membership->ready()) && (!node || node->well() || others()); };
   std::unique_ptr<Hosting> hosting;
   api_options.status = [&] {
     json::value status = node ? node->status() : json::value(json::object{{"name", options.name}, {"state", draining ? "draining" : "up"}, {"models", json::array()}});
@@ -230,8 +248,9 @@ Result<int> serve_until_signal(Options options) {
     api_options.wishes = [&] { return wishes(); };
     api_options.wish = [&](std::string model, json::object body) { return wish(std::move(model), std::move(body)); };
   }
+  Converter converter(own_path());
   api_options.markdown_kind = convert::kind_of;
-  api_options.convert = convert_document;
+  api_options.convert = [&converter](std::string kind, std::string bytes) { return converter.convert(std::move(kind), std::move(bytes)); };
   for (const convert::Supported& one : convert::supported()) api_options.markdown_supported.emplace_back(one.extension, one.media_type);
   api::Api api(router, catalogue, &accounts, std::move(api_options));
   VERGE_ASSIGN(made_hosting, Hosting::make(io.get_executor(), {options.workers, options.data, options.image_result}, [&](const http::RequestHead& head) { return api.takes(head); }));
@@ -285,10 +304,11 @@ Result<int> serve_until_signal(Options options) {
       std::_Exit(128 + number);
     }
     draining = true;
+    end_in_any_case(2 * options.drain_s + kLastSeconds);
     log::info("draining", {{"signal", number}, {"limit_s", options.drain_s}});
     signals.async_wait(on_signal);
-    asio::co_spawn(
-        io,
+    spawn(
+        io.get_executor(), "draining",
         [&]() -> asio::awaitable<void> {
           if (membership) membership->stop_taking();
           if (placing) placing->stop();
@@ -315,12 +335,12 @@ Result<int> serve_until_signal(Options options) {
   if (options.gateway()) log::info("serving", {{"address", fmt::format("{}://{}:{}", options.certificate.empty() ? "http" : "https", address.host, server.port())},
                         {"data", options.data},
                         {"tokens", tokens ? "required" : "not required"}});
-  io.run();
+  run_loop(io);
   if (!fatal.empty()) {
     if (node) {
       io.restart();
-      asio::co_spawn(io, node->stop(0), [&](std::exception_ptr) { io.stop(); });
-      io.run();
+      spawn(io.get_executor(), "stopping", [&] { return node->stop(0); }, [&](std::exception_ptr) { io.stop(); });
+      run_loop(io);
     }
     return fail(Code::InvalidInput, "{}", fatal);
   }
@@ -354,6 +374,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tls-key", o.key, "PEM private key");
   app.add_flag("--insecure", o.insecure, "Serve beyond loopback without tokens or TLS");
   app.add_option("--drain", o.drain_s, "Seconds that running requests get after SIGTERM")->capture_default_str();
+  app.add_option("--hung-after", o.hung_after_s, "Seconds without progress, at least, after which a model's process counts as hung and is started anew")->check(CLI::Range(1, 86'400))->capture_default_str();
   app.add_flag("--quotas", o.quotas, "Hold accounts to the published limits: 10,000 neurons a day, requests a minute of each task");
   app.add_option("--quota-cut-off", o.cut_off_percent, "Percent of its daily neurons that an account may use here while the cluster's quota store is out of reach")
       ->check(CLI::Range(0, 100))

@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -18,10 +16,13 @@
 #include "node/io/digest.h"
 #include "node/io/fingerprint.h"
 #include "node/ledger.h"
+#include "node/liveness.h"
 #include "node/supervisor.h"
 #include "protocol/client.h"
+#include "protocol/progress.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/spawn.h"
 #include "support/trace.h"
 #include "support/version.h"
 
@@ -33,7 +34,8 @@ using protocol::task;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kLookMs = 5'000;          // a model that was pulled or removed shows after so long
-constexpr int kAskWorkerMs = 1'000;
+constexpr int kAskWorkerMs = 1'000;   // how often, and how long for the answer
+constexpr int kAskIdleTimes = 5;      // so much rarer where nothing is under way
 constexpr uint64_t kLoadBytesPerMs = 500'000;  // a load that nobody has measured yet: a SATA disk's speed
 
 int64_t now_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count(); }
@@ -59,16 +61,16 @@ struct Waiter {
 };
 
 struct Slot {
-  Slot(Resolved r, const asio::any_io_executor& executor) : model(std::move(r)), supervisor(model.id), wake(executor) {}
+  Slot(Resolved r, const asio::any_io_executor& executor, int64_t hung_ms) : model(std::move(r)), supervisor(model.id), life(hung_ms), wake(executor) {}
   Resolved model;
   Supervisor supervisor;
+  Liveness life;
   std::unique_ptr<Child> child;
   std::shared_ptr<protocol::Client> client;
   std::list<Waiter*> waiters;
   asio::steady_timer wake;
   json::object ready;       // the worker's own figures
   json::object busy;        // what it last said of its queue
-  int64_t asked_ms = 0;     // when it was asked
   std::string build;
   double progress = 0;
   int in_flight = 0;
@@ -109,10 +111,14 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   json::value status() const override;
   task<void> stop(int64_t drain_ms) override;
   std::vector<ModelFigures> figures() override;
+  void on_suspect(std::function<void(const std::string&, bool)> told) override { told_ = std::move(told); }
+  bool well() const override;
   uint64_t memory_free_bytes() const override { return ledger_.budget() - std::min(ledger_.budget(), ledger_.reserved()); }
 
  private:
-  task<void> ask_worker(Slot& slot, std::shared_ptr<protocol::Client> client);
+  task<void> watch(Slot& slot, int64_t process);
+  void judge(Slot& slot);
+  std::vector<std::string> ids_of(const Slot& slot) const;
   Slot& slot_for(const Resolved& model);
   task<Result<void>> ensure_ready(Slot& slot, const protocol::Request& request);
   void apply(Slot& slot, const Supervisor::Event& event);
@@ -131,13 +137,14 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   Ledger ledger_;
   std::map<std::string, std::unique_ptr<Slot>> slots_;  // never erased: coroutines hold references
   bool stopping_ = false;
+  std::function<void(const std::string&, bool)> told_;  // of suspects
   std::vector<std::pair<std::string, Resolved>> offered_;
   int64_t looked_ms_ = 0;  // at the disk, for offered_
 };
 
 Slot& LocalNode::slot_for(const Resolved& model) {
   auto& slot = slots_[model.id];
-  if (!slot) slot = std::make_unique<Slot>(model, executor_);
+  if (!slot) slot = std::make_unique<Slot>(model, executor_, options_.hung_after_ms > 0 ? options_.hung_after_ms : kHungFloorMs);
   return *slot;
 }
 
@@ -154,10 +161,12 @@ void LocalNode::release(Slot& slot, const std::optional<Error>& error) {
 void LocalNode::apply(Slot& slot, const Supervisor::Event& event) {
   for (auto& action : slot.supervisor.step(event, now_ms())) {
     if (std::holds_alternative<Supervisor::Spawn>(action)) {
-      asio::co_spawn(executor_, [self = shared_from_this(), &slot] { return self->load(slot); }, asio::detached);
+      verge::spawn(executor_, "loading a model", [self = shared_from_this(), &slot] { return self->load(slot); });
     } else if (std::holds_alternative<Supervisor::Terminate>(action)) {
       if (slot.child) slot.child->terminate();
       else apply(slot, Supervisor::Exited{"never started"});
+    } else if (std::holds_alternative<Supervisor::Kill>(action)) {
+      if (slot.child) slot.child->kill();
     } else if (std::holds_alternative<Supervisor::ReleaseWaiters>(action)) {
       release(slot, std::nullopt);
     } else if (auto* failed = std::get_if<Supervisor::FailWaiters>(&action)) {
@@ -244,7 +253,11 @@ void LocalNode::spawn(Slot& slot) {
     slot.client.reset();
     slot.child.reset();
     self->ledger_.release(slot.model.id);
+    const bool suspect = slot.supervisor.suspect();
     self->apply(slot, Supervisor::Exited{how});
+    if (suspect && self->told_) {
+      for (const std::string& id : self->ids_of(slot)) self->told_(id, false);
+    }
   };
   auto child = Child::spawn(executor_, argv, sockets_->next(), std::move(callbacks));
   if (!child) {
@@ -258,6 +271,8 @@ void LocalNode::spawn(Slot& slot) {
   endpoint.unix_path = slot.child->socket_path();
   slot.client = std::make_shared<protocol::Client>(executor_, endpoint);
   ++slot.loads;
+  slot.life.started(slot.model.bytes);
+  verge::spawn(executor_, "watching a worker", [self = shared_from_this(), &slot, process = slot.loads] { return self->watch(slot, process); });
   log::info("loading model", {{"model", slot.model.id}, {"path", slot.model.path}, {"pid", slot.child->pid()}});
 }
 
@@ -265,8 +280,10 @@ void LocalNode::on_status(Slot& slot, const json::object& status) {
   const std::string state = get_string(status, "state").value_or("");
   if (state == "loading") {
     slot.progress = get_number(status, "progress").value_or(0);
+    slot.life.load_line();
   } else if (state == "ready") {
     slot.ready = status;
+    slot.life.ready();
     slot.load_ms = now_ms() - slot.load_started_ms;
     const auto held = static_cast<uint64_t>(get_int(status, "weight_bytes").value_or(0) + get_int(status, "kv_bytes").value_or(0));
     slot.busy = json::object();
@@ -379,7 +396,7 @@ json::value LocalNode::status() const {
     json::object model = {{"id", id},
                           {"task", slot->model.task},
                           {"path", slot->model.path},
-                          {"state", to_string(slot->supervisor.state())},
+                          {"state", slot->supervisor.suspect() ? "suspect" : to_string(slot->supervisor.state())},
                           {"in_flight", slot->in_flight},
                           {"waiting", slot->waiters.size()},
                           {"requests", slot->requests},
@@ -398,10 +415,63 @@ json::value LocalNode::status() const {
                       {"models", std::move(models)}};
 }
 
-task<void> LocalNode::ask_worker(Slot& slot, std::shared_ptr<protocol::Client> client) {
-  auto self = shared_from_this();
-  auto status = co_await client->status(kAskWorkerMs);
-  if (status && slot.client == client) slot.busy = std::move(*status);
+// Asks a process how it is, as long as it is there. One that is busy, or was well no longer, is asked each time.
+task<void> LocalNode::watch(Slot& slot, int64_t process) {
+  asio::steady_timer timer(executor_);
+  const auto there = [&] { return slot.child && slot.loads == process; };
+  for (int round = 0; there(); ++round) {
+    const bool busy = slot.in_flight > 0 || slot.life.state() != Liveness::State::Well;
+    const auto client = slot.client;
+    timer.expires_after(std::chrono::milliseconds(kAskWorkerMs));
+    if (client && slot.supervisor.state() == Supervisor::State::Ready && (busy || round % kAskIdleTimes == 0)) {
+      slot.life.asked();
+      auto asking = client->status(kAskWorkerMs);
+      auto status = co_await std::move(asking);
+      if (!there()) co_return;
+      if (status) {
+        slot.life.heard(protocol::read_progress(*status));
+        slot.busy = std::move(*status);
+      }
+    }
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (there()) judge(slot);
+  }
+}
+
+void LocalNode::judge(Slot& slot) {
+  const Liveness::State state = slot.life.tick(now_ms());
+  const bool before = slot.supervisor.suspect();
+  apply(slot, Supervisor::Suspected{state != Liveness::State::Well});
+  const bool suspect = slot.supervisor.suspect();
+  if (suspect != before) {
+    if (suspect) log::warn("a model's process does not get on", {{"model", slot.model.id}, {"pid", slot.child->pid()}, {"why", slot.life.why()}});
+    else log::info("a model's process gets on again", {{"model", slot.model.id}, {"pid", slot.child->pid()}});
+    if (told_) {
+      for (const std::string& id : ids_of(slot)) told_(id, suspect);
+    }
+  }
+  if (state != Liveness::State::Hung || slot.supervisor.hung()) return;
+  log::error("a model's process hangs and is killed", {{"model", slot.model.id}, {"pid", slot.child->pid()}, {"why", slot.life.why()}});
+  apply(slot, Supervisor::Hung{slot.life.why()});
+}
+
+// A stand-in answers for other ids than its own.
+std::vector<std::string> LocalNode::ids_of(const Slot& slot) const {
+  std::vector<std::string> ids{slot.model.id};
+  for (const auto& [id, model] : offered_) {
+    if (model.id == slot.model.id && id != model.id) ids.push_back(id);
+  }
+  return ids;
+}
+
+bool LocalNode::well() const {
+  bool any = false;
+  for (const auto& [id, slot] : slots_) {
+    if (slot->supervisor.state() != Supervisor::State::Ready) continue;
+    if (!slot->supervisor.suspect()) return true;
+    any = true;
+  }
+  return !any;
 }
 
 std::vector<ModelFigures> LocalNode::figures() {
@@ -427,10 +497,7 @@ std::vector<ModelFigures> LocalNode::figures() {
       one.loading = state == Supervisor::State::Loading;
       if (slot.load_ms > 0) one.load_ms = static_cast<int>(slot.load_ms);
       if (one.loaded) {
-        if (now - slot.asked_ms > kAskWorkerMs / 2) {
-          slot.asked_ms = now;
-          asio::co_spawn(executor_, ask_worker(slot, slot.client), asio::detached);
-        }
+        one.suspect = slot.supervisor.suspect();
         one.build = slot.build;
         one.slots = limits::kSequences;
         one.queued = static_cast<int>(get_int(slot.busy, "waiting").value_or(0)) + static_cast<int>(slot.waiters.size());

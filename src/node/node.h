@@ -6,10 +6,12 @@
 // N2 A worker that dies fails its own requests with WorkerGone (the router retries them) and touches
 //    no other model.
 // N3 stop() ends every worker: SIGTERM, then SIGKILL after the drain limit.
+// N4 A worker that hangs is killed, and its requests fail as those of one that died (liveness.h).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +33,7 @@ struct NodeOptions {
   std::string kv_type;              // "" = f16
   std::string weights;              // "" = native, "f32"
   bool null_engine = false;         // text without a model, for measurements
+  int hung_after_ms = 0;            // a worker without progress for so long at least is killed; 0 = kHungFloorMs of liveness.h
 };
 
 // What the node can say of one model that it could answer for.
@@ -38,6 +41,7 @@ struct ModelFigures {
   std::string id;              // as asked for: a stand-in's figures are listed under the ids that it answers for, too
   std::string task;
   bool loaded = false, loading = false;
+  bool suspect = false;        // loaded, and it does not get on (liveness.h)
   int queued = 0, running = 0, slots = 0;
   int64_t queued_tokens = 0;   // not yet read
   double prefill_tokens_per_s = 0;
@@ -60,6 +64,10 @@ class Node : public protocol::Service {
   // All models that are loaded or on the disk here. The disk is looked at once in a while, workers are asked once a second.
   virtual std::vector<ModelFigures> figures() = 0;
   virtual uint64_t memory_free_bytes() const = 0;
+  // Told of each id, as figures() lists them, whose model becomes suspect (true) or is so no longer.
+  virtual void on_suspect(std::function<void(const std::string& id, bool suspect)> told) = 0;
+  // False: models are loaded, and none of them gets on.
+  virtual bool well() const = 0;
   // Drains and ends all workers; returns when they are gone, at the latest after the drain limit.
   virtual protocol::task<void> stop(int64_t drain_ms) = 0;
 };

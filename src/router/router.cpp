@@ -18,6 +18,7 @@
 #include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/spawn.h"
 #include "support/trace.h"
 
 namespace verge::router {
@@ -75,6 +76,7 @@ struct Router::Impl {
 
   void look_for_room();
   task<bool> wait_for_room(Waiter& waiter, const std::string& tenant, Instant deadline);
+  bool others(const Need& need, Tried tried, const std::string& node, uint64_t seed) const;
 };
 
 // Gives whoever may go on its node. At once: the next one must see what this one takes.
@@ -131,6 +133,12 @@ task<bool> Router::Impl::wait_for_room(Waiter& waiter, const std::string& tenant
   co_return static_cast<bool>(waiter.choice);
 }
 
+// Whether there is a node besides those tried and this one.
+bool Router::Impl::others(const Need& need, Tried tried, const std::string& node, uint64_t seed) const {
+  tried.insert(node);
+  return static_cast<bool>(choose(registry, need, tried, monotonic_ms(), seed));
+}
+
 namespace {
 
 // One attempt's events: on to the client as Resume allows, failures kept for Attempts.
@@ -140,6 +148,7 @@ class AttemptSink : public EventSink {
 
   task<bool> put(Event event) override {
     if (ended || failure) co_return false;
+    silent = false;
     if (auto* failed = std::get_if<Failure>(&event)) {
       failure = std::move(failed->error);
       co_return true;
@@ -161,6 +170,7 @@ class AttemptSink : public EventSink {
 
   bool ended = false;  // the terminal event has been passed on
   bool gone = false;   // the client is
+  bool silent = true;  // no event has come
   std::optional<Error> failure;
 
  private:
@@ -196,6 +206,7 @@ void Router::remove_node(const std::string& name) {
   impl_->registry.remove(name);
 }
 void Router::set_draining(const std::string& name, bool draining) { impl_->registry.set_draining(name, draining); }
+void Router::set_suspect(const std::string& name, const std::string& model, bool suspect) { impl_->registry.set_suspect(name, model, suspect); }
 void Router::update_node(const std::string& name, const NodeState& state) {
   if (!impl_->services.count(name)) return;
   impl_->registry.heartbeat(name, state, monotonic_ms());
@@ -245,6 +256,23 @@ bool held_somewhere(const Registry& registry, const std::string& model) {
 
 }  // namespace
 
+// False: the node said nothing for so long, and was left. (Not for a task whose only event is its answer.)
+task<bool> run_with_patience(asio::any_io_executor executor, Service& service, Request request, AttemptSink& sink, Instant patience_ms) {
+  Interruptible work(executor, "an attempt");
+  asio::steady_timer patience(executor, std::chrono::milliseconds(patience_ms));
+  bool over = false;
+  const auto alive = std::make_shared<bool>(true);
+  patience.async_wait([&, alive](boost::system::error_code ec) {
+    if (ec || !*alive || !sink.silent) return;
+    over = true;
+    work.interrupt();
+  });
+  const AtEnd leave([alive] { *alive = false; });
+  auto running = work.run([&]() mutable { return service.run(std::move(request), sink); });
+  co_await std::move(running);
+  co_return !over || !sink.silent;
+}
+
 task<void> Router::run(Request request, EventSink& sink) {
   Impl& impl = *impl_;
   Need need;
@@ -253,6 +281,7 @@ task<void> Router::run(Request request, EventSink& sink) {
   need.no_wait = request.reject_if_busy;
   read_prompt(request, need);
   const uint64_t seed = request.seed;
+  const bool answers_in_steps = request.task == "text-generation";
   // The deadline is on the wall clock; decisions are on the one that never jumps.
   const int64_t now = monotonic_ms();
   if (held_somewhere(impl.registry, need.model)) impl.asked.asked(need.model, now);
@@ -319,8 +348,13 @@ task<void> Router::run(Request request, EventSink& sink) {
       const auto service = impl.services.find(choice.node);
       if (service == impl.services.end()) {
         attempt_sink.failure = fail(Code::WorkerGone, "node {} left", choice.node);
-      } else {
+      } else if (choice.local || !answers_in_steps || !impl.others(need, attempts.tried(), choice.node, attempt_seed)) {
         co_await service->second->run(std::move(next), attempt_sink);
+      } else {
+        const Instant patience_ms = attempts.patience(choice, monotonic_ms()) - monotonic_ms();
+        auto running = run_with_patience(impl.executor, *service->second, std::move(next), attempt_sink, patience_ms);
+        const bool in_time = co_await std::move(running);
+        if (!in_time && !attempt_sink.failure) attempt_sink.failure = fail(Code::Busy, "node {} was silent for {} ms", choice.node, patience_ms);
       }
       if (attempt_sink.failure) span.fail(attempt_sink.failure->message);
       if (attempt_sink.failure) outcome = &*attempt_sink.failure;

@@ -27,6 +27,8 @@ class Router : public protocol::Service {
   void add_node(const std::string& name, protocol::Service& service, bool local = true);
   void remove_node(const std::string& name);
   void set_draining(const std::string& name, bool draining);
+  // Its model does not get on there, or does again (Registry::set_suspect).
+  void set_suspect(const std::string& name, const std::string& model, bool suspect);
   // What the node last said about itself (heartbeat).
   void update_node(const std::string& name, const NodeState& state);
   // Where this process is, and a round trip to a node that somebody measured.

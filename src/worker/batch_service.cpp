@@ -12,6 +12,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "protocol/progress.h"
 #include "support/clock.h"
 #include "support/finally.h"
 #include "support/limits.h"
@@ -24,11 +25,14 @@ using protocol::task;
 
 namespace {
 
+constexpr int64_t kPrepareMs = 10'000;  // of the largest picture, on a slow machine
+constexpr int64_t kAnswerMs = 5'000;
+constexpr int64_t kUnmeasuredRows = 2048;  // what the least batch may cost, before anything was measured
 constexpr double kSmoothing = 0.25;  // weight of the newest batch in the measured speed
 
 }  // namespace
 
-enum class BatchService::Stage { Preparing, Queued, Ran, Answered };
+enum class BatchService::Stage { Preparing, Queued, Ran };
 
 // Crosses between the io thread, the preparing threads and the engine's, which hand it on with a post or under the
 // engine's mutex.
@@ -75,6 +79,11 @@ class BatchService::Engine {
     calls_.erase(id);
   }
 
+  protocol::Progress progress() const {
+    std::lock_guard lock(mutex_);
+    const bool measured = cost_per_ms_ > 0;
+    return {"batch", batches_, running_ > 0 || !packer_.idle(), protocol::expected_ms(measured ? cost_ : kUnmeasuredRows, cost_per_ms_ * 1000, options_.weight_bytes)};
+  }
   json::object status() const {
     std::lock_guard lock(mutex_);
     return {{"waiting", packer_.requests()}, {"waiting_cost", packer_.waiting_cost()}, {"running", running_}, {"stepping", running_ > 0},
@@ -104,6 +113,7 @@ class BatchService::Engine {
         held.push_back(call);
       }
       running_ = static_cast<int>(batch.size());
+      cost_ = cost;
       lock.unlock();
       const int64_t start_us = monotonic_us();
       task_.run(batch);
@@ -146,6 +156,7 @@ class BatchService::Engine {
   std::unordered_map<uint64_t, std::shared_ptr<Call>> calls_;
   bool stop_ = false;
   int running_ = 0;
+  int64_t cost_ = 0;  // of the batch that runs
   uint64_t batches_ = 0, items_ = 0;
   int64_t last_ms_ = 0;
   double cost_per_ms_ = 0;
@@ -153,15 +164,12 @@ class BatchService::Engine {
 };
 
 BatchService::BatchService(asio::any_io_executor io, std::unique_ptr<SingleShot> task, BatchOptions batch, ServiceOptions options)
-    : io_(std::move(io)), task_(std::move(task)), options_(std::move(options)), prepare_(static_cast<size_t>(batch.prepare_threads)) {
+    : io_(std::move(io)), task_(std::move(task)), options_(std::move(options)), prepare_(batch.prepare_threads) {
+  batch.weight_bytes = static_cast<uint64_t>(get_int(task_->ready(), "weight_bytes").value_or(0));
   engine_ = std::make_unique<Engine>(io_, *task_, batch, options_.queue);
 }
 
-BatchService::~BatchService() {
-  engine_.reset();
-  prepare_.join();
-  answer_.join();
-}
+BatchService::~BatchService() { engine_.reset(); }
 
 task<void> BatchService::run(protocol::Request request, protocol::EventSink& sink) {
   std::optional<Error> refused;
@@ -178,17 +186,12 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
 
   const auto call = std::make_shared<Call>(io_);
   call->request = std::move(request);
-  const Finally abandon{[call] { call->abandoned = true; }};
-  // Not by co_spawn on the other thread: a cancellation would then reach into a coroutine that runs there.
-  asio::post(prepare_, [call, io = io_, task = task_.get()] {
-    if (call->abandoned) return;
-    auto work = task->prepare(call->request);
-    std::optional<Error> error;
-    if (work) call->work = std::move(*work);
-    else error = work.error();
-    asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Stage::Queued, std::move(error)); });
-  });
-  if (!co_await call->wait_for(Stage::Queued)) co_return;
+  auto preparing = prepare_.run<std::unique_ptr<Work>>([call, task = task_.get()](const Pool::Abandoned&) { return task->prepare(call->request); });
+  auto work = co_await std::move(preparing);
+  if (!work && work.error().code == Code::Aborted) co_return;
+  if (work) call->work = std::move(*work);
+  else call->error = work.error();
+  call->stage = Stage::Queued;
 
   const uint64_t id = next_id_++;
   const Finally close{[this, id] { engine_->cancel(id); }};
@@ -199,15 +202,11 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
     if (!co_await call->wait_for(Stage::Ran)) co_return;
   }
   if (!call->error) {
-    asio::post(answer_, [call, io = io_] {
-      if (call->abandoned) return;
-      auto answer = call->work->answer();
-      std::optional<Error> error;
-      if (answer) call->answer = std::move(*answer);
-      else error = answer.error();
-      asio::post(io, [call, error = std::move(error)]() mutable { call->reach(Stage::Answered, std::move(error)); });
-    });
-    if (!co_await call->wait_for(Stage::Answered)) co_return;
+    auto answering = answer_.run<json::value>([call](const Pool::Abandoned&) { return call->work->answer(); });
+    auto answer = co_await std::move(answering);
+    if (!answer && answer.error().code == Code::Aborted) co_return;
+    if (answer) call->answer = std::move(*answer);
+    else call->error = answer.error();
   }
   if (call->error) {
     co_await put_failure(sink, std::move(*call->error));
@@ -225,6 +224,8 @@ int BatchService::active() const { return *active_; }
 json::object BatchService::status() const {
   json::object out{{"task", task_->task()}, {"active", *active_}, {"draining", draining_}};
   for (auto& [key, value] : engine_->status()) out[key] = value;
+  const Pool::Load prepared = prepare_.load(), answered = answer_.load();
+  out["work"] = protocol::to_json({engine_->progress(), {"prepare", prepared.ended, prepared.running > 0, kPrepareMs}, {"answer", answered.ended, answered.running > 0, kAnswerMs}});
   return out;
 }
 

@@ -6,13 +6,14 @@
 // A request whose run() is cancelled, or whose deadline passes, takes part in no batch that starts later.
 #pragma once
 
-#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/any_io_executor.hpp>
 
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "support/pool.h"
 #include "worker/model_service.h"
 
 namespace verge::worker {
@@ -50,6 +51,7 @@ struct BatchOptions {
   int64_t least_cost = 1;  // of a batch: smaller ones would waste the machine
   int64_t most_cost = 1;   // the largest batch that the model has memory for
   int prepare_threads = 1;
+  uint64_t weight_bytes = 0;  // as the task says when it is ready
 };
 
 class BatchService : public ModelService {
@@ -74,8 +76,8 @@ class BatchService : public ModelService {
   std::shared_ptr<int> active_ = std::make_shared<int>(0);
   uint64_t next_id_ = 1;
   bool draining_ = false;
-  boost::asio::thread_pool prepare_;
-  boost::asio::thread_pool answer_{1};  // its own: an answer that is there must not wait for others' pictures to be decoded
+  Pool prepare_;
+  Pool answer_{1};  // its own: an answer that is there must not wait for others' pictures to be decoded
   std::unique_ptr<Engine> engine_;
 };
 

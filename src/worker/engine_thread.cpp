@@ -53,7 +53,9 @@ void EngineThread::send(Command command) {
 
 EngineThread::Status EngineThread::status() const {
   std::lock_guard lock(mutex_);
-  return status_;
+  Status status = status_;
+  status.called = !inbox_.empty();
+  return status;
 }
 
 // Waits for commands while there is nothing to compute; false = the thread ends.
@@ -66,6 +68,8 @@ bool EngineThread::take_commands(std::vector<Command>& commands, bool idle) {
   commands.swap(inbox_);
   if (stop_) return false;
   status_.stepping = true;
+  ++status_.rounds;
+  status_.most_rows = prefill_rows_for(rows_per_second_) + limits::kSequences;
   return true;
 }
 

@@ -41,7 +41,10 @@ class EngineThread {
     uint64_t prompt_tokens = 0, prefix_hits = 0;
     int64_t last_step_ms = 0;     // monotonic; 0 = none yet
     bool stepping = false;        // a step runs now
+    bool called = false;          // it has something to take
     double prefill_rows_per_second = 0;
+    uint64_t rounds = 0;          // begun: each takes what came in and runs a step
+    int most_rows = 0;            // that the step of this round may have
   };
   Status status() const;
 

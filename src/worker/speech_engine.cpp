@@ -62,6 +62,8 @@ void SpeechEngine::loop() {
       wake_.wait(lock, [this] { return stop_ || !arrived_.empty() || !clips_.empty(); });
       if (stop_) break;
       arrivals = std::exchange(arrived_, {});
+      ++figures_.rounds;
+      figures_.in_round = true;
     }
     take_arrivals(std::move(arrivals));
     drop_abandoned();
@@ -70,6 +72,8 @@ void SpeechEngine::loop() {
     std::lock_guard lock(mutex_);
     waiting_ = batch_.waiting();
     running_ = batch_.running();
+    figures_.in_round = false;
+    figures_.windows_now = figures_.rows_now = 0;
     figures_.last_ms = monotonic_ms();
   }
   while (!clips_.empty()) end(clips_.begin()->first, client_left());
@@ -107,6 +111,18 @@ double SpeechEngine::timed(double Figures::* total, const F& f) {
   return seconds;
 }
 
+// Before anything was measured: a window is as many rows as the encoder has positions, a row of the decoder one.
+protocol::Progress SpeechEngine::progress() const {
+  const engine::WhisperInfo& info = recognizer_.model().info();
+  std::lock_guard lock(mutex_);
+  const Figures& f = figures_;
+  const double windows_per_s = f.encoder_s > 0 ? static_cast<double>(f.windows) / f.encoder_s : 0;
+  const double rows_per_s = f.decoder_s > 0 ? static_cast<double>(f.rows) / f.decoder_s : 0;
+  const int64_t encoded = windows_per_s > 0 ? f.windows_now : int64_t{f.windows_now} * info.audio_positions;
+  const int64_t ms = protocol::expected_ms(encoded, windows_per_s, info.weight_bytes) + protocol::expected_ms(f.rows_now, rows_per_s, info.weight_bytes);
+  return {"round", f.rounds, f.in_round || !arrived_.empty(), ms};
+}
+
 void SpeechEngine::encode() {
   std::vector<engine::EncoderWindow> windows;
   std::vector<uint64_t> ids;
@@ -124,6 +140,10 @@ void SpeechEngine::encode() {
   }
   if (windows.empty()) return;
   Result<> encoded;
+  {
+    std::lock_guard lock(mutex_);
+    figures_.windows_now = static_cast<int>(windows.size());
+  }
   const double encoder_s = timed(&Figures::encoder_s, [&] { encoded = recognizer_.model().encode(windows); });
   if (!encoded) {
     for (uint64_t id : ids) end(id, encoded.error());
@@ -149,6 +169,10 @@ void SpeechEngine::step() {
     decodings.push_back(clips_.at(id).call->transcription->decoding());
     shares.push_back(decodings.back()->rows());
     rows += shares.back();
+  }
+  {
+    std::lock_guard lock(mutex_);
+    figures_.rows_now = rows;
   }
   const double step_s = timed(&Figures::decoder_s, [&] { recognizer_.step(decodings); });
   std::vector<uint64_t> ended;

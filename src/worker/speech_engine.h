@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "protocol/progress.h"
 #include "support/json.h"
 #include "worker/speech_batch.h"
 #include "worker/speech_call.h"
@@ -28,6 +29,7 @@ class SpeechEngine {
 
   void submit(std::shared_ptr<SpeechCall> call);
   json::object status() const;
+  protocol::Progress progress() const;
 
  private:
   // A call that is here.
@@ -40,6 +42,10 @@ class SpeechEngine {
     uint64_t steps = 0, rows = 0, encodes = 0, windows = 0;
     double audio_s = 0, encoder_s = 0, decoder_s = 0;
     int64_t last_ms = 0;
+    // The round of the loop that runs: what it encodes and steps.
+    uint64_t rounds = 0;
+    bool in_round = false;
+    int windows_now = 0, rows_now = 0;
   };
 
   void loop();

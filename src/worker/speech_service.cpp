@@ -14,6 +14,8 @@ using protocol::task;
 
 namespace {
 
+constexpr int64_t kPrepareMs = limits::kAudioPassMs / 10;  // twice what one pass may take
+
 constexpr const char* kTask = "automatic-speech-recognition";
 
 }  // namespace
@@ -21,10 +23,7 @@ constexpr const char* kTask = "automatic-speech-recognition";
 SpeechService::SpeechService(asio::any_io_executor io, std::unique_ptr<engine::Backend> backend, std::unique_ptr<engine::Recognizer> recognizer, ServiceOptions options)
     : io_(std::move(io)), options_(std::move(options)), backend_(std::move(backend)), recognizer_(std::move(recognizer)), engine_(std::make_unique<SpeechEngine>(io_, *recognizer_)) {}
 
-SpeechService::~SpeechService() {
-  engine_.reset();
-  prepare_.join();
-}
+SpeechService::~SpeechService() { engine_.reset(); }
 
 task<void> SpeechService::run(protocol::Request request, protocol::EventSink& sink) {
   std::optional<Error> refused;
@@ -43,13 +42,15 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
   const auto call = std::make_shared<SpeechCall>(io_);
   call->request = std::move(request);
   const Finally abandon{[call] { call->abandoned = true; }};
-  asio::post(prepare_, [call, io = io_, recognizer = recognizer_.get()] {
-    if (call->abandoned) return;
-    std::optional<Error> error;
-    if (Result<> prepared = call->prepare(*recognizer); !prepared) error = prepared.error();
-    asio::post(io, [call, error = std::move(error)]() mutable { call->reach(SpeechStage::Queued, std::move(error)); });
+  auto preparing = prepare_.run<bool>([call, recognizer = recognizer_.get()](const Pool::Abandoned&) -> Result<bool> {
+    VERGE_TRY(call->prepare(*recognizer));
+    return true;
   });
-  if (!co_await call->wait_for(SpeechStage::Queued)) { co_return; }
+  auto prepared = co_await std::move(preparing);
+  const auto cancelled = co_await asio::this_coro::cancellation_state;
+  if (cancelled.cancelled() != asio::cancellation_type::none) { co_return; }
+  if (!prepared) call->error = prepared.error();
+  call->stage = SpeechStage::Queued;
   bool accepted = false;
   if (!call->error) {
     engine_->submit(call);
@@ -88,6 +89,8 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
 json::object SpeechService::status() const {
   json::object out{{"task", kTask}, {"active", *active_}, {"draining", draining_}};
   for (auto& [key, value] : engine_->status()) out[key] = value;
+  const Pool::Load prepared = prepare_.load();
+  out["work"] = protocol::to_json({engine_->progress(), {"prepare", prepared.ended, prepared.running > 0, kPrepareMs}});
   return out;
 }
 

@@ -4,11 +4,12 @@
 // the engine's thread, for all clips together (speech_engine.h). A request whose run() is cancelled is left at the next step.
 #pragma once
 
-#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/any_io_executor.hpp>
 
 #include <memory>
 
 #include "engine/speech/recognizer.h"
+#include "support/pool.h"
 #include "worker/model_service.h"
 #include "worker/speech_engine.h"
 
@@ -32,7 +33,7 @@ class SpeechService : public ModelService {
   std::unique_ptr<engine::Recognizer> recognizer_;
   std::shared_ptr<int> active_ = std::make_shared<int>(0);
   bool draining_ = false;
-  boost::asio::thread_pool prepare_{1};
+  Pool prepare_{1};
   std::unique_ptr<SpeechEngine> engine_;
 };
 

@@ -6,11 +6,11 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <atomic>
 #include <deque>
 #include <optional>
 #include <unordered_map>
 
+#include "protocol/progress.h"
 #include "support/clock.h"
 #include "support/finally.h"
 #include "support/limits.h"
@@ -22,6 +22,8 @@ using protocol::Event;
 using protocol::task;
 
 namespace {
+
+constexpr int64_t kPrepareMs = 10'000;  // of a prompt of ten million bytes, on a slow machine
 
 // About what an event costs while it waits.
 size_t event_bytes(const Event& event) {
@@ -46,14 +48,6 @@ struct Call {
     co_await wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     co_return (co_await asio::this_coro::cancellation_state).cancelled() == asio::cancellation_type::none;
   }
-};
-
-// Crosses to the thread that tokenises and back; touched by one of the two threads at a time.
-struct Prepared {
-  protocol::Request request;
-  std::optional<Result<Generation>> generation;
-  bool done = false;                    // of the io thread alone
-  std::atomic<bool> abandoned = false;  // nobody waits any more: not worth the work
 };
 
 }  // namespace
@@ -116,7 +110,6 @@ TextService::TextService(asio::any_io_executor io, std::unique_ptr<Host> host, O
 TextService::~TextService() {
   calls_->engine = nullptr;
   engine_.reset();
-  prepare_.join();
 }
 
 // Events are named before they are put: GCC 12 destroys an aggregate made inside a co_await expression twice.
@@ -138,23 +131,15 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   const Finally leave{[calls = calls_] { --calls->active; }};
 
   const auto call = std::make_shared<Call>(io_);
-  const auto prepared = std::make_shared<Prepared>();
-  prepared->request = std::move(request);
-  const Finally abandon{[prepared] { prepared->abandoned = true; }};
+  const auto asked = std::make_shared<const protocol::Request>(std::move(request));
   const int64_t now_unix_ms = unix_ms();
-  // Not by co_spawn on the other thread: a cancellation would then reach into a coroutine that runs there.
-  asio::post(prepare_, [prepared, call, io = io_, host = host_, now_unix_s = now_unix_ms / 1000] {
-    if (prepared->abandoned) return;
-    prepared->generation = prepare_generation(prepared->request, host->model, host->context_tokens, now_unix_s);
-    asio::post(io, [prepared, call] {
-      prepared->done = true;
-      call->wake.cancel();
-    });
+  auto preparing = prepare_.run<Generation>([asked, host = host_, now_unix_s = now_unix_ms / 1000](const Pool::Abandoned&) {
+    return prepare_generation(*asked, host->model, host->context_tokens, now_unix_s);
   });
-  while (!prepared->done)
-    if (!co_await call->wait()) co_return;
-  if (!*prepared->generation) {
-    Event failure = protocol::Failure{prepared->generation->error()};
+  auto generation = co_await std::move(preparing);
+  if (!generation) {
+    if (generation.error().code == Code::Aborted) co_return;
+    Event failure = protocol::Failure{generation.error()};
     co_await sink.put(std::move(failure));
     co_return;
   }
@@ -168,10 +153,10 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   }};
   Runner::Job job;
   job.id = id;
-  job.generation = std::move(**prepared->generation);
-  job.tenant = prepared->request.tenant;
-  if (prepared->request.deadline_ms != 0) job.deadline_ms = std::max<int64_t>(1, monotonic_ms() + prepared->request.deadline_ms - now_unix_ms);
-  job.reject_if_busy = prepared->request.reject_if_busy;
+  job.generation = std::move(*generation);
+  job.tenant = asked->tenant;
+  if (asked->deadline_ms != 0) job.deadline_ms = std::max<int64_t>(1, monotonic_ms() + asked->deadline_ms - now_unix_ms);
+  job.reject_if_busy = asked->reject_if_busy;
   engine_->submit(std::move(job));
 
   while (!ended) {
@@ -197,6 +182,7 @@ json::object TextService::ready() const {
 
 json::object TextService::status() const {
   const EngineThread::Status s = engine_->status();
+  const Pool::Load prepared = prepare_.load();
   const int64_t now = monotonic_ms();
   return {{"task", "text-generation"},
           {"active", calls_->active},
@@ -215,7 +201,9 @@ json::object TextService::status() const {
           {"preemptions", s.preemptions},
           {"prompt_tokens", s.prompt_tokens},
           {"prefix_hit_tokens", s.prefix_hits},
-          {"cost_per_second", s.prefill_rows_per_second}};
+          {"cost_per_second", s.prefill_rows_per_second},
+          {"work", protocol::to_json({{"step", s.rounds, s.stepping || s.called, protocol::expected_ms(s.most_rows, s.prefill_rows_per_second, host_->model.model->info().weight_bytes)},
+                                      {"prepare", prepared.ended, prepared.running > 0, kPrepareMs}})}};
 }
 
 Result<std::unique_ptr<ModelService>> open_text_generation(asio::any_io_executor io, const HostOptions& options, ServiceOptions service) {

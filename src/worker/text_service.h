@@ -7,11 +7,12 @@
 // A receiver that takes its events too slowly gets its sequence held: no memory grows behind it.
 #pragma once
 
-#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/any_io_executor.hpp>
 
 #include <memory>
 #include <string>
 
+#include "support/pool.h"
 #include "worker/engine_thread.h"
 #include "worker/model_service.h"
 
@@ -39,7 +40,7 @@ class TextService : public ModelService {
   std::unique_ptr<Host> own_host_;  // null where the caller keeps it
   Host* host_;
   std::shared_ptr<Calls> calls_;
-  boost::asio::thread_pool prepare_{1};
+  Pool prepare_{1};
   std::unique_ptr<EngineThread> engine_;
   bool draining_ = false;
 };

@@ -18,6 +18,15 @@ TEST_F(HealthTest, HealthAndReadiness) {
   EXPECT_EQ(get("/verge/v1/status").json().at("name"), "n");
 }
 
+TEST_F(HealthTest, ReadinessNamesModelsThatDoNotGetOn) {
+  Options options;
+  options.status = [] { return json::parse(R"({"models":[{"id":"@x/m","state":"suspect"},{"id":"@x/n","state":"ready"}]})"); };
+  start(std::move(options));
+  const Answer answer = get("/readyz");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.json().at("suspect"), json::array{"@x/m"});
+}
+
 TEST_F(HealthTest, HeadIsAnsweredWithoutABody) {
   start();
   Connection connection(server_->port());

@@ -6,6 +6,8 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/post.hpp>
 
+#include "router/registry.h"
+#include "support/clock.h"
 #include "support/random.h"
 #include "tests/http/loop.h"
 
@@ -35,6 +37,10 @@ class FakeNode : public Service {
     ++runs;
     const int attempt_plan = plan ? plan(request) : -1;  // tokens until it dies; -1 never, -2 busy, -3 invalid, -4 dies at once
     co_await asio::post(io_, asio::use_awaitable);
+    if (mute) {
+      asio::steady_timer timer(io_, std::chrono::hours(1));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
     if (attempt_plan == -2 || attempt_plan == -3) {
       Error error = attempt_plan == -2 ? fail(Code::Busy, "full") : fail(Code::InvalidInput, "wrong");
       co_await sink.put(Failure{error});
@@ -68,6 +74,7 @@ class FakeNode : public Service {
 
   std::function<int(const Request&)> plan;
   int hang_after = -1;
+  bool mute = false;  // it hangs before its first event
   int runs = 0;
   int running_ = 0;
 
@@ -244,6 +251,26 @@ TEST_F(RouterTest, CancellationReachesTheNodeAndLeavesNothing) {
   run_until(io_, [&] { return ended; });
   EXPECT_EQ(0, a_.running_);
   EXPECT_EQ(1, a_.runs) << "a client that left is not retried";
+}
+
+// A5. Patience ends with the deadline at the latest.
+TEST_F(RouterTest, ASilentNodeElsewhereIsLeftAndTheClientGetsAnAnswer) {
+  a_.mute = b_.mute = true;
+  NodeState state;
+  state.models["m"].loaded = true;
+  for (auto [name, node] : {std::pair<const char*, Service*>{"a", &a_}, {"b", &b_}}) {
+    router_.add_node(name, *node, false);
+    router_.update_node(name, state);
+  }
+  Collect sink;
+  run_to_end(io_, [&]() -> task<void> {
+    Request r = request();
+    r.deadline_ms = unix_ms() + 50;
+    co_await router_.run(std::move(r), sink);
+  });
+  EXPECT_TRUE(sink.error);
+  EXPECT_EQ(1, sink.terminals);
+  EXPECT_EQ(0, a_.running_ + b_.running_);
 }
 
 TEST_F(RouterTest, AReceiverThatIsGoneIsNotRetried) {

@@ -4,9 +4,30 @@ namespace verge::api {
 
 http::task<void> healthz(Call& call) { return respond_json(call, json::object{{"status", "ok"}}); }
 
+namespace {
+
+// Ids of the models whose processes do not get on.
+json::array suspects_of(const json::value& status) {
+  json::array out;
+  const json::object* object = status.if_object();
+  const json::array* models = object ? get_array(*object, "models") : nullptr;
+  if (!models) return out;
+  for (const json::value& one : *models) {
+    const json::object* model = one.if_object();
+    if (model && get_string(*model, "state") == "suspect") out.emplace_back(get_string(*model, "id").value_or(""));
+  }
+  return out;
+}
+
+}  // namespace
+
 http::task<void> readyz(Call& call) {
-  bool ready = !call.context.options.ready || call.context.options.ready();
-  return respond_json(call, ready ? 200 : 503, json::serialize(json::object{{"status", ready ? "ready" : "not ready"}}));
+  const Options& options = call.context.options;
+  const bool ready = !options.ready || options.ready();
+  json::object body{{"status", ready ? "ready" : "not ready"}};
+  json::array suspects = suspects_of(options.status ? options.status() : json::value());
+  if (!suspects.empty()) body["suspect"] = std::move(suspects);
+  return respond_json(call, ready ? 200 : 503, json::serialize(body));
 }
 
 http::task<void> metrics_text(Call& call) {
