@@ -116,6 +116,23 @@ TEST(Structure, NoUnfinishedWords) {
   }
 }
 
+// What leaves a coroutine or a handler ends the program, whoever caused it: coroutines are started by support/spawn, other threads have
+// work by support/pool, and the loop is run by run_loop().
+TEST(Structure, CoroutinesAndThreadPoolsHaveOneDoor) {
+  const std::regex banned(R"re(\bco_spawn\b|\bdetached\b|\bthread_pool\b|awaitable_operators|parallel_group|\bio_?\.run(_one|_for|_until)?\(\)|\bpoll(_one)?\(\))re");
+  const std::set<std::string> doors = {"spawn.h", "spawn.cpp", "pool.h", "pool.cpp"};
+  for (const fs::path& file : sources(kRoot / "src")) {
+    if (file.parent_path().filename() == "support" && doors.contains(file.filename().string())) continue;
+    std::istringstream lines(read(file));
+    int number = 0;
+    for (std::string line; std::getline(lines, line);) {
+      ++number;
+      if (line.find_first_not_of(' ') != line.npos && line.compare(line.find_first_not_of(' '), 2, "//") == 0) continue;
+      EXPECT_FALSE(std::regex_search(line, banned)) << fs::relative(file, kRoot) << ":" << number << ": " << line;
+    }
+  }
+}
+
 // Kernels are compiled once per instruction set: an inline function of the standard library in one of them
 // could be the copy that the linker keeps for the whole program.
 TEST(Structure, KernelsIncludeNoStandardLibraryTemplates) {
