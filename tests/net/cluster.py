@@ -89,7 +89,7 @@ class Cluster:
         region = region or self.net.hosts[host]
         address = f"{self.net.address(host)}:{NODE_PORT}"
         command = [VERGE, "serve", "--role", "node", "--cluster", cluster or self.urls[self.net.hosts[host]], "--name", name, "--region", region, "--listen", address, "--advertise", address,
-                   "--data", str(self.folder / "data" / name), "--threads", "1"]
+                   "--data", str(self.folder / "data" / name), "--threads", "1", "--hung-after", "10"]
         for model in [f"{MODEL}={TEXT_FILE}"] if models is None else models:
             command += ["--model", model, "--preload", model.split("=")[0]]
         # Models that happen to be on this machine are none of the cluster's, unless a test says so.

@@ -1,6 +1,6 @@
 """Three regions: who answers, and that nobody notices when it dies. On namespaces with distances where root may make them, on
 loopback always. The model is SmolLM2 where it has been pulled, else the small one of this repository."""
-import os, re, signal, time
+import os, re, signal, threading, time
 import pytest
 from cluster import REGIONS, Load, eventually, undisturbed
 
@@ -111,6 +111,25 @@ def test_the_serving_node_is_lost_in_mid_stream(world, want, what):
     check(answers, want, SEEDS)
     if what is not kill_its_workers:
         assert hit[0] not in {a.node for a in answers}
+
+
+def test_a_models_process_hangs_in_mid_stream(world, want):
+    """Its node is heard all the time: it says that the model does not get on, and others are chosen before it is started anew."""
+    hit, answers = [], []
+
+    def hang(count, answer):
+        if count == 10 and not hit:
+            hit.append(answer.node)
+            for pid in world._pids(answer.node)[1:]:
+                os.kill(pid, signal.SIGSTOP)
+    jobs = [{"gateway": "eu-gw", "seed": s, "tokens": TOKENS, "on_event": hang} for s in SEEDS]
+    asking = threading.Thread(target=lambda: answers.extend(world.ask_many(jobs, len(jobs))))
+    asking.start()
+    eventually(lambda: hit and any(m["state"] == "suspect" for m in world.nodes("eu-gw")[hit[0]]["models"]))
+    new = world.ask_many([{"gateway": "eu-gw", "seed": s, "tokens": 2} for s in (1, 2)], 2)
+    assert all(a.whole for a in new) and hit[0] not in {a.node for a in new}, new
+    asking.join()
+    check(answers, want, SEEDS)
 
 
 def test_a_whole_region_is_lost(world, want):
