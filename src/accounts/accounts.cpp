@@ -1,13 +1,18 @@
 #include "accounts/accounts.h"
 
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "support/limits.h"
+#include "support/log.h"
 #include "support/random.h"
 
 namespace verge::accounts {
@@ -90,6 +95,27 @@ constexpr std::string_view kScopes[] = {"read", "run", "admin"};  // each may wh
 
 size_t rank_of(std::string_view scope) { return static_cast<size_t>(std::ranges::find(kScopes, scope) - std::begin(kScopes)); }
 
+// Beside the database, so that losing that does not open the server.
+std::string marker_of(const std::string& folder) { return (std::filesystem::path(folder) / "tokens-required").string(); }
+
+Result<void> write_marker(const std::string& folder) {
+  constexpr std::string_view kText =
+      "API tokens were made for this data folder, so that its server answers requests with a token only, also should\n"
+      "accounts.db be lost. Remove this file to serve without tokens again.\n";
+  const std::string path = marker_of(folder);
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  const bool written = fd >= 0 && ::write(fd, kText.data(), kText.size()) == static_cast<ssize_t>(kText.size()) && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (!written) return fail(Code::Io, "{}: {}", path, std::strerror(error));
+  const int parent = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (parent >= 0) {
+    ::fsync(parent);
+    ::close(parent);
+  }
+  return {};
+}
+
 Error unknown_token() { return Error{Code::Unauthenticated, "no valid API token"}; }
 
 }  // namespace
@@ -102,14 +128,32 @@ bool Token::allows(std::string_view needed) const { return rank_of(scope) < std:
 
 Result<Accounts> Accounts::open(const std::string& data_folder) {
   VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "accounts.db").string(), kMigrations));
-  Accounts accounts(std::move(db));
+  Accounts accounts(data_folder, std::move(db));
   VERGE_ASSIGN(any, accounts.db_.prepare("SELECT EXISTS (SELECT 1 FROM tokens)"));
   VERGE_ASSIGN(find, accounts.db_.prepare(fmt::format("SELECT {} FROM tokens WHERE id = ?1", kColumns)));
   accounts.any_ = std::move(any);
   accounts.find_ = std::move(find);
   VERGE_ASSIGN(version, accounts.db_.prepare("PRAGMA data_version"));
   accounts.version_ = std::move(version);
+  // Folders of before the marker.
+  VERGE_ASSIGN(row, accounts.any_->step());
+  const bool tokens = row && accounts.any_->number(0) != 0;
+  accounts.any_->reset();
+  std::error_code ec;
+  if (tokens && !std::filesystem::exists(marker_of(data_folder), ec)) VERGE_TRY(write_marker(data_folder));
   return accounts;
+}
+
+Result<void> Accounts::follow() {
+  std::error_code ec;
+  // Only removed: what is open goes on to count.
+  if (db_.place() != store::Db::Place::Moved || !std::filesystem::exists(std::filesystem::path(folder_) / "accounts.db", ec)) return {};
+  log::warn("accounts.db was replaced: the new one counts", {{"folder", folder_}});
+  VERGE_ASSIGN(again, open(folder_));
+  const bool required = required_;
+  *this = std::move(again);
+  required_ = required;
+  return {};
 }
 
 Result<NewToken> Accounts::create(const std::string& name, const std::string& wanted, const std::string& account, int64_t now_ms) {
@@ -125,6 +169,7 @@ Result<NewToken> Accounts::create(const std::string& name, const std::string& wa
   made.token = {hex(id.data(), id.size()), name, scope, account, now_ms, 0};
   made.secret = fmt::format("{}{}_{}", kPrefix, made.token.id, base64url(secret.data(), secret.size()));
   OPENSSL_cleanse(secret.data(), secret.size());
+  VERGE_TRY(write_marker(folder_));  // first: a server that is killed between the two is closed, not open
   VERGE_ASSIGN(insert, db_.prepare("INSERT INTO tokens (id, hash, name, scope, account, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
   insert.bind(1, made.token.id).bind(2, sha256(made.secret)).bind(3, name).bind(4, scope).bind(5, account).bind(6, now_ms);
   VERGE_TRY(insert.step());
@@ -152,10 +197,16 @@ Result<Token> Accounts::revoke(std::string_view id, int64_t now_ms) {
 }
 
 Result<bool> Accounts::tokens_required() {
+  VERGE_TRY(follow());
   if (required_) return true;
   VERGE_ASSIGN(row, any_->step());
   required_ = row && any_->number(0) != 0;
   any_->reset();
+  std::error_code ec;
+  if (!required_ && std::filesystem::exists(marker_of(folder_), ec))
+    return fail(Code::Forbidden,
+                "API tokens were made for this server's data folder, and its accounts.db has none: it was removed, emptied or replaced. Put a backup of "
+                "accounts.db back, or make new tokens with 'verge token create', or remove 'tokens-required' beside it to serve without tokens");
   return required_;
 }
 
@@ -222,6 +273,7 @@ Result<bool> Accounts::remove(const std::string& account) {
 }
 
 Result<void> Accounts::refresh() {
+  VERGE_TRY(follow());
   // Another process's commit changes the number; one's own does not.
   VERGE_ASSIGN(row, version_->step());
   const int64_t version = row ? version_->number(0) : 0;

@@ -1,7 +1,8 @@
 // API tokens, and what accounts may use. A token's secret is shown once, when it is made; kept is its SHA-256 (the secret is 256
 // random bits, so a plain hash is enough: there is nothing to guess).
 //
-// A1 Once a token was ever made, requests need one; revoking the last does not open the server again.
+// A1 Once a token was ever made, requests need one; revoking the last does not open the server again, nor does a database that
+//    is lost, emptied or replaced: a file beside it, `tokens-required`, remembers.
 // A2 A revoked or unknown token, and any fault of the database, is a refusal.
 #pragma once
 
@@ -49,7 +50,7 @@ struct NewToken {
 
 class Accounts {
  public:
-  // The database is accounts.db in the data folder.
+  // The database is accounts.db in the data folder. Where it is replaced while it is open, the new one counts.
   static Result<Accounts> open(const std::string& data_folder);
 
   // "inference" is the old name of "run". InvalidInput: unknown scope, name longer than 64 bytes, account that is no valid id.
@@ -58,6 +59,7 @@ class Accounts {
   // NotFound: no such id. Revoking twice is no error.
   Result<Token> revoke(std::string_view id, int64_t now_ms);
 
+  // Forbidden where tokens were made for this data folder and the database has none.
   Result<bool> tokens_required();
   // Unauthenticated where the secret is not that of a valid token.
   Result<Token> verify(std::string_view secret);
@@ -71,11 +73,14 @@ class Accounts {
   Result<const std::map<std::string, Settings, std::less<>>*> all_settings();
 
  private:
-  explicit Accounts(store::Db db) : db_(std::move(db)) {}
+  Accounts(std::string folder, store::Db db) : folder_(std::move(folder)), db_(std::move(db)) {}
+  // Opens the database again where another file is in its place.
+  Result<void> follow();
   Result<std::optional<Token>> find(std::string_view id, std::string& hash);
 
   Result<void> refresh();
 
+  std::string folder_;
   store::Db db_;
   // Prepared once: they run for every request.
   std::optional<store::Statement> any_, find_, version_;

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -43,13 +44,15 @@ struct Job {
 }  // namespace
 
 struct Ledger::Impl {
-  Impl(asio::any_io_executor e, LedgerOptions o, UsageBook w, UsageBook r, int64_t b)
-      : executor(std::move(e)), options(std::move(o)), writing(std::move(w)), reading(std::move(r)), boot(b) {}
+  Impl(asio::any_io_executor e, std::string f, LedgerOptions o, UsageBook w, UsageBook r, int64_t b)
+      : executor(std::move(e)), folder(std::move(f)), options(std::move(o)), writing(std::move(w)), reading(std::move(r)), boot(b) {}
 
   asio::any_io_executor executor;
+  const std::string folder;
   LedgerOptions options;
-  UsageBook writing;  // the writer's thread alone
-  UsageBook reading;  // the io thread alone
+  std::optional<UsageBook> writing;  // the writer's thread alone; absent where the file could not be opened again
+  std::optional<UsageBook> reading;  // under `reading_mutex`
+  std::mutex reading_mutex;
   const int64_t boot;
   int64_t seq = 0;
 
@@ -97,6 +100,7 @@ struct Ledger::Impl {
         if (queue.empty() && stop) {
           lock.unlock();
           write_own(own);
+          keep_in_place();
           sync();
           return;
         }
@@ -118,15 +122,90 @@ struct Ledger::Impl {
       if (merges.empty()) continue;
       Job job = std::move(merges.front());
       merges.pop_front();
-      waiting.assign(1, std::move(job.ticket));
+      waiting.clear();
+      waiting.push_back(std::move(job.ticket));
       const bool merged = write_others(job);
       release(std::move(waiting), merged);
     }
   }
 
+  template <class Read>
+  auto read(Read with) -> decltype(with(*reading)) {
+    std::lock_guard lock(reading_mutex);
+    if (!reading) return fail(Code::Io, "the usage database cannot be opened");
+    return with(*reading);
+  }
+
+  // What is open is the file in the folder, with its log; where somebody took one of them away, it becomes so again.
+  void keep_in_place() {
+    const auto place = writing ? writing->place() : store::Db::Place::CutShort;
+    if (place == store::Db::Place::Intact) return;
+    const std::string path = (std::filesystem::path(folder) / "usage.db").string(), fresh = path + ".new";
+    std::error_code ec;
+    Result<void> copied = fail(Code::LoadFailed, "it could not be opened");
+    if (writing) {
+      std::filesystem::remove(fresh, ec);
+      copied = writing->copy_to(fresh);
+      if (!copied && copied.error().code != Code::LoadFailed) {  // a full disk: tried again with the next rows
+        if (!failing) log::error("usage.db was removed and cannot be written anew", {{"error", copied.error().message}});
+        failing = true;
+        return;
+      }
+    }
+    std::lock_guard lock(reading_mutex);
+    reading.reset();
+    writing.reset();
+    if (copied) {
+      const bool found = place == store::Db::Place::Moved && std::filesystem::exists(path, ec);
+      if (found) std::filesystem::rename(path, path + ".found", ec);
+      for (const char* beside : {"-wal", "-shm", "-journal"}) std::filesystem::remove(path + beside, ec);
+      std::filesystem::rename(fresh, path, ec);
+      log::error("usage.db was taken away while it is in use: it is written anew, nothing is lost", {{"found_in_its_place", found ? path + ".found" : ""}});
+    }
+    open_again(path);
+  }
+
+  // `damaged`: the file at `path` is known to be.
+  void open_again(const std::string& path, bool damaged = false) {
+    auto book = damaged ? Result<UsageBook>(fail(Code::LoadFailed, "rows cannot be written to it")) : UsageBook::open(folder);
+    if (!book && book.error().code == Code::LoadFailed) {
+      const std::string aside = fmt::format("{}.damaged-{}", path, unix_ms());
+      std::error_code ec;
+      std::filesystem::rename(path, aside, ec);
+      for (const char* beside : {"-wal", "-shm", "-journal"}) std::filesystem::remove(path + beside, ec);
+      log::error("usage.db is damaged: it is kept aside, and counts begin anew", {{"error", book.error().message}, {"aside", aside}});
+      book = UsageBook::open(folder);
+    }
+    auto second = book ? UsageBook::open(folder) : Result<UsageBook>(book.error());
+    if (!second) {
+      log::error("usage.db cannot be opened; usage is kept in memory", {{"error", second.error().message}});
+      return;
+    }
+    writing = std::move(*book);
+    reading = std::move(*second);
+  }
+
+  Result<int64_t> write(const std::vector<UsageRow>& own) {
+    keep_in_place();
+    if (!writing) return fail(Code::Io, "the usage database cannot be opened");
+    auto written = writing->write(own);
+    // What is in memory of a damaged file may be at fault: it is read again, then given up.
+    for (const bool damaged : {false, true}) {
+      if (written || written.error().code != Code::LoadFailed) break;
+      log::error("usage.db is damaged", {{"error", written.error().message}});
+      std::lock_guard lock(reading_mutex);
+      reading.reset();
+      writing.reset();
+      open_again((std::filesystem::path(folder) / "usage.db").string(), damaged);
+      if (!writing) return fail(Code::Io, "the usage database cannot be opened");
+      written = writing->write(own);
+    }
+    return written;
+  }
+
   bool write_own(std::vector<UsageRow>& own) {
     if (own.empty()) return true;
-    if (auto written = writing.write(own); !written) {
+    if (auto written = write(own); !written) {
       if (!failing) log::error("usage cannot be written; it is kept in memory and tried again", {{"rows", own.size()}, {"error", written.error().message}});
       failing = true;
       if (own.size() > limits::kUsageUnwritten) {
@@ -146,12 +225,14 @@ struct Ledger::Impl {
   }
 
   void sync() {
-    if (auto synced = writing.sync(); !synced) log::error("usage cannot be brought to the disk", {{"error", synced.error().message}});
+    if (auto synced = writing ? writing->sync() : Result<void>(); !synced) log::error("usage cannot be brought to the disk", {{"error", synced.error().message}});
     unsynced_since.reset();
   }
 
   bool write_others(const Job& job) {
-    auto merged = writing.merge(job.merge->gateway, job.merge->after, job.merge->upto, job.rows);
+    keep_in_place();
+    if (!writing) return false;
+    auto merged = writing->merge(job.merge->gateway, job.merge->after, job.merge->upto, job.rows);
     if (merged && !unsynced_since) unsynced_since = monotonic_ms();
     if (!merged) log::error("usage of another gateway cannot be written", {{"gateway", job.merge->gateway}, {"error", merged.error().message}});
     return merged && *merged;
@@ -191,7 +272,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(asio::any_io_executor executor, con
   if (options.shared) VERGE_TRY(writing.share_as(options.gateway));
   VERGE_ASSIGN(boot, writing.next_boot(options.gateway, unix_ms()));
   VERGE_TRY(writing.forget_before(unix_ms() - limits::kUsageDays * 86'400'000));
-  return std::unique_ptr<Ledger>(new Ledger(std::make_shared<Impl>(std::move(executor), std::move(options), std::move(writing), std::move(reading), boot)));
+  return std::unique_ptr<Ledger>(new Ledger(std::make_shared<Impl>(std::move(executor), data_folder, std::move(options), std::move(writing), std::move(reading), boot)));
 }
 
 void Ledger::add(UsageRow row) {
@@ -226,12 +307,22 @@ task<bool> Ledger::merge(std::string gateway, UsageMark after, UsageMark upto, s
   co_return co_await std::move(waiting);
 }
 
-Result<std::vector<UsageLine>> Ledger::report(const UsageQuery& query) { return impl_->reading.report(query); }
-Result<int64_t> Ledger::neurons_of(const std::string& account, int64_t day) { return impl_->reading.neurons_of(account, day); }
-Result<int64_t> Ledger::own_neurons_of(const std::string& account, int64_t day) { return impl_->reading.neurons_of(account, day, impl_->options.gateway); }
-Result<std::vector<UsageRow>> Ledger::own_rows_after(UsageMark after, int limit) { return impl_->reading.rows_after(impl_->options.gateway, after, limit); }
-Result<UsageMark> Ledger::own_last() { return impl_->reading.last_of(impl_->options.gateway); }
-Result<std::map<std::string, UsageMark>> Ledger::marks() { return impl_->reading.marks(); }
+Result<std::vector<UsageLine>> Ledger::report(const UsageQuery& query) { return impl_->read([&](UsageBook& book) { return book.report(query); }); }
+Result<int64_t> Ledger::neurons_of(const std::string& account, int64_t day) {
+  return impl_->read([&](UsageBook& book) { return book.neurons_of(account, day); });
+}
+Result<int64_t> Ledger::own_neurons_of(const std::string& account, int64_t day) {
+  return impl_->read([&](UsageBook& book) { return book.neurons_of(account, day, impl_->options.gateway); });
+}
+Result<std::vector<UsageRow>> Ledger::own_rows_after(UsageMark after, int limit) {
+  return impl_->read([&](UsageBook& book) { return book.rows_after(impl_->options.gateway, after, limit); });
+}
+Result<UsageMark> Ledger::own_last() {
+  return impl_->read([&](UsageBook& book) { return book.last_of(impl_->options.gateway); });
+}
+Result<std::map<std::string, UsageMark>> Ledger::marks() {
+  return impl_->read([&](UsageBook& book) { return book.marks(); });
+}
 size_t Ledger::unwritten() const { return impl_->unwritten; }
 bool Ledger::failing() const { return impl_->failing; }
 

@@ -1,5 +1,7 @@
 #include "accounts/usage_book.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -43,6 +45,7 @@ constexpr const char* kMigrations[] = {
 };
 
 constexpr int64_t kDay = 86'400'000;
+constexpr int kSnapshots = 20;  // tries; the file changes about once in a thousand answers
 // What two lines of usage_sums make together.
 constexpr const char* kAddSums =
     " ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, failed = failed + excluded.failed, neurons = neurons + excluded.neurons,"
@@ -87,7 +90,7 @@ std::optional<int64_t> parse_date(std::string_view text) {
 }
 
 Result<UsageBook> UsageBook::open(const std::string& data_folder) {
-  VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "usage.db").string(), kMigrations));
+  VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "usage.db").string(), kMigrations, store::Db::Sharing::Alone));
   VERGE_TRY(db.sync_later());
   UsageBook book(std::move(db));
   VERGE_ASSIGN(insert, book.db_.prepare(fmt::format("INSERT INTO usage (gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {})"
@@ -100,6 +103,37 @@ Result<UsageBook> UsageBook::open(const std::string& data_folder) {
   book.insert_ = std::move(insert);
   book.sum_ = std::move(sum);
   return book;
+}
+
+void UsageBook::Remove::operator()(const std::string* folder) const {
+  std::error_code ignored;
+  std::filesystem::remove_all(*folder, ignored);
+  delete folder;
+}
+
+// The log is only appended to while the database file stays as it is: copied between two looks at an unchanged one, both are of
+// one moment, but for a commit at the log's end that is not whole and is left out.
+Result<UsageBook> UsageBook::snapshot(const std::string& data_folder) {
+  namespace fs = std::filesystem;
+  const fs::path from = fs::path(data_folder) / "usage.db", log = from.string() + "-wal";
+  std::error_code ec;
+  std::string pattern = (fs::temp_directory_path(ec) / "verge-usage-XXXXXX").string();
+  if (ec || !mkdtemp(pattern.data())) return fail(Code::Io, "{}: no folder can be made for a copy", pattern);
+  std::unique_ptr<const std::string, Remove> copy(new std::string(pattern));
+  const fs::path to = fs::path(pattern) / "usage.db";
+  const auto state = [&] { return std::pair(fs::last_write_time(from, ec), fs::file_size(from, ec)); };
+  for (int i = 0; i < kSnapshots; ++i) {
+    const auto before = state();
+    fs::copy_file(from, to, fs::copy_options::overwrite_existing, ec);
+    if (ec) return fail(Code::Io, "{}: {}", from.string(), ec.message());
+    fs::remove(to.string() + "-wal", ec);
+    fs::copy_file(log, to.string() + "-wal", ec);  // there is none where no server runs
+    if (state() != before) continue;
+    VERGE_ASSIGN(book, open(pattern));
+    book.copy_ = std::move(copy);
+    return book;
+  }
+  return fail(Code::Busy, "{} changes too fast to be read: ask the server that writes it (--server)", from.string());
 }
 
 template <class Work>

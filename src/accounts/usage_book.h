@@ -65,7 +65,13 @@ struct UsageLine {
 
 class UsageBook {
  public:
+  // For this process alone (Busy where another has it). The database is usage.db in the data folder.
   static Result<UsageBook> open(const std::string& data_folder);
+  // As it is on the disk now, whoever writes it: a copy, which is gone with the book.
+  static Result<UsageBook> snapshot(const std::string& data_folder);
+
+  store::Db::Place place() const { return db_.place(); }
+  Result<void> copy_to(const std::string& path) { return db_.copy_to(path); }
 
   // This gateway's own. Rows that are there already change nothing. The number of new rows.
   Result<int64_t> write(std::span<const UsageRow> rows);
@@ -92,12 +98,17 @@ class UsageBook {
   Result<void> forget_before(int64_t time_ms);
 
  private:
+  // Removes a folder when it goes.
+  struct Remove {
+    void operator()(const std::string* folder) const;
+  };
   explicit UsageBook(store::Db db) : db_(std::move(db)) {}
   Result<int64_t> write_all(std::span<const UsageRow> rows);
   Result<bool> merge_all(const std::string& gateway, UsageMark after, UsageMark upto, std::span<const UsageRow> rows);
   template <class Work>
   auto in_transaction(Work work) -> decltype(work());
 
+  std::unique_ptr<const std::string, Remove> copy_;  // of a snapshot
   store::Db db_;
   std::optional<store::Statement> insert_, sum_;
 };

@@ -38,7 +38,8 @@ json::object as_json(const accounts::Token& token) {
 }
 
 Result<void> create(accounts::Accounts& accounts, const Options& options) {
-  VERGE_ASSIGN(first, accounts.tokens_required());
+  const auto before = accounts.tokens_required();
+  const bool first = before && !*before;  // also where the database that had them is lost: this is how to go on
   VERGE_ASSIGN(made, accounts.create(options.name, options.scope, options.account, unix_ms()));
   if (options.json) {
     json::object out = as_json(made.token);
@@ -49,7 +50,7 @@ Result<void> create(accounts::Accounts& accounts, const Options& options) {
   std::printf("%s\n", made.secret.c_str());
   std::fprintf(stderr, "This is token %s (%s). It is shown this once: only its hash is kept.\n", made.token.id.c_str(),
                made.token.scope.c_str());
-  if (!first) std::fprintf(stderr, "From now on the server of this data folder answers requests with a token only.\n");
+  if (first) std::fprintf(stderr, "From now on the server of this data folder answers requests with a token only.\n");
   return {};
 }
 

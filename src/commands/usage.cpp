@@ -36,7 +36,7 @@ Result<json::object> read_book(const Options& options) {
   if (!std::filesystem::exists(file, ec)) return fail(Code::NotFound, "{} is not there: no server has run with this data folder", file.string());
   VERGE_ASSIGN(query, accounts::usage_query(options.from, options.to, options.by, accounts::day_of(unix_ms())));
   if (!options.account.empty()) query.account = options.account;
-  VERGE_ASSIGN(book, accounts::UsageBook::open(options.data));
+  VERGE_ASSIGN(book, accounts::UsageBook::snapshot(options.data));
   VERGE_ASSIGN(lines, book.report(query));
   return accounts::usage_json(query, lines);
 }

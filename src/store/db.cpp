@@ -7,16 +7,34 @@
 
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "support/limits.h"
 
 namespace verge::store {
 namespace {
 
+struct Hint {
+  int code;  // SQLite's
+  Code as;
+  const char* advice;
+};
+constexpr Hint kHints[] = {
+    {SQLITE_NOTADB, Code::LoadFailed, "the file is damaged: put a backup in its place, or move it away to begin anew"},
+    {SQLITE_CORRUPT, Code::LoadFailed, "the file is damaged: put a backup in its place, or move it away to begin anew"},
+    {SQLITE_FULL, Code::Io, "the disk is full: make room"},
+    {SQLITE_READONLY, Code::Io, "the folder or the file cannot be written"},
+    {SQLITE_CANTOPEN, Code::Io, "the folder or the file cannot be written"},
+    {SQLITE_BUSY, Code::Busy, "another process uses it: a server that runs with this data folder?"},
+};
+
 Error failure(sqlite3* db, std::string_view doing) {
-  int code = sqlite3_errcode(db) & 0xff;
-  bool damaged = code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
-  return fail(damaged ? Code::LoadFailed : Code::Io, "database: {}: {}", doing, sqlite3_errmsg(db));
+  const char* path = sqlite3_db_filename(db, "main");
+  const std::string name = path && *path ? path : "database";
+  const std::string said = sqlite3_errmsg(db);
+  for (const Hint& hint : kHints)
+    if ((sqlite3_errcode(db) & 0xff) == hint.code) return fail(hint.as, "{}: {}: {} ({})", name, doing, said, hint.advice);
+  return fail(Code::Io, "{}: {}: {}", name, doing, said);
 }
 
 Result<int64_t> single_number(Db& db, std::string_view sql) {
@@ -86,7 +104,7 @@ void Statement::reset() {
   sqlite3_clear_bindings(statement_.get());
 }
 
-Result<Db> Db::open(const std::string& path, std::span<const char* const> migrations) {
+Result<Db> Db::open(const std::string& path, std::span<const char* const> migrations, Sharing sharing) {
   namespace fs = std::filesystem;
   std::error_code ec;
   fs::path folder = fs::path(path).parent_path();
@@ -95,20 +113,24 @@ Result<Db> Db::open(const std::string& path, std::span<const char* const> migrat
     if (ec) return fail(Code::Io, "{}: {}", folder.string(), ec.message());
     fs::permissions(folder, fs::perms::owner_all, ec);
   }
-  // Created here and not by SQLite, so that the mode is ours whatever the umask.
-  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return fail(Code::Io, "{}: {}", path, std::strerror(errno));
-  ::close(fd);
+  // Created here and not by SQLite, so that the mode is ours whatever the umask. Never opened where it is there: closing it would
+  // give up the locks that this process has on it.
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0 && errno != EEXIST) return fail(Code::Io, "{}: {}", path, std::strerror(errno));
+  if (fd >= 0) ::close(fd);
 
   Db db;
   sqlite3* raw = nullptr;
-  int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  // "unix-excl" keeps the index of the log in memory; the usual one maps a file for it, which another process may cut short.
+  db.log_ = sharing == Sharing::Alone;
+  int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, db.log_ ? "unix-excl" : nullptr);
   db.db_.reset(raw);
   if (code != SQLITE_OK) return fail(Code::Io, "{}: {}", path, raw ? sqlite3_errmsg(raw) : "out of memory");
   sqlite3_busy_timeout(raw, limits::kDbBusyMs);
-  for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF"})
+  for (const char* pragma : {db.log_ ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF"})
     VERGE_TRY(db.execute(pragma));
   VERGE_TRY(migrate(db, migrations));
+  (void)db.place();  // the log is there now
   return db;
 }
 
@@ -137,6 +159,33 @@ Result<void> Db::sync() {
   const int error = errno;
   if (fd >= 0) ::close(fd);
   if (!synced) return fail(Code::Io, "{}: {}", log, std::strerror(error));
+  return {};
+}
+
+Db::Place Db::place() const {
+  int moved = 0;
+  sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (moved) return Place::Moved;
+  if (!log_) return Place::Intact;
+  const char* file = sqlite3_db_filename(db_.get(), "main");
+  for (const auto& [path, bytes] : {std::pair{file, &file_bytes_}, std::pair{sqlite3_filename_wal(file), &log_bytes_}}) {
+    struct stat now {};
+    const int64_t size = ::stat(path, &now) == 0 ? now.st_size : -1;
+    if (size < *bytes) return Place::CutShort;
+    *bytes = size;
+  }
+  return Place::Intact;
+}
+
+Result<void> Db::copy_to(const std::string& path) {
+  VERGE_ASSIGN(statement, prepare("VACUUM INTO ?1"));
+  statement.bind(1, path);
+  VERGE_TRY(statement.step());
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);  // SQLite leaves it to us
+  const bool synced = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (!synced) return fail(Code::Io, "{}: {}", path, std::strerror(error));
   return {};
 }
 

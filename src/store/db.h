@@ -1,6 +1,6 @@
-// SQLite, opened the one way Verge uses it: WAL, synchronous=FULL (what is committed survives a power
+// SQLite, opened the one way Verge uses it: synchronous=FULL (what is committed survives a power
 // cut; sync_later() leaves that to sync()), foreign keys on, a busy time-out for the few moments when another process writes.
-// One Db is used by one thread.
+// One Db is used by one thread. No file is mapped, so that none that is cut short ends the process (SIGBUS).
 #pragma once
 
 #include <cstdint>
@@ -38,16 +38,25 @@ class Statement {
 
 class Db {
  public:
+  // Many: any process may open it meanwhile; a rollback journal, for what is seldom written.
+  // Alone: this process's connections only, others find it Busy; WAL, whose index is in this process's memory.
+  enum class Sharing { Many, Alone };
   // Opens or creates `path` (mode 0600; its folder 0700 where it is new) and brings it to the newest schema:
-  // migrations[i] leads from version i to i+1, each in its own transaction. Io; LoadFailed where the
-  // file is no database or was made by a newer program.
-  static Result<Db> open(const std::string& path, std::span<const char* const> migrations);
+  // migrations[i] leads from version i to i+1, each in its own transaction. Errors, here and below: Io (a full disk too); Busy where another
+  // process has it; LoadFailed where the file is damaged, no database, or made by a newer program.
+  static Result<Db> open(const std::string& path, std::span<const char* const> migrations, Sharing sharing = Sharing::Many);
 
   Result<Statement> prepare(std::string_view sql);
   Result<void> execute(const std::string& sql);
   // From now on a commit survives the end of the process, and a power cut only after sync().
   Result<void> sync_later();
   Result<void> sync();
+  // Moved: the file was removed or replaced. CutShort: it or its log became shorter, or the log was removed. What is written then
+  // may go with the process.
+  enum class Place { Intact, Moved, CutShort };
+  Place place() const;
+  // A whole new file at `path`, on the disk, of all that is committed.
+  Result<void> copy_to(const std::string& path);
   int64_t changes() const;  // rows changed by the last statement
 
  private:
@@ -55,6 +64,9 @@ class Db {
     void operator()(sqlite3* db) const;
   };
   std::unique_ptr<sqlite3, Close> db_;
+  bool log_ = false;                  // WAL
+  // When they were last looked at, -1 = not there yet: neither becomes shorter by itself.
+  mutable int64_t file_bytes_ = -1, log_bytes_ = -1;
 };
 
 }  // namespace verge::store

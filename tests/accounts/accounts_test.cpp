@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
 #include <sstream>
 
@@ -137,6 +138,59 @@ TEST_F(AccountsTest, RevokedIsRefusedAndTokensStayRequired) {
   EXPECT_EQ(accounts.revoke(made->token.id, 20)->revoked_ms, 9);
   EXPECT_TRUE(*accounts.tokens_required());
   EXPECT_TRUE(*open().tokens_required());
+}
+
+// A1, whatever becomes of the database: once tokens existed the server is closed until somebody says otherwise.
+TEST_F(AccountsTest, ALostDatabaseDoesNotOpenTheServer) {
+  const std::string path = folder_ + "/accounts.db";
+  { ASSERT_TRUE(open().create("a", "run", "", 1)); }
+  fs::copy_file(path, folder_ + "/backup");
+  const auto empty_table = [&] {
+    sqlite3* db = nullptr;
+    sqlite3_open(path.c_str(), &db);
+    EXPECT_EQ(sqlite3_exec(db, "DELETE FROM tokens", nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(db);
+  };
+  for (const std::function<void()>& lose : std::initializer_list<std::function<void()>>{[&] { fs::remove(path); }, [&] { fs::resize_file(path, 0); }, empty_table}) {
+    lose();
+    Accounts accounts = open();
+    const auto required = accounts.tokens_required();
+    ASSERT_FALSE(required);
+    EXPECT_EQ(required.error().code, Code::Forbidden);
+    EXPECT_NE(required.error().message.find("verge token create"), std::string::npos);
+    EXPECT_EQ(required.error().message.find(folder_), std::string::npos) << "clients may read it";
+    fs::copy_file(folder_ + "/backup", path, fs::copy_options::overwrite_existing);
+  }
+  EXPECT_TRUE(*open().tokens_required()) << "a backup is one way to go on";
+  fs::remove(path);
+  ASSERT_TRUE(open().create("b", "run", "", 2));
+  EXPECT_TRUE(*open().tokens_required()) << "a new token is another";
+  fs::remove(path);
+  fs::remove(folder_ + "/tokens-required");
+  EXPECT_FALSE(*open().tokens_required()) << "and so is to say that none are wanted";
+}
+
+TEST_F(AccountsTest, AFolderOfBeforeTheMarkerGetsOne) {
+  { ASSERT_TRUE(open().create("a", "run", "", 1)); }
+  fs::remove(folder_ + "/tokens-required");
+  EXPECT_TRUE(*open().tokens_required());
+  fs::remove(folder_ + "/accounts.db");
+  EXPECT_FALSE(open().tokens_required());
+}
+
+TEST_F(AccountsTest, WhileItRunsRemovalChangesNothingAndAnotherDatabaseCounts) {
+  const std::string path = folder_ + "/accounts.db";
+  Accounts server = open();
+  const std::string first = server.create("a", "run", "", 1)->secret;
+  fs::rename(path, folder_ + "/old");
+  EXPECT_TRUE(*server.tokens_required());
+  EXPECT_TRUE(server.verify(first));
+  const auto second = open().create("b", "run", "", 2);
+  EXPECT_TRUE(*server.tokens_required());
+  EXPECT_FALSE(server.verify(first));
+  EXPECT_TRUE(server.verify(second->secret));
+  ASSERT_TRUE(open().revoke(second->token.id, 3));
+  EXPECT_FALSE(server.verify(second->secret));
 }
 
 TEST_F(AccountsTest, UnknownIdIsNotFound) { EXPECT_EQ(open().revoke("000000000000", 1).error().code, Code::NotFound); }

@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "support/log.h"
@@ -137,6 +139,80 @@ TEST_F(LedgerTest, AnswersGoOnWhileTheDiskFailsAndNothingIsLost) {
   while (ledger->unwritten() > 0) usleep(10'000);
   EXPECT_FALSE(ledger->failing());
   EXPECT_EQ(*ledger->neurons_of("a", 20'000), 7);
+}
+
+// What is done to the file under a running server, and what then has to be there after another start.
+struct Fault {
+  const char* name;
+  void (*happen)(const std::string& usage_db);
+  bool lossless;
+};
+const Fault kFaults[] = {
+    {"the database is removed", [](const std::string& path) { std::filesystem::remove(path); }, true},
+    {"the log is removed", [](const std::string& path) { std::filesystem::remove(path + "-wal"); }, true},
+    {"all are removed", [](const std::string& path) { for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path + end); }, true},
+    {"another file is put in its place",
+     [](const std::string& path) {
+       std::filesystem::rename(path, path + ".old");
+       std::ofstream(path) << "a backup, say";
+     },
+     true},
+    {"the log is cut short", [](const std::string& path) { std::filesystem::resize_file(path + "-wal", 100); }, false},
+    {"the database is written over", [](const std::string& path) { std::ofstream(path, std::ios::binary | std::ios::in) << std::string(65536, 'x'); }, false},
+    {"the database is emptied", [](const std::string& path) { std::filesystem::resize_file(path, 0); }, false},
+};
+
+TEST_F(LedgerTest, WhateverIsDoneToItsFilesItGoesOnAndCountsRight) {
+  log::configure(log::Level::Off, log::Format::Text, "test");
+  for (const Fault& fault : kFaults) {
+    SCOPED_TRACE(fault.name);
+    for (const auto& file : std::filesystem::directory_iterator(folder_)) std::filesystem::remove(file);
+    const auto commit = [&](Ledger& ledger, const char* id) {
+      run([&]() -> task<void> {
+        UsageRow one = row(id);
+        auto committing = ledger.commit(std::move(one));
+        co_await std::move(committing);
+      });
+    };
+    {
+      auto ledger = open({"g"});
+      commit(*ledger, "1");
+      commit(*ledger, "2");
+      fault.happen(folder_ + "/usage.db");
+      commit(*ledger, "3");
+      commit(*ledger, "4");
+      EXPECT_FALSE(ledger->failing());
+      EXPECT_EQ(ledger->unwritten(), 0u);
+      if (fault.lossless) EXPECT_EQ(*ledger->neurons_of("a", 20'000), 4);
+      // A server that is killed now has lost nothing more.
+      auto copy = UsageBook::snapshot(folder_);
+      ASSERT_TRUE(copy) << copy.error().message;
+      EXPECT_EQ(*copy->neurons_of("a", 20'000), *ledger->neurons_of("a", 20'000));
+    }
+    auto again = open({"g"});
+    const auto rows = again->own_rows_after({}, 100);
+    ASSERT_TRUE(rows);
+    EXPECT_GE(rows->size(), fault.lossless ? 4u : 2u);
+    EXPECT_EQ(*again->neurons_of("a", 20'000), static_cast<int64_t>(rows->size())) << "the sums are those of the rows";
+  }
+}
+
+TEST_F(LedgerTest, ASnapshotIsTakenWhileAnotherWrites) {
+  auto ledger = open();
+  run([&]() -> task<void> {
+    UsageRow one = row("1", 5);
+    auto committing = ledger->commit(std::move(one));
+    co_await std::move(committing);
+  });
+  const pid_t child = fork();
+  if (child == 0) {
+    auto book = UsageBook::snapshot(folder_);
+    _exit(book && *book->neurons_of("a", 20'000) == 5 ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_FALSE(UsageBook::snapshot(folder_ + "/absent"));
 }
 
 // A process that writes rows and tells of each only after commit(), killed at a random moment: all that it told of is

@@ -1,5 +1,5 @@
 """Accounts, quotas and the usage ledger of a real server with a real model, also through kill -9."""
-import collections, concurrent.futures, http.client, json, os, random, signal, sqlite3, subprocess, threading, time
+import collections, concurrent.futures, contextlib, http.client, json, os, random, shutil, signal, sqlite3, subprocess, tempfile, threading, time
 import pytest
 from harness import STORIES, VERGE, Server, eventually
 
@@ -27,7 +27,12 @@ class Folder:
         return Server("--log-level", "error", *options, models=[f"{MODEL}={STORIES}"], data=self.path)
 
     def rows(self):
-        with sqlite3.connect(os.path.join(self.path, "usage.db")) as db:
+        # A running server has the database for itself: its files are copied, as `verge usage` does.
+        with tempfile.TemporaryDirectory() as copy:
+            for end in ("", "-wal"):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copy(os.path.join(self.path, "usage.db" + end), copy)
+            db = sqlite3.connect(os.path.join(copy, "usage.db"))
             db.row_factory = sqlite3.Row
             return db.execute("SELECT * FROM usage ORDER BY boot, seq").fetchall()
 

@@ -1,5 +1,5 @@
 """One account's daily allocation, spent through three gateways at once: with their shared record, and cut off from it and from each other."""
-import http.client, json, sqlite3, subprocess, threading, time
+import contextlib, http.client, json, shutil, sqlite3, subprocess, tempfile, threading, time
 import pytest
 from cluster import REGIONS, VERGE, Cluster, eventually, hosts
 from conftest import network
@@ -64,7 +64,12 @@ def books(cluster):
     """Rows of good answers in all gateways' ledgers: (prompt tokens, generated tokens, neurons)."""
     rows = []
     for region in REGIONS:
-        with sqlite3.connect(f"file:{cluster.folder}/data/{region}-gw/usage.db?mode=ro", uri=True) as db:
+        # A running gateway has the database for itself: its files are copied, as `verge usage` does.
+        with tempfile.TemporaryDirectory() as copy:
+            for end in ("", "-wal"):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copy(f"{cluster.folder}/data/{region}-gw/usage.db{end}", copy)
+            db = sqlite3.connect(f"{copy}/usage.db")
             rows += db.execute("SELECT prompt_tokens, completion_tokens, neurons / 1e6 FROM usage WHERE account = 'acc' AND outcome = 'ok' AND gateway = ?", [f"{region}-gw"]).fetchall()
     return rows
 
