@@ -24,11 +24,8 @@ std::string_view scope_of(Access access) { return access == Access::Read ? "read
 Result<void> admit_without_token(const Call& call) {
   if (!call.in.loopback && !call.context.options.insecure)
     return Error{Code::Forbidden, "this server answers its own machine only until a token was made (`verge token create`)"};
-  std::string_view origin = call.in.header("origin");
-  if (origin.empty() || loopback_origin(origin)) return {};
-  const auto& allowed = call.context.options.origins;
-  if (std::find(allowed.begin(), allowed.end(), origin) != allowed.end() || std::find(allowed.begin(), allowed.end(), "*") != allowed.end())
-    return {};
+  if (page_may_read(call)) return {};
+  const std::string_view origin = call.in.header("origin");
   return fail(Code::Forbidden, "pages of {:.128} may not use this server without a token: start it with --origin, or make a token", origin);
 }
 
@@ -50,12 +47,19 @@ bool loopback_origin(std::string_view origin) {
   return false;
 }
 
+bool page_may_read(const Call& call) {
+  const std::string_view origin = call.in.header("origin");
+  if (origin.empty() || loopback_origin(origin)) return true;
+  const auto& allowed = call.context.options.origins;
+  return std::find(allowed.begin(), allowed.end(), origin) != allowed.end() || std::find(allowed.begin(), allowed.end(), "*") != allowed.end();
+}
+
 Result<void> admit(Call& call, const Route& route) {
   auto account = call.path.find("account");
   call.tenant = account == call.path.end() ? "default" : account->second;
   if (!plain_account(call.tenant)) return no_such_route(call.in.path);
   if (route.access == Access::Open) return {};
-  if (route.access == Access::Local && call.in.loopback) return {};
+  if (route.access == Access::Local && call.in.loopback && page_may_read(call)) return {};
   bool required = false;
   if (call.context.accounts) {
     auto asked = call.context.accounts->tokens_required();

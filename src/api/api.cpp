@@ -59,7 +59,8 @@ void unwrap(http::Incoming& in) {
   in.headers = std::move(headers);
 }
 
-// Pages may read every answer: admission decides who gets a good one.
+// Pages may read every answer: admission decides who gets a good one. Of what is for this machine alone not
+// even a refusal, see dispatch().
 void add_cors(http::Headers& headers) {
   headers.push_back({"access-control-allow-origin", "*"});
   headers.push_back({"access-control-expose-headers", "cf-ai-req-id, cf-ai-neurons, verge-node, verge-model, verge-substituted, retry-after"});
@@ -141,7 +142,11 @@ http::task<void> dispatch(Call& call, Record& record) {
   record.set_route(match.route->pattern);
   call.shape = match.route->shape;
   call.path = std::move(match.path);
-  if (auto admitted = admit(call, *match.route); !admitted) return respond_error(call, admitted.error());
+  if (auto admitted = admit(call, *match.route); !admitted) {
+    if (match.route->access == Access::Local)
+      std::erase_if(call.headers, [](const http::Header& header) { return header.name.starts_with("access-control-"); });
+    return respond_error(call, admitted.error());
+  }
   if (in.body_too_large) {
     Error error{Code::TooLarge, "Request is too large"};
     error.limit = static_cast<int64_t>(in.body_limit);

@@ -4,6 +4,7 @@
 
 #include "accounts/quota.h"
 #include "api/utf8.h"
+#include "support/shortage.h"
 
 namespace verge::api {
 namespace {
@@ -72,7 +73,8 @@ std::string describe(const Error& error) {
       return fmt::format("The estimated number of input and maximum output tokens ({}) exceeded this model context window limit ({}).",
                          error.requested, error.limit);
     case Code::TooLarge:
-      return error.limit > 0 ? fmt::format("Request is too large (limit {} bytes)", error.limit) : "Request is too large";
+      if (error.limit > 0) return fmt::format("Request is too large (limit {} bytes)", error.limit);
+      return error.message.empty() ? "Request is too large" : "Request is too large: " + error.message;  // a limit of another unit
     case Code::Unauthenticated: return "Authentication error";
     case Code::Busy: return "Capacity temporarily exceeded, please try again.";
     case Code::QuotaUsed:
@@ -115,6 +117,11 @@ Published publish(const Error& error, std::string_view request_id) {
     out.code = 5005;
     out.description = error.message;
   }
+  // Not the model's fault: the machine is short of something.
+  if (is_shortage(error)) {
+    out.status = 503;
+    out.openai_code = "insufficient_resources";
+  }
   // The API's edge answers for what lies under it, other paths are plainly not there.
   if (error.code == Code::NotFound && error.message == "No route for that URI") {
     out.status = 400;
@@ -150,7 +157,7 @@ json::object error_body(const Published& error, Shape shape, std::string_view re
 
 http::Headers error_headers(const Error& error) {
   http::Headers headers;
-  if (error.code == Code::Busy || error.code == Code::QuotaUsed || error.code == Code::RateLimited || error.code == Code::WorkerGone) {
+  if (error.code == Code::Busy || error.code == Code::QuotaUsed || error.code == Code::RateLimited || error.code == Code::WorkerGone || is_shortage(error)) {
     int64_t ms = error.retry_after_ms > 0 ? error.retry_after_ms : 1000;
     headers.push_back({"retry-after", std::to_string((ms + 999) / 1000)});
   }

@@ -271,9 +271,7 @@ Result<bool> Chain::next(std::vector<float>* samples) {
   for (float& x : *samples) x = std::isfinite(x) ? std::clamp(x, -1.0f, 1.0f) : 0;
   samples_ += static_cast<int64_t>(samples->size());
   if (samples_ > int64_t{limits::kClipSeconds} * kAudioRate) {
-    Error error = fail(Code::TooLarge, "the audio is longer than {} s, the limit of one request: send it in parts", limits::kClipSeconds);
-    error.limit = limits::kClipSeconds;
-    return error;
+    return fail(Code::TooLarge, "the audio is longer than {} s, the limit of one request: send it in parts", limits::kClipSeconds);
   }
   return !samples->empty();
 }

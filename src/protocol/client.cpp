@@ -9,7 +9,14 @@
 namespace verge::protocol {
 namespace {
 
-Error gone(const http::Client& client, std::string_view what) { return fail(Code::WorkerGone, "{}: {}", client.endpoint().to_string(), what); }
+// Clients read it: sockets of this machine are not named.
+Error gone(const http::Client& client, std::string_view what) {
+  const http::Endpoint& endpoint = client.endpoint();
+  const std::string name = endpoint.unix_path.empty() ? endpoint.to_string() : "the model's process";
+  std::string said(what);
+  for (size_t at; !endpoint.unix_path.empty() && (at = said.find(endpoint.unix_path)) != said.npos;) said.replace(at, endpoint.unix_path.size(), "socket");
+  return fail(Code::WorkerGone, "{}: {}", name, said);
+}
 
 }  // namespace
 

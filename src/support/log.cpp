@@ -3,7 +3,9 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <memory>
+#include <utility>
 
 namespace verge::log {
 namespace {
@@ -29,14 +31,48 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::info;
 }
 
+// The code point at the start of `text`, and its bytes; {0xfffd, 1} where that is no UTF-8.
+std::pair<uint32_t, size_t> decode(std::string_view text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const uint32_t first = byte(0);
+  if (first < 0x80) return {first, 1};
+  const size_t length = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 1;
+  if (length == 1 || first >= 0xf5) return {0xfffd, 1};
+  uint32_t point = first & (0xff >> (length + 1));
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {0xfffd, 1};
+    point = point << 6 | (byte(i) & 0x3f);
+  }
+  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  if (point < kLeast[length] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return {0xfffd, 1};
+  return {point, length};
+}
+
+// What a terminal or a reader of lines would act on: control characters, line separators, marks that turn text around.
+bool acts(uint32_t c) {
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f || c == 0x2028 || c == 0x2029 || (c >= 0x202a && c <= 0x202e) ||
+         (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+}
+
+// Clients choose what is in a field. Nothing of it ends a line, moves a cursor or is no UTF-8.
+void append_escaped(std::string& out, std::string_view text, bool quotes) {
+  while (!text.empty()) {
+    const auto [point, length] = decode(text);
+    if (acts(point) || (point == 0xfffd && length == 1)) out += fmt::format("\\u{:04x}", point);
+    else if (quotes && (point == '"' || point == '\\')) (out += '\\') += static_cast<char>(point);
+    else out += text.substr(0, length);
+    text.remove_prefix(length);
+  }
+}
+
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
-  for (unsigned char c : text) {
-    if (c == '"' || c == '\\') { out += '\\'; out += static_cast<char>(c); }
-    else if (c < 0x20) out += fmt::format("\\u{:04x}", c);
-    else out += static_cast<char>(c);
-  }
+  append_escaped(out, text, true);
   out += '"';
+}
+
+bool is_plain(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\'; });
 }
 
 }  // namespace
@@ -71,12 +107,11 @@ void write(Level level, std::string_view message, Fields fields) {
     }
     line += '}';
   } else {
-    line = message;
+    append_escaped(line, message, false);
     for (const Field& f : fields) {
-      const bool quote = f.text.empty() || f.text.find_first_of(" \t\n\"") != std::string::npos;
       line += fmt::format(" {}=", f.key);
-      if (quote) append_json_string(line, f.text);
-      else line += f.text;
+      if (is_plain(f.text)) line += f.text;
+      else append_json_string(line, f.text);
     }
   }
   s.logger->log(spd, line);

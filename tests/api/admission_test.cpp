@@ -122,6 +122,21 @@ TEST_F(AdmissionTest, PreflightAndHeadersOfCors) {
   EXPECT_NE(answer.header("access-control-expose-headers").find("cf-ai-req-id"), std::string::npos);
 }
 
+// What this machine's own programs read without a token, no page of elsewhere reads, not even that it may not.
+TEST_F(AdmissionTest, MetricsAreForNoPageOfElsewhere) {
+  start({}, &*accounts_);
+  for (const char* origin : {"https://evil.example", "null", "http://localhost.evil.example"}) {
+    const Answer answer = get("/metrics", {{"origin", origin}});
+    EXPECT_EQ(answer.status, 403) << origin;
+    EXPECT_EQ(answer.header("access-control-allow-origin"), "");
+  }
+  EXPECT_EQ(get("/metrics", {}).status, 200);
+  EXPECT_EQ(get("/metrics", {{"origin", "http://localhost:3000"}}).status, 200);
+  const std::string secret = make("admin");
+  EXPECT_EQ(get("/metrics", {{"origin", "https://evil.example"}}).status, 401);
+  EXPECT_EQ(get("/metrics", {}).status, 200);
+}
+
 TEST(LoopbackOrigin, KnowsThisMachineOnly) {
   for (const char* origin :
        {"http://localhost", "https://localhost:8080", "http://127.0.0.1:1", "http://[::1]:80", "http://[::1]", "http://app.localhost:3"})

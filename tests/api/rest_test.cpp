@@ -265,7 +265,8 @@ class RestFailure : public ApiTest, public ::testing::WithParamInterface<Failed>
 TEST_P(RestFailure, OfTheServiceIsAnsweredAsPublished) {
   const Failed& wanted = GetParam();
   for (const char* body : {R"({"prompt":"x"})", R"({"prompt":"x","stream":true})"}) {
-    service_.say({failure(wanted.code, "secret cause", 155740, 128000, 2500)});
+    // A failed load that may be tried again is a shortage, see below.
+    service_.say({failure(wanted.code, "secret cause", 155740, 128000, wanted.code == Code::LoadFailed ? 0 : 2500)});
     Answer answer = run(body);
     EXPECT_EQ(answer.status, wanted.status);
     EXPECT_EQ(answer.header("content-type"), "application/json");
@@ -287,6 +288,23 @@ INSTANTIATE_TEST_SUITE_P(
         Failed{Code::ModelUnavailable, 404, 3042, "secret cause"}, Failed{Code::InvalidInput, 400, 5006, "Bad input: Error: secret cause"},
         Failed{Code::WorkerGone, 503, 5001, "secret cause"}, Failed{Code::LoadFailed, 500, 5001, "secret cause"},
         Failed{Code::Internal, 500, 5001, "Internal server error"}, Failed{Code::Io, 500, 5001, "Internal server error"}));
+
+TEST_F(RestTest, AShortageSaysThatItIsOneAndWhenToTryAgain) {
+  service_.say({failure(Code::LoadFailed, "model @x/m cannot be loaded at the moment", 0, 0, 5000)});
+  const Answer answer = run(R"({"prompt":"x"})");
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.header("retry-after"), "5");
+  EXPECT_NE(message_of(answer).find("at the moment"), std::string::npos);
+}
+
+// A limit that is no number of bytes is not called one.
+TEST_F(RestTest, ALimitOfSecondsIsToldInSeconds) {
+  service_.say({failure(Code::TooLarge, "the audio is longer than 7200 s")});
+  const Answer answer = run(R"({"prompt":"x"})");
+  EXPECT_EQ(answer.status, 413);
+  EXPECT_NE(message_of(answer).find("longer than 7200 s"), std::string::npos);
+  EXPECT_EQ(message_of(answer).find("bytes"), std::string::npos);
+}
 
 TEST_F(RestTest, CauseOfAnInternalErrorStaysInside) {
   service_.say({failure(Code::Internal, "pointer 0xdead")});
