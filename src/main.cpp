@@ -10,6 +10,7 @@
 #include "commands/convert.h"
 #include "commands/dev.h"
 #include "commands/host.h"
+#include "commands/inspect.h"
 #include "commands/models.h"
 #include "commands/nodes.h"
 #include "commands/place.h"
@@ -47,6 +48,7 @@ constexpr Command kCommands[] = {
     {"bench", verge::commands::bench, "Measure a model on this machine"},
     {"convert", verge::commands::convert, nullptr},
     {"host", verge::commands::host, nullptr},
+    {"inspect", verge::commands::inspect, nullptr},
     {"worker", verge::commands::worker, nullptr},
 };
 

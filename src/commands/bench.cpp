@@ -30,6 +30,7 @@
 #include "support/log.h"
 #include "support/random.h"
 #include "support/spawn.h"
+#include "worker/confine.h"
 #include "worker/text_service.h"
 
 namespace verge::commands {
@@ -218,6 +219,7 @@ int bench_null(const Options& options) {
   worker::HostOptions host_options;
   host_options.path = options.path;
   host_options.null_engine = true;
+  if (auto confined = worker::confine_command(host_options); !confined) return std::fprintf(stderr, "verge bench: %s\n", confined.error().message.c_str()), 1;
   auto opened = worker::open_host(host_options);
   if (!opened) return std::fprintf(stderr, "verge bench: %s\n", opened.error().message.c_str()), 1;
   Host& host = **opened;
@@ -284,6 +286,10 @@ int bench(int argc, char** argv) {
   }
   host_options.kv_type = *kv_type;
   host_options.precision = *precision;
+  if (auto confined = worker::confine_command(host_options); !confined) {
+    std::fprintf(stderr, "verge bench: %s\n", confined.error().message.c_str());
+    return 1;
+  }
   if (const auto task = engine::task_of(options.path); task && task->starts_with("text-") && *task != "text-generation")
     return bench_encoder({options.path, options.json, options.threads, options.repeat, *precision});
   if (const auto task = engine::task_of(options.path); task && (*task == "image-classification" || *task == "object-detection"))

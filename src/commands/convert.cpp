@@ -3,6 +3,7 @@
 #include "commands/convert.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -11,14 +12,18 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <initializer_list>
 #include <string>
+#include <utility>
 
 #include "convert/convert.h"
 #include "support/limits.h"
 
 namespace verge::commands {
 namespace {
+
+constexpr int kNotInstalled = 127;  // as a shell has it; converter.cpp tells it apart
 
 void limit(int what, rlim_t value) {
   const rlimit both{value, value};
@@ -27,7 +32,7 @@ void limit(int what, rlim_t value) {
 
 // No network, no new processes, nothing written but what stdout takes; poppler has to be executed after this, so that
 // the worker's closed list of calls is too short here.
-bool confine() {
+bool confine(bool executes) {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_FSIZE, 0);
   limit(RLIMIT_CPU, limits::kConvertSeconds);
@@ -38,12 +43,21 @@ bool confine() {
   int rc = 0;
   for (int call : {SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(ptrace), SCMP_SYS(kill),
                    SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(truncate),
-                   SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(mount), SCMP_SYS(process_vm_readv)})
+                   SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(mount), SCMP_SYS(process_vm_readv),
+                   SCMP_SYS(process_vm_writev), SCMP_SYS(creat), SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(rmdir), SCMP_SYS(chown), SCMP_SYS(lchown), SCMP_SYS(fchownat),
+                   SCMP_SYS(utimensat), SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(open_by_handle_at), SCMP_SYS(pidfd_getfd), SCMP_SYS(unshare), SCMP_SYS(setns),
+                   SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(execveat)})
     rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
-  // Files are opened to be read.
-  for (int access : {O_WRONLY, O_RDWR}) {
-    rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, O_ACCMODE, static_cast<scmp_datum_t>(access)));
-    rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, static_cast<scmp_datum_t>(access)));
+  // Calls whose arguments a filter cannot see; libraries take the older ones where these are absent.
+  for (int call : {SCMP_SYS(clone3), SCMP_SYS(openat2), SCMP_SYS(io_uring_setup)}) rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0);
+  rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+  if (!executes) rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(execve), 0);
+  // Files are opened to be read, and are there: O_CREAT and O_TRUNC change files that are opened to be read, too.
+  constexpr std::pair<int, int> kWriting[] = {{O_ACCMODE, O_WRONLY}, {O_ACCMODE, O_RDWR}, {O_CREAT, O_CREAT}, {O_TRUNC, O_TRUNC}};
+  for (const auto& [mask, value] : kWriting) {
+    const auto bits = static_cast<scmp_datum_t>(mask), wanted = static_cast<scmp_datum_t>(value);
+    rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, bits, wanted));
+    rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, bits, wanted));
   }
   rc = rc ? rc : seccomp_load(filter);
   seccomp_release(filter);
@@ -65,12 +79,18 @@ std::string read_all() {
 int convert(int argc, char** argv) {
   const std::string kind = argc == 2 ? argv[1] : "";
   if (kind.empty()) return std::fprintf(stderr, "usage: verge convert html|csv|json|xml|text|pdf < DOCUMENT\n"), 2;
-  if (!confine()) return std::fprintf(stderr, "the sandbox could not be set up: %s\n", std::strerror(errno)), 1;
+  if (!confine(kind == "pdf")) return std::fprintf(stderr, "the sandbox could not be set up: %s\n", std::strerror(errno)), 1;
   if (kind == "pdf") {
     execlp("pdftotext", "pdftotext", "-q", "-enc", "UTF-8", "-layout", "-", "-", nullptr);
-    return std::fprintf(stderr, "pdftotext is not installed (on Debian: apt install poppler-utils)\n"), 1;
+    return std::fprintf(stderr, "pdftotext is not installed (on Debian: apt install poppler-utils)\n"), kNotInstalled;
   }
-  auto markdown = convert::to_markdown(kind, read_all());
+  const auto markdown = [&]() -> Result<std::string> {
+    try {
+      return convert::to_markdown(kind, read_all());
+    } catch (const std::exception&) {  // no memory
+      return fail(Code::InvalidInput, "the document takes more than {} MiB of memory to convert", limits::kConvertMemoryBytes >> 20);
+    }
+  }();
   if (!markdown) return std::fprintf(stderr, "%s\n", markdown.error().message.c_str()), 1;
   std::fwrite(markdown->data(), 1, markdown->size(), stdout);
   return std::fflush(stdout) == 0 ? 0 : 1;

@@ -15,9 +15,8 @@
 
 #include "convert/convert.h"
 #include "support/clock.h"
+#include "support/environment.h"
 #include "support/limits.h"
-
-extern char** environ;
 
 namespace verge::commands {
 namespace asio = boost::asio;
@@ -25,7 +24,8 @@ namespace {
 
 constexpr int kAtOnce = 2;
 constexpr size_t kErrorBytes = 4096;
-constexpr int kLookMs = 50;  // whether somebody waits for the document still
+constexpr int kLookMs = 50;         // whether somebody waits for the document still
+constexpr int kNotInstalled = 127;  // of `verge convert`: pdftotext is missing
 
 struct Pipe {
   int read = -1, write = -1;
@@ -128,7 +128,7 @@ Result<std::string> run(const std::string& program, const std::string& kind, con
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   const char* argv[] = {program.c_str(), "convert", kind.c_str(), nullptr};
   pid_t child = 0;
-  const int rc = posix_spawn(&child, program.c_str(), &actions, &attributes, const_cast<char**>(argv), environ);
+  const int rc = posix_spawn(&child, program.c_str(), &actions, &attributes, const_cast<char**>(argv), bare_environment({"PATH"}).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (rc != 0) return fail(Code::Internal, "cannot start the converter");
@@ -140,6 +140,9 @@ Result<std::string> run(const std::string& program, const std::string& kind, con
   if (output.late) return fail(Code::InvalidInput, "the document took longer than {} s", patience.limit_ms / 1000);
   if (output.too_long) return fail(Code::InvalidInput, "the document's text is longer than {} MiB", limits::kConvertOutputBytes >> 20);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    // Of a process that broke down, and of another's program, the words are not for clients.
+    if (!WIFEXITED(status)) return fail(Code::InvalidInput, "the document could not be read: it is damaged, or takes too much time or memory");
+    if (kind == "pdf" && WEXITSTATUS(status) != kNotInstalled) return fail(Code::InvalidInput, "the PDF could not be read: it is damaged or encrypted, or takes too much time or memory");
     while (output.errors.ends_with('\n')) output.errors.pop_back();
     return fail(Code::InvalidInput, "{}", output.errors.empty() ? "the document could not be read" : output.errors.substr(0, 500));
   }

@@ -20,12 +20,14 @@
 #include "support/limits.h"
 #include "support/log.h"
 #include "support/random.h"
+#include "worker/confine.h"
 
 namespace verge::commands {
 namespace {
 
 struct Options {
   std::string model, prompt, image, audio, system, server;
+  std::string payload;  // what the file of --image or --audio holds
   std::vector<std::string> texts;
   std::optional<uint64_t> seed;
   std::optional<double> temperature;
@@ -39,6 +41,14 @@ int complain(const std::string& message, int code = 1) {
   return code;
 }
 
+// The model's files are foreign: from here on this process opens nothing else.
+Result<void> confine(const LocalTask& local) {
+  worker::HostOptions host;
+  host.path = local.path;
+  host.threads = local.threads;
+  return worker::confine_command(host);
+}
+
 // A model on this machine: its path, and its task as its files or the catalogue tell.
 Result<LocalTask> locate(const Options& options) {
   LocalTask local;
@@ -47,6 +57,7 @@ Result<LocalTask> locate(const Options& options) {
   if (std::filesystem::exists(options.model, ec)) {
     local.path = options.model;
     local.entry.id = options.model;
+    VERGE_TRY(confine(local));
     VERGE_ASSIGN(task, engine::task_of(local.path));
     local.entry.task = std::move(task);
     return local;
@@ -61,6 +72,7 @@ Result<LocalTask> locate(const Options& options) {
     local.entry = *entry;
     if (const json::object* input = get_object(catalogue.schema(*entry), "input")) local.schema = *input;
   }
+  VERGE_TRY(confine(local));
   return local;
 }
 
@@ -191,11 +203,7 @@ Result<std::string> read_file(const std::string& path) {
 
 Result<TaskQuestion> task_question(const Options& options) {
   TaskQuestion question;
-  const std::string& file = options.image.empty() ? options.audio : options.image;
-  if (!file.empty()) {
-    VERGE_ASSIGN(bytes, read_file(file));
-    question.payload = std::move(bytes);
-  }
+  question.payload = options.payload;
   json::array texts;
   for (const std::string& text : options.texts) {
     if (text != "-") {
@@ -312,6 +320,11 @@ int run(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   log::configure(options.verbose ? log::Level::Info : log::Level::Warn, log::Format::Text, "run");
+  if (const std::string& file = options.image.empty() ? options.audio : options.image; !file.empty()) {
+    auto bytes = read_file(file);
+    if (!bytes) return complain(bytes.error().message);
+    options.payload = std::move(*bytes);
+  }
   LocalTask local;
   if (options.server.empty()) {
     auto located = locate(options);

@@ -24,12 +24,12 @@
 #include "commands/converter.h"
 #include "commands/data_folder.h"
 #include "commands/hosting.h"
+#include "commands/inspect.h"
 #include "commands/membership.h"
 #include "commands/node_package.h"
 #include "commands/placing.h"
 #include "commands/trace_export.h"
 #include "convert/convert.h"
-#include "engine/task_of.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "node/liveness.h"
@@ -82,7 +82,7 @@ Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue,
     if (ec) return fail(Code::Io, "--model {}: cannot open {}: {}", id, text.substr(equals + 1), ec.message());
     if (!catalogue::valid_id(id)) return fail(Code::InvalidInput, "--model: '{}' is no model id (as in @me/name)", id);
     const catalogue::Entry* known = catalogue.find(id);
-    auto task = engine::task_of(path.string());
+    auto task = inspect_task(path.string());
     if (!task) {
       // A damaged file fails the requests for it, with this message, and nothing else.
       log::warn("a model's files cannot be read", {{"model", id}, {"error", task.error().message}});

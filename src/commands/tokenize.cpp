@@ -10,6 +10,7 @@
 #include "engine/tokenizers/unicode.h"
 #include "support/json.h"
 #include "support/limits.h"
+#include "worker/confine.h"
 
 namespace verge::commands {
 namespace {
@@ -49,6 +50,9 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text, int32_t vocabula
 }
 
 Result<void> run(const Options& options) {
+  worker::HostOptions host;
+  host.path = options.path;
+  VERGE_TRY(worker::confine_command(host));
   VERGE_ASSIGN(file, engine::open_model_file(options.path));
   VERGE_ASSIGN(tokenizer, engine::make_tokenizer(*file));
   VERGE_ASSIGN(input, read_input());

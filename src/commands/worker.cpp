@@ -17,6 +17,7 @@ int worker(int argc, char** argv) {
   app.add_option("--node", options.node, "Name of the node")->required();
   app.add_option("--context", options.host.context_tokens, "Context window in tokens; 0 = the model's")->check(CLI::NonNegativeNumber);
   app.add_option("--kv-bytes", options.host.kv_bytes, "Memory for keys and values; 0 = chosen");
+  app.add_option("--memory-bytes", options.memory_bytes, "Memory for all models of the node; 0 = not told");
   app.add_option("--threads", options.host.threads, "0 = all cores")->check(CLI::NonNegativeNumber);
   app.add_option("--kv-type", kv_type, "f16, bf16 or f32");
   app.add_option("--weights", weights, "native or f32");

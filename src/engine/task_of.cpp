@@ -1,13 +1,15 @@
 #include "engine/task_of.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include "engine/formats/config_json.h"
+#include "engine/formats/file_access.h"
 #include "engine/formats/model_file.h"
 #include "support/json.h"
 #include "support/limits.h"
@@ -48,13 +50,7 @@ constexpr Row kGgufTypes[] = {
 };
 
 Result<json::object> read_config(const fs::path& path) {
-  std::error_code ec;
-  const uint64_t size = fs::file_size(path, ec);
-  if (ec) return fail(Code::Io, "{}: {}", path.string(), ec.message());
-  if (size > limits::kConfigJsonBytes) return fail(Code::LoadFailed, "{}: {} bytes, limit {}", path.string(), size, limits::kConfigJsonBytes);
-  std::string text(size, '\0');
-  std::ifstream in(path, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "{}: cannot read", path.string());
+  VERGE_ASSIGN(text, read_file(path, limits::kConfigJsonBytes));
   auto value = parse_config_json(text);
   if (!value) return fail(Code::LoadFailed, "{}: {}", path.string(), value.error().message);
   if (!value->is_object()) return fail(Code::LoadFailed, "{}: not a JSON object", path.string());
@@ -69,8 +65,7 @@ const char* by_type(const Row (&table)[N], std::string_view type) {
 
 // sentence-transformers' own file makes any model an embedder, decoders too.
 bool is_sentence_transformer(const fs::path& folder) {
-  std::error_code ec;
-  return fs::exists(folder / "modules.json", ec);
+  return file_exists(folder / "modules.json");
 }
 
 const char* task_of_config(const json::object& config, bool sentence_transformer) {
@@ -88,17 +83,14 @@ const char* task_of_config(const json::object& config, bool sentence_transformer
 }
 
 bool holds(const fs::path& folder, std::string_view extension) {
-  std::error_code ec;
-  for (const auto& entry : fs::directory_iterator(folder, ec))
-    if (entry.path().extension() == extension) return true;
-  return false;
+  const auto files = files_in(folder);
+  return std::any_of(files.begin(), files.end(), [&](const fs::path& path) { return path.extension() == extension; });
 }
 
 Result<std::string> task_of_folder(const fs::path& folder) {
-  std::error_code ec;
-  const bool vocabulary = fs::exists(folder / "vocabulary.txt", ec) || fs::exists(folder / "vocabulary.json", ec);
-  if (vocabulary && fs::exists(folder / "model.bin", ec)) return std::string(kSpeech);
-  if (fs::exists(folder / "config.json", ec)) {
+  const bool vocabulary = file_exists(folder / "vocabulary.txt") || file_exists(folder / "vocabulary.json");
+  if (vocabulary && file_exists(folder / "model.bin")) return std::string(kSpeech);
+  if (file_exists(folder / "config.json")) {
     VERGE_ASSIGN(config, read_config(folder / "config.json"));
     return std::string(task_of_config(config, is_sentence_transformer(folder)));
   }
@@ -108,11 +100,10 @@ Result<std::string> task_of_folder(const fs::path& folder) {
 }  // namespace
 
 Result<std::string> task_of(const std::string& path) {
-  std::error_code ec;
-  if (fs::is_directory(path, ec)) return task_of_folder(path);
-  std::ifstream in(path, std::ios::binary);
+  if (is_folder(path)) return task_of_folder(path);
+  VERGE_ASSIGN(opened, open_file(path));
   std::array<char, 4> magic{};
-  if (!in.read(magic.data(), magic.size())) return fail(Code::Io, "{}: cannot read", path);
+  if (pread(opened->fd, magic.data(), magic.size(), 0) != static_cast<ssize_t>(magic.size())) return fail(Code::LoadFailed, "{}: too short for a model", path);
   const std::string_view start(magic.data(), magic.size());
   if (start == "lmgg") return std::string(kSpeech);  // 0x67676d6c, whisper.cpp's
   if (start == "GGUF") {
@@ -124,7 +115,7 @@ Result<std::string> task_of(const std::string& path) {
   }
   // Beside a configuration a file stands for its folder, as it does for the loaders.
   const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
-  if (fs::exists(folder / "config.json", ec)) return task_of_folder(folder);
+  if (file_exists(folder / "config.json")) return task_of_folder(folder);
   const std::string extension = fs::path(path).extension().string();
   return std::string(extension == ".pth" || extension == ".pt" ? kImageClasses : kText);
 }

@@ -17,6 +17,7 @@
 #include "node/io/fingerprint.h"
 #include "node/ledger.h"
 #include "node/liveness.h"
+#include "node/load_error.h"
 #include "node/supervisor.h"
 #include "protocol/client.h"
 #include "protocol/progress.h"
@@ -236,7 +237,7 @@ task<void> LocalNode::load(Slot& slot) {
 
 void LocalNode::spawn(Slot& slot) {
   std::vector<std::string> argv = {options_.program, "worker", "--model", slot.model.path, "--id", slot.model.id, "--node", options_.name,
-                                   "--kv-bytes", std::to_string(kv_bytes())};
+                                   "--kv-bytes", std::to_string(kv_bytes()), "--memory-bytes", std::to_string(options_.memory_bytes)};
   if (options_.context_tokens > 0) argv.insert(argv.end(), {"--context", std::to_string(options_.context_tokens)});
   if (options_.threads > 0) argv.insert(argv.end(), {"--threads", std::to_string(options_.threads)});
   if (!options_.kv_type.empty()) argv.insert(argv.end(), {"--kv-type", options_.kv_type});
@@ -262,7 +263,8 @@ void LocalNode::spawn(Slot& slot) {
   auto child = Child::spawn(executor_, argv, sockets_->next(), std::move(callbacks));
   if (!child) {
     ledger_.release(slot.model.id);
-    apply(slot, Supervisor::LoadFailed{child.error()});
+    log::error("a model's process cannot be started", {{"model", slot.model.id}, {"error", child.error().message}});
+    apply(slot, Supervisor::LoadFailed{load_error(child.error(), slot.model.id)});
     apply(slot, Supervisor::Exited{"not started"});
     return;
   }
@@ -293,9 +295,11 @@ void LocalNode::on_status(Slot& slot, const json::object& status) {
     apply(slot, Supervisor::LoadReady{});
   } else if (state == "failed") {
     const json::object* object = get_object(status, "error");
-    Error error = fail(Code::LoadFailed, "model {} cannot be loaded", slot.model.id);
+    Error error = fail(Code::LoadFailed, "no reason was given");
     if (object) error = Error{code_from_string(get_string(*object, "code").value_or("")), get_string(*object, "message").value_or("")};
-    apply(slot, Supervisor::LoadFailed{std::move(error)});
+    if (object) error.retry_after_ms = get_int(*object, "retry_after_ms").value_or(0);
+    log::error("loading failed", {{"model", slot.model.id}, {"code", to_string(error.code)}, {"error", error.message}});
+    apply(slot, Supervisor::LoadFailed{load_error(error, slot.model.id)});
   }
 }
 

@@ -20,6 +20,7 @@ uint64_t cgroup_number(const std::string& name) {
 }  // namespace
 
 uint64_t available_memory() {
+  static uint64_t known = 0;  // a sandbox lets nobody look again
   uint64_t available = 0;
   std::ifstream meminfo("/proc/meminfo");
   for (std::string key; meminfo >> key;) {
@@ -35,7 +36,8 @@ uint64_t available_memory() {
     const uint64_t left = limit > used ? limit - used : 0;
     available = available == 0 ? left : std::min(available, left);
   }
-  return available;
+  if (available == 0) return known;
+  return known = available;
 }
 
 Result<engine::KvType> kv_type_from(std::string_view text) {

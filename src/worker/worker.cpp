@@ -19,9 +19,10 @@
 #include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/shortage.h"
 #include "support/spawn.h"
+#include "worker/confine.h"
 #include "worker/model_service.h"
-#include "worker/sandbox.h"
 
 namespace verge::worker {
 namespace asio = boost::asio;
@@ -69,7 +70,7 @@ Result<std::unique_ptr<ModelService>> open_within_memory(const asio::any_io_exec
   try {
     return open_service(io, options.host, {options.node, options.id, {}});
   } catch (const std::bad_alloc&) {
-    return fail(Code::LoadFailed, "not enough memory to load {}", options.host.path);
+    return shortage(fmt::format("there is not enough memory to load {}", options.host.path));
   }
 }
 
@@ -98,7 +99,7 @@ protocol::task<void> wait_for_signals(ModelService& service, protocol::Server& s
 
 int failed(int status_fd, const Error& error) {
   log::error("load failed", {{"error", error.message}});
-  say(status_fd, {{"state", "failed"}, {"error", {{"code", to_string(error.code)}, {"message", error.message}}}});
+  say(status_fd, {{"state", "failed"}, {"error", {{"code", to_string(error.code)}, {"message", error.message}, {"retry_after_ms", error.retry_after_ms}}}});
   return kExitFailed;
 }
 
@@ -111,18 +112,18 @@ int run_worker(WorkerOptions options) {
   signal(SIGTERM, exit_now);  // while loading nothing has to be drained
   end_with_parent();
 
+  asio::io_context io(1);
+  asio::signal_set signals(io);
+  if (Result<void> confined = confine(options.host, options.memory_bytes); !confined) return failed(options.status_fd, confined.error());
   say(options.status_fd, {{"state", "loading"}, {"progress", 0.0}});
   options.host.progress = progress_to(options.status_fd);
-  asio::io_context io(1);
   Result<std::unique_ptr<ModelService>> opened = open_within_memory(io.get_executor(), options);
   if (!opened) return failed(options.status_fd, opened.error());
   ModelService& service = **opened;
-  asio::signal_set signals(io, SIGTERM);
+  signals.add(SIGTERM);
   protocol::Server server(io.get_executor(), service, [&service] { return service.status(); });
   if (Result<void> adopted = server.adopt(options.listen_fd); !adopted) return failed(options.status_fd, adopted.error());
-  if (sandbox_supported()) {
-    if (Result<void> sandboxed = enter_sandbox(limits::kWorkerExtraBytes); !sandboxed) return failed(options.status_fd, sandboxed.error());
-  }
+  if (Result<void> settled = settle(); !settled) return failed(options.status_fd, settled.error());
   spawn(io.get_executor(), "waiting for signals", [&] { return wait_for_signals(service, server, signals); });
 
   json::object ready{{"state", "ready"}};

@@ -3,12 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <new>
 #include <thread>
 #include <vector>
@@ -51,9 +56,16 @@ TEST(Sandbox, NoPrograms) {
             }), 0);
 }
 
-TEST(Sandbox, NoExecutableMemory) {
+TEST(Sandbox, NoCodeOutOfAFileAndNoneAtAllOnceItIsSettled) {
   VERGE_SKIP_UNDER_SANITIZER();
+  const int file = open("/proc/self/exe", O_RDONLY);
+  EXPECT_EQ(in_sandbox([&] {
+              void* page = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE, file, 0);
+              return page != MAP_FAILED && mprotect(page, 4096, PROT_READ | PROT_EXEC) == -1 && mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0) == MAP_FAILED;
+            }), 0);
+  close(file);
   EXPECT_EQ(in_sandbox([] {
+              if (!settle_sandbox(1 << 30)) return false;
               void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
               return page != MAP_FAILED && mprotect(page, 4096, PROT_READ | PROT_EXEC) == -1 &&
                      mmap(nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
@@ -77,6 +89,36 @@ TEST(Sandbox, MemoryIsBounded) {
               void* large = ::operator new(512 << 20, std::nothrow);
               return small != nullptr && large == nullptr;
             }, 64 << 20), 0);
+}
+
+TEST(Sandbox, LimitsOnlyBecomeLower) {
+  VERGE_SKIP_UNDER_SANITIZER();
+  const auto large = [] { return std::unique_ptr<std::byte[]>(new (std::nothrow) std::byte[512 << 20]) != nullptr; };
+  EXPECT_EQ(in_sandbox([&] {
+              if (!large() || !settle_sandbox(64 << 20) || large()) return false;
+              const rlimit all{RLIM_INFINITY, RLIM_INFINITY};
+              return setrlimit(RLIMIT_DATA, &all) == -1;
+            }), 0);
+  EXPECT_EQ(in_sandbox([] {
+              const rlimit all{RLIM_INFINITY, RLIM_INFINITY};  // root's, too: it has no capabilities any more
+              return setrlimit(RLIMIT_DATA, &all) == -1 && setrlimit(RLIMIT_NOFILE, &all) == -1;
+            }), 0);
+}
+
+TEST(Sandbox, LoadMemoryFollowsTheFilesAndStaysWithinTheBudget) {
+  constexpr uint64_t kGib = 1ull << 30;
+  EXPECT_GT(load_memory(8 * kGib, false, kGib, 0, 4), 9 * kGib);
+  EXPECT_GT(load_memory(8 * kGib, true, kGib, 0, 4), load_memory(8 * kGib, false, kGib, 0, 4));
+  EXPECT_LT(load_memory(100 * kGib, false, kGib, 10 * kGib, 4), 13 * kGib);
+  EXPECT_GT(load_memory(UINT64_MAX, true, kGib, 0, 4), kGib);
+}
+
+TEST(Sandbox, ATerminalIsWrittenToOnly) {
+  VERGE_SKIP_UNDER_SANITIZER();
+  EXPECT_EQ(in_sandbox([] {
+              char c = 'x';
+              return ioctl(STDERR_FILENO, TIOCSTI, &c) == -1 && errno == EPERM;
+            }), 0);
 }
 
 TEST(Sandbox, ThreadsThatRunAlreadyAreInIt) {

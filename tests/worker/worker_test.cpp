@@ -16,11 +16,14 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 
 #include "protocol/client.h"
 #include "support/json.h"
 #include "tests/paths.h"
+#include "worker/sandbox.h"
 
 namespace verge::worker {
 namespace {
@@ -30,7 +33,8 @@ const std::string kStories = std::string(verge::test_data_folder()) + "/models/s
 
 class Process {
  public:
-  explicit Process(const std::string& model) {
+  // `blocked`: the status pipe is full, so that the process stops at the first line that it would say.
+  explicit Process(const std::string& model, bool blocked = false) {
     folder_ = std::filesystem::temp_directory_path() / ("verge-worker-test-" + std::to_string(getpid()) + "-" + std::to_string(count_++));
     std::filesystem::create_directories(folder_);
     path_ = folder_ / "s";
@@ -43,6 +47,12 @@ class Process {
     int status[2], in[2];
     EXPECT_EQ(pipe2(status, O_CLOEXEC), 0);
     EXPECT_EQ(pipe2(in, O_CLOEXEC), 0);
+    if (blocked) {
+      const std::string block(4096, '\n');
+      fcntl(status[1], F_SETFL, O_NONBLOCK);
+      while (write(status[1], block.data(), block.size()) > 0) {}
+      fcntl(status[1], F_SETFL, 0);
+    }
     pid_ = fork();
     if (pid_ == 0) {
       dup2(in[0], STDIN_FILENO);
@@ -94,6 +104,11 @@ class Process {
     stdin_ = -1;
   }
   void signal(int number) { kill(pid_, number); }
+  // A file of /proc/PID.
+  std::string proc(const std::string& name) const {
+    std::ifstream in("/proc/" + std::to_string(pid_) + "/" + name);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
   http::Endpoint endpoint() const {
     http::Endpoint endpoint;
     endpoint.unix_path = path_;
@@ -175,6 +190,74 @@ TEST(WorkerProcess, LoadsAnswersAndDrains) {
 
   process.signal(SIGTERM);
   EXPECT_EQ(process.wait(), 0);
+}
+
+std::string field(const std::string& status, const std::string& name) {
+  const size_t at = status.find("\n" + name + ":\t");
+  return at == status.npos ? "" : status.substr(at + name.size() + 3, status.find('\n', at + 1) - at - name.size() - 3);
+}
+
+TEST(WorkerProcess, IsInItsSandboxBeforeItReadsAByte) {
+  if (!sandbox_supported()) GTEST_SKIP() << "builds with a sanitizer run without the sandbox";
+  const std::string folder = std::string(verge::test_data_folder()) + "/models/tiny-embedder";
+  Process process(folder, true);
+  while (!process.proc("syscall").starts_with("1 ")) {}  // until it waits for room in the pipe
+  const std::string status = process.proc("status");
+  EXPECT_EQ(field(status, "Seccomp"), "2");
+  EXPECT_EQ(field(status, "NoNewPrivs"), "1");
+  EXPECT_EQ(field(status, "CapEff"), "0000000000000000");
+  EXPECT_NE(process.proc("limits").find("Max data size             unlimited"), 0u);
+  EXPECT_EQ(process.proc("limits").find("Max data size             unlimited"), std::string::npos);
+  // Nothing of the files is mapped, and what was read is less than one of them.
+  EXPECT_EQ(process.proc("maps").find("tiny-embedder"), std::string::npos);
+  const std::string io = process.proc("io");
+  EXPECT_LT(std::stoull(io.substr(io.find("rchar: ") + 7)), std::filesystem::file_size(folder + "/tokenizer.json"));
+}
+
+TEST(WorkerProcess, EveryKindOfFilesIsReadInTheSandboxAndNoneIsMappedAfterwards) {
+  const std::string data = verge::test_data_folder();
+  for (const char* model : {"models/stories260K/stories260K-f32.gguf", "models/stories260K", "models/stories260K/config.json", "models/tiny-embedder",
+                            "models/tiny-embedder-gguf/tiny.gguf", "models/tiny-embedder-torch", "models/tiny-gemma-embedder", "models/tiny-gemma-embedder-gguf/tiny.gguf",
+                            "models/tiny-qwen3-embedder", "models/tiny-classifier", "models/tiny-reranker", "models/resnet20-cifar10"}) {
+    SCOPED_TRACE(model);
+    Process process(data + "/" + model);
+    const json::object ready = process.last_state();
+    ASSERT_EQ(ready.at("state"), "ready") << json::serialize(ready);
+    EXPECT_EQ(process.proc("maps").find(data), std::string::npos);
+    if (sandbox_supported()) EXPECT_EQ(field(process.proc("status"), "Seccomp"), "2");
+  }
+}
+
+// A file that is written over, cut short or removed under a loaded model changes no answer.
+TEST(WorkerProcess, WeightsAreItsOwnOnceLoaded) {
+  namespace fs = std::filesystem;
+  const fs::path from = fs::path(kStories).parent_path(), folder = fs::temp_directory_path() / ("verge-weights-" + std::to_string(getpid()));
+  for (const char* model : {"stories260K-f32.gguf", "."}) {
+    SCOPED_TRACE(model);
+    fs::copy(from, folder, fs::copy_options::recursive);
+    Process process((folder / model).string());
+    ASSERT_EQ(process.last_state().at("state"), "ready");
+    asio::io_context io;
+    protocol::Client client(io.get_executor(), process.endpoint());
+    const auto answer = [&] {
+      Sink sink;
+      ask(io, client, sink, 40);
+      io.restart();
+      io.run();
+      EXPECT_EQ(sink.error.message, "");
+      return sink.text;
+    };
+    const std::string before = answer();
+    for (const auto& file : fs::directory_iterator(folder)) {
+      std::fstream stream(file.path(), std::ios::binary | std::ios::in | std::ios::out);
+      stream << std::string(fs::file_size(file.path()), '\x5a');
+    }
+    EXPECT_EQ(answer(), before);
+    for (const auto& file : fs::directory_iterator(folder)) fs::resize_file(file.path(), 0);
+    EXPECT_EQ(answer(), before);
+    fs::remove_all(folder);
+    EXPECT_EQ(answer(), before);
+  }
 }
 
 TEST(WorkerProcess, SigtermLetsARunningAnswerEndAndRefusesNewOnes) {

@@ -11,10 +11,10 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "engine/formats/config_json.h"
+#include "engine/formats/file_access.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/shape_check.h"
 #include "engine/formats/quantized.h"
@@ -277,21 +277,16 @@ class Names {
 };
 
 Result<std::string> read_text(const fs::path& path, uint64_t limit) {
-  std::error_code ec;
-  const uint64_t size = fs::is_regular_file(path, ec) ? fs::file_size(path, ec) : 0;
-  if (ec || size == 0) return fail(Code::LoadFailed, "{}: no such file, or empty", path.string());
-  if (size > limit) return fail(Code::LoadFailed, "{}: {} bytes, limit {}", path.string(), size, limit);
-  std::string text(size, '\0');
-  std::ifstream in(path, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "{}: cannot read", path.string());
+  if (!is_file(path)) return fail(Code::LoadFailed, "{}: no such file", path.string());
+  VERGE_ASSIGN(text, read_file(path, limit));
+  if (text.empty()) return fail(Code::LoadFailed, "{}: the file is empty", path.string());
   return text;
 }
 
 // vocabulary.txt: a token a line; vocabulary.json: an array of them.
 Result<> read_vocabulary(const fs::path& folder, ModelFile* file) {
   std::vector<std::string> tokens;
-  std::error_code ec;
-  if (fs::exists(folder / "vocabulary.json", ec)) {
+  if (file_exists(folder / "vocabulary.json")) {
     VERGE_ASSIGN(text, read_text(folder / "vocabulary.json", limits::kTokenizerJsonBytes));
     VERGE_ASSIGN(value, parse_config_json(text));
     if (!value.is_array()) return fail(Code::LoadFailed, "{}/vocabulary.json: not an array", folder.string());

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "engine/formats/config_json.h"
+#include "engine/formats/file_access.h"
 #include "engine/formats/hub_bert.h"
 #include "engine/formats/hub_config.h"
 #include "engine/formats/hub_files.h"
@@ -74,11 +75,10 @@ Result<Tensors> open_shards(const fs::path& folder, const json::object& index, c
 }
 
 Result<Tensors> open_all_weights(const fs::path& folder, ModelFile* file) {
-  std::error_code ec;
-  if (fs::exists(folder / "model.safetensors", ec)) return open_weights(folder / "model.safetensors", file);
+  if (file_exists(folder / "model.safetensors")) return open_weights(folder / "model.safetensors", file);
   const fs::path index_path = folder / "model.safetensors.index.json", torch_path = folder / "pytorch_model.bin";
-  if (!fs::exists(index_path, ec) && fs::exists(torch_path, ec)) return open_torch_weights(torch_path, file);
-  if (!fs::exists(index_path, ec)) return fail(Code::LoadFailed, "{}: neither model.safetensors nor model.safetensors.index.json nor pytorch_model.bin", folder.string());
+  if (!file_exists(index_path) && file_exists(torch_path)) return open_torch_weights(torch_path, file);
+  if (!file_exists(index_path)) return fail(Code::LoadFailed, "{}: neither model.safetensors nor model.safetensors.index.json nor pytorch_model.bin", folder.string());
   VERGE_ASSIGN(index, read_object(index_path, limits::kConfigJsonBytes, true));
   return open_shards(folder, index, index_path, file);
 }

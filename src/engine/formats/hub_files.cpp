@@ -1,6 +1,6 @@
 #include "engine/formats/hub_files.h"
 
-#include <fstream>
+#include "engine/formats/file_access.h"
 
 #include "engine/formats/config_json.h"
 
@@ -9,15 +9,8 @@ namespace verge::engine {
 namespace fs = std::filesystem;
 
 Result<std::optional<std::string>> read_text(const fs::path& path, uint64_t limit) {
-  std::error_code ec;
-  if (!fs::exists(path, ec)) return std::optional<std::string>();
-  if (!fs::is_regular_file(path, ec)) return fail(Code::LoadFailed, "{}: not a regular file", path.string());
-  const uint64_t size = fs::file_size(path, ec);
-  if (ec) return fail(Code::Io, "{}: cannot read its size: {}", path.string(), ec.message());
-  if (size > limit) return fail(Code::LoadFailed, "{}: {} bytes, limit {}", path.string(), size, limit);
-  std::string text(size, '\0');
-  std::ifstream in(path, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(size))) return fail(Code::Io, "{}: cannot read", path.string());
+  if (!file_exists(path)) return std::optional<std::string>();
+  VERGE_ASSIGN(text, read_file(path, limit));
   return std::optional<std::string>(std::move(text));
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "engine/formats/file_access.h"
 #include "engine/formats/hub_files.h"
 #include "engine/formats/safetensors.h"
 #include "engine/formats/torch_checkpoint.h"
@@ -36,11 +37,10 @@ bool has_checkpoint_name(const fs::path& path) {
 // The one checkpoint of a folder without a config.json.
 std::optional<fs::path> lone_checkpoint(const fs::path& folder) {
   std::optional<fs::path> found;
-  std::error_code ec;
-  for (const auto& entry : fs::directory_iterator(folder, ec)) {
-    if (!has_checkpoint_name(entry.path())) continue;
+  for (const fs::path& path : files_in(folder)) {
+    if (!has_checkpoint_name(path)) continue;
     if (found) return std::nullopt;
-    found = entry.path();
+    found = path;
   }
   return found;
 }
@@ -118,9 +118,8 @@ Result<std::shared_ptr<ImageFile>> open_folder(const fs::path& folder) {
   VERGE_ASSIGN(settings, read_object(preparation_path, limits::kConfigJsonBytes, false));
   VERGE_ASSIGN(preparation, read_image_preparation(settings, defaults_of(file->architecture, file->config), preparation_path));
   file->preparation = preparation;
-  std::error_code ec;
   for (const char* name : {"model.safetensors", "pytorch_model.bin"}) {
-    if (!fs::exists(folder / name, ec)) continue;
+    if (!file_exists(folder / name)) continue;
     VERGE_TRY(open_tensors(folder / name, file.get()));
     return file;
   }
@@ -166,9 +165,8 @@ Result<std::shared_ptr<ImageFile>> open_checkpoint(const fs::path& path) {
 }  // namespace
 
 bool is_image_model(const std::string& path) {
-  std::error_code ec;
-  if (fs::is_directory(path, ec)) {
-    if (!fs::exists(fs::path(path) / "config.json", ec)) return lone_checkpoint(path).has_value();
+  if (is_folder(path)) {
+    if (!file_exists(fs::path(path) / "config.json")) return lone_checkpoint(path).has_value();
     const auto config = read_object(fs::path(path) / "config.json", limits::kConfigJsonBytes, false);
     return config && family_of(*config) != nullptr;
   }
@@ -178,9 +176,8 @@ bool is_image_model(const std::string& path) {
 }
 
 Result<std::shared_ptr<ImageFile>> open_image_file(const std::string& path) {
-  std::error_code ec;
-  if (!fs::is_directory(path, ec)) return open_checkpoint(path);
-  if (fs::exists(fs::path(path) / "config.json", ec)) return open_folder(path);
+  if (!is_folder(path)) return open_checkpoint(path);
+  if (file_exists(fs::path(path) / "config.json")) return open_folder(path);
   const auto checkpoint = lone_checkpoint(path);
   if (!checkpoint) return fail(Code::LoadFailed, "{}: neither config.json nor exactly one torch checkpoint", path);
   return open_checkpoint(*checkpoint);

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "engine/formats/ctranslate2.h"
+#include "engine/formats/file_access.h"
 #include "engine/formats/gguf.h"
 #include "engine/formats/hub.h"
 #include "engine/formats/mapped_file.h"
@@ -45,12 +46,11 @@ namespace {
 
 // A folder is CTranslate2's where its model.bin is; the hub's layout otherwise.
 Result<std::shared_ptr<ModelFile>> open_folder(const std::string& path) {
-  std::error_code ec;
   const std::filesystem::path binary = std::filesystem::path(path) / "model.bin";
-  if (std::filesystem::is_regular_file(binary, ec)) {
+  if (is_file(binary)) {
     VERGE_ASSIGN(map, MappedFile::open(binary.string()));
     if (is_whisper_bin(map->bytes())) return open_whisper_bin(map);
-  if (is_ctranslate2(map->bytes())) return open_ctranslate2(path);
+    if (is_ctranslate2(map->bytes())) return open_ctranslate2(path);
   }
   return open_hub(path);
 }
@@ -59,14 +59,14 @@ Result<std::shared_ptr<ModelFile>> open_folder(const std::string& path) {
 
 Result<std::shared_ptr<ModelFile>> open_model_file(const std::string& path) {
   namespace fs = std::filesystem;
-  std::error_code ec;
-  if (fs::is_directory(path, ec)) return open_folder(path);
+  if (is_folder(path)) return open_folder(path);
   VERGE_ASSIGN(map, MappedFile::open(path));
   if (is_gguf(map->bytes())) return open_gguf(map);
+  if (is_whisper_bin(map->bytes())) return open_whisper_bin(map);
   if (is_ctranslate2(map->bytes())) return open_ctranslate2(fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : ".");
   // config.json or one of the weight files of a folder in the hub's layout stands for the folder.
   const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
-  if (fs::is_regular_file(folder / "config.json", ec)) {
+  if (is_file(folder / "config.json")) {
     const auto bytes = map->bytes();
     const bool json = bytes[0] == std::byte{'{'}, safetensors = bytes.size() > 8 && bytes[8] == std::byte{'{'};
     if (json || safetensors) return open_hub(folder.string());

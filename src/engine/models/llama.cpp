@@ -15,6 +15,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "engine/formats/close_files.h"
 #include "engine/models/parts/llama_weights.h"
 #include "support/limits.h"
 
@@ -266,7 +267,7 @@ class Llama final : public LanguageModel {
     return rope;
   }
 
-  const std::shared_ptr<ModelFile> file_;  // holds the embedding's bytes
+  const std::shared_ptr<ModelFile> file_;  // holds the embedding's bytes, in memory
   const LlamaConfig c_;
   Backend& backend_;
   const LlamaWeights w_;
@@ -287,6 +288,7 @@ Result<std::unique_ptr<LanguageModel>> load_llama(std::shared_ptr<ModelFile> fil
   LlamaWeights weights;
   VERGE_TRY(read_llama_weights(reader, *file, c, &weights));
   VERGE_TRY(read_llama_output(reader, *file, c, &weights));
+  VERGE_TRY(close_files(*file, {&weights.embedding}));
   ModelInfo info;
   info.architecture = file->architecture;
   info.layers = c.layers;

@@ -15,6 +15,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "engine/formats/close_files.h"
 #include "engine/models/parts/weights.h"
 #include "support/limits.h"
 
@@ -374,7 +375,7 @@ class WhisperModel final : public Whisper {
     add_to_x(b, n, w.out, b.q.data());
   }
 
-  const std::shared_ptr<ModelFile> file_;  // holds the bytes of the tables
+  const std::shared_ptr<ModelFile> file_;  // holds the bytes of the tables, in memory
   const WhisperInfo info_;
   Backend& backend_;
   const Weights w_;
@@ -393,6 +394,7 @@ Result<std::unique_ptr<Whisper>> load_whisper(std::shared_ptr<ModelFile> file, B
   WeightReader reader(*file, &backend, backend, options.precision, &options);
   Weights weights;
   VERGE_TRY(Loader(reader, info).read(&weights));
+  VERGE_TRY(close_files(*file, {&weights.embedding, &weights.text_positions}));
   info.parameters = reader.parameters();
   info.weight_bytes = reader.bytes();
   return std::unique_ptr<Whisper>(std::make_unique<WhisperModel>(std::move(file), info, backend, std::move(weights)));

@@ -20,7 +20,8 @@
 #include <filesystem>
 #include <istream>
 
-extern char** environ;
+#include "support/environment.h"
+#include "support/shortage.h"
 
 namespace verge::node {
 namespace {
@@ -38,16 +39,23 @@ struct Fd {
   int release() { return std::exchange(fd, -1); }
 };
 
+// What the machine has too little of at the moment, or a fault.
+Error os_error(std::string_view doing, int error) {
+  const bool scarce = error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN || error == ENOBUFS;
+  std::string message = fmt::format("{}: {}", doing, strerror(error));
+  return scarce ? shortage(std::move(message)) : Error{Code::Internal, std::move(message)};
+}
+
 Result<int> listen_unix(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return fail(Code::Io, "socket path {} is too long", path);
+  if (path.size() >= sizeof address.sun_path) return fail(Code::Internal, "socket path {} is too long", path);
   memcpy(address.sun_path, path.c_str(), path.size() + 1);
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (fd.fd < 0) return fail(Code::Io, "cannot make a socket: {}", strerror(errno));
+  if (fd.fd < 0) return os_error("cannot make a socket", errno);
   ::unlink(path.c_str());
   if (::bind(fd.fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 || ::listen(fd.fd, 512) < 0)
-    return fail(Code::Io, "cannot listen on {}: {}", path, strerror(errno));
+    return os_error(fmt::format("cannot listen on {}", path), errno);
   return fd.release();
 }
 
@@ -141,17 +149,18 @@ Result<std::unique_ptr<Child>> Child::spawn(boost::asio::any_io_executor executo
   VERGE_ASSIGN(listener, listen_unix(socket_path));
   Fd socket(listener);
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) < 0) return fail(Code::Io, "cannot make a pipe: {}", strerror(errno));
+  if (::pipe2(ends, O_CLOEXEC) < 0) return os_error("cannot make a pipe", errno);
   Fd read_end(ends[0]), write_end(ends[1]);
   // The child's stdin is a pipe that we never write to: its end tells a worker that its node is gone.
   int life[2];
-  if (::pipe2(life, O_CLOEXEC) < 0) return fail(Code::Io, "cannot make a pipe: {}", strerror(errno));
+  if (::pipe2(life, O_CLOEXEC) < 0) return os_error("cannot make a pipe", errno);
   Fd life_read(life[0]), life_write(life[1]);
 
   // The child sees 0 = the life pipe, 1 = 2 = our stderr (logs), 3 = status, 4 = socket and nothing else.
   // The originals are moved out of the way first: dup2 of a descriptor onto itself keeps CLOEXEC.
   Fd status_fd(::fcntl(write_end.fd, F_DUPFD_CLOEXEC, 10)), socket_fd(::fcntl(socket.fd, F_DUPFD_CLOEXEC, 10));
   Fd life_fd(::fcntl(life_read.fd, F_DUPFD_CLOEXEC, 10));
+  if (status_fd.fd < 0 || socket_fd.fd < 0 || life_fd.fd < 0) return os_error("cannot copy a descriptor", errno);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, life_fd.fd, 0);
@@ -172,17 +181,17 @@ Result<std::unique_ptr<Child>> Child::spawn(boost::asio::any_io_executor executo
   for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
   args.push_back(nullptr);
   pid_t pid = 0;
-  const int rc = ::posix_spawn(&pid, args[0], &actions, &attributes, args.data(), environ);
+  const int rc = ::posix_spawn(&pid, args[0], &actions, &attributes, args.data(), bare_environment().data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  if (rc != 0) return fail(Code::Io, "cannot start {}: {}", argv[0], strerror(rc));
+  if (rc != 0) return os_error(fmt::format("cannot start {}", argv[0]), rc);
 
   const int pid_fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (pid_fd < 0) {
     const int saved = errno;
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
-    return fail(Code::Io, "cannot watch process {}: {}", pid, strerror(saved));
+    return os_error(fmt::format("cannot watch process {}", pid), saved);
   }
   auto shared = std::make_shared<Shared>(executor, read_end.release(), pid_fd);
   shared->callbacks = std::move(callbacks);

@@ -247,6 +247,15 @@ Result<std::shared_ptr<ModelFile>> open_bin(const std::string& bytes) {
   return open_whisper_bin(*map);
 }
 
+TEST(WhisperBin, AFileOfItsOwnIsAModel) {
+  const std::string path = fs::temp_directory_path() / fmt::format("verge-whisper-model-{}.bin", getpid());
+  std::ofstream(path, std::ios::binary) << bin_file(*hub(), 51865);
+  const auto file = open_model_file(path);
+  fs::remove(path);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ((*file)->architecture, "whisper");
+}
+
 TEST(WhisperBin, TensorsAreTheHubsAndSpecialTokensFollow) {
   const auto wanted = hub();
   const std::string bytes = bin_file(*wanted, 51865);

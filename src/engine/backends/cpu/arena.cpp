@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/backends/cpu/layout.h"
+#include "support/shortage.h"
 
 namespace verge::engine::cpu {
 namespace {
@@ -22,7 +23,7 @@ Result<std::shared_ptr<uint8_t>> Arena::allocate(size_t bytes) {
     const size_t wanted = std::max((size + kHugePage - 1) / kHugePage * kHugePage, kMapping);
     // One huge page more, so that the start can be moved to a huge page's boundary.
     void* base = mmap(nullptr, wanted + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) return fail(Code::LoadFailed, "out of memory: {} MB for weights", wanted >> 20);
+    if (base == MAP_FAILED) return shortage(fmt::format("out of memory: {} MB for weights", wanted >> 20));
     const size_t skip = (kHugePage - reinterpret_cast<uintptr_t>(base) % kHugePage) % kHugePage;
     uint8_t* start = static_cast<uint8_t*>(base) + skip;
     madvise(start, wanted, MADV_HUGEPAGE);  // a wish: works without

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include "support/shortage.h"
+
 namespace verge::engine::cpu {
 namespace {
 
@@ -43,7 +45,7 @@ Result<std::unique_ptr<KvCache>> make_kv_cache(int layers, int kv_heads, int hea
   if (cache->bytes == 0) return fail(Code::Io, "a key/value cache of {} layers and {} pages holds nothing", layers, pages);
   void* memory = mmap(nullptr, cache->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
-    return fail(Code::Io, "no memory for a key/value cache of {} pages ({} MiB)", pages, cache->bytes >> 20);
+    return shortage(fmt::format("no memory for a key/value cache of {} pages ({} MiB)", pages, cache->bytes >> 20));
   }
   // Attention walks pages that lie anywhere: large pages save most of its address translations.
   if (cache->bytes >= kLargePagesFrom) madvise(memory, cache->bytes, MADV_HUGEPAGE);

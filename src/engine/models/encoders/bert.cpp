@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/formats/close_files.h"
 #include "engine/models/parts/weights.h"
 #include "support/limits.h"
 
@@ -234,7 +235,7 @@ class Bert final : public Encoder {
     }
   }
 
-  const std::shared_ptr<ModelFile> file_;  // holds the embeddings' bytes
+  const std::shared_ptr<ModelFile> file_;  // holds the embeddings' bytes, in memory
   const Config c_;
   Backend& backend_;
   const Weights w_;
@@ -256,6 +257,7 @@ Result<std::unique_ptr<Encoder>> load_bert(std::shared_ptr<ModelFile> file, Back
   WeightReader reader(*file, &backend, backend, options.precision, &options);
   Weights weights;
   VERGE_TRY(read_weights(reader, *file, c, &weights));
+  VERGE_TRY(close_files(*file, {&weights.tokens, &weights.positions, &weights.types}));
   EncoderInfo info;
   info.architecture = file->architecture;
   info.layers = c.layers;

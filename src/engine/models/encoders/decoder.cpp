@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "engine/models/llama.h"
+#include "engine/formats/close_files.h"
 #include "engine/models/parts/llama_weights.h"
 
 namespace verge::engine {
@@ -130,7 +131,7 @@ class DecoderEncoder final : public Encoder {
     return rope;
   }
 
-  const std::shared_ptr<ModelFile> file_;  // holds the embedding's bytes
+  const std::shared_ptr<ModelFile> file_;  // holds the embedding's bytes, in memory
   const LlamaConfig c_;
   Backend& backend_;
   const LlamaWeights w_;
@@ -146,11 +147,9 @@ Result<std::unique_ptr<Encoder>> load_llama_encoder(std::shared_ptr<ModelFile> f
   WeightReader reader(*file, &backend, backend, options.precision, &options);
   LlamaWeights weights;
   VERGE_TRY(read_llama_weights(reader, *file, c, &weights));
-  if (file->tensors.contains("output.weight")) {  // a text generator's: known, and of no use here
-    TensorView unused;
-    VERGE_TRY(reader.table("output.weight", c.vocabulary, c.dim, &unused));
-  }
+  file->tensors.erase("output.weight");  // a text generator's: known, and of no use here
   VERGE_TRY(reader.finish());
+  VERGE_TRY(close_files(*file, {&weights.embedding}));
   EncoderInfo info;
   info.architecture = file->architecture;
   info.layers = c.layers;

@@ -55,7 +55,11 @@ Result<std::unique_ptr<Convolution>> ImageWeights::pack(const std::string& name,
   bytes_ += backend_.convolution_bytes(s);
   if (!options_) return std::unique_ptr<Convolution>();
   auto packed = backend_.pack_convolution(s, weight, bias);
-  if (!packed) return fail(Code::LoadFailed, "{}: tensor '{}': {}", file_.path, name, packed.error().message);
+  if (!packed) {
+    Error error = fail(Code::LoadFailed, "{}: tensor '{}': {}", file_.path, name, packed.error().message);
+    error.retry_after_ms = packed.error().retry_after_ms;
+    return error;
+  }
   if (options_->progress) options_->progress(static_cast<double>(taken_.size()) / static_cast<double>(file_.tensors.size()));
   return std::move(*packed);
 }

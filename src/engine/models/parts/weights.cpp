@@ -46,7 +46,11 @@ Result<> WeightReader::matrix(const std::string& name, int64_t out, int64_t in, 
   matrix_bytes_ += packed;
   if (!packer_) return {};
   auto matrix = packer_->pack(*tensor, precision_);
-  if (!matrix) return fail(Code::LoadFailed, "{}: tensor '{}': {}", file_.path, name, matrix.error().message);
+  if (!matrix) {
+    Error error = fail(Code::LoadFailed, "{}: tensor '{}': {}", file_.path, name, matrix.error().message);
+    error.retry_after_ms = matrix.error().retry_after_ms;
+    return error;
+  }
   *to = std::move(*matrix);
   if (options_ && options_->progress) options_->progress(static_cast<double>(done_) / static_cast<double>(file_bytes_));
   return {};
@@ -73,6 +77,7 @@ Result<> WeightReader::values(const std::string& name, int64_t rows, int64_t col
 
 Result<> WeightReader::table(const std::string& name, int64_t rows, int64_t columns, TensorView* to) {
   VERGE_ASSIGN(tensor, take(name, rows, columns, Need::Required));
+  bytes_ += tensor->bytes;
   *to = *tensor;
   return {};
 }
