@@ -1,4 +1,4 @@
-// Path -> format -> model: the one door through which a model enters the engine.
+// Path -> format -> language model. Encoders, image models and speech models have doors of their own beside this one.
 #pragma once
 
 #include <memory>

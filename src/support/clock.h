@@ -1,4 +1,4 @@
-// The only places that read a clock. Pure files take times as arguments, in these units.
+// Clocks, in the units in which pure files take times as arguments. Shells read them; pure files never do.
 #pragma once
 
 #include <cstdint>
