@@ -23,7 +23,7 @@ void check_params(const api::TextRequest& text) {
   require(params.at("raw").is_bool());
   require(text.n >= 1 && text.n <= limits::kAnswers);
   require(params.at("temperature").to_number<double>() >= 0 && params.at("temperature").to_number<double>() <= 5);
-  if (auto most = get_int(params, "max_tokens")) require(*most >= 1);
+  if (auto most = get_int(params, "max_tokens")) require(*most >= 0);
   if (auto top_p = get_number(params, "top_p")) require(*top_p >= 0 && *top_p <= 1);
   if (auto top_k = get_int(params, "top_k")) require(*top_k >= 1);
   if (const json::array* stop = get_array(params, "stop"))

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "accounts/accounts.h"
+#include "api/origins.h"
 #include "support/limits.h"
 
 namespace verge::api {
@@ -50,8 +51,7 @@ bool loopback_origin(std::string_view origin) {
 bool page_may_read(const Call& call) {
   const std::string_view origin = call.in.header("origin");
   if (origin.empty() || loopback_origin(origin)) return true;
-  const auto& allowed = call.context.options.origins;
-  return std::find(allowed.begin(), allowed.end(), origin) != allowed.end() || std::find(allowed.begin(), allowed.end(), "*") != allowed.end();
+  return allows_origin(call.context.options.origins, origin);
 }
 
 Result<void> admit(Call& call, const Route& route) {

@@ -63,7 +63,7 @@ void unwrap(http::Incoming& in) {
 // even a refusal, see dispatch().
 void add_cors(http::Headers& headers) {
   headers.push_back({"access-control-allow-origin", "*"});
-  headers.push_back({"access-control-expose-headers", "cf-ai-req-id, cf-ai-neurons, verge-node, verge-model, verge-substituted, retry-after"});
+  headers.push_back({"access-control-expose-headers", "cf-ai-req-id, cf-ai-neurons, verge-node, verge-model, verge-substituted, verge-ignored, retry-after"});
 }
 
 http::task<void> answer_preflight(Call& call) {
@@ -124,6 +124,23 @@ class Record {
   std::string_view route_;
 };
 
+// Parameters of the query that the route does not know: a typing error in one must show.
+void note_unknown_query(Call& call, const Route& route) {
+  if (route.query == kEndpointReadsQuery) return;
+  std::vector<std::string> unknown;
+  for (std::string& name : query_names(call.in.query)) {
+    const auto known = [&](std::string_view one) { return one == name; };
+    bool found = false;
+    for (std::string_view rest = route.query; !rest.empty() && !found;) {
+      const size_t end = std::min(rest.find(' '), rest.size());
+      found = known(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    if (!found) unknown.push_back(std::move(name));
+  }
+  note_ignored(call, std::move(unknown));
+}
+
 // No coroutine: GCC 12 destroys temporaries of co_await expressions twice, so in api only functions
 // that must outlive a wait are coroutines.
 http::task<void> dispatch(Call& call, Record& record) {
@@ -152,6 +169,7 @@ http::task<void> dispatch(Call& call, Record& record) {
     error.limit = static_cast<int64_t>(in.body_limit);
     return respond_error(call, error);
   }
+  note_unknown_query(call, *match.route);
   return match.route->run(call);
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,8 +30,10 @@ namespace verge::api {
 struct Options {
   std::string node = "local";                   // `verge-node` of answers that no model gave
   bool insecure = false;                        // callers from other machines need no token either
-  std::vector<std::string> origins;             // web pages that may call without a token; loopback ones always may
+  std::vector<std::string> origins;             // patterns (origins.h) of web pages that may call without a token; loopback ones always may
   std::function<bool()> ready;                  // /readyz; absent = always
+  std::function<std::set<std::string>()> offered;  // ids that can be asked now; absent = all of the catalogue
+  bool stand_ins = false;                       // names of OpenAI's models are answered by what is here
   std::function<json::value()> status;          // /verge/v1/status; absent = {}
   std::function<json::value()> nodes;           // /verge/v1/nodes; absent = []
   // /verge/v1/placement: what is wished, and a wish for one model; absent = this server is in no cluster.

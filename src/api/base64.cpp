@@ -14,6 +14,12 @@ std::string_view without_data_prefix(std::string_view text) {
 
 }  // namespace
 
+bool is_address(std::string_view text) {
+  for (std::string_view scheme : {"http://", "https://", "blob:", "file:"})
+    if (text.starts_with(scheme)) return true;
+  return false;
+}
+
 std::optional<std::string> decode_base64(std::string_view text) {
   text = without_data_prefix(text);
   std::string plain;  // RFC 4648's first alphabet, padded

@@ -101,10 +101,16 @@ class Lifter {
 
   bool media(std::string_view key) {
     const char* begin = p_;
-    const bool array = *p_ == '[';
-    if (array ? !starts_numbers(p_ + 1) : !starts_indices(p_)) return skip_value();
     ByteArray lifted{std::string(key), {}};
-    if (!(array ? numbers(key, lifted.bytes) : indexed(key, lifted.bytes))) return false;
+    if (*p_ == '[' && starts_numbers(p_ + 1)) {
+      if (!numbers(key, lifted.bytes)) return false;
+    } else if (starts_indices(p_)) {
+      if (!indexed(key, lifted.bytes)) return false;
+    } else if (!buffer(key, lifted.bytes)) {
+      if (error_) return false;
+      p_ = begin;
+      return skip_value();
+    }
     out_.json.append(kept_, begin).append("[]");
     kept_ = p_;
     out_.arrays.push_back(std::move(lifted));
@@ -120,6 +126,28 @@ class Lifter {
     if (*p != '{') return false;
     for (++p; p < end_ && is_space(*p);) ++p;
     return end_ - p > 3 && std::memcmp(p, "\"0\"", 3) == 0;
+  }
+
+  // Node's Buffer, its two members in any order. False with p_ anywhere where it is something else, or with an error.
+  bool buffer(std::string_view key, std::string& to) {
+    bool typed = false, filled = false;
+    if (!take('{')) return false;
+    for (int members = 0; members < 2; ++members) {
+      const auto name = string();
+      if (!name || !take(':')) return false;
+      skip_space();
+      if (*name == "type" && !typed) {
+        typed = string() == "Buffer";
+        if (!typed) return false;
+      } else if (*name == "data" && !filled && p_ < end_ && *p_ == '[' && starts_numbers(p_ + 1)) {
+        filled = numbers(key, to);
+        if (!filled) return false;
+      } else {
+        return false;
+      }
+      if (members == 0 && !take(',')) return false;
+    }
+    return take('}');
   }
 
   // One number of up to three digits, strictly JSON's.

@@ -21,8 +21,8 @@ struct LiftedBody {
 };
 
 // Lifts the members `image` and `audio` of the document, and of its `inputs` or `input` object, where their value is an
-// array of numbers or what JSON.stringify makes of a Uint8Array, {"0":137,"1":80,…}. Everything else stays as it is:
-// text that is no JSON is the parser's to refuse. InvalidInput where an element is no integer from 0 to 255.
+// array of numbers, or what JSON.stringify makes of a Uint8Array, {"0":137,"1":80,…}, or of Node's Buffer,
+// {"type":"Buffer","data":[137,80,…]}. Everything else stays as it is: text that is no JSON is the parser's to refuse. InvalidInput where an element is no integer from 0 to 255.
 Result<LiftedBody> lift_byte_arrays(std::string_view body);
 
 }  // namespace verge::api

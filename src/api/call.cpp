@@ -1,5 +1,8 @@
 #include "api/call.h"
 
+#include <algorithm>
+
+#include "support/limits.h"
 #include "support/log.h"
 
 namespace verge::api {
@@ -22,6 +25,35 @@ Counters::Counters(metrics::Registry& registry)
       first_token(registry.histogram("verge_time_to_first_token_seconds", "Time from a request's arrival to its first token.", {"model"})),
       token_interval(registry.histogram("verge_time_per_output_token_seconds", "Time between tokens of one answer.", {"model"})),
       in_flight(registry.gauge("verge_requests_in_flight", "Requests whose answer is not finished.")) {}
+
+namespace {
+
+// What a header may hold: the names are a client's bytes.
+std::string header_list(const std::vector<std::string>& names) {
+  std::string list;
+  for (size_t i = 0; i < names.size() && i < limits::kIgnoredNames; ++i) {
+    std::string name = names[i].substr(0, limits::kIgnoredNameBytes);
+    std::ranges::replace_if(name, [](char c) { return c <= ' ' || c >= 0x7f || c == ',' || c == '"'; }, '?');
+    list += (i ? ", " : "") + name;
+  }
+  if (names.size() > limits::kIgnoredNames) list += ", ...";
+  return list;
+}
+
+}  // namespace
+
+void note_ignored(Call& call, std::vector<std::string> names) {
+  if (names.empty()) return;
+  call.ignored.insert(call.ignored.end(), std::make_move_iterator(names.begin()), std::make_move_iterator(names.end()));
+  const std::string list = header_list(call.ignored);
+  std::erase_if(call.headers, [](const http::Header& header) { return header.name == "verge-ignored"; });
+  call.headers.push_back({"verge-ignored", list});
+  log::info("parameters ignored", {{"id", call.id}, {"names", list}});
+}
+
+Availability::Availability(const Context& context) : all_(!context.options.offered) {
+  if (!all_) ids_ = context.options.offered();
+}
 
 http::task<void> respond(Call& call, int status, http::Headers headers, std::string body) {
   call.status = status;

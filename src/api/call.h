@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -40,6 +41,8 @@ struct Call {
   std::map<std::string, std::string, std::less<>> path;  // "account", "model" of the route's pattern
   std::string tenant;                                    // account that is charged
   http::Headers headers;                                 // of every answer: request id, CORS, verge-*
+  std::vector<std::string> ignored;                      // parameters without effect, named in `verge-ignored`
+  bool substituted = false;                              // the client named another model than the one that is asked
   bool image_results = false;                            // see Options; a wrapped request may say otherwise
   int64_t started_us = 0;
   trace::Span span;                                      // the whole request
@@ -51,6 +54,20 @@ struct Call {
   int64_t prompt_tokens = 0, completion_tokens = 0;
   int64_t first_token_us = 0;  // 0 = none
 };
+
+// Which models can be asked now, as of the time that it is made.
+class Availability {
+ public:
+  explicit Availability(const Context& context);
+  bool has(const catalogue::Entry& entry) const { return all_ || ids_.contains(entry.id); }
+
+ private:
+  std::set<std::string> ids_;
+  bool all_;
+};
+
+// Names of parameters that have no effect here: the answer's header `verge-ignored` and the log tell them.
+void note_ignored(Call& call, std::vector<std::string> names);
 
 // The calls below take what they need before they return: their arguments need not live on.
 http::task<void> respond(Call& call, int status, http::Headers headers, std::string body);

@@ -90,7 +90,7 @@ class Sink : public protocol::EventSink {
     std::erase_if(headers, [](const http::Header& header) { return header.name == "verge-node"; });
     headers.push_back({"verge-node", accepted.node.empty() ? run_.call.context.options.node : accepted.node});
     headers.push_back({"verge-model", accepted.model.empty() ? run_.call.model : accepted.model});
-    if (accepted.substituted) headers.push_back({"verge-substituted", "1"});
+    if (accepted.substituted || run_.call.substituted) headers.push_back({"verge-substituted", "1"});
     return ready(true);
   }
 

@@ -2,7 +2,7 @@
 //
 // G1 The status line is sent only after the first token or an error is known.
 // G2 A stream ends with exactly one of: the format's closing events, or one error event. Then it closes.
-// G3 An answer's end is sent after its row in the usage ledger is on disk.
+// G3 An answer's end is sent after its row is committed to the usage ledger.
 // G4 When generate() returns, every run() that it started has ended: nothing below works for a
 //    client that has left.
 #pragma once

@@ -10,39 +10,42 @@ namespace {
 
 constexpr size_t kNone = 0, kText = limits::kTextBodyBytes, kMedia = limits::kBodyBytes;
 
+constexpr std::string_view kSearchQuery = "author search task source page per_page hide_experimental include_deprecated format available";
+constexpr std::string_view kBindingQuery = "version userInputs rejectIfBusy queueRequest";
+
 #define VERGE_OPENAI_ROUTES(prefix)                                                                 \
   {"POST", prefix "/chat/completions", openai_chat, Shape::OpenAi, Access::Run, kText},       \
       {"POST", prefix "/completions", openai_completions, Shape::OpenAi, Access::Run, kText}, \
       {"POST", prefix "/audio/transcriptions", openai_transcriptions, Shape::OpenAi, Access::Run, kMedia}, \
       {"POST", prefix "/audio/translations", openai_translations, Shape::OpenAi, Access::Run, kMedia},     \
-      {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Read, kNone},            \
-      {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Read, kNone},  \
+      {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Read, kNone, "include"},            \
+      {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Read, kNone, "include"},  \
       {"POST", prefix "/embeddings", openai_embeddings, Shape::OpenAi, Access::Run, kText}, {  \
     "POST", prefix "/responses", openai_not_built, Shape::OpenAi, Access::Run, kText          \
   }
 
 constexpr Route kRoutes[] = {
-    {"POST", "/client/v4/accounts/{account}/ai/run", run_rest_universal, Shape::Rest, Access::Run, kMedia},
-    {"POST", "/client/v4/accounts/{account}/ai/run/{model...}", run_rest, Shape::Rest, Access::Run, kMedia},
+    {"POST", "/client/v4/accounts/{account}/ai/run", run_rest_universal, Shape::Rest, Access::Run, kMedia, "queueRequest"},
+    {"POST", "/client/v4/accounts/{account}/ai/run/{model...}", run_rest, Shape::Rest, Access::Run, kMedia, kEndpointReadsQuery},
     {"GET", "/client/v4/accounts/{account}/ai/run/{model...}", run_websocket, Shape::Rest, Access::Run, kNone},
-    {"GET", "/client/v4/accounts/{account}/ai/models/search", search_models, Shape::Rest, Access::Read, kNone},
-    {"GET", "/client/v4/accounts/{account}/ai/models/schema", model_schema, Shape::Rest, Access::Read, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/models/search", search_models, Shape::Rest, Access::Read, kNone, kSearchQuery},
+    {"GET", "/client/v4/accounts/{account}/ai/models/schema", model_schema, Shape::Rest, Access::Read, kNone, "model"},
     {"GET", "/client/v4/accounts/{account}/ai/tasks/search", search_tasks, Shape::Rest, Access::Read, kNone},
     {"GET", "/client/v4/accounts/{account}/ai/authors/search", search_authors, Shape::Rest, Access::Read, kNone},
-    {"GET", "/client/v4/accounts/{account}/ai/usage", account_usage, Shape::Rest, Access::Read, kNone},
+    {"GET", "/client/v4/accounts/{account}/ai/usage", account_usage, Shape::Rest, Access::Read, kNone, "from to by"},
     VERGE_OPENAI_ROUTES("/client/v4/accounts/{account}/ai/v1"),
     VERGE_OPENAI_ROUTES("/v1"),
-    {"POST", "/run", run_binding, Shape::Binding, Access::Run, kMedia},
+    {"POST", "/run", run_binding, Shape::Binding, Access::Run, kMedia, kBindingQuery},
     {"GET", "/run", run_websocket, Shape::Binding, Access::Run, kNone},
-    {"POST", "/ai-gateway/run", run_binding, Shape::Binding, Access::Run, kMedia},
-    {"GET", "/ai-api/models/search", search_models, Shape::Binding, Access::Read, kNone},
+    {"POST", "/ai-gateway/run", run_binding, Shape::Binding, Access::Run, kMedia, kBindingQuery},
+    {"GET", "/ai-api/models/search", search_models, Shape::Binding, Access::Read, kNone, kSearchQuery},
     {"POST", "/to-everything/markdown/transformer", markdown, Shape::Binding, Access::Run, kMedia},
     {"GET", "/to-everything/markdown/supported", markdown_supported, Shape::Binding, Access::Read, kNone},
     {"GET", "/verge/v1/status", status, Shape::Rest, Access::Admin, kNone},
     {"GET", "/verge/v1/placement", placement, Shape::Rest, Access::Admin, kNone},
     {"PUT", "/verge/v1/placement/{model...}", place, Shape::Rest, Access::Admin, limits::kTextBodyBytes},
     {"GET", "/verge/v1/nodes", nodes, Shape::Rest, Access::Admin, kNone},
-    {"GET", "/verge/v1/usage", all_usage, Shape::Rest, Access::Admin, kNone},
+    {"GET", "/verge/v1/usage", all_usage, Shape::Rest, Access::Admin, kNone, "from to by account"},
     {"GET", "/metrics", metrics_text, Shape::Rest, Access::Local, kNone},
     {"GET", "/healthz", healthz, Shape::Rest, Access::Open, kNone},
     {"GET", "/readyz", readyz, Shape::Rest, Access::Open, kNone},
@@ -59,6 +62,19 @@ std::string_view take_segment(std::string_view& path) {
 }  // namespace
 
 std::span<const Route> routes() { return kRoutes; }
+
+std::vector<std::string> query_names(std::string_view query) {
+  std::vector<std::string> names;
+  while (!query.empty()) {
+    const size_t end = std::min(query.find('&'), query.size());
+    const std::string_view pair = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    const std::string_view raw = pair.substr(0, pair.find('='));
+    std::string name = http::percent_decode(raw, true).value_or(std::string(raw));
+    if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
+  }
+  return names;
+}
 
 bool match_pattern(std::string_view pattern, std::string_view path, std::map<std::string, std::string, std::less<>>* values) {
   if (path.empty() || path.front() != '/') return false;

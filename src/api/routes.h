@@ -26,7 +26,12 @@ struct Route {
   Shape shape;
   Access access;
   size_t body_bytes;
+  std::string_view query = {};  // names of the query's parameters, separated by spaces; others are ignored, and said to be
 };
+// Of routes whose query depends on the model: the endpoint itself notes what it does not know.
+inline constexpr std::string_view kEndpointReadsQuery = "*";
+// Names of the parameters of a query, decoded, each once.
+std::vector<std::string> query_names(std::string_view query);
 std::span<const Route> routes();
 
 struct Match {

@@ -17,6 +17,7 @@
 #include "accounts/local_lease_store.h"
 #include "accounts/meter.h"
 #include "api/api.h"
+#include "api/origins.h"
 #include "catalogue/catalogue.h"
 #include "cluster/quota_store.h"
 #include "cluster/usage_gossip.h"
@@ -118,10 +119,29 @@ Result<void> check_exposure(const Options& options, const Address& address, acco
   return {};
 }
 
+// Options that ask for what another one rules out are named, not dropped.
+Result<void> check_combinations(const Options& options) {
+  if (options.certificate.empty() != options.key.empty()) return fail(Code::InvalidInput, "--tls-cert and --tls-key belong together: give both");
+  if (options.node()) return {};
+  for (const auto& [flag, given] : {std::pair{"--preload", !options.preload.empty()}, {"--threads", options.threads != 0}, {"--context", options.context != 0},
+                                    {"--memory", options.memory_mib != 0}, {"--kv-memory", options.kv_mib != 0}, {"--kv-type", !options.kv_type.empty()},
+                                    {"--weights", !options.weights.empty()}})
+    if (given) return fail(Code::InvalidInput, "{} is for machines that run models: --role gateway runs none", flag);
+  return {};
+}
+
+// Where a browser on this machine reaches what listens on `host`: addresses that mean "all" cannot be opened.
+std::string host_of_link(const std::string& host) {
+  if (host == "0.0.0.0") return "127.0.0.1";
+  if (host == "::") return "[::1]";
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
 Result<void> check_cluster(Options& options) {
   if (options.cluster.empty()) {
     for (const auto& [flag, given] : {std::pair{"--role", !options.role.empty()}, {"--region", !options.region.empty()}, {"--coordinates", !options.coordinates.empty()},
-                                      {"--advertise", !options.advertise.empty()}, {"--peer-listen", !options.peer_listen.empty()}, {"--cluster-keys", !options.keys.empty()}})
+                                      {"--advertise", !options.advertise.empty()}, {"--peer-listen", !options.peer_listen.empty()}, {"--cluster-keys", !options.keys.empty()},
+                                      {"--insecure-cluster", options.insecure_cluster}})
       if (given) return fail(Code::InvalidInput, "{} is for a cluster: give --cluster nats://HOST:PORT too", flag);
     if (options.name.empty()) options.name = "local";
     return {};
@@ -148,6 +168,11 @@ void end_in_any_case(int seconds) {
 
 Result<int> serve_until_signal(Options options) {
   VERGE_TRY(check_cluster(options));
+  VERGE_TRY(check_combinations(options));
+  for (std::string& origin : options.origins) {
+    VERGE_ASSIGN(pattern, api::parse_origin_pattern(origin));
+    origin = std::move(pattern);
+  }
   VERGE_ASSIGN(address, parse_address(options.listen, "--listen"));
   std::error_code ec;
   std::filesystem::create_directories(options.data, ec);
@@ -229,6 +254,13 @@ Result<int> serve_until_signal(Options options) {
   // With models that do not get on, and nothing else that does, other machines are the only hope.
   const auto others = [&] { return membership && membership->others(); };
   api_options.ready = [&] { return ready && !draining && (!membership || node || membership->ready()) && (!node || node->well() || others()); };
+  api_options.stand_ins = options.stand_ins;
+  api_options.offered = [&] {
+    std::set<std::string> ids = router.models();
+    if (node)
+      for (node::ModelFigures& figures : node->figures()) ids.insert(std::move(figures.id));
+    return ids;
+  };
   std::unique_ptr<Hosting> hosting;
   api_options.status = [&] {
     json::value status = node ? node->status() : json::value(json::object{{"name", options.name}, {"state", draining ? "draining" : "up"}, {"models", json::array()}});
@@ -332,7 +364,8 @@ Result<int> serve_until_signal(Options options) {
     for (const std::string& id : options.preload) node->preload(id);
   }
   ready = true;
-  if (options.gateway()) log::info("serving", {{"address", fmt::format("{}://{}:{}", options.certificate.empty() ? "http" : "https", address.host, server.port())},
+  if (options.gateway()) log::info("serving", {{"address", fmt::format("{}://{}:{}", options.certificate.empty() ? "http" : "https", host_of_link(address.host), server.port())},
+                        {"listen", options.listen},
                         {"data", options.data},
                         {"tokens", tokens ? "required" : "not required"}});
   run_loop(io);
@@ -381,7 +414,7 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--image-result", o.image_result, "Shape of image answers: array (as published) or results, for Workers that read result.results")->check(CLI::IsMember({"array", "results"}));
   app.add_option("--worker", o.workers, "Host a wrangler project: DIR, or ROUTE=DIR as in 'shop.example/*=./shop' (repeatable)");
-  app.add_option("--origin", o.origins, "Web origin that may call without a token, as https://app.example, or * (repeatable); this machine's always may");
+  app.add_option("--origin", o.origins, "Web origin that may call without a token, as https://app.example, https://*.example:* or * (repeatable); this machine's always may");
   app.add_flag("--null-engine", o.null_engine, "Answer text requests without computing: to measure everything around a model")->group("");
   app.add_option("--log-level", o.log_level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();
   app.add_option("--log-format", o.log_format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();

@@ -273,6 +273,16 @@ task<bool> run_with_patience(asio::any_io_executor executor, Service& service, R
   co_return !over || !sink.silent;
 }
 
+std::set<std::string> Router::models() const {
+  const Instant now = monotonic_ms();
+  std::set<std::string> ids;
+  for (const auto& [name, node] : impl_->registry.nodes()) {
+    if (impl_->registry.health(node, now) == Health::Dead) continue;
+    for (const auto& [id, state] : node.state.models) ids.insert(id);
+  }
+  return ids;
+}
+
 task<void> Router::run(Request request, EventSink& sink) {
   Impl& impl = *impl_;
   Need need;

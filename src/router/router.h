@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "protocol/service.h"
@@ -34,6 +35,8 @@ class Router : public protocol::Service {
   // Where this process is, and a round trip to a node that somebody measured.
   void set_place(const Place& place);
   void rtt(const std::string& name, double ms);
+  // Ids that a node which is not dead has said to hold.
+  std::set<std::string> models() const;
   // Requests a second of late, by model.
   std::map<std::string, double> demand() const;
 

@@ -56,6 +56,10 @@ inline constexpr uint32_t kSchemaPatternSteps = 100'000;  // backtracking of a s
 inline constexpr size_t kBoundaryBytes = 200;
 inline constexpr size_t kFormParts = 64;
 
+// Names that the header `verge-ignored` lists.
+inline constexpr size_t kIgnoredNames = 16;
+inline constexpr size_t kIgnoredNameBytes = 64;
+
 // Metrics: series of one family; label values past these are counted as "other".
 inline constexpr size_t kMetricSeries = 500;
 
@@ -207,7 +211,7 @@ inline constexpr int kQueueTimeMs = 30'000;            // waited longer: busy
 inline constexpr int kColdWaiters = 256;              // requests held while a model loads
 inline constexpr int kLoadTimeMs = 600'000;            // a load that takes longer answers busy; it goes on
 inline constexpr int kDrainMs = 30'000;                // SIGTERM: running requests get this long
-inline constexpr int kStopStrings = 16;
+inline constexpr int kStopStrings = 256;               // role-play front ends send one a character
 inline constexpr size_t kStopStringBytes = 1024;
 inline constexpr int kLogprobs = 20;                   // best tokens listed beside each chosen one, as OpenAI allows
 inline constexpr size_t kStreamBacklogEvents = 1024;   // not yet taken by a slow reader: its sequence is held ...
@@ -221,7 +225,8 @@ inline constexpr uint64_t kWorkerExtraBytes = 2ull << 30;  // heap that a worker
 inline constexpr int kSseKeepAliveMs = 15'000;         // a silent stream gets a comment: proxies cut at 30 or 60 s
 inline constexpr size_t kLogitBias = 1024;             // entries; OpenAI allows 300
 inline constexpr int kTopLogprobs = 20;                // OpenAI's limit
-inline constexpr int kAnswers = 8;                     // of one request: each is a sequence of its own
+inline constexpr int kAnswers = 128;                   // of one request, as OpenAI's n; each is a sequence of its own ...
+inline constexpr size_t kAnswersBytes = 8 * kTextBodyBytes;  // ... with a prompt of its own in memory
 static_assert(kBatchTokens % kPageTokens == 0);
 
 // Encoders of text.

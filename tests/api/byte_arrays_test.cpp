@@ -48,6 +48,25 @@ TEST(ByteArrays, EveryByte) {
   EXPECT_EQ(lift_byte_arrays(R"({"audio":)" + as_object(all) + "}")->arrays[0].bytes, all);
 }
 
+TEST(ByteArrays, BuffersOfNode) {
+  for (const char* body : {R"({"image":{"type":"Buffer","data":[1,22,255]}})", R"({ "image" : { "data" : [ 1, 22, 255 ] , "type" : "Buffer" } })"}) {
+    const auto lifted = lift_byte_arrays(body);
+    ASSERT_TRUE(lifted) << lifted.error().message;
+    ASSERT_EQ(lifted->arrays.size(), 1u) << body;
+    EXPECT_EQ(lifted->arrays[0].bytes, "\x01\x16\xff");
+    EXPECT_TRUE(parse_json(lifted->json)) << lifted->json;
+  }
+  EXPECT_EQ(lift_byte_arrays(R"({"inputs":{"audio":{"type":"Buffer","data":[]}}})")->arrays.size(), 1u);
+  for (const char* other : {R"({"image":{"type":"Blob","data":[1]}})", R"({"image":{"type":"Buffer"}})", R"({"image":{"type":"Buffer","data":"AA=="}})",
+                            R"({"image":{"type":"Buffer","data":[1],"x":2}})", R"({"image":{"data":[1]}})", R"({"image":{}})", R"({"image":{"type":"Buffer","da)"}) {
+    const auto lifted = lift_byte_arrays(other);
+    ASSERT_TRUE(lifted) << other;
+    EXPECT_TRUE(lifted->arrays.empty()) << other;
+    EXPECT_EQ(lifted->json, other);
+  }
+  EXPECT_FALSE(lift_byte_arrays(R"({"image":{"type":"Buffer","data":[256]}})"));
+}
+
 TEST(ByteArrays, InsideInputsAndBesideStrings) {
   auto lifted = lift_byte_arrays(R"({"options":{"image":[1]},"inputs":{"prompt":"a \"[{ \\","image":[1,22,255],"audio":{"0":7}}})");
   ASSERT_TRUE(lifted);

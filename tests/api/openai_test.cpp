@@ -165,7 +165,7 @@ TEST_F(OpenAiTest, ExtensionsReachTheService) {
   EXPECT_EQ(params.at("repetition_penalty"), 1.2);
   EXPECT_EQ(params.at("stop"), json::parse(R"(["END"])"));
   EXPECT_EQ(params.at("logit_bias"), json::parse(R"({"5":-100.0})"));
-  EXPECT_EQ(params.at("max_tokens"), 7);
+  EXPECT_EQ(params.at("max_tokens"), 3) << "both wishes are met";
   EXPECT_EQ(params.at("chat_template_kwargs"), json::parse(R"({"enable_thinking":false})"));
   EXPECT_EQ(params.at("ignore_eos"), true);
 }
@@ -191,8 +191,8 @@ TEST_P(OpenAiBadInput, NamesTheParameter) {
 INSTANTIATE_TEST_SUITE_P(
     All, OpenAiBadInput,
     ::testing::Values(
-        BadChat{"Temperature", R"("temperature":2.5)", "temperature"}, BadChat{"N", R"("n":9)", "n"}, BadChat{"NZero", R"("n":0)", "n"},
-        BadChat{"TopP", R"("top_p":-1)", "top_p"}, BadChat{"MaxTokens", R"("max_tokens":0)", "max_tokens"},
+        BadChat{"Temperature", R"("temperature":2.5)", "temperature"}, BadChat{"N", R"("n":129)", "n"}, BadChat{"NZero", R"("n":0)", "n"},
+        BadChat{"TopP", R"("top_p":-1)", "top_p"}, BadChat{"MaxTokens", R"("max_tokens":-3)", "max_tokens"},
         BadChat{"Tools", R"("tools":[{"type":"function","function":{"name":"f"}}])", "tools"},
         BadChat{"ToolChoice", R"("tool_choice":"required")", "tool_choice"},
         BadChat{"ResponseFormat", R"("response_format":{"type":"json_schema","json_schema":{"name":"x"}})", "response_format"},
@@ -234,10 +234,150 @@ TEST_F(OpenAiTest, WhatIsNotBuiltSaysSo) {
 TEST_F(OpenAiTest, CompletionPromptsOfOtherKinds) {
   EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":[1,2,3]})").json().at("error").at("param"), "prompt");
   EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":[]})").status, 400);
-  EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":["a","b"],"n":5})").status, 400);
+  EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":["a","b"],"n":65})").status, 400);
   EXPECT_EQ(text(R"(,"echo":true)").json().at("error").at("param"), "echo");
   EXPECT_EQ(text(R"(,"best_of":2)").json().at("error").at("param"), "best_of");
   EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct"})").status, 400);
+}
+
+TEST_F(OpenAiTest, MoreTokensThanThereIsRoomForAreClamped) {
+  EXPECT_EQ(chat(R"(,"max_tokens":32000)").status, 200);
+  EXPECT_EQ(service_.requests().back().params.at("max_tokens"), 32000);
+  EXPECT_EQ(service_.requests().back().params.at("clamp_max_tokens"), true);
+  for (const char* none : {R"(,"max_tokens":-1)", R"(,"max_tokens":-2)", R"(,"max_completion_tokens":-1)", R"(,"max_tokens":null)"}) {
+    EXPECT_EQ(chat(none).status, 200) << none;
+    EXPECT_FALSE(service_.requests().back().params.contains("max_tokens")) << none;
+  }
+  chat(R"(,"max_tokens":-1,"max_completion_tokens":9)");
+  EXPECT_EQ(service_.requests().back().params.at("max_tokens"), 9);
+  text(R"(,"max_tokens":-1)");
+  EXPECT_FALSE(service_.requests().back().params.contains("max_tokens")) << "no limit is not the default of 16";
+  text(R"(,"max_tokens":0)");
+  EXPECT_EQ(service_.requests().back().params.at("max_tokens"), 0);
+  text();
+  EXPECT_EQ(service_.requests().back().params.at("clamp_max_tokens"), true) << "a default that does not fit shrinks";
+}
+
+TEST_F(OpenAiTest, ManyStopStringsPromptsAndAnswers) {
+  std::string stops, prompts;
+  for (int i = 0; i < 256; ++i) stops += fmt::format("{}\"\\nCharacter {}:\"", i ? "," : "", i);
+  EXPECT_EQ(chat(",\"stop\":[" + stops + "]").status, 200);
+  EXPECT_EQ(service_.requests().back().params.at("stop").as_array().size(), 256u);
+  EXPECT_EQ(chat(",\"stop\":[" + stops + ",\"x\"]").status, 400);
+  for (int i = 0; i < 64; ++i) prompts += fmt::format("{}\"p{}\"", i ? "," : "", i);
+  const Answer answer = post(kText, fmt::format(R"({{"model":"@cf/meta/llama-3.2-1b-instruct","n":2,"prompt":[{}]}})", prompts));
+  EXPECT_EQ(answer.json().at("choices").as_array().size(), 128u);
+  // Each answer has the prompt in memory.
+  const std::string large(2 << 20, 'x');
+  EXPECT_EQ(post(kChat, fmt::format(R"({{"model":"@cf/meta/llama-3.2-1b-instruct","n":128,"messages":[{{"role":"user","content":"{}"}}]}})", large)).status, 400);
+}
+
+TEST_F(OpenAiTest, NoReasoningTurnsTheTemplatesSwitchOff) {
+  EXPECT_EQ(chat(R"(,"reasoning_effort":null)").status, 200);
+  EXPECT_FALSE(service_.requests().back().params.contains("chat_template_kwargs"));
+  EXPECT_EQ(chat(R"(,"reasoning_effort":"none")").status, 200);
+  EXPECT_EQ(service_.requests().back().params.at("chat_template_kwargs"), json::parse(R"({"enable_thinking":false,"thinking":false})"));
+  EXPECT_EQ(chat(R"(,"reasoning_effort":"none","chat_template_kwargs":{"enable_thinking":true})").status, 200);
+  EXPECT_EQ(service_.requests().back().params.at("chat_template_kwargs").at("enable_thinking"), true) << "the nearer word counts";
+  EXPECT_EQ(text(R"(,"reasoning_effort":"none")").status, 200);
+}
+
+TEST_F(OpenAiTest, NullIsAbsentForEveryOptionalField) {
+  std::string nulls;
+  for (const char* name : {"max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "min_p", "n", "stop", "seed", "stream", "stream_options",
+                           "logprobs", "top_logprobs", "logit_bias", "tools", "tool_choice", "functions", "response_format", "user", "metadata", "store",
+                           "service_tier", "modalities", "audio", "prediction", "options", "chat_template_kwargs", "frequency_penalty", "presence_penalty"})
+    nulls += fmt::format(",\"{}\":null", name);
+  const Answer answer = chat(nulls);
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(answer.header("verge-ignored"), "");
+  EXPECT_EQ(post(kChat, R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":"a","name":null},
+    {"role":"assistant","content":null,"refusal":null,"tool_calls":null,"function_call":null,"audio":null},{"role":"user","content":"b"}]})").status, 200);
+}
+
+TEST_F(OpenAiTest, PartsOfAReplayedHistoryAreText) {
+  const Answer answer = post(kChat, R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":[{"type":"input_text","text":"a"}]},
+    {"role":"assistant","content":[{"type":"output_text","text":"b","annotations":[]},{"type":"refusal","refusal":"no"}]},{"role":"user","content":"c"}]})");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(post(kChat, R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"assistant","content":[{"type":"refusal","text":"no"}]}]})").status, 400);
+  for (const char* role : {"tool", "function"}) {
+    const Answer refused = post(kChat, fmt::format(R"({{"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{{"role":"{}","name":"f","content":"x"}}]}})", role));
+    EXPECT_EQ(refused.json().at("error").at("param"), "messages.0.role") << role;
+  }
+}
+
+class OpenAiNames : public OpenAiTest {
+ protected:
+  Answer ask_for(const char* model) { return post(kChat, fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"hi"}}]}})", model)); }
+};
+
+TEST_F(OpenAiNames, AreAnsweredByWhatIsHereWithStandIns) {
+  Options options;
+  options.stand_ins = true;
+  start(std::move(options));
+  service_.script = [](const protocol::Request&, EventSink& sink) -> protocol::task<void> {
+    protocol::Accepted taken = accepted();
+    taken.substituted = false;  // the node is asked for the stand-in itself
+    const bool taken_well = co_await sink.put(Event(taken));
+    if (!taken_well) co_return;
+    co_await sink.put(end());
+  };
+  for (const char* name : {"gpt-3.5-turbo", "gpt-4o", "gpt-4o-mini-2024-07-18", "gpt-4.1-nano", "gpt-5", "o3-mini", "openai/gpt-4o", "chatgpt-4o-latest"}) {
+    const Answer answer = ask_for(name);
+    ASSERT_EQ(answer.status, 200) << name << answer.body;
+    EXPECT_EQ(answer.header("verge-substituted"), "1") << name;
+    EXPECT_EQ(answer.json().at("model"), name);
+    EXPECT_EQ(service_.requests().back().model, "@verge/smollm2-135m-instruct");
+    EXPECT_EQ(get(fmt::format("/v1/models/{}", name)).json().at("id"), name);
+  }
+  EXPECT_EQ(post("/v1/embeddings", R"({"model":"text-embedding-3-small","input":"x"})").header("verge-substituted"), "1");
+  EXPECT_EQ(service_.requests().back().task, "text-embeddings");
+  for (const char* name : {"gpt-oss-20b", "gpt-2", "gpt-j-6b", "o1x", "gpt-4o-mini-tts", "gpt-4o-realtime-preview", "gpt-image-1", "text-embedding-3-small"})
+    EXPECT_EQ(ask_for(name).json().at("error").at("code"), "model_not_found") << name;
+}
+
+TEST_F(OpenAiNames, AreAnsweredByAnotherModelWhereTheStandInIsNotHere) {
+  Options options;
+  options.stand_ins = true;
+  options.offered = [] { return std::set<std::string>{"@cf/openai/whisper-tiny-en", "@cf/meta/llama-3.2-1b-instruct"}; };
+  start(std::move(options));
+  EXPECT_EQ(ask_for("gpt-4o").status, 200);
+  EXPECT_EQ(service_.requests().back().model, kModel);
+  for (const char* name : {"whisper-1", "gpt-4o-transcribe"}) {
+    const std::string body = fmt::format("--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n{}\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; "
+                                         "filename=\"a.wav\"\r\n\r\nRIFF\r\n--b--\r\n", name);
+    const Answer answer = post("/v1/audio/transcriptions", body, {{"content-type", "multipart/form-data; boundary=b"}});
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(answer.header("verge-substituted"), "1");
+    EXPECT_EQ(service_.requests().back().model, "@cf/openai/whisper-tiny-en");
+  }
+}
+
+TEST_F(OpenAiNames, AreUnknownWithoutAndTheErrorSaysWhatToDo) {
+  const Answer answer = ask_for("gpt-4o");
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("--stand-ins"), std::string::npos);
+  EXPECT_EQ(ask_for("gpt-j-6b").body.find("--stand-ins"), std::string::npos);
+}
+
+TEST_F(OpenAiTest, ListsWhatCanBeAskedNow) {
+  Options options;
+  options.offered = [] { return std::set<std::string>{"@cf/meta/llama-3.2-1b-instruct", "@verge/stories-260k"}; };
+  start(std::move(options));
+  std::vector<std::string> ids;
+  const json::value listed = get("/v1/models").json();
+  for (const json::value& model : listed.at("data").as_array()) ids.emplace_back(model.at("id").as_string());
+  EXPECT_EQ(ids, (std::vector<std::string>{"@cf/meta/llama-3.2-1b-instruct", "@verge/stories-260k"}));
+  EXPECT_EQ(get("/v1/models?include=unavailable").json().at("data").as_array().size(), catalogue_.all().size());
+  EXPECT_EQ(get("/v1/models/@cf/meta/llama-3.2-1b-instruct").status, 200);
+  EXPECT_EQ(get("/v1/models/@cf/meta/llama-3.2-3b-instruct").status, 404);
+  EXPECT_EQ(get("/v1/models/@cf/meta/llama-3.2-3b-instruct?include=unavailable").json().at("available"), false);
+  const std::string search = "/client/v4/accounts/a/ai/models/search?include_deprecated=true";
+  EXPECT_EQ(get(search + "&available=true").json().at("result").as_array().size(), 2u);
+  EXPECT_EQ(get(search + "&available=false").json().at("result_info").at("total_count"), static_cast<int64_t>(catalogue_.all().size() - 2));
+  EXPECT_EQ(get(search + "&available=maybe").status, 400);
+  const json::value found = get(search + "&search=llama-3.2-3b").json();
+  EXPECT_EQ(found.at("result").at(0).at("properties").as_array().back(), json::parse(R"({"property_id":"verge_available","value":"false"})"));
 }
 
 TEST_F(OpenAiTest, ListsModels) {

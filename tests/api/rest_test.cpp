@@ -204,6 +204,40 @@ TEST_F(RestTest, PartsAndDeveloperRoleAreNormalised) {
             json::parse(R"([{"role":"system","content":"be brief"},{"role":"user","content":"a\nb"}])"));
 }
 
+TEST_F(RestTest, PartsOfAReplayedHistoryAreText) {
+  const char* const kMessages = R"({"messages":[{"role":"user","content":[{"type":"input_text","text":"a"}],"name":null},
+    {"role":"assistant","content":[{"type":"refusal","refusal":"no"}],"tool_calls":null},{"role":"assistant","content":[{"type":"output_text","text":"b"}]},{"role":"user","content":"c"}]})";
+  const Answer answer = run(kMessages);
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const json::value messages = service_.requests().back().params.at("messages");
+  EXPECT_EQ(messages.at(1).at("content"), "no");
+  EXPECT_EQ(messages.at(2).at("content"), "b");
+  const Answer bound = post("/run?version=3", std::string(R"({"inputs":)") + kMessages + "}", {{"cf-consn-model-id", kModel}});
+  EXPECT_EQ(bound.status, 200) << bound.body;
+  EXPECT_EQ(service_.requests().back().params.at("messages"), messages);
+}
+
+TEST_F(RestTest, ADefaultOfTokensShrinksAndAWishDoesNot) {
+  run(R"({"prompt":"x"})");
+  EXPECT_EQ(service_.requests().back().params.at("clamp_max_tokens"), true);
+  run(R"({"prompt":"x","max_tokens":null})");
+  EXPECT_EQ(service_.requests().back().params.at("clamp_max_tokens"), true);
+  run(R"({"prompt":"x","max_tokens":100})");
+  EXPECT_FALSE(service_.requests().back().params.contains("clamp_max_tokens"));
+}
+
+TEST_F(RestTest, PicturesComeAsTextToo) {
+  const std::string url = rest("@cf/microsoft/resnet-50");
+  for (const char* image : {R"("iVBO")", R"("data:image/png;base64,iVBO")", R"({"body":"iVBO","contentType":"image/png"})", R"({"type":"Buffer","data":[137,80,78]})",
+                            R"({"0":137,"1":80,"2":78})", "[137,80,78]"}) {
+    const Answer answer = post(url, fmt::format(R"({{"image":{}}})", image), {{"content-type", "application/json"}});
+    ASSERT_EQ(answer.status, 200) << image << answer.body;
+    EXPECT_EQ(service_.requests().back().payload, "\x89PN") << image;
+  }
+  for (const char* wrong : {R"("https://example.com/cat.jpg")", R"("*")", R"("")", "{}", "7"})
+    EXPECT_EQ(post(url, fmt::format(R"({{"image":{}}})", wrong), {{"content-type", "application/json"}}).status, 400) << wrong;
+}
+
 TEST_F(RestTest, UnknownModels) {
   for (const char* id : {"@cf/nobody/nothing", "x", "@cf/../../etc/passwd", "%2e%2e%2fetc%2fpasswd", "@cf/meta/llama%0d%0aX-Y:%20z"}) {
     Answer answer = post(rest(id), R"({"prompt":"x"})");

@@ -1,5 +1,6 @@
 // Clips in every form that clients send them, and transcripts in every form that they read.
 #include "api/base64.h"
+#include "api/languages.h"
 #include "api/multipart.h"
 #include "tests/api/server.h"
 
@@ -98,6 +99,78 @@ TEST_F(SpeechTest, OpenAiFormats) {
   EXPECT_EQ(answer.json().at("words").as_array().size(), 3u);
   EXPECT_FALSE(answer.json().as_object().contains("segments"));
   EXPECT_EQ(service_.requests().back().params, json::parse(R"({"task":"translate","initial_prompt":"Names: Ann.","temperature":0.3})"));
+}
+
+TEST_F(SpeechTest, FormsAndQueriesWriteValuesOut) {
+  const std::pair<std::string, std::string> model{"model", "whisper-1"};
+  for (const char* yes : {"true", "True", "TRUE", "1", "on", "yes"}) {
+    EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"stream", yes}}).header("content-type"), "text/event-stream") << yes;
+    EXPECT_EQ(run(fmt::format("@cf/openai/whisper?vad_filter={}&beam_size=1", yes), "RIFF", {{"content-type", "audio/wav"}}).status, 200) << yes;
+    EXPECT_EQ(service_.requests().back().params, json::parse(R"({"vad_filter":true,"beam_size":1})")) << yes;
+  }
+  for (const char* no : {"false", "False", "0", "off", "no", ""})
+    EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"stream", no}}).header("content-type"), "application/json") << no;
+  EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"stream", "maybe"}}).status, 400);
+  // Parameters of the native route are taken by OpenAI's, too.
+  EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"temperature", "0.20"}, {"beam_size", "2"}, {"vad_filter", "on"}, {"prompt", "1984"}}).status, 200);
+  EXPECT_EQ(service_.requests().back().params, json::parse(R"({"task":"transcribe","temperature":0.2,"beam_size":2,"vad_filter":true,"initial_prompt":"1984"})"));
+  EXPECT_EQ(form("/client/v4/accounts/a/ai/run/@cf/openai/whisper", {{"beam_size", "3"}, {"initial_prompt", "42"}, {"condition_on_previous_text", "False"}}).status, 200);
+  EXPECT_EQ(service_.requests().back().params, json::parse(R"({"beam_size":3,"initial_prompt":"42","condition_on_previous_text":false})"));
+  for (const char* wrong : {"2.5", "two", "1e99", "nan"}) EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"beam_size", wrong}}).status, 400) << wrong;
+  EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"language", "en"}, {"language", "de"}}).status, 400) << "a field sent twice";
+}
+
+TEST_F(SpeechTest, GranularitiesAreMetOrRefused) {
+  const std::pair<std::string, std::string> model{"model", "whisper-1"}, verbose{"response_format", "verbose_json"};
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+  for (const Fields& both : {Fields{{"timestamp_granularities[0]", "word"}, {"timestamp_granularities[1]", "segment"}},
+                             Fields{{"timestamp_granularities[]", "word"}, {"timestamp_granularities[]", "segment"}},
+                             Fields{{"timestamp_granularities", "word"}, {"timestamp_granularities", "segment"}},
+                             Fields{{"timestamp_granularities", "word,segment"}}, Fields{{"timestamp_granularities", R"(["word","segment"])"}}}) {
+    Fields fields{model, verbose};
+    fields.insert(fields.end(), both.begin(), both.end());
+    const json::value body = form("/v1/audio/transcriptions", fields).json();
+    EXPECT_EQ(body.at("words").as_array().size(), 3u) << both.front().first;
+    EXPECT_EQ(body.at("segments").as_array().size(), 2u) << both.front().first;
+  }
+  for (const char* format : {"json", "text"})
+    for (const char* item : {"word", "segment"})
+      EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"response_format", format}, {"timestamp_granularities[]", item}}).status, 400) << format << item;
+  EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"response_format", "srt"}, {"timestamp_granularities[]", "word"}}).status, 400);
+  EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"response_format", "srt"}, {"timestamp_granularities[]", "segment"}}).status, 200);
+  EXPECT_EQ(form("/v1/audio/transcriptions", {model, verbose, {"timestamp_granularities[]", "line"}}).status, 400);
+}
+
+TEST(Languages, TagsAndNamesAreWhispersCodes) {
+  for (const auto& [text, code] : {std::pair{"en", "en"}, {"EN", "en"}, {"en-US", "en"}, {"en_GB", "en"}, {"en_US.UTF-8", "en"}, {"English", "en"}, {" english ", "en"},
+                                   {"eng", "en"}, {"zh-Hans-CN", "zh"}, {"zh-yue-HK", "yue"}, {"Mandarin", "zh"}, {"iw", "he"}, {"nb-NO", "no"}, {"fil", "tl"},
+                                   {"pt-BR", "pt"}, {"haw", "haw"}, {"haitian creole", "ht"}, {"deu", "de"}, {"jv", "jw"}})
+    EXPECT_EQ(language_code(text), code) << text;
+  for (const char* text : {"english teacher", "xx", "xx-US", "en-", "en--US", "e", "klingon", "english-US", "en-waytoolongsubtag", "en/US"})
+    EXPECT_EQ(language_code(text), std::nullopt) << text;
+  for (const char* text : {"", " ", "auto", "Auto"}) EXPECT_TRUE(means_detection(text)) << text;
+}
+
+TEST_F(SpeechTest, LanguagesReachTheModelAsCodes) {
+  const std::pair<std::string, std::string> model{"model", "whisper-1"};
+  EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"language", "de-DE"}}).status, 200);
+  EXPECT_EQ(service_.requests().back().params.at("language"), "de");
+  EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"language", ""}}).status, 200);
+  EXPECT_FALSE(service_.requests().back().params.contains("language"));
+  EXPECT_EQ(form("/v1/audio/translations", {model, {"language", "French"}}).status, 200);
+  EXPECT_EQ(service_.requests().back().params.at("language"), "fr");
+  const Answer answer = form("/v1/audio/transcriptions", {model, {"language", "english teacher"}});
+  EXPECT_EQ(answer.json().at("error").at("param"), "language");
+  EXPECT_EQ(run("@cf/openai/whisper-large-v3-turbo", R"({"audio":"UklGRg==","language":"EN"})").status, 200);
+  EXPECT_EQ(service_.requests().back().params.at("language"), "en");
+}
+
+TEST_F(SpeechTest, BuffersOfNodeAreClipsAndAddressesAreRefused) {
+  EXPECT_EQ(run("@cf/openai/whisper", R"({"audio":{"type":"Buffer","data":[82,73,70,70]}})").status, 200);
+  EXPECT_EQ(service_.requests().back().payload, "RIFF");
+  const Answer answer = run("@cf/openai/whisper", R"({"audio":"https://example.com/a.wav"})");
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("addresses are not fetched"), std::string::npos);
 }
 
 TEST_F(SpeechTest, OpenAiErrors) {

@@ -26,7 +26,8 @@ Result<Run> read_stream(Call& call, const std::string& others, bool takes_payloa
   if (auto busy = call.in.query_param("rejectIfBusy")) options["rejectIfBusy"] = *busy;
   if (auto queued = call.in.query_param("queueRequest")) options["queueRequest"] = *queued;
   Run run;
-  VERGE_ASSIGN(read, read_options(&options));
+  const json::object beside{{"options", std::move(options)}};
+  VERGE_ASSIGN(read, read_options(call, beside));
   run.options = read;
   if (call.in.body.empty()) return fail(Code::InvalidInput, "the request has no body");
   run.input.json = inputs.is_object() ? std::move(inputs) : json::value(json::object());
@@ -39,7 +40,8 @@ Result<Run> read_run(Call& call, const catalogue::Entry& entry) {
   const TaskHandler* handler = find_task_handler(entry.task);
   if (auto others = call.in.query_param("userInputs")) return read_stream(call, *others, handler && handler->takes_payload);
   VERGE_ASSIGN(lifted, lifted_body(call, "inputs"));
-  VERGE_ASSIGN(options, read_options(get_object(lifted.body, "options")));
+  VERGE_ASSIGN(options, read_options(call, lifted.body));
+  note_members_beside(call, lifted.body, {"inputs", "options"});
   return Run{std::move(lifted.input), options};
 }
 

@@ -1,6 +1,7 @@
 // env.AI.toMarkdown(): files in, Markdown out, each file with an answer or an error of its own.
 #include "api/base64.h"
 #include "api/endpoints/endpoints.h"
+#include "api/endpoints/run.h"
 #include "support/uuid.h"
 
 namespace verge::api {
@@ -10,10 +11,14 @@ struct File {
   std::string name, media_type, data;
 };
 
-Result<std::vector<File>> read_files(const Call& call) {
+Result<std::vector<File>> read_files(Call& call) {
   VERGE_ASSIGN(body, body_object(call));
   const json::array* list = get_array(body, "files");
   if (!list) return fail(Code::InvalidInput, "required properties at '/' are 'files'");
+  // How pages and pictures become text is fixed here.
+  for (const char* name : {"conversionOptions", "options"})
+    if (const json::object* options = get_object(body, name); options && !options->empty()) return not_built(fmt::format("/{}", name));
+  note_members_beside(call, body, {"files", "conversionOptions", "options"});
   std::vector<File> files;
   for (const json::value& value : *list) {
     const json::object* object = value.if_object();

@@ -6,6 +6,7 @@
 
 #include "api/endpoints/endpoints.h"
 #include "api/endpoints/text.h"
+#include "api/tasks/params.h"
 #include "support/clock.h"
 #include "support/text.h"
 
@@ -41,7 +42,7 @@ json::object task_json(const catalogue::Task& task) { return {{"id", task.id}, {
 
 json::object property(std::string_view id, json::value value) { return {{"property_id", id}, {"value", std::move(value)}}; }
 
-json::object model_json(const Entry& entry, const catalogue::Task* task) {
+json::object model_json(const Entry& entry, const catalogue::Task* task, bool available) {
   json::array properties;
   if (!entry.prices.empty()) {
     json::array prices;
@@ -52,6 +53,7 @@ json::object model_json(const Entry& entry, const catalogue::Task* task) {
   if (entry.context_tokens > 0) properties.push_back(property("context_window", json::value(std::to_string(entry.context_tokens))));
   if (!entry.deprecated_on.empty()) properties.push_back(property("planned_deprecation_date", json::value(entry.deprecated_on)));
   for (const auto& [id, value] : entry.properties) properties.push_back(property(id, value));
+  properties.push_back(property("verge_available", json::value(available ? "true" : "false")));
   json::array tags;
   for (const std::string& tag : entry.tags) tags.push_back(json::value(tag));
   json::object out{{"id", entry.uuid}, {"source", source_of(entry.id)}, {"name", entry.id}, {"description", entry.description}};
@@ -77,6 +79,7 @@ struct Filter {
   std::string author, search, task;
   std::optional<int64_t> source;
   bool hide_experimental = false, include_deprecated = false;
+  std::optional<bool> available;  // Verge's own
 
   bool takes(const Entry& entry, const catalogue::Task* entry_task, const std::string& date) const {
     if (!author.empty() && ascii_lower(author_of(entry.id)) != author) return false;
@@ -92,16 +95,22 @@ struct Filter {
 
 Result<Filter> read_filter(const Call& call) {
   Filter filter;
-  auto flag = [&](std::string_view name) {
+  std::optional<Error> wrong;
+  auto flag = [&](std::string_view name) -> std::optional<bool> {
     auto text = call.in.query_param(name);
-    return text && *text != "false" && *text != "0";
+    if (!text || text->empty()) return std::nullopt;
+    auto value = as_bool(std::string_view(*text));
+    if (!value) wrong = fail(Code::InvalidInput, "Type mismatch of '/{}', 'boolean' not in 'string'", name);
+    return value;
   };
   filter.author = ascii_lower(call.in.query_param("author").value_or(""));
   filter.search = ascii_lower(call.in.query_param("search").value_or(""));
   filter.task = ascii_lower(call.in.query_param("task").value_or(""));
-  filter.hide_experimental = flag("hide_experimental");
-  filter.include_deprecated = flag("include_deprecated");
-  if (auto format = call.in.query_param("format")) return not_built("/format");
+  filter.hide_experimental = flag("hide_experimental").value_or(false);
+  filter.include_deprecated = flag("include_deprecated").value_or(false);
+  filter.available = flag("available");
+  if (wrong) return *wrong;
+  if (auto format = call.in.query_param("format"); format && !format->empty()) return not_built("/format", "models are listed in the published shape");
   if (auto source = call.in.query_param("source"); source && !source->empty()) {
     VERGE_ASSIGN(number, positive(call, "source", 0));
     filter.source = number;
@@ -119,11 +128,13 @@ http::task<void> search_models(Call& call) {
   // Past-the-end pages are empty: clients page until they see one.
   uint64_t first = static_cast<uint64_t>(std::min<int64_t>(*page - 1, 1 << 20)) * size;
   const std::string date = today();
+  const Availability here(call.context);
   json::array models;
   for (const Entry* entry : call.context.catalogue.all()) {
     const catalogue::Task* task = call.context.catalogue.task(entry->task);
-    if (!filter->takes(*entry, task, date)) continue;
-    if (total >= first && models.size() < size) models.push_back(model_json(*entry, task));
+    const bool available = here.has(*entry);
+    if (!filter->takes(*entry, task, date) || (filter->available && *filter->available != available)) continue;
+    if (total >= first && models.size() < size) models.push_back(model_json(*entry, task, available));
     ++total;
   }
   json::object info{{"count", models.size()}, {"page", *page}, {"per_page", size}, {"total_count", total}};

@@ -1,9 +1,7 @@
 // OpenAI's /audio/transcriptions and /audio/translations: a form with a file, in one of five formats out; or, as it is heard, events:
 // transcript.text.delta for each window of up to 30 s, and transcript.text.done with the whole text.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <map>
 
 #include "api/endpoints/endpoints.h"
 #include "api/endpoints/run.h"
@@ -11,6 +9,7 @@
 #include "api/multipart.h"
 #include "api/sse.h"
 #include "api/tasks/automatic_speech_recognition.h"
+#include "api/tasks/parameters.h"
 #include "api/tasks/speech_answers.h"
 
 namespace verge::api {
@@ -65,11 +64,36 @@ class OpenAiTranscript : public AnswerFormat {
 };
 
 struct Form {
-  std::map<std::string, std::string, std::less<>> fields;
-  std::vector<std::string> granularities;
+  json::object fields;  // texts, but for `timestamp_granularities` and other lists
   std::string_view file;
   bool has_file = false;
 };
+
+constexpr std::string_view kLists[] = {"timestamp_granularities", "include", "known_speaker_names", "known_speaker_references"};
+
+// The field's name without the index of a list: "a[]", "a[0]", "a".
+std::string_view list_name(std::string_view name) {
+  const size_t open = name.find('[');
+  if (open == name.npos || !name.ends_with(']')) return name;
+  const std::string_view index = name.substr(open + 1, name.size() - open - 2);
+  return index.find_first_not_of("0123456789") == index.npos ? name.substr(0, open) : name;
+}
+
+// One field may hold several: "word,segment", or the list in JSON.
+void add_items(json::array& list, std::string_view text) {
+  if (text.starts_with('[')) {
+    auto value = parse_json(text);
+    if (const json::array* items = value ? value->if_array() : nullptr) {
+      for (const json::value& item : *items) list.push_back(item);
+      return;
+    }
+  }
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(','), text.size());
+    if (end > 0) list.push_back(json::value(json::string(text.substr(0, end))));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
 
 Result<Form> read_form(const Call& call) {
   const std::string_view type = call.in.header("content-type");
@@ -77,14 +101,18 @@ Result<Form> read_form(const Call& call) {
   VERGE_ASSIGN(parts, parse_multipart(type, call.in.body));
   Form form;
   for (const FormPart& part : parts) {
+    const std::string_view list = list_name(part.name);
     if (part.name == "file") {
       if (form.has_file) return fail(Code::InvalidInput, "'/file' was sent twice");
       form.file = part.data;
       form.has_file = true;
-    } else if (part.name == "timestamp_granularities[]" || part.name == "timestamp_granularities") {
-      form.granularities.emplace_back(part.data);
+    } else if (std::ranges::find(kLists, list) != std::end(kLists)) {
+      json::value& items = form.fields[list];
+      if (!items.is_array()) items = json::array();
+      add_items(items.get_array(), part.data);
     } else {
-      form.fields[part.name] = std::string(part.data);
+      if (form.fields.contains(part.name)) return fail(Code::InvalidInput, "'/{}' was sent twice", part.name);
+      form.fields[part.name] = json::string(part.data);
     }
   }
   if (!form.has_file) return fail(Code::InvalidInput, "required properties at '/' are 'file'");
@@ -92,62 +120,79 @@ Result<Form> read_form(const Call& call) {
   return form;
 }
 
+Result<void> read_granularities(const json::array& list, Settings& settings) {
+  settings.segments = false;
+  for (const json::value& item : list) {
+    const std::string_view text = item.is_string() ? std::string_view(item.get_string()) : "";
+    if (text != "word" && text != "segment") return fail(Code::InvalidInput, "'/timestamp_granularities' must hold 'word', 'segment'");
+    (text == "word" ? settings.words : settings.segments) = true;
+  }
+  if (settings.format == "verbose_json") return {};
+  const bool subtitles = settings.format == "srt" || settings.format == "vtt";
+  if (subtitles && !settings.words) return {};  // they are segments with their times
+  return fail(Code::InvalidInput, "'/timestamp_granularities' needs '/response_format' to be 'verbose_json'");
+}
+
 Result<Settings> read_settings(const Form& form, bool translated) {
   Settings settings;
   settings.translated = translated;
-  const auto field = [&](std::string_view name) {
-    const auto it = form.fields.find(name);
-    return it == form.fields.end() ? std::string() : it->second;
-  };
-  if (const std::string format = field("response_format"); !format.empty()) settings.format = format;
+  Params in(form.fields, ValuesAre::Text);
+  settings.format = in.text("response_format").value_or(settings.format);
+  settings.stream = in.flag("stream").value_or(false);
+  if (!in.ok()) return in.error();
   if (std::ranges::find(kFormats, settings.format) == std::end(kFormats)) {
     return fail(Code::InvalidInput, "'/response_format' must be one of 'json', 'text', 'srt', 'verbose_json', 'vtt'");
   }
-  settings.stream = field("stream") == "true";
   if (settings.stream && settings.format != "json" && settings.format != "text") {
     return fail(Code::InvalidInput, "'/response_format' must be 'json' or 'text' where '/stream' is true");
   }
-  if (!form.granularities.empty()) {
-    settings.segments = false;
-    for (const std::string& item : form.granularities) {
-      if (item != "word" && item != "segment") return fail(Code::InvalidInput, "'/timestamp_granularities' must hold 'word', 'segment'");
-      (item == "word" ? settings.words : settings.segments) = true;
-    }
-  }
+  const json::array* list = get_array(form.fields, "timestamp_granularities");
+  if (list && !list->empty()) VERGE_TRY(read_granularities(*list, settings));
   return settings;
 }
 
+// Beside OpenAI's fields those of the native route.
 Result<json::object> read_params(const Form& form, bool translated) {
-  json::object body{{"task", translated ? "translate" : "transcribe"}};
-  for (const auto& [name, value] : form.fields) {
-    if (value.empty()) continue;
-    if (name == "prompt") body["initial_prompt"] = value;
-    else if (name == "language" && !translated) body["language"] = value;
-    else if (name == "temperature") {
-      double number = -1;
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-      if (error != std::errc() || end != value.data() + value.size()) return fail(Code::InvalidInput, "'/temperature' must be a number from 0 to 1");
-      // 0 is the default, which means: higher ones where it does not do.
-      if (number != 0) body["temperature"] = number;
-    }
+  json::object body = form.fields;
+  Params in(form.fields, ValuesAre::Text);
+  if (auto prompt = in.text("prompt")) {
+    if (in.find("initial_prompt")) return fail(Code::InvalidInput, "'/prompt' and '/initial_prompt' are one thing: send one of them");
+    body["initial_prompt"] = *prompt;
   }
-  return speech_params(body);
+  body["task"] = translated ? "translate" : "transcribe";
+  // 0 is the default, which means: higher ones where it does not do.
+  if (in.number("temperature", 0, 1) == 0.0) body.erase("temperature");
+  return speech_params(body, ValuesAre::Text);
+}
+
+struct Transcription {
+  const catalogue::Entry* entry = nullptr;
+  Settings settings;
+  json::object params;
+  std::string payload;
+};
+
+Result<Transcription> read_transcription(Call& call, bool translated) {
+  VERGE_ASSIGN(form, read_form(call));
+  VERGE_ASSIGN(entry, find_model(call, get_string(form.fields, "model").value_or(""), "automatic-speech-recognition"));
+  VERGE_ASSIGN(ignored, check_parameters(Surface::Transcriptions, form.fields));
+  note_ignored(call, std::move(ignored));
+  VERGE_ASSIGN(settings, read_settings(form, translated));
+  VERGE_ASSIGN(params, read_params(form, translated));
+  if (form.file.empty()) return fail(Code::InvalidInput, "'/file' is empty");
+  if (settings.stream) params["parts"] = true;
+  return Transcription{entry, std::move(settings), std::move(params), std::string(form.file)};
 }
 
 http::task<void> transcribe(Call& call, bool translated) {
-  auto form = read_form(call);
-  auto entry = form ? find_model(call, form->fields["model"], "automatic-speech-recognition") : Result<const catalogue::Entry*>(form.error());
-  auto settings = entry ? read_settings(*form, translated) : Result<Settings>(entry.error());
-  auto params = settings ? read_params(*form, translated) : Result<json::object>(settings.error());
-  if (params && form->file.empty()) params = fail(Code::InvalidInput, "'/file' is empty");
-  if (!params) { return respond_error(call, params.error()); }
+  auto read = read_transcription(call, translated);
+  if (!read) { return respond_error(call, read.error()); }
   std::vector<protocol::Request> requests;
-  requests.push_back(make_request(call, **entry, {}));
-  requests.front().params = std::move(*params);
-  requests.front().payload = std::string(form->file);
-  const bool stream = settings->stream;
-  if (stream) requests.front().params["parts"] = true;
-  return generate(call, std::move(requests), std::make_unique<OpenAiTranscript>(std::move(*settings)), stream);
+  requests.push_back(make_request(call, *read->entry, {}));
+  requests.front().params = std::move(read->params);
+  requests.front().payload = std::move(read->payload);
+  const bool stream = read->settings.stream;
+  return generate(call, std::move(requests), std::make_unique<OpenAiTranscript>(std::move(read->settings)), stream);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "api/tasks/openai_text.h"
 #include "api/tasks/text_answers.h"
 #include "support/clock.h"
+#include "support/limits.h"
 
 namespace verge::api {
 namespace {
@@ -16,8 +17,13 @@ http::task<void> complete(Call& call, Parse parse, bool chat) {
   if (body && !model) body = fail(Code::InvalidInput, "required properties at '/' are 'model'");
   auto entry = body ? find_model(call, *model, "text-generation") : Result<const catalogue::Entry*>(body.error());
   auto text = entry ? parse(*body, **entry) : Result<TextRequest>(entry.error());
-  auto options = text ? read_options(get_object(*body, "options")) : Result<RunOptions>(text.error());
+  auto options = text ? read_options(call, *body) : Result<RunOptions>(text.error());
+  const size_t bytes = call.in.body.size();
+  if (options && text->n > 1 && bytes > limits::kAnswersBytes / static_cast<size_t>(text->n))
+    options = fail(Code::InvalidInput, "'/n' is too large for a prompt of this size: n times the {} bytes of the request must be <= {}", bytes,
+                   limits::kAnswersBytes);
   if (!options) { return respond_error(call, options.error()); }
+  note_ignored(call, std::move(text->ignored));
   OpenAiText::Settings settings;
   settings.chat = chat;
   settings.include_usage = text->include_usage;

@@ -1,6 +1,7 @@
 // OpenAI's embeddings. Its SDKs ask for base64 unless told otherwise.
 #include "api/endpoints/endpoints.h"
 #include "api/endpoints/run.h"
+#include "api/tasks/parameters.h"
 #include "api/tasks/params.h"
 #include "api/tasks/text_embeddings.h"
 #include "api/tasks/vectors.h"
@@ -37,12 +38,15 @@ class EmbeddingList : public AnswerFormat {
 
 struct Embeddings {
   json::object params;
+  std::vector<std::string> ignored;
   bool base64 = false;
 };
 
 Result<Embeddings> parse(const json::object& body, const catalogue::Entry& entry) {
+  VERGE_ASSIGN(ignored, check_parameters(Surface::Embeddings, body));
   Params in(body);
   Embeddings out;
+  out.ignored = std::move(ignored);
   const json::value* input = in.find("input");
   if (!input) return fail(Code::InvalidInput, "required properties at '/' are 'model,input'");
   const json::array* list = input->if_array();
@@ -56,6 +60,9 @@ Result<Embeddings> parse(const json::object& body, const catalogue::Entry& entry
   if (format && *format != "float" && *format != "base64") return fail(Code::InvalidInput, "'/encoding_format' must be one of float, base64");
   out.base64 = format == "base64";
   if (const auto dimensions = in.integer("dimensions", 1, INT32_MAX)) out.params["dimensions"] = *dimensions;
+  const auto truncate = in.flag("truncate_inputs");
+  const auto cuts = truncate ? truncate : get_bool(entry.defaults, "truncate_inputs");
+  if (cuts) out.params["truncate"] = *cuts;
   if (!in.ok()) return in.error();
   if (const auto pooling = get_string(entry.defaults, "pooling")) out.params["pooling"] = *pooling;
   return out;
@@ -69,8 +76,9 @@ http::task<void> openai_embeddings(Call& call) {
   if (body && !model) body = fail(Code::InvalidInput, "required properties at '/' are 'model,input'");
   auto entry = body ? find_model(call, *model, "text-embeddings") : Result<const catalogue::Entry*>(body.error());
   auto parsed = entry ? parse(*body, **entry) : Result<Embeddings>(entry.error());
-  auto options = parsed ? read_options(get_object(*body, "options")) : Result<RunOptions>(parsed.error());
+  auto options = parsed ? read_options(call, *body) : Result<RunOptions>(parsed.error());
   if (!options) { return respond_error(call, options.error()); }
+  note_ignored(call, std::move(parsed->ignored));
   std::vector<protocol::Request> requests;
   requests.push_back(make_request(call, **entry, *options));
   requests.front().params = std::move(parsed->params);

@@ -4,7 +4,10 @@
 
 #include "api/byte_arrays.h"
 #include "api/endpoints/text.h"
+#include "api/openai_names.h"
 #include "api/sse.h"
+#include "api/tasks/parameters.h"
+#include "api/tasks/params.h"
 #include "support/random.h"
 
 namespace verge::api {
@@ -37,24 +40,45 @@ class TaskAnswer : public AnswerFormat {
   bool image_results_;
 };
 
+// The task's stand-in; where its weights are not here, another model of the task whose weights are.
+const catalogue::Entry* stand_in_of_task(const Context& context, std::string_view task) {
+  const catalogue::Entry* usual = context.catalogue.stand_in(task);
+  const Availability here(context);
+  if (usual && here.has(*usual)) return usual;
+  for (const catalogue::Entry* entry : context.catalogue.all())
+    if (entry->task == task && here.has(*entry)) return entry;
+  return usual;
+}
+
 }  // namespace
 
 Result<const catalogue::Entry*> find_model(Call& call, std::string_view id, std::string_view task) {
   const catalogue::Entry* entry = catalogue::valid_id(id) ? call.context.catalogue.find(id) : nullptr;
+  const std::string_view named = task_of_openai_name(id);
+  if (!named.empty() && (!entry || (call.context.options.stand_ins && !Availability(call.context).has(*entry)))) {
+    if (!call.context.options.stand_ins)
+      return fail(Code::NoSuchModel, "No such model {} or task: it is OpenAI's. Start the server with --stand-ins to have it answered by a model that is here, or with --model {}=PATH", id, id);
+    entry = stand_in_of_task(call.context, named);
+    call.substituted = entry != nullptr;
+  }
   if (!entry || (!task.empty() && entry->task != task)) return no_such_model(id);
   if (entry->task != "text-generation" && !find_task_handler(entry->task)) return no_such_model(id);
   call.model = entry->id;
   return entry;
 }
 
-Result<RunOptions> read_options(const json::object* options) {
+Result<RunOptions> read_options(Call& call, const json::object& body) {
   RunOptions out;
+  Params beside(body);
+  const json::object* options = beside.object("options");
+  if (!beside.ok()) return beside.error();
   if (!options) return out;
+  VERGE_ASSIGN(unknown, check_parameters(Surface::RunOptions, *options));
+  for (std::string& name : unknown) name.insert(0, "options.");
+  note_ignored(call, std::move(unknown));
   Params in(*options);
   out.reject_if_busy = in.flag("rejectIfBusy").value_or(false);
-  bool queued = in.flag("queueRequest").value_or(false);
   if (!in.ok()) return in.error();
-  if (queued) return not_built("/options/queueRequest", "asynchronous batches; send the requests one by one");
   return out;
 }
 
@@ -69,6 +93,13 @@ protocol::Request make_request(Call& call, const catalogue::Entry& entry, const 
   if (auto affinity = call.in.header("x-session-affinity"); plain_affinity(affinity)) request.affinity = affinity;
   request.traceparent = call.span.traceparent();
   return request;
+}
+
+void note_members_beside(Call& call, const json::object& body, std::initializer_list<std::string_view> known) {
+  std::vector<std::string> names;
+  for (const auto& [key, value] : body)
+    if (std::ranges::find(known, std::string_view(key)) == known.end()) names.emplace_back(key);
+  note_ignored(call, std::move(names));
 }
 
 Result<LiftedInput> lifted_body(const Call& call, std::string_view inputs) {
@@ -123,6 +154,7 @@ http::task<void> run_native(Call& call, const catalogue::Entry& entry, TaskInput
   if (json::object* object = input.json.if_object()) object->erase("options");  // the route's, not the model's
   auto parsed = handler->parse(std::move(input), entry, schema ? *schema : kAnything);
   if (!parsed) return respond_error(call, parsed.error());
+  note_ignored(call, std::move(parsed->ignored));
   std::vector<protocol::Request> requests;
   requests.push_back(make_request(call, entry, options));
   requests.front().params = std::move(parsed->params);

@@ -9,14 +9,15 @@
 
 namespace verge::api {
 
-// The entry of an id whose task is served here (and is `task`, where one is named); NoSuchModel.
+// The entry of an id whose task is served here (and is `task`, where one is named); NoSuchModel. A name of OpenAI's is
+// with --stand-ins the entry of what answers for its task, and the answer is marked as a stand-in's.
 Result<const catalogue::Entry*> find_model(Call& call, std::string_view id, std::string_view task = {});
 
-// Options that stand beside the inputs: rejectIfBusy, queueRequest.
+// The member `options` of a body: what is said of the run and not to the model.
 struct RunOptions {
   bool reject_if_busy = false;
 };
-Result<RunOptions> read_options(const json::object* options);
+Result<RunOptions> read_options(Call& call, const json::object& body);
 
 // A Request with all that is the call's and not the task's.
 protocol::Request make_request(Call& call, const catalogue::Entry& entry, const RunOptions& options);
@@ -28,6 +29,8 @@ struct LiftedInput {
   TaskInput input;
 };
 Result<LiftedInput> lifted_body(const Call& call, std::string_view inputs);
+// Members of a body that wraps a model's inputs, beside the known ones, have no effect and are noted.
+void note_members_beside(Call& call, const json::object& body, std::initializer_list<std::string_view> known);
 
 // Inputs of a raw body: its bytes are the payload, the query's parameters are the other inputs, as strings.
 Result<TaskInput> raw_input(Call& call);

@@ -33,6 +33,7 @@ http::task<void> run_text(Call& call, const catalogue::Entry& entry, json::value
   const json::object* schema = get_object(call.context.catalogue.schema(entry), "input");
   auto text = parse_native_text(std::move(input), entry, schema ? *schema : kAnything);
   if (!text) return respond_error(call, text.error());
+  note_ignored(call, std::move(text->ignored));
   std::unique_ptr<AnswerFormat> format;
   if (entry.answer_shape == "native") {
     format = std::make_unique<NativeText>(call.shape);

@@ -1,9 +1,10 @@
 #include "api/tasks/automatic_speech_recognition.h"
 
-#include <charconv>
-
 #include "api/base64.h"
+#include "api/errors.h"
+#include "api/languages.h"
 #include "api/multipart.h"
+#include "api/tasks/parameters.h"
 #include "api/tasks/params.h"
 #include "api/tasks/speech_answers.h"
 #include "support/limits.h"
@@ -13,19 +14,8 @@ namespace {
 
 constexpr int kBeamsMost = 16;
 
-// Forms and queries have text only: what reads as a number is one.
-json::value as_value(std::string_view text) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return json::string(text);
-  if (number == static_cast<double>(static_cast<int64_t>(number))) return static_cast<int64_t>(number);
-  return number;
-}
-
-// Names and codes: text even where it looks like a number.
-bool is_text_field(std::string_view name) { return name == "language" || name == "task" || name == "initial_prompt" || name == "prefix"; }
-
 Result<std::string> decoded_audio(std::string_view text, std::string_view pointer) {
+  if (is_address(text)) return not_built(pointer, "addresses are not fetched; send the clip's bytes or base64");
   auto bytes = decode_base64(text);
   if (!bytes) return fail(Code::InvalidInput, "'{}' is not base64", pointer);
   return std::move(*bytes);
@@ -52,7 +42,8 @@ Result<void> read_form(const TaskInput& input, json::object* body, std::string* 
       *audio = part.data;
       found = true;
     } else {
-      (*body)[part.name] = is_text_field(part.name) ? json::value(json::string(part.data)) : as_value(part.data);
+      if (body->contains(part.name)) return fail(Code::InvalidInput, "'/{}' was sent twice", part.name);
+      (*body)[part.name] = json::string(part.data);
     }
   }
   if (!found) return fail(Code::InvalidInput, "required properties at '/' are 'audio'");
@@ -61,8 +52,8 @@ Result<void> read_form(const TaskInput& input, json::object* body, std::string* 
 
 }  // namespace
 
-Result<json::object> speech_params(const json::object& body) {
-  Params in(body);
+Result<json::object> speech_params(const json::object& body, ValuesAre values) {
+  Params in(body, values);
   json::object params;
   const auto put = [&params](const char* name, const auto& value) {
     if (value) params[name] = *value;
@@ -70,7 +61,11 @@ Result<json::object> speech_params(const json::object& body) {
   auto task = in.text("task");
   if (task && *task != "transcribe" && *task != "translate") in.refuse(fail(Code::InvalidInput, "'/task' must be one of 'transcribe', 'translate'"));
   put("task", task);
-  put("language", in.text("language"));
+  if (auto language = in.text("language"); language && !means_detection(*language)) {
+    const auto code = language_code(*language);
+    if (!code) in.refuse(fail(Code::InvalidInput, "'/language' must be a language's code or English name, as 'en', 'en-US' or 'english', not '{:.32}'", *language));
+    else params["language"] = *code;
+  }
   put("vad_filter", in.flag("vad_filter"));
   put("initial_prompt", in.text("initial_prompt"));
   put("prefix", in.text("prefix"));
@@ -93,12 +88,7 @@ Result<TaskRequest> parse_speech(TaskInput input, const catalogue::Entry&, const
   else if (!input.json.is_null()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in '{}'", type_name(input.json));
   if (!input.payload_key.empty() && input.payload_key != "audio") return fail(Code::InvalidInput, "required properties at '/' are 'audio'");
   const bool raw = input.payload_key.empty() && !input.payload.empty();
-  if (raw) {
-    // The query's parameters are text.
-    for (auto& [name, value] : body) {
-      if (value.is_string() && !is_text_field(name)) value = as_value(value.get_string());
-    }
-  }
+  const ValuesAre values = raw ? ValuesAre::Text : ValuesAre::Json;
   if (raw && is_multipart(input.content_type)) {
     VERGE_TRY(read_form(input, &body, &out.payload));
   } else if (raw || !input.payload_key.empty()) {
@@ -108,9 +98,11 @@ Result<TaskRequest> parse_speech(TaskInput input, const catalogue::Entry&, const
     out.payload = std::move(audio);
   }
   if (out.payload.empty()) return fail(Code::InvalidInput, "the audio is empty");
-  VERGE_ASSIGN(params, speech_params(body));
+  VERGE_ASSIGN(ignored, check_parameters(Surface::NativeSpeech, body));
+  out.ignored = std::move(ignored);
+  VERGE_ASSIGN(params, speech_params(body, values));
   out.params = std::move(params);
-  Params in(body);
+  Params in(body, values);
   out.stream = in.flag("stream").value_or(false);
   if (!in.ok()) return in.error();
   if (out.stream) out.params["parts"] = true;

@@ -4,6 +4,7 @@
 // field `audio` or `file` of a form. All models take all of these, and all parameters of whisper-large-v3-turbo.
 #pragma once
 
+#include "api/tasks/params.h"
 #include "api/tasks/task.h"
 
 namespace verge::api {
@@ -18,6 +19,6 @@ json::value speech_part(const json::value& part);
 json::value speech_last(const Answer& answer);
 
 // The parameters alone, which all routes share.
-Result<json::object> speech_params(const json::object& body);
+Result<json::object> speech_params(const json::object& body, ValuesAre values);
 
 }  // namespace verge::api

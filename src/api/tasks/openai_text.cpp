@@ -3,15 +3,17 @@
 #include <algorithm>
 
 #include "api/errors.h"
+#include "api/tasks/parameters.h"
 #include "api/utf8.h"
 #include "support/limits.h"
 
 namespace verge::api {
 namespace {
 
-// top_k is an extension of the field's servers; -1 and 0 mean all. Seeds may be any 64-bit integer.
+// top_k is an extension of the field's servers; -1 and 0 mean all. Seeds may be any 64-bit integer. max_tokens: -1 sets no
+// limit (llama.cpp, LM Studio; -2 is Ollama's), 0 reads the prompt and writes nothing (llama.cpp, OpenAI's completions).
 constexpr TextRanges kOpenAiRanges{
-    .temperature_most = 2, .top_k_least = -1, .top_k_most = 1 << 20, .seed_least = INT64_MIN, .seed_most = INT64_MAX};
+    .max_tokens_least = -2, .max_tokens_strict = false, .temperature_most = 2, .top_k_least = -1, .top_k_most = 1 << 20, .seed_least = INT64_MIN, .seed_most = INT64_MAX};
 constexpr int64_t kCompletionTokens = 16;  // OpenAI's default of the older route
 constexpr float kLeastLogprob = -9999.0f;  // JSON has no -infinity; OpenAI sends this
 
@@ -21,7 +23,10 @@ void read_stream(Params& in, TextRequest& out) {
   if (const json::object* options = in.object("stream_options")) {
     Params inner(*options);
     out.include_usage = inner.flag("include_usage").value_or(false);
-    if (!inner.ok()) in.refuse(fail(Code::InvalidInput, "Type mismatch of '/stream_options/include_usage', 'boolean' not in another type"));
+    // Padding against observers of the traffic, and the usage in each event: nothing pads here, nothing counts on the way.
+    for (const char* name : {"include_obfuscation", "continuous_usage_stats"})
+      if (inner.flag(name).value_or(false)) in.refuse(not_built(fmt::format("/stream_options/{}", name)));
+    if (!inner.ok()) in.refuse(fail(Code::InvalidInput, "Type mismatch of a member of '/stream_options', 'boolean' not in another type"));
   }
 }
 
@@ -60,10 +65,12 @@ Result<std::vector<json::value>> read_prompts(const json::value& value) {
 }  // namespace
 
 Result<TextRequest> parse_openai_chat(const json::object& body, const catalogue::Entry& entry) {
-  VERGE_TRY(refuse_unbuilt(body));
+  VERGE_ASSIGN(ignored, check_parameters(Surface::Chat, body));
   Params in(body);
   TextRequest out;
-  read_sampling(in, entry, kOpenAiRanges, false, out);
+  out.ignored = std::move(ignored);
+  read_sampling(in, entry, kOpenAiRanges, std::nullopt, out);
+  read_reasoning(in, out);
   read_chat_logprobs(in, out);
   read_stream(in, out);
   if (!in.ok()) return in.error();
@@ -77,16 +84,18 @@ Result<TextRequest> parse_openai_chat(const json::object& body, const catalogue:
 }
 
 Result<TextRequest> parse_openai_completion(const json::object& body, const catalogue::Entry& entry) {
-  VERGE_TRY(refuse_unbuilt(body));
+  VERGE_ASSIGN(ignored, check_parameters(Surface::Completions, body));
   Params in(body);
   TextRequest out;
-  read_sampling(in, entry, kOpenAiRanges, false, out);
-  if (!out.params.contains("max_tokens")) out.params["max_tokens"] = kCompletionTokens;
+  out.ignored = std::move(ignored);
+  read_sampling(in, entry, kOpenAiRanges, kCompletionTokens, out);
+  read_reasoning(in, out);
+  out.params.erase("chat_template_kwargs");  // there is no template that could reason
   if (auto top = in.integer("logprobs", 0, limits::kTopLogprobs)) out.params["logprobs"] = *top;
   read_stream(in, out);
   auto best_of = in.integer("best_of", 1, limits::kAnswers);
   if (!in.ok()) return in.error();
-  if (best_of && *best_of != out.n) return not_built("/best_of");
+  if (best_of && *best_of != out.n) return not_built("/best_of", "only the value of 'n' is");
   const json::value* prompt = in.find("prompt");
   if (!prompt) return fail(Code::InvalidInput, "required properties at '/' are 'prompt'");
   VERGE_ASSIGN(prompts, read_prompts(*prompt));

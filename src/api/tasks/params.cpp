@@ -1,14 +1,43 @@
 #include "api/tasks/params.h"
 
+#include <charconv>
 #include <cmath>
 
+#include "support/text.h"
+
 namespace verge::api {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == text.npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
+}
+
+// A decimal number that is the whole text; "nan" and "inf" are none.
+std::optional<double> parse_number(std::string_view text) {
+  text = trimmed(text);
+  if (text.starts_with('+')) text.remove_prefix(1);
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+std::optional<bool> as_bool(std::string_view text) {
+  const std::string word = ascii_lower(trimmed(text));
+  for (std::string_view yes : {"true", "1", "on", "yes", "t", "y"})
+    if (word == yes) return true;
+  for (std::string_view no : {"false", "0", "off", "no", "f", "n"})
+    if (word == no) return false;
+  return std::nullopt;
+}
 
 std::optional<bool> as_bool(const json::value& value) {
   if (value.is_bool()) return value.get_bool();
-  if (value.is_string() && value.get_string() == "true") return true;
-  if (value.is_string() && value.get_string() == "false") return false;
-  return std::nullopt;
+  return value.is_string() ? as_bool(std::string_view(value.get_string())) : std::nullopt;
 }
 
 const char* type_name(const json::value& value) {
@@ -24,7 +53,9 @@ const char* type_name(const json::value& value) {
 
 const json::value* Params::find(std::string_view name) const {
   const json::value* value = body_.if_contains(name);
-  return value && !value->is_null() ? value : nullptr;
+  if (!value || value->is_null()) return nullptr;
+  if (values_ == ValuesAre::Text && value->is_string() && trimmed(value->get_string()).empty()) return nullptr;
+  return value;
 }
 
 void Params::refuse(Error error) {
@@ -35,33 +66,35 @@ void Params::mismatch(std::string_view name, std::string_view wanted, const json
   refuse(fail(Code::InvalidInput, "Type mismatch of '/{}', '{}' not in '{}'", name, wanted, type_name(value)));
 }
 
+std::optional<double> Params::as_number(std::string_view name, std::string_view wanted, const json::value& value) {
+  std::optional<double> number;
+  if (value.is_number()) number = value.to_number<double>();
+  else if (values_ == ValuesAre::Text && value.is_string()) number = parse_number(value.get_string());
+  if (!number) mismatch(name, wanted, value);
+  return number;
+}
+
 std::optional<double> Params::number(std::string_view name, double least, double most) {
   const json::value* value = find(name);
-  if (!value) return std::nullopt;
-  if (!value->is_number()) {
-    mismatch(name, "number", *value);
-    return std::nullopt;
-  }
-  double number = value->to_number<double>();
-  if (!(number >= least)) refuse(fail(Code::InvalidInput, "'/{}' must be >= {}", name, least));
-  else if (!(number <= most)) refuse(fail(Code::InvalidInput, "'/{}' must be <= {}", name, most));
+  const std::optional<double> number = value ? as_number(name, "number", *value) : std::nullopt;
+  if (!number) return std::nullopt;
+  if (!(*number >= least)) refuse(fail(Code::InvalidInput, "'/{}' must be >= {}", name, least));
+  else if (!(*number <= most)) refuse(fail(Code::InvalidInput, "'/{}' must be <= {}", name, most));
   else return number;
   return std::nullopt;
 }
 
 std::optional<int64_t> Params::integer(std::string_view name, int64_t least, int64_t most) {
   const json::value* value = find(name);
-  if (!value) return std::nullopt;
-  if (!value->is_number() || (value->is_double() && value->get_double() != std::floor(value->get_double()))) {
+  const std::optional<double> read = value ? as_number(name, "integer", *value) : std::nullopt;
+  if (!read) return std::nullopt;
+  if (*read != std::floor(*read)) {
     mismatch(name, "integer", *value);
     return std::nullopt;
   }
-  // Past 2^63 either way is past every limit as well.
+  // Exact where JSON has an integer. Past 2^63 either way is past every limit as well.
   std::optional<int64_t> number = get_int(body_, name);
-  if (!number) {
-    bool below = value->is_double() && value->get_double() < 0;
-    number = below ? INT64_MIN : INT64_MAX;
-  }
+  if (!number) number = *read >= 0x1p63 ? INT64_MAX : *read < -0x1p63 ? INT64_MIN : static_cast<int64_t>(*read);
   if (*number < least) refuse(fail(Code::InvalidInput, "'/{}' must be >= {}", name, least));
   else if (*number > most) refuse(fail(Code::InvalidInput, "'/{}' must be <= {}", name, most));
   else return number;

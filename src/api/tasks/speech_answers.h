@@ -21,7 +21,4 @@ std::string sub_rip(const json::object& result);
 // OpenAI's verbose_json.
 json::object verbose_transcript(const json::object& result, bool translated, bool words, bool segments);
 
-// "en" -> "english"; the code itself where it is not known.
-std::string language_name(std::string_view code);
-
 }  // namespace verge::api

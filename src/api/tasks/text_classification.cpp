@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/tasks/parameters.h"
 #include "api/tasks/params.h"
 #include "api/tasks/text_embeddings.h"
 
@@ -15,14 +16,16 @@ void best_first(json::array& list) {
 }  // namespace
 
 Result<TaskRequest> parse_text_classification(TaskInput input, const catalogue::Entry&, const json::object& schema) {
-  VERGE_ASSIGN(body, checked_inputs(std::move(input), schema));
-  Params in(body);
+  VERGE_ASSIGN(inputs, checked_inputs(std::move(input), schema, Surface::NativeClassification));
+  Params in(inputs.body);
   TaskRequest out;
+  out.ignored = std::move(inputs.ignored);
   const auto query = in.text("query"), text = in.text("text");
   const auto top_k = in.integer("top_k", 1, INT32_MAX);
   if (!in.ok()) return in.error();
   if (const json::value* contexts = in.find("contexts")) {
     if (!query) return fail(Code::InvalidInput, "required properties at '/' are 'query,contexts'");
+    if (text) return fail(Code::InvalidInput, "'/text' and '/contexts' cannot be answered together: send one of them");
     VERGE_ASSIGN(list, read_contexts(*contexts));
     out.params["texts"] = std::move(list);
     out.params["query"] = *query;
@@ -30,6 +33,7 @@ Result<TaskRequest> parse_text_classification(TaskInput input, const catalogue::
     return out;
   }
   if (query) return fail(Code::InvalidInput, "required properties at '/' are 'query,contexts'");
+  if (top_k) return fail(Code::InvalidInput, "'/top_k' is for '/contexts', which are not here: all classes are answered");
   if (!text) return fail(Code::InvalidInput, "required properties at '/' are 'text'");
   if (text->empty()) return fail(Code::InvalidInput, "Length of '/text' must be >= 1");
   out.params["texts"] = json::array{*text};

@@ -50,20 +50,43 @@ Result<json::array> read_contexts(const json::value& value) {
   return texts;
 }
 
-Result<json::object> checked_inputs(TaskInput input, const json::object& schema) {
-  if (json::object* object = input.json.if_object())
+Result<CheckedInputs> checked_inputs(TaskInput input, const json::object& schema, Surface surface) {
+  CheckedInputs out;
+  if (json::object* object = input.json.if_object()) {
     for (auto it = object->begin(); it != object->end();) it = it->value().is_null() ? object->erase(it) : it + 1;
-  if (const json::object* object = input.json.if_object(); object && object->contains("requests"))
-    return not_built("/requests", "asynchronous batches; send the requests one by one");
+    for (const char* name : {"truncate_inputs", "stream"})
+      if (json::value* value = object->if_contains(name); value && value->is_string())
+        if (auto flag = as_bool(*value)) *value = *flag;
+    VERGE_ASSIGN(ignored, check_parameters(surface, *object));
+    out.ignored = std::move(ignored);
+  }
   VERGE_TRY(catalogue::validate(schema, input.json));
   if (!input.json.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in '{}'", type_name(input.json));
-  return std::move(input.json.get_object());
+  out.body = std::move(input.json.get_object());
+  return out;
 }
 
+namespace {
+
+// The one member that holds the texts. Two of them would be two wishes, and one answer.
+Result<std::string_view> source_of_texts(const Params& in) {
+  std::string_view found;
+  for (std::string_view name : {"contexts", "queries", "documents", "text"}) {
+    if (!in.find(name)) continue;
+    if (!found.empty()) return fail(Code::InvalidInput, "'/{}' and '/{}' cannot be answered together: send one of them", found, name);
+    found = name;
+  }
+  if (found.empty()) return fail(Code::InvalidInput, "required properties at '/' are 'text'");
+  return found;
+}
+
+}  // namespace
+
 Result<TaskRequest> parse_text_embeddings(TaskInput input, const catalogue::Entry& entry, const json::object& schema) {
-  VERGE_ASSIGN(body, checked_inputs(std::move(input), schema));
-  Params in(body);
+  VERGE_ASSIGN(inputs, checked_inputs(std::move(input), schema, Surface::NativeEmbeddings));
+  Params in(inputs.body);
   TaskRequest out;
+  out.ignored = std::move(inputs.ignored);
   const auto query = in.text("query");
   auto pooling = in.text("pooling");
   const auto instruction = in.text("instruction");
@@ -71,24 +94,19 @@ Result<TaskRequest> parse_text_embeddings(TaskInput input, const catalogue::Entr
   if (!in.ok()) return in.error();
   if (!pooling) pooling = get_string(entry.defaults, "pooling");
   if (pooling && *pooling != "mean" && *pooling != "cls") return fail(Code::InvalidInput, "'/pooling' must be one of mean, cls");
+  VERGE_ASSIGN(source, source_of_texts(in));
+  if (query && source != "contexts") return fail(Code::InvalidInput, "required properties at '/' are 'query,contexts'");
+  if (instruction && source != "queries") return fail(Code::InvalidInput, "'/instruction' is for '/queries', which are not here");
 
   json::array texts;
-  if (const json::value* contexts = in.find("contexts")) {
-    VERGE_ASSIGN(list, read_contexts(*contexts));
+  if (source == "contexts") {
+    VERGE_ASSIGN(list, read_contexts(*in.find(source)));
     texts = std::move(list);
     out.context["form"] = query ? "query" : "contexts";
     if (query) out.params["query"] = *query;
-  } else if (const json::value* queries = in.find("queries")) {
-    VERGE_ASSIGN(list, read_texts(*queries, "queries"));
-    texts = instructed(list, instruction.value_or(kInstruction));
-  } else if (const json::value* documents = in.find("documents")) {
-    VERGE_ASSIGN(list, read_texts(*documents, "documents"));
-    texts = std::move(list);
-  } else if (const json::value* text = in.find("text")) {
-    VERGE_ASSIGN(list, read_texts(*text, "text"));
-    texts = std::move(list);
   } else {
-    return fail(Code::InvalidInput, "required properties at '/' are 'text'");
+    VERGE_ASSIGN(list, read_texts(*in.find(source), source));
+    texts = source == "queries" ? instructed(list, instruction.value_or(kInstruction)) : std::move(list);
   }
   out.params["texts"] = std::move(texts);
   if (pooling) out.params["pooling"] = *pooling;

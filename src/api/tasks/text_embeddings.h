@@ -2,6 +2,7 @@
 // forms of all the models: {text}, bge-m3's {query?, contexts}, qwen3's {queries | documents, instruction?}.
 #pragma once
 
+#include "api/tasks/parameters.h"
 #include "api/tasks/task.h"
 
 namespace verge::api {
@@ -13,7 +14,12 @@ json::value answer_text_embeddings(const Answer& answer, const json::object& con
 Result<json::array> read_texts(const json::value& value, std::string_view name);
 // [{"text": string}, …] as an array of strings.
 Result<json::array> read_contexts(const json::value& value);
-// Null counts as absent; InvalidInput where `input` breaks the schema or is no object; UnsupportedParameter for `requests`.
-Result<json::object> checked_inputs(TaskInput input, const json::object& schema);
+struct CheckedInputs {
+  json::object body;
+  std::vector<std::string> ignored;  // names that the surface does not know
+};
+// Null counts as absent, and booleans may be texts. InvalidInput where `input` is not an object or breaks the schema,
+// UnsupportedParameter for what the surface refuses.
+Result<CheckedInputs> checked_inputs(TaskInput input, const json::object& schema, Surface surface);
 
 }  // namespace verge::api

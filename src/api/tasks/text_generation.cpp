@@ -5,8 +5,8 @@
 // last step is not idle: schemas leave gaps (max_tokens has no minimum), users' models may bring
 // schemas of their own, and the worker trusts what it gets.
 //
-// Properties that no schema knows are ignored, as the published service does, but for a few that
-// widen it: min_p, stop, logit_bias, chat_template_kwargs, ignore_eos, max_completion_tokens.
+// Properties that no schema knows are met, refused or accepted as parameters.cpp says; the rest is ignored, as the
+// published service does, and named in the answer's headers.
 #include "api/tasks/text_generation.h"
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "api/errors.h"
+#include "api/tasks/parameters.h"
 #include "catalogue/schema.h"
 #include "support/limits.h"
 
@@ -21,7 +22,7 @@ namespace verge::api {
 namespace {
 
 constexpr TextRanges kNativeRanges{
-    .temperature_most = 5, .top_k_least = 0, .top_k_most = 1 << 20, .seed_least = INT64_MIN, .seed_most = INT64_MAX};
+    .max_tokens_least = 1, .max_tokens_strict = true, .temperature_most = 5, .top_k_least = 0, .top_k_most = 1 << 20, .seed_least = INT64_MIN, .seed_most = INT64_MAX};
 constexpr double kDefaultTemperature = 0.6;
 constexpr int64_t kDefaultMaxTokens = 256;
 constexpr int64_t kMaxTokensMost = 1 << 30;  // any context window is less; the worker checks against the model's
@@ -35,54 +36,6 @@ bool is_empty(const json::value& value) {
 bool is_one_of(const json::value& value, std::initializer_list<std::string_view> texts) {
   return value.is_string() && std::find(texts.begin(), texts.end(), std::string_view(value.get_string())) != texts.end();
 }
-bool is_false(const json::value& value) { return value.is_bool() && !value.get_bool(); }
-bool is_text_format(const json::value& value) {
-  return value.is_object() && value.get_object().contains("type") && is_one_of(value.get_object().at("type"), {"text"});
-}
-bool is_text_only(const json::value& value) {
-  return value.is_array() && value.get_array().size() == 1 && is_one_of(value.get_array()[0], {"text"});
-}
-
-// A published parameter that is not built, with the values that ask for nothing.
-struct Unbuilt {
-  std::string_view name;
-  bool (*harmless)(const json::value&);
-  std::string_view hint;
-};
-constexpr Unbuilt kUnbuilt[] = {
-    {"tools", is_empty, "leave it out"},
-    {"functions", is_empty, "leave it out"},
-    {"tool_choice",
-     [](const json::value& v) {
-       return is_one_of(v, {"none", "auto"});
-     },
-     ""},
-    {"function_call",
-     [](const json::value& v) {
-       return is_one_of(v, {"none", "auto"});
-     },
-     ""},
-    {"response_format", is_text_format, "only {\"type\":\"text\"} is"},
-    {"guided_json", is_empty, ""},
-    {"lora", is_empty, ""},
-    {"image", is_empty, "this model reads text only"},
-    {"requests", is_empty, "asynchronous batches; send the requests one by one"},
-    {"audio", is_empty, ""},
-    {"modalities", is_text_only, "only [\"text\"] is"},
-    {"prediction", is_empty, ""},
-    {"reasoning_effort", [](const json::value& v) { return v.is_null(); },
-     "use chat_template_kwargs where the model's template has a switch"},
-    {"web_search_options", [](const json::value& v) { return v.is_null(); }, ""},
-    {"store", is_false, ""},
-    {"service_tier",
-     [](const json::value& v) {
-       return is_one_of(v, {"auto", "default"});
-     },
-     ""},
-    {"suffix", is_empty, ""},
-    {"echo", is_false, ""},
-};
-
 // {"50256": -100} -> the same with ids checked.
 void read_logit_bias(Params& in, json::object& out) {
   const json::object* bias = in.object("logit_bias");
@@ -125,15 +78,28 @@ void read_stop(Params& in, json::object& out) {
   if (!checked.empty()) out["stop"] = std::move(checked);
 }
 
-void read_max_tokens(Params& in, const catalogue::Entry& entry, bool limit_tokens, json::object& out) {
-  std::optional<int64_t> most = in.integer("max_tokens", 1, kMaxTokensMost);
-  if (std::optional<int64_t> newer = in.integer("max_completion_tokens", 1, kMaxTokensMost)) most = newer;
-  if (!most && limit_tokens) {
-    const json::value* own = entry.defaults.if_contains("max_tokens");
-    if (!own) most = kDefaultMaxTokens;
-    else most = get_int(entry.defaults, "max_tokens");  // null = none
-  }
-  if (most) out["max_tokens"] = *most;
+// The smaller of the two names of one wish, where both are sent.
+void read_max_tokens(Params& in, const TextRanges& ranges, std::optional<int64_t> default_tokens, json::object& out) {
+  std::optional<int64_t> most = in.integer("max_tokens", ranges.max_tokens_least, kMaxTokensMost);
+  const std::optional<int64_t> newer = in.integer("max_completion_tokens", ranges.max_tokens_least, kMaxTokensMost);
+  if (newer && (!most || *most < 0 || (*newer >= 0 && *newer < *most))) most = newer;
+  const bool given = most.has_value();
+  if (!given) most = default_tokens;
+  if (!most || *most < 0) return;
+  out["max_tokens"] = *most;
+  if (!given || !ranges.max_tokens_strict) out["clamp_max_tokens"] = true;
+}
+
+std::optional<int64_t> native_default_tokens(const catalogue::Entry& entry) {
+  if (!entry.defaults.contains("max_tokens")) return kDefaultMaxTokens;
+  return get_int(entry.defaults, "max_tokens");  // null = none
+}
+
+// The member of a part of text that holds it, by the part's type. Clients replay a history in the types that they got:
+// those of the Responses API, and an assistant's refusal.
+std::string_view member_of_part(std::string_view type) {
+  if (type == "text" || type == "input_text" || type == "output_text") return "text";
+  return type == "refusal" ? "refusal" : "";
 }
 
 Result<std::string> join_parts(const json::array& parts, size_t message) {
@@ -143,11 +109,12 @@ Result<std::string> join_parts(const json::array& parts, size_t message) {
     if (!part)
       return fail(Code::InvalidInput, "Type mismatch of '/messages/{}/content/{}', 'object' not in '{}'", message, i, type_name(parts[i]));
     std::string type = get_string(*part, "type").value_or("text");
-    if (type != "text")
+    const std::string_view member = member_of_part(type);
+    if (member.empty())
       return not_built(fmt::format("/messages/{}/content/{}", message, i),
                        fmt::format("content of type {:.32}; this model reads text only", type));
-    std::optional<std::string> piece = get_string(*part, "text");
-    if (!piece) return fail(Code::InvalidInput, "required properties at '/messages/{}/content/{}' are 'type,text'", message, i);
+    std::optional<std::string> piece = get_string(*part, member);
+    if (!piece) return fail(Code::InvalidInput, "required properties at '/messages/{}/content/{}' are 'type,{}'", message, i, member);
     if (i > 0) text += '\n';
     text += *piece;
   }
@@ -187,6 +154,14 @@ Result<json::object> normalise_message(const json::value& value, size_t index) {
   return out;
 }
 
+// What the answer of the native shape, one text, has no place for.
+Result<void> refuse_of_native_answer(const TextRequest& text) {
+  if (text.n != 1) return fail(Code::InvalidInput, "'/n' must be <= 1 for this model");
+  if (text.params.contains("logprobs"))
+    return not_built("/logprobs", "this model's native answer has no place for them; /v1/chat/completions has");
+  return {};
+}
+
 }  // namespace
 
 Result<json::array> normalise_messages(const json::value& messages) {
@@ -201,18 +176,10 @@ Result<json::array> normalise_messages(const json::value& messages) {
   return out;
 }
 
-Result<void> refuse_unbuilt(const json::object& body) {
-  for (const Unbuilt& parameter : kUnbuilt) {
-    const json::value* value = body.if_contains(parameter.name);
-    if (!value || value->is_null() || parameter.harmless(*value)) continue;
-    return not_built(fmt::format("/{}", parameter.name), parameter.hint);
-  }
-  return {};
-}
-
-void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& ranges, bool limit_tokens, TextRequest& out) {
+void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& ranges, std::optional<int64_t> default_tokens,
+                   TextRequest& out) {
   json::object& params = out.params;
-  read_max_tokens(in, entry, limit_tokens, params);
+  read_max_tokens(in, ranges, default_tokens, params);
   params["temperature"] = in.number("temperature", 0, ranges.temperature_most)
                               .value_or(get_number(entry.defaults, "temperature").value_or(kDefaultTemperature));
   // Old schemas allow 2; more than 1 can't mean more than everything.
@@ -239,6 +206,17 @@ void read_chat_logprobs(Params& in, TextRequest& out) {
   if (wanted) out.params["logprobs"] = top.value_or(0);
 }
 
+void read_reasoning(Params& in, TextRequest& out) {
+  const auto effort = in.text("reasoning_effort");
+  if (!effort) return;
+  if (*effort != "none")
+    return in.refuse(not_built("/reasoning_effort", "only \"none\" is; use chat_template_kwargs where the model's template has a switch"));
+  json::value& kwargs = out.params["chat_template_kwargs"];
+  if (!kwargs.is_object()) kwargs = json::object();
+  // The switches of Qwen3, SmolLM3 and GLM, and of DeepSeek and Granite. Other templates do not look at them.
+  for (const char* name : {"enable_thinking", "thinking"}) kwargs.get_object().emplace(name, false);
+}
+
 Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry& entry, const json::object& schema) {
   if (json::object* object = input.if_object()) {
     object->erase("options");  // the route's, not the model's
@@ -250,15 +228,19 @@ Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry&
   VERGE_TRY(catalogue::validate(schema, input));
   if (!input.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in '{}'", type_name(input));
   const json::object& body = input.get_object();
-  VERGE_TRY(refuse_unbuilt(body));
+  VERGE_ASSIGN(ignored, check_parameters(Surface::NativeText, body));
 
   Params in(body);
   TextRequest out;
-  read_sampling(in, entry, kNativeRanges, true, out);
+  out.ignored = std::move(ignored);
+  read_sampling(in, entry, kNativeRanges, native_default_tokens(entry), out);
   bool raw = in.flag("raw").value_or(false);
-  if (entry.answer_shape == "openai") read_chat_logprobs(in, out);
+  if (!raw) read_reasoning(in, out);
+  read_chat_logprobs(in, out);
   if (!in.ok()) return in.error();
-  if (entry.answer_shape == "native" && out.n != 1) return fail(Code::InvalidInput, "'/n' must be <= 1 for this model");
+  if (entry.answer_shape == "native") VERGE_TRY(refuse_of_native_answer(out));
+  if (raw && out.params.contains("chat_template_kwargs"))
+    return fail(Code::InvalidInput, "'/chat_template_kwargs' has no effect where '/raw' is true: leave one of them out");
   if (const json::value* messages = in.find("messages")) {
     out.chat = true;
     VERGE_ASSIGN(list, normalise_messages(*messages));

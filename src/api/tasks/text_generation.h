@@ -23,6 +23,7 @@ struct TextRequest {
   bool chat = false;                 // messages were given
   bool stream = false;
   bool include_usage = false;  // of an OpenAI stream
+  std::vector<std::string> ignored;  // names that no table of parameters.h has
 };
 
 // `input` is what stands beside the model in a native request, `schema` the model's published input.
@@ -32,19 +33,22 @@ Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry&
 // ---- Shared with OpenAI's routes
 
 struct TextRanges {
+  int64_t max_tokens_least;  // -1 and -2, where they are taken, set no limit
+  bool max_tokens_strict;    // more than the context window has room for is an error; else the answer ends there
   double temperature_most;
   int64_t top_k_least, top_k_most;
   int64_t seed_least, seed_most;
 };
-// Sampling parameters of `in` into `out.params`, with the entry's defaults. `limit_tokens`: without
-// max_tokens the entry's default counts; else the answer may fill the context window.
-void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& ranges, bool limit_tokens, TextRequest& out);
+// Sampling parameters of `in` into `out.params`, with the entry's defaults. Without max_tokens `default_tokens` count, as
+// far as there is room for them; nullopt: the answer may fill the context window.
+void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& ranges, std::optional<int64_t> default_tokens,
+                   TextRequest& out);
 // logprobs and top_logprobs of a chat.
 void read_chat_logprobs(Params& in, TextRequest& out);
 // [{role, content: string, …}]: parts of text are joined, "developer" becomes "system".
 Result<json::array> normalise_messages(const json::value& messages);
-// UnsupportedParameter for what is published but not built, where it would change the answer.
-Result<void> refuse_unbuilt(const json::object& body);
+// `reasoning_effort`: "none" turns off the switch of templates that have one; other efforts are not built.
+void read_reasoning(Params& in, TextRequest& out);
 
 // {"prompt_tokens":…,"completion_tokens":…,"total_tokens":…,"prompt_tokens_details":{"cached_tokens":…}}
 json::object usage_json(const protocol::Usage& usage);

@@ -130,11 +130,11 @@ Error context_overflow(int64_t requested, int64_t limit) {
 Result<void> set_max_tokens(const json::object& params, int context_tokens, Generation& out) {
   const int64_t prompt = static_cast<int64_t>(out.prompt.size());
   const std::optional<int64_t> wanted = get_int(params, "max_tokens");
-  if (wanted && *wanted < 1) return fail(Code::InvalidInput, "max_tokens must be at least 1");
-  const bool strict = wanted && !get_bool(params, "max_tokens_default").value_or(false);
+  if (wanted && *wanted < 0) return fail(Code::InvalidInput, "max_tokens must not be negative");
+  const bool strict = wanted && !get_bool(params, "clamp_max_tokens").value_or(false);
   const int64_t left = context_tokens - prompt;
   const int64_t most = wanted.value_or(1);
-  if (left < 1 || (strict && *wanted > left))
+  if (left < (wanted == 0 ? 0 : 1) || (strict && *wanted > left))
     return context_overflow(most > std::numeric_limits<int64_t>::max() - prompt ? most : prompt + most, context_tokens);
   out.max_tokens = static_cast<int>(wanted ? std::min(*wanted, left) : left);
   return {};

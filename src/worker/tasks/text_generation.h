@@ -4,7 +4,8 @@
 //   prompt: string | messages: [{role, content, …}]   exactly one
 //   raw: bool [false]            prompt goes to the model as it is, no chat template
 //   max_tokens: int [up to the context window]
-//   max_tokens_default: bool [false]   max_tokens is not the client's wish: it shrinks to what is left
+//   clamp_max_tokens: bool [false]  a max_tokens that the context window has no room for means all of its room; else
+//                                   it is an error
 //   temperature [0.6], top_p [1], top_k [0 = off], min_p [0], repetition_penalty [1],
 //   frequency_penalty [0], presence_penalty [0]
 //   logit_bias: {"<id>": number}
@@ -32,7 +33,7 @@ namespace verge::worker {
 struct Generation {
   std::vector<int32_t> prompt;    // >= 1 id
   std::vector<int32_t> resume;    // of the answer, already given to the client
-  int max_tokens = 0;             // of the answer, resume included; >= 1
+  int max_tokens = 0;             // of the answer, resume included
   engine::SamplingParams sampling;
   std::vector<std::string> stop;
   bool ignore_eos = false;

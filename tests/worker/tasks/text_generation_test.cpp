@@ -143,13 +143,20 @@ TEST_F(TextGeneration, TheContextWindowIsStrictForAWishAndShrinksADefault) {
   EXPECT_EQ(over.error().limit, 20);
   EXPECT_EQ(over.error().message, "The estimated number of input and maximum output tokens (21) exceeded this model context window limit (20).");
   EXPECT_EQ(prepare({{"prompt", "123456789"}, {"max_tokens", 10}}, base, 20)->max_tokens, 10);
-  EXPECT_EQ(prepare({{"prompt", "123456789"}, {"max_tokens", 256}, {"max_tokens_default", true}}, base, 20)->max_tokens, 10);
+  EXPECT_EQ(prepare({{"prompt", "123456789"}, {"max_tokens", 256}, {"clamp_max_tokens", true}}, base, 20)->max_tokens, 10);
   EXPECT_EQ(prepare({{"prompt", "123456789"}}, base, 20)->max_tokens, 10);
-  const auto full = prepare({{"prompt", "123456789"}, {"max_tokens", 256}, {"max_tokens_default", true}}, base, 10);
+  const auto full = prepare({{"prompt", "123456789"}, {"max_tokens", 256}, {"clamp_max_tokens", true}}, base, 10);
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().requested, 266);
   EXPECT_FALSE(prepare({{"prompt", "x"}, {"max_tokens", INT64_MAX}}, base));
-  EXPECT_EQ(prepare({{"prompt", "x"}, {"max_tokens", 0}}, base).error().code, Code::InvalidInput);
+  EXPECT_EQ(prepare({{"prompt", "x"}, {"max_tokens", -1}}, base).error().code, Code::InvalidInput);
+}
+
+TEST_F(TextGeneration, NoTokensAtAllFitBesideAPromptThatFillsTheWindow) {
+  const auto none = prepare({{"prompt", "123456789"}, {"max_tokens", 0}}, base, 10);
+  ASSERT_TRUE(none) << none.error().message;
+  EXPECT_EQ(none->max_tokens, 0);
+  EXPECT_FALSE(prepare({{"prompt", "123456789"}, {"max_tokens", 0}}, base, 9));
 }
 
 TEST_F(TextGeneration, SamplingParametersArrive) {
