@@ -290,6 +290,13 @@ int bench(int argc, char** argv) {
     std::fprintf(stderr, "verge bench: %s\n", confined.error().message.c_str());
     return 1;
   }
+  if (const auto task = engine::task_of(options.path); task && *task != "text-generation") {
+    for (const char* flag : {"--tokens", "--decode", "--depth", "--sequences", "--tests", "--kv-type"}) {
+      if (app.count(flag) == 0) continue;
+      std::fprintf(stderr, "verge bench: %s is for text generation; %s is a model for %s\n", flag, options.path.c_str(), task->c_str());
+      return 2;
+    }
+  }
   if (const auto task = engine::task_of(options.path); task && task->starts_with("text-") && *task != "text-generation")
     return bench_encoder({options.path, options.json, options.threads, options.repeat, *precision});
   if (const auto task = engine::task_of(options.path); task && (*task == "image-classification" || *task == "object-detection"))

@@ -1,6 +1,7 @@
 #include "commands/models.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -97,6 +98,8 @@ int models(int argc, char** argv) {
     Row row = row_of(*entry, folder);
     if (!installed || row.state == "installed") rows.push_back(std::move(row));
   }
+  // What can be used now comes first.
+  std::stable_partition(rows.begin(), rows.end(), [](const Row& row) { return row.state == "installed"; });
   if (as_objects) {
     json::array out;
     for (const Row& row : rows) out.push_back(as_json(row));

@@ -39,12 +39,15 @@ int place(int argc, char** argv) {
   int min = 0, max = 0;
   bool forget = false, as_json = false;
   std::vector<std::string> pins, regions;
-  app.add_option("model", model, "Id of the model");
-  app.add_option("--min", min, "Nodes that hold it, at least")->check(CLI::NonNegativeNumber);
-  app.add_option("--max", max, "Nodes that hold it, at most (0 = any number)")->check(CLI::NonNegativeNumber);
-  app.add_option("--pin", pins, "Node that holds it always (repeatable)");
-  app.add_option("--region", regions, "Region that it may be in (repeatable; default: all)");
-  app.add_flag("--forget", forget, "Take back what was said of the model");
+  auto* of = app.add_option("model", model, "Id of the model");
+  CLI::Option* wishes_of[] = {
+      app.add_option("--min", min, "Nodes that hold it, at least")->check(CLI::NonNegativeNumber),
+      app.add_option("--max", max, "Nodes that hold it, at most (0 = any number)")->check(CLI::NonNegativeNumber),
+      app.add_option("--pin", pins, "Node that holds it always (repeatable)"),
+      app.add_option("--region", regions, "Region that it may be in (repeatable; default: all)"),
+  };
+  auto* forgets = app.add_flag("--forget", forget, "Take back what was said of the model")->needs(of);
+  for (CLI::Option* wished : wishes_of) wished->needs(of)->excludes(forgets);
   app.add_option("--server", server, "Address of a gateway ($VERGE_SERVER)")->capture_default_str();
   app.add_flag("--json", as_json, "Print JSON");
   CLI11_PARSE(app, argc, argv);

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -33,6 +35,7 @@ struct Options {
   std::optional<double> temperature;
   std::optional<int64_t> max_tokens;
   int threads = 0;
+  bool has_prompt = false;
   bool json = false, raw = false, verbose = false;
 };
 
@@ -176,6 +179,20 @@ int chat(Asker& asker, const Options& options) {
   return 0;
 }
 
+// Whether something was piped or redirected into the command; terminals and /dev/null are nothing.
+bool stdin_is_piped() {
+  struct stat info{};
+  return ::fstat(STDIN_FILENO, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISREG(info.st_mode) || S_ISSOCK(info.st_mode));
+}
+
+// A pipe that somebody holds open without writing would be waited for in silence.
+void tell_if_waiting() {
+  constexpr int kPatienceMs = 2000;
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  if (::poll(&input, 1, kPatienceMs) == 0)
+    std::fprintf(stderr, "verge run: reading standard input, which becomes part of the prompt; '</dev/null' leaves it out\n");
+}
+
 // All of it; a text without the newline that a shell's echo adds.
 Result<std::string> read_all(std::FILE* file, size_t limit) {
   std::string bytes;
@@ -204,6 +221,7 @@ Result<std::string> read_file(const std::string& path) {
 Result<TaskQuestion> task_question(const Options& options) {
   TaskQuestion question;
   question.payload = options.payload;
+  if (options.temperature) question.inputs["temperature"] = *options.temperature;
   json::array texts;
   for (const std::string& text : options.texts) {
     if (text != "-") {
@@ -218,7 +236,6 @@ Result<TaskQuestion> task_question(const Options& options) {
   return question;
 }
 
-// The answer as the API gives it, in JSON.
 // What a person wants to see of an answer: a transcript's text, labels with percentages, else the JSON.
 std::string readable(const json::value& answer) {
   if (const json::object* object = answer.if_object()) {
@@ -295,21 +312,54 @@ int run_task(const Options& options, const LocalTask& local) {
   return 0;
 }
 
+// What the command line asks for and this model, or this way of asking, cannot do. Empty: nothing.
+std::string contradiction(const Options& options, const LocalTask& local, bool generates, bool interactive) {
+  const bool inputs = !options.texts.empty() || !options.image.empty() || !options.audio.empty();
+  if (!options.server.empty() && options.threads != 0) return "--threads is for a model in this process, not for --server";
+  if (!options.image.empty() && !options.audio.empty()) return "give --image or --audio, not both";
+  if (generates) {
+    if (inputs) return fmt::format("{} generates text: give it a prompt, no --text, --image or --audio", options.model);
+    if (options.raw && !options.system.empty()) return "--raw takes the prompt as it is; --system cannot be added to it";
+    if (options.raw && interactive) return "--raw needs a prompt: a chat uses the model's template";
+    return {};
+  }
+  const std::string task = local.entry.task.empty() ? "other tasks" : local.entry.task;
+  const std::pair<const char*, bool> unused[] = {{"--system", !options.system.empty()}, {"--max-tokens", options.max_tokens.has_value()},
+                                                 {"--seed", options.seed.has_value()}, {"--raw", options.raw},
+                                                 {"--temperature", options.temperature && options.audio.empty()}};
+  for (const auto& [flag, given] : unused)
+    if (given) return fmt::format("{} is for text generation; {} is a model for {}", flag, options.model, task);
+  const bool media = !options.image.empty() || !options.audio.empty();
+  if (media && !options.texts.empty()) return "a picture or a clip is asked about without --text";
+  if (options.has_prompt && inputs) return "the prompt and --text, --image or --audio cannot be answered together: give one of them";
+  if (!inputs && !options.has_prompt) return fmt::format("{} is a model for {}: give it --text, --image or --audio", options.model, task);
+  return {};
+}
+
+// Standard input beside a prompt: first what is spoken of, then what is asked.
+Result<std::string> whole_prompt(const Options& options) {
+  if (options.has_prompt && !stdin_is_piped()) return options.prompt;
+  if (options.has_prompt) tell_if_waiting();
+  VERGE_ASSIGN(piped, read_stdin());
+  if (!options.has_prompt || piped.empty()) return options.has_prompt ? options.prompt : piped;
+  return piped + "\n\n" + options.prompt;
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
   CLI::App app("Ask a model once, or chat with it", argv[0]);
   Options options;
   app.add_option("model", options.model, "A model's id (see 'verge models'), a GGUF file or a model folder")->required();
-  auto* prompt = app.add_option("prompt", options.prompt, "What to ask; without it: a chat on a terminal, else stdin is the prompt");
+  auto* prompt = app.add_option("prompt", options.prompt, "What to ask; what is piped in comes before it. Without it: a chat on a terminal, else stdin is the prompt");
   app.add_option("--system", options.system, "System message");
   app.add_option("--temperature", options.temperature, "0 = always the likeliest token (default 0.6)")->check(CLI::Range(0.0, 5.0));
-  app.add_option("--max-tokens", options.max_tokens, "Longest answer, in tokens (default: what the context window allows)")->check(CLI::PositiveNumber);
+  app.add_option("--max-tokens", options.max_tokens, "Longest answer, in tokens (default: what the context window allows; of a --server, its own)")->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "Makes the answer repeatable");
   app.add_option("--threads", options.threads, "Threads that compute (default: all cores)")->check(CLI::NonNegativeNumber);
   app.add_option("--text", options.texts, "A text, for models that take some (embeddings, classification); - = stdin (repeatable)");
-  app.add_option("--image", options.image, "A picture, for models that see");
-  app.add_option("--audio", options.audio, "A clip, for models that hear");
+  app.add_option("--image", options.image, "A picture, for models that see; - = stdin");
+  app.add_option("--audio", options.audio, "A clip, for models that hear; - = stdin");
   app.add_option("--server", options.server, "Ask a running server instead, e.g. http://127.0.0.1:8780 (token from $VERGE_TOKEN)");
   app.add_flag("--raw", options.raw, "Give the prompt to the model as it is, without its chat template");
   app.add_flag("--json", options.json, "Print one JSON object when the answer is complete");
@@ -321,7 +371,7 @@ int run(int argc, char** argv) {
   }
   log::configure(options.verbose ? log::Level::Info : log::Level::Warn, log::Format::Text, "run");
   if (const std::string& file = options.image.empty() ? options.audio : options.image; !file.empty()) {
-    auto bytes = read_file(file);
+    auto bytes = file == "-" ? read_all(stdin, limits::kBodyBytes) : read_file(file);
     if (!bytes) return complain(bytes.error().message);
     options.payload = std::move(*bytes);
   }
@@ -331,19 +381,18 @@ int run(int argc, char** argv) {
     if (!located) return complain(located.error().message);
     local = std::move(*located);
   }
+  options.has_prompt = prompt->count() > 0;
   const bool inputs = !options.texts.empty() || !options.image.empty() || !options.audio.empty();
   const bool generates = options.server.empty() ? local.entry.task == "text-generation" : !inputs;
-  if (!generates && !inputs && prompt->count() > 0) options.texts = {options.prompt};
-  if (!generates && options.texts.empty() && options.image.empty() && options.audio.empty())
-    return complain(fmt::format("{} is a model for {}: give it --text, --image or --audio", options.model, local.entry.task), 2);
-  if (!generates) return run_task(options, local);
-  if (inputs) return complain(fmt::format("{} generates text: give it a prompt, no --text, --image or --audio", options.model), 2);
-  if (options.raw && !options.system.empty()) return complain("--raw takes the prompt as it is; --system cannot be added to it", 2);
-
-  std::string text = options.prompt;
-  const bool interactive = prompt->count() == 0 && isatty(STDIN_FILENO) && !options.json;
-  if (prompt->count() == 0 && !interactive) {
-    auto read = read_stdin();
+  const bool interactive = generates && !options.has_prompt && isatty(STDIN_FILENO) && !options.json;
+  if (const std::string wrong = contradiction(options, local, generates, interactive); !wrong.empty()) return complain(wrong, 2);
+  if (!generates) {
+    if (!inputs) options.texts = {options.prompt};
+    return run_task(options, local);
+  }
+  std::string text;
+  if (!interactive) {
+    auto read = whole_prompt(options);
     if (!read) return complain(read.error().message);
     text = std::move(*read);
   }

@@ -87,8 +87,8 @@ int tokenize(int argc, char** argv) {
   app.add_flag(
       "--no-special", options.no_special,
       "Plain text: add no beginning or end token, and read \"<|im_end|>\" and its like as text (with --decode: leave such tokens out)");
-  app.add_flag("--decode", options.decode, "The reverse: read ids, print the text");
-  app.add_flag("--json", options.json, "Print [{\"id\", \"piece\"}]");
+  auto* decode = app.add_flag("--decode", options.decode, "The reverse: read ids, print the text");
+  app.add_flag("--json", options.json, "Print [{\"id\", \"piece\"}]")->excludes(decode);
   CLI11_PARSE(app, argc, argv);
   if (auto done = run(options); !done) {
     std::fprintf(stderr, "verge tokenize: %s\n", done.error().message.c_str());

@@ -9,6 +9,7 @@
 #include "accounts/usage_json.h"
 #include "commands/data_folder.h"
 #include "commands/remote.h"
+#include "http/message.h"
 #include "support/clock.h"
 
 namespace verge::commands {
@@ -20,9 +21,9 @@ struct Options {
 };
 
 Result<json::object> ask_server(const Options& options) {
-  std::string path = "/verge/v1/usage?by=" + options.by;
+  std::string path = "/verge/v1/usage?by=" + http::percent_encode(options.by);
   for (const auto& [key, value] : {std::pair{"account", &options.account}, {"from", &options.from}, {"to", &options.to}})
-    if (!value->empty()) path += fmt::format("&{}={}", key, *value);
+    if (!value->empty()) path += fmt::format("&{}={}", key, http::percent_encode(*value));
   const char* token = std::getenv("VERGE_TOKEN");
   VERGE_ASSIGN(answer, get_json(options.server, path, token ? token : ""));
   const json::object* result = answer.is_object() ? get_object(answer.get_object(), "result") : nullptr;
@@ -64,8 +65,8 @@ void print_table(const json::object& report) {
 int usage(int argc, char** argv) {
   CLI::App app("Show what accounts have used, from the data folder or a running server", argv[0]);
   Options options;
-  app.add_option("--data", options.data, "Data folder of the server")->capture_default_str();
-  app.add_option("--server", options.server, "Ask this server instead (token of scope admin in $VERGE_TOKEN)");
+  auto* data = app.add_option("--data", options.data, "Data folder of the server")->capture_default_str();
+  app.add_option("--server", options.server, "Ask this server instead (token of scope admin in $VERGE_TOKEN)")->excludes(data);
   app.add_option("--account", options.account, "One account only");
   app.add_option("--from", options.from, "First day (UTC), as 2026-11-24; left out: the last one");
   app.add_option("--to", options.to, "Last day; left out: today");

@@ -46,6 +46,44 @@ def test_command_line(stories, case):
     assert json.loads(done.stdout)["response"].strip() == case["text"].strip()
 
 
+def test_what_is_piped_comes_before_the_prompt(stories):
+    options = ["--raw", "--json", "--temperature", "0", "--max-tokens", "2", "A cat."]
+    for command in ([VERGE, "run", f"{STORIES}/stories260K-f32.gguf"], [VERGE, "run", "--server", stories.base, "@t/stories"]):
+        run = lambda **stdin: subprocess.run(command + options, capture_output=True, text=True, **stdin)
+        tokens = lambda done: json.loads(done.stdout)["usage"]["prompt_tokens"]
+        alone, piped = run(stdin=subprocess.DEVNULL), run(input="The word is tangerine. " * 10)
+        assert alone.returncode == 0 and piped.returncode == 0, alone.stderr + piped.stderr
+        assert tokens(piped) > tokens(alone) + 30
+        assert tokens(run(input="")) == tokens(alone)
+
+
+@pytest.mark.parametrize("options", [["--raw", "--system", "x", "y"], ["--text", "x"], ["--image", "x", "y"], ["--server", "http://127.0.0.1:1", "--threads", "2", "y"],
+                                     ["--image", "x", "--audio", "y"]])
+def test_options_that_rule_each_other_out_are_named(options):
+    done = subprocess.run([VERGE, "run", f"{STORIES}/stories260K-f32.gguf", *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2 and any(flag in done.stderr for flag in options if flag.startswith("--")), done.stderr
+
+
+@pytest.mark.parametrize("options", [["--tls-key", "x"], ["--tls-cert", "x"], ["--origin", "app.example"], ["--origin", "https://a.example/b"], ["--insecure-cluster"]])
+def test_a_server_does_not_start_with_options_without_effect(options, tmp_path):
+    done = subprocess.run([VERGE, "serve", "--listen", "127.0.0.1:0", "--data", str(tmp_path), *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and options[0] in done.stderr, done.stderr
+
+
+def test_more_tokens_than_the_window_has_room_for(stories):
+    for most in (32000, -1):
+        status, _, text = stories.post("/v1/completions", {"model": "@t/stories", "prompt": "x " * 90, "max_tokens": most, "temperature": 0, "ignore_eos": True})
+        assert status == 200 and json.loads(text)["choices"][0]["finish_reason"] == "length", text
+    window = json.loads(text)["usage"]["total_tokens"]
+    status, _, text = stories.post("/v1/completions", {"model": "@t/stories", "prompt": "x", "max_tokens": 0})
+    assert status == 200 and json.loads(text)["usage"]["completion_tokens"] == 0 and json.loads(text)["choices"][0]["finish_reason"] == "length", text
+    # Without a wish the native default shrinks; a wish that does not fit is an error.
+    long = {"prompt": "x " * ((window - 100) // 2), "raw": True, "ignore_eos": True}
+    status, _, text = stories.post("/client/v4/accounts/a/ai/run/@t/stories", long)
+    assert status == 200 and json.loads(text)["result"]["usage"]["total_tokens"] == window, text
+    assert stories.post("/client/v4/accounts/a/ai/run/@t/stories", {**long, "max_tokens": window})[0] == 413
+
+
 def test_same_seed_same_text_alone_and_in_a_crowd(stories):
     from concurrent.futures import ThreadPoolExecutor
     ask = lambda seed: stories.run("@t/stories", {"prompt": "Once upon a time", "raw": True, "max_tokens": 60, "temperature": 1.0, "seed": seed})["response"]
