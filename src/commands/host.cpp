@@ -1,5 +1,5 @@
 // `verge host DIR`, which `verge serve --worker` starts: the Node program of a hosted Worker, with a parent that lets none
-// of its processes stay. File descriptor 3 carries one line of JSON once it is up.
+// of its processes stay. File descriptor 3 carries what it reports.
 #include "commands/host.h"
 
 #include <CLI/CLI.hpp>
@@ -12,10 +12,11 @@ namespace verge::commands {
 
 int host(int argc, char** argv) {
   CLI::App app("Run one hosted Worker", argv[0]);
-  std::string folder, server, persist, image_result;
+  std::string folder, server, persist, registry, image_result;
   app.add_option("folder", folder)->required();
   app.add_option("--server", server)->required();
   app.add_option("--persist-to", persist)->required();
+  app.add_option("--registry", registry)->required();
   app.add_option("--image-result", image_result);
   CLI11_PARSE(app, argc, argv);
   auto package = node_package();
@@ -24,7 +25,7 @@ int host(int argc, char** argv) {
     return 1;
   }
   Family family;
-  std::vector<std::string> words{package->node, package->script, "host", folder, "--port", "0", "--persist-to", persist};
+  std::vector<std::string> words{package->node, package->script, "host", folder, "--persist-to", persist, "--registry", registry};
   if (!image_result.empty()) words.insert(words.end(), {"--image-result", image_result});
   auto child = family.start(words, {"VERGE_URL=" + server, "VERGE_NPM=" + package->modules});
   if (!child) {

@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <map>
 
@@ -42,10 +43,36 @@ http::Headers forwarded(const http::Headers& headers) {
   return kept;
 }
 
+// What only the gateway says to a Worker: a client's own word on it is dropped. "mf-…" are the runtime's own headers.
+bool is_gateway_header(std::string_view name) {
+  return http::equal_names(name, "cf-connecting-ip") || http::equal_names(name, "x-forwarded-proto") || (name.size() > 3 && http::equal_names(name.substr(0, 3), "mf-"));
+}
+
+// Letters, digits and what else a host and port are written with: it becomes part of a URL.
+bool is_plain_host(std::string_view host) {
+  const auto plain = [](unsigned char c) { return std::isalnum(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']'; };
+  return !host.empty() && std::ranges::all_of(host, plain);
+}
+
+log::Level level_of(std::string_view console) {
+  if (console == "error") return log::Level::Error;
+  return console == "warn" ? log::Level::Warn : log::Level::Info;
+}
+
+// A project's folder may be its own whole world: a name that no folder of a Worker has.
+constexpr const char* kRegistry = ".registry";
+
 // "127.0.0.1:5000", "[::1]:5000" -> the address.
 std::string address_of(const std::string& remote) {
   const std::string host = remote.substr(0, remote.rfind(':'));
   return host.size() > 2 && host.front() == '[' ? host.substr(1, host.size() - 2) : host;
+}
+
+// request.cf: what is known of a request here, no place or network made up.
+std::string cf_of(const http::Incoming& in) {
+  json::object cf{{"httpProtocol", in.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1"}};
+  if (const std::string_view encodings = in.header("accept-encoding"); !encodings.empty()) cf["clientAcceptEncoding"] = encodings;
+  return json::serialize(cf);
 }
 
 http::task<void> answer(http::Responder& out, int status, const std::string& message) {
@@ -63,6 +90,9 @@ struct HostedWorker {
   std::vector<WorkerRoute> routes;
   std::unique_ptr<node::Child> child;
   std::shared_ptr<http::Client> client;  // null while it is not up
+  std::string script;                    // the name in its configuration, which others bind to; known once it is up
+  std::string reason;                    // why its last start failed
+  std::string said;                      // beginning of a message for the log
   uint16_t port = 0;
   int restarts = 0;
   int64_t started_ms = 0, backoff_ms = kFirstBackoffMs;
@@ -99,18 +129,44 @@ struct Hosting::Impl : std::enable_shared_from_this<Hosting::Impl> {
   void spawn(HostedWorker& worker) {
     worker.started_ms = monotonic_ms();
     node::ChildCallbacks callbacks;
-    callbacks.on_status = [this, &worker](const json::object& line) { came_up(worker, line); };
+    callbacks.on_status = [this, &worker](const json::object& line) { told(worker, line); };
     callbacks.on_exit = [weak = weak_from_this(), &worker](const std::string& how) {
       if (auto self = weak.lock()) self->ended(worker, how);
     };
-    std::vector<std::string> argv{own_path(), "host", worker.folder, "--server", server, "--persist-to", (fs::path(options.data) / "workers" / worker.name).string()};
+    std::vector<std::string> argv{own_path(), "host", worker.folder, "--server", server, "--persist-to", (folder() / worker.name).string(), "--registry", (folder() / kRegistry).string()};
     if (!options.image_result.empty()) argv.insert(argv.end(), {"--image-result", options.image_result});
     auto child = node::Child::spawn(executor, argv, sockets->next(), std::move(callbacks));
     if (child) worker.child = std::move(*child);
     else ended(worker, child.error().message);
   }
 
+  fs::path folder() const { return fs::absolute(fs::path(options.data) / "workers"); }
+
+  // A line of workers/src/host.mjs.
+  void told(HostedWorker& worker, const json::object& line) {
+    const std::string state = get_string(line, "state").value_or("");
+    if (state == "ready") came_up(worker, line);
+    else if (state == "failed") worker.reason = get_string(line, "error").value_or("");
+    else if (state == "log") said(worker, line);
+  }
+
+  // What a Worker prints; a long message comes in pieces.
+  void said(HostedWorker& worker, const json::object& line) {
+    const std::string piece = get_string(line, "message").value_or("");
+    if (worker.said.size() + piece.size() <= limits::kWorkerLogBytes) worker.said += piece;
+    if (get_bool(line, "more").value_or(false)) return;
+    const std::string console = get_string(line, "level").value_or("log");
+    log::write(level_of(console), worker.said, {{"worker", worker.name}, {"console", console}});
+    worker.said.clear();
+  }
+
   void came_up(HostedWorker& worker, const json::object& line) {
+    worker.reason.clear();
+    worker.script = get_string(line, "name").value_or("");
+    for (const auto& other : workers) {
+      if (other.get() != &worker && other->client && other->script == worker.script)
+        log::error("two hosted Workers have one name in their configuration; bindings reach one of them only", {{"name", worker.script}, {"worker", worker.name}, {"other", other->name}});
+    }
     worker.port = static_cast<uint16_t>(get_int(line, "port").value_or(0));
     http::Endpoint endpoint;
     endpoint.host = "127.0.0.1";
@@ -136,7 +192,8 @@ struct Hosting::Impl : std::enable_shared_from_this<Hosting::Impl> {
     if (stopping) return;
     worker.backoff_ms = monotonic_ms() - worker.started_ms > kHealthyMs ? kFirstBackoffMs : std::min(worker.backoff_ms * 2, kLastBackoffMs);
     ++worker.restarts;
-    log::error("worker ended", {{"worker", worker.name}, {"how", how}, {"restart_in_ms", worker.backoff_ms}});
+    if (worker.reason.empty()) log::error("worker ended", {{"worker", worker.name}, {"how", how}, {"restart_in_ms", worker.backoff_ms}});
+    else log::error("worker did not start", {{"worker", worker.name}, {"error", worker.reason}, {"retry_in_ms", worker.backoff_ms}});
     auto timer = std::make_shared<asio::steady_timer>(executor, std::chrono::milliseconds(worker.backoff_ms));
     timer->async_wait([weak = weak_from_this(), &worker, timer](boost::system::error_code) {
       auto self = weak.lock();
@@ -150,12 +207,20 @@ struct Hosting::Impl : std::enable_shared_from_this<Hosting::Impl> {
       co_await answer(out, 502, "The Worker " + worker.name + " is not running; it is started again. See the server's log.");
       co_return;
     }
+    const std::string host(in.header("host"));
+    if (!is_plain_host(host) || !in.target.starts_with('/')) {
+      co_await answer(out, 400, "The request names no host.");
+      co_return;
+    }
     http::ClientRequest request;
     request.method = in.method;
-    request.target = in.target;
+    // The Worker's socket takes requests as a proxy does, with the whole URL.
+    request.target = (in.tls ? "https://" : "http://") + host + in.target;
     request.headers = forwarded(in.headers);
+    std::erase_if(request.headers, [](const http::Header& header) { return is_gateway_header(header.name); });
     request.headers.push_back({"x-forwarded-proto", in.tls ? "https" : "http"});
     request.headers.push_back({"cf-connecting-ip", address_of(in.remote)});
+    request.headers.push_back({"mf-cf-blob", cf_of(in)});
     request.body = std::move(in.body);
     auto response = co_await client->send(std::move(request));
     if (!response) {
@@ -213,6 +278,13 @@ Result<void> Hosting::start(const std::string& server) {
   // Once for all of them, and here, where a missing npm is an error of the command and not of a child.
   VERGE_TRY(node_package());
   impl_->server = server;
+  // Who runs now says so there; what an earlier server left is nobody's.
+  std::error_code ec;
+  const fs::path registry = impl_->folder() / kRegistry;
+  fs::remove_all(registry, ec);
+  fs::create_directories(registry, ec);
+  if (!ec) fs::permissions(registry, fs::perms::owner_all, ec);
+  if (ec) return fail(Code::Io, "cannot make {}: {}", registry.string(), ec.message());
   for (auto& worker : impl_->workers) impl_->spawn(*worker);
   return {};
 }
@@ -220,14 +292,18 @@ Result<void> Hosting::start(const std::string& server) {
 bool Hosting::takes(const http::RequestHead& head) const { return !impl_->workers.empty() && impl_->find(head) != nullptr; }
 
 http::task<void> Hosting::handle(http::Incoming& in, http::Responder& out) {
+  if (is_runtime_path(in.path)) return answer(out, 404, "Nothing is served below /cdn-cgi/.");
   if (in.body_too_large) return answer(out, 413, "The body is larger than " + std::to_string(in.body_limit >> 20) + " MiB.");
   return impl_->forward(*impl_->find(in), in, out);
 }
 
 json::value Hosting::status() const {
   json::array list;
-  for (const auto& worker : impl_->workers)
-    list.push_back({{"name", worker->name}, {"state", worker->client ? "ready" : "starting"}, {"restarts", worker->restarts}, {"port", worker->client ? worker->port : 0}});
+  for (const auto& worker : impl_->workers) {
+    json::object row{{"name", worker->name}, {"state", worker->client ? "ready" : worker->reason.empty() ? "starting" : "failed"}, {"restarts", worker->restarts}, {"port", worker->client ? worker->port : 0}};
+    if (!worker->client && !worker->reason.empty()) row["error"] = worker->reason;
+    list.push_back(std::move(row));
+  }
   return list;
 }
 

@@ -1,5 +1,6 @@
 // `verge serve --worker DIR`: Workers on workerd as long-lived services behind the gateway. Each is a child process (see
-// workers/src/host.mjs) that listens on loopback; requests that its routes name are passed on to it.
+// workers/src/host.mjs) that listens on loopback; requests that its routes name are passed on to it. They find each other for their
+// bindings in a folder of this server's, so that each ends, fails and starts by itself.
 // Owner: serve.cpp, on its io thread.
 #pragma once
 

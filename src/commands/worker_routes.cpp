@@ -1,5 +1,7 @@
 #include "commands/worker_routes.h"
 
+#include <vector>
+
 #include "support/text.h"
 
 namespace verge::commands {
@@ -28,6 +30,21 @@ bool WorkerRoute::matches(std::string_view host_header, std::string_view request
   if (!prefix) return request_path == path;
   // "/api/*" takes "/api" too.
   return request_path.starts_with(path) || (path.size() > 1 && path.ends_with('/') && request_path == std::string_view(path).substr(0, path.size() - 1));
+}
+
+bool is_runtime_path(std::string_view path) {
+  std::vector<std::string> segments;
+  for (std::string_view rest = path; !rest.empty();) {
+    const size_t end = rest.find_first_of("/\\");
+    const std::string segment = ascii_lower(rest.substr(0, end));
+    rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
+    if (segment == "..") {
+      if (!segments.empty()) segments.pop_back();
+    } else if (!segment.empty() && segment != ".") {
+      segments.push_back(segment);
+    }
+  }
+  return !segments.empty() && segments.front() == "cdn-cgi";
 }
 
 }  // namespace verge::commands

@@ -21,4 +21,8 @@ struct WorkerRoute {
   size_t weight() const { return (names_host() ? size_t{1} << 32 : 0) + host.size() * 4096 + path.size(); }
 };
 
+// Whether a path (percent-decoded) leads below /cdn-cgi/ once dots, doubled slashes and backslashes are taken as a URL parser
+// takes them: that is the runtime's, never a Worker's.
+bool is_runtime_path(std::string_view path);
+
 }  // namespace verge::commands

@@ -29,6 +29,7 @@ inline constexpr size_t kConvertOutputBytes = 32 << 20;
 
 // A hosted Worker that is silent for so long gets its request cut (Cloudflare's proxy: 100 s, error 524).
 inline constexpr int kWorkerAnswerMs = 100'000;
+inline constexpr size_t kWorkerLogBytes = 1 << 20;       // of one message that a hosted Worker prints; the rest is cut
 
 // Images. The header's size is checked before pixels are allocated; 3 bytes a pixel, and a progressive JPEG keeps
 // 6 more while it is read.

@@ -107,7 +107,15 @@ void write(Level level, std::string_view message, Fields fields) {
     }
     line += '}';
   } else {
-    append_escaped(line, message, false);
+      // A message of several lines: those that follow are set in, so that none of them can pass for
+      // an entry of its own.
+      for (std::string_view rest = message;;) {
+        const size_t end = rest.find('\n');
+        append_escaped(line, rest.substr(0, end), false);
+        if (end == std::string_view::npos) break;
+        line += "\n    ";
+        rest.remove_prefix(end + 1);
+      }
     for (const Field& f : fields) {
       line += fmt::format(" {}=", f.key);
       if (is_plain(f.text)) line += f.text;

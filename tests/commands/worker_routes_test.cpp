@@ -35,6 +35,12 @@ TEST(WorkerRoutes, TheMoreSpecificWeighsMore) {
   EXPECT_GT(weight("*/api/*"), weight("*/*"));
 }
 
+TEST(WorkerRoutes, PathsOfTheRuntime) {
+  for (const char* path : {"/cdn-cgi", "/cdn-cgi/", "/cdn-cgi/explorer", "/CDN-cgi/mf/x", "//cdn-cgi/x", "/./cdn-cgi/x", "/a/../cdn-cgi/x", "/../cdn-cgi/x", "/a/..\\cdn-cgi/x", "\\cdn-cgi\\x"})
+    EXPECT_TRUE(is_runtime_path(path)) << path;
+  for (const char* path : {"/", "", "*", "/x/cdn-cgi/", "/cdn-cgi-x", "/cdn-cgi/../x", "/a/b/../cdn-cgi/x"}) EXPECT_FALSE(is_runtime_path(path)) << path;
+}
+
 TEST(WorkerRoutes, RefusesOtherStars) {
   for (const char* pattern : {"", "/path", "a.*.b/*", "x/*/y", "x/y?z=1"}) EXPECT_FALSE(WorkerRoute::parse(pattern)) << pattern;
 }

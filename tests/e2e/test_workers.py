@@ -3,8 +3,8 @@ import base64, json, os, pathlib, signal, subprocess, sys, time, urllib.request
 
 import pytest
 
-from harness import DATA, MODELS, ROOT, STORIES, VERGE, Server, installed
-from workers_harness import EXAMPLES, PROJECTS, Dev, alive, descendants
+from harness import DATA, MODELS, ROOT, STORIES, VERGE, Server, eventually, installed
+from workers_harness import EXAMPLES, PROJECTS, TALK, TALKED, Dev, alive, descendants
 
 OLD_WRANGLER = os.environ.get("E2E_OLD_WRANGLER")  # folder whose node_modules has the oldest wrangler supported
 needs_text = pytest.mark.skipif(not installed("@verge/smollm2-135m-instruct"), reason="SmolLM2 is not on this machine")
@@ -338,3 +338,130 @@ def test_hint_for_workers_that_read_results(stories):
     with Dev(PROJECTS / "bindings", server=stories.base, edit=lambda p: (p / "src" / "index.js").write_text(source)) as dev:
         assert dev.request("/")[0] == 500
         dev.wait_for("--image-result results")
+
+
+@pytest.mark.parametrize("order", [("front", "back"), ("back", "front")])
+def test_workers_are_bound_to_each_other(stories, tmp_path, order):
+    """Services, RPC, objects, workflows, queues and tails of another `verge dev`, started before or after, and gone."""
+    env = {"WRANGLER_REGISTRY_PATH": str(tmp_path / "registry")}
+    with Dev(PROJECTS / order[0], server=stories.base, env=env) as first:
+        if order[0] == "front":
+            assert first.text("/alone") == "front alone"
+            for path in ("/fetch", "/rpc", "/object", "/flow"):
+                assert b'"back" not found' in first.request(path)[2]
+        with Dev(PROJECTS / order[1], server=stories.base, env=env) as second:
+            front, back = (first, second) if order[0] == "front" else (second, first)
+            eventually(lambda: front.request("/fetch")[2] == b"front, back")
+            assert eventually(lambda: back.request("/front")[2] == b"back, front alone")
+            assert [front.text(path) for path in ("/rpc", "/object", "/object", "/flow", "/queue", "/log")] == ["5", "1", "2", "40", "sent", "logged"]
+            eventually(lambda: json.loads(back.text("/got")) == {"queue": '[{"number":7}]', "tail": "for the tail"})
+        if order[0] == "front":
+            eventually(lambda: b"not found" in first.request("/fetch")[2])
+        assert first.text("/alone" if order[0] == "front" else "/").startswith(order[0])
+
+
+def test_a_killed_session_does_not_hide_the_next(stories, tmp_path):
+    env = {"WRANGLER_REGISTRY_PATH": str(tmp_path / "registry")}
+    with Dev(PROJECTS / "front", server=stories.base, env=env) as front:
+        with Dev(PROJECTS / "back", server=stories.base, env=env) as back:
+            eventually(lambda: front.request("/fetch")[2] == b"front, back")
+            for pid in [*descendants(back.process.pid), back.process.pid]:
+                os.kill(pid, signal.SIGKILL)
+        with Dev(PROJECTS / "back", server=stories.base, env=env):
+            eventually(lambda: front.request("/fetch")[2] == b"front, back")
+
+
+def test_what_a_worker_prints_is_shown_whole_and_in_order(stories):
+    with Dev(PROJECTS / "bindings", server=stories.base, edit=lambda p: (p / "src" / "index.js").write_text(TALK)) as dev:
+        dev.text("/")
+        dev.wait_for_line("six")
+        lines = dev.log().split("\n")
+        places = [lines.index(line) for line in TALKED if line]
+        assert places == sorted(places)
+        assert "two\n  lines\n\nand a gap\n" in dev.log()
+        assert "four" in dev.log() and "Error: five" in dev.log() and "src/index.js:" in dev.log()
+        dev.text("/long")
+        dev.wait_for_line("ü" * 200000 + "end")
+        assert dev.request("/throw")[0] == 500
+        dev.wait_for("and a second line")
+        dev.text("/later")
+        dev.wait_for("Uncaught RangeError: after the answer")
+        assert dev.log().count("after the answer") == 1
+
+
+WORD = 'export default { fetch(request, env) { return new Response("WORD" + (env.MORE ?? "")) } };'
+
+
+def project_of(files):
+    """Makes a project of nothing else than these files."""
+    def edit(project):
+        for name in ("src/index.js", "wrangler.toml"):
+            (project / name).unlink()
+        for name, text in files.items():
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            (project / name).write_text(text)
+    return edit
+
+
+CONFIG = 'name = "shop"\nmain = "dist/out.js"\ncompatibility_date = "2025-09-01"\n'
+BUILD = '[build]\ncommand = "sh make.sh"\nwatch_dir = "parts"\n'
+MAKE = "mkdir -p dist && sed \"s/WORD/$(cat parts/word)/\" parts/index.js > dist/out.js"
+
+
+def test_a_build_command_runs_in_the_project(stories):
+    files = {"wrangler.toml": CONFIG + BUILD, "make.sh": MAKE, "parts/word": "apples", "parts/index.js": WORD}
+    with Dev(PROJECTS / "bindings", server=stories.base, edit=project_of(files)) as dev:
+        assert dev.text() == "apples"
+        (dev.project / "parts" / "word").write_text("pears")
+        eventually(lambda: dev.request("/")[2] == b"pears")
+
+
+def test_a_monorepo_and_environments(stories):
+    """The configuration is in a folder above, a package in the root's node_modules, the environment of --env and its secrets."""
+    files = {
+        "package.json": '{ "private": true, "workspaces": ["apps/*"] }',
+        "node_modules/words/package.json": '{ "name": "words", "main": "index.js" }',
+        "node_modules/words/index.js": 'export const word = "plums";',
+        "apps/shop/wrangler.jsonc": '{ /* of the app */ "name": "shop", "main": "src/index.js", "compatibility_date": "2025-09-01", "vars": { "MORE": " here" }, "env": { "far": { "vars": { "MORE": " far" } } }, }',
+        "apps/shop/src/deep/file.js": "",
+        "apps/shop/src/index.js": 'import { word } from "words"; export default { fetch(request, env) { return new Response(word + env.MORE + (env.SECRET ?? "")) } };',
+        "apps/shop/.dev.vars.far": "SECRET=, told",
+    }
+    with Dev(PROJECTS / "bindings", server=stories.base, edit=project_of(files), within="apps/shop/src/deep") as dev:
+        assert dev.text() == "plums here"
+        assert (dev.project / "apps" / "shop" / ".wrangler").is_dir()
+    with Dev(PROJECTS / "bindings", "--env", "far", server=stories.base, edit=project_of(files), within="apps/shop") as dev:
+        assert dev.text() == "plums far, told"
+    with Dev(PROJECTS / "bindings", "--config", "apps/shop/wrangler.jsonc", server=stories.base, edit=project_of(files)) as dev:
+        assert dev.text() == "plums here"
+
+
+def test_a_start_that_fails_ends_with_the_reason(stories):
+    source = lambda text: lambda p: (p / "src" / "index.js").write_text(text)
+    log = refused(stories, source('throw new Error("at the top");\nexport default { fetch() {} }'))
+    assert "Uncaught Error: at the top" in log and "ready on" not in log
+    log = refused(stories, project_of({"wrangler.toml": CONFIG + BUILD, "make.sh": "echo no flour; exit 3"}))
+    assert "no flour" in log and "ready on" not in log
+    log = refused(stories, project_of({"wrangler.toml": CONFIG.replace("dist/out.js", "src/index.js") + '[[durable_objects.bindings]]\nname = "A"\nclass_name = "Missing"\n', "src/index.js": WORD}))
+    assert "Missing" in log and "ready on" not in log
+
+
+@pytest.mark.parametrize("options", [(), ("--wrangler",)])
+def test_a_wrangler_that_calls_the_cloud_is_refused_by_version(stories, options):
+    """Laid out as wrangler 3; that its program never runs is what is tested."""
+    wrangler = "node_modules/wrangler/"
+    files = {wrangler + "package.json": '{ "name": "wrangler", "version": "3.114.0", "main": "wrangler-dist/cli.js" }', wrangler + "wrangler-dist/cli.js": 'require("fs").writeFileSync("ran", "");',
+             wrangler + "bin/wrangler.js": 'require("child_process").spawnSync(process.execPath, [require("path").join(__dirname, "../wrangler-dist/cli.js"), ...process.argv.slice(2)], { stdio: "inherit" }).status && process.exit(1);'}
+
+    def edit(project):
+        for name, text in files.items():
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            (project / name).write_text(text)
+
+    log = refused(stories, edit, *options)
+    assert "wrangler 3.114.0" in log and "npm install" in log
+
+
+def test_nothing_runs_in_the_cloud(stories):
+    log = refused(stories, None, "--wrangler", "--", "--remote")
+    assert "--remote" in log

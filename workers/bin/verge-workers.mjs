@@ -16,7 +16,7 @@ const OPTIONS = {
   "log-level": { type: "string" },
   "test-scheduled": { type: "boolean" },
   wrangler: { type: "boolean" },
-  socket: { type: "string" },
+  registry: { type: "string" },
 };
 
 function read(argv) {
@@ -30,7 +30,7 @@ function read(argv) {
   return {
     command,
     rest: cut < 0 ? [] : argv.slice(cut + 1),
-    options: { project, port, ip: values.ip, config: values.config, env: values.env, persistTo: values["persist-to"], imageResult: values["image-result"], logLevel: values["log-level"], testScheduled: values["test-scheduled"], wrangler: values.wrangler },
+    options: { project, port, ip: values.ip, config: values.config, env: values.env, persistTo: values["persist-to"], imageResult: values["image-result"], logLevel: values["log-level"], testScheduled: values["test-scheduled"], wrangler: values.wrangler, registry: values.registry },
   };
 }
 

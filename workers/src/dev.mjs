@@ -3,6 +3,8 @@ import { spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { tapRuntime } from "./runtime_log.mjs";
 import { findConfig, findWrangler, loadWrangler, readConfig, startWorker, UserError } from "./wrangler.mjs";
 
 const say = (text) => process.stdout.write(`verge dev: ${text}\n`);
@@ -31,19 +33,20 @@ function portIsFree(port, host) {
   });
 }
 
-// Lines of wrangler that are wrong here: nothing is remote, nothing is charged.
-const NOISE = [/Logs were written to/, /AI bindings? always access(es)? remote resources/, /Unable to fetch the `Request\.cf` object/, /AI.*not supported/i];
+// wrangler's own lines that are wrong here: nothing is remote, nothing is charged. What a Worker says is never held against them.
+const NOISE = [/^🪵 +Logs were written to /, /^▲ \[WARNING\] AI bindings? always access(es)? remote resources/, /^(▲ \[WARNING\]|\[wrangler:warn\]) Unable to fetch the `Request\.cf` object/];
 // What a Worker that expects {"results": […]} of an image model does with the published array.
 const READS_RESULTS = /Cannot read properties of undefined \(reading '(sort|map|slice|filter|forEach|length|0)'\)/;
 
-/** Looks at what wrangler writes: drops NOISE, explains READS_RESULTS once. */
-export function watchOutput(explain) {
+/** Looks at what is written from now on: drops wrangler's NOISE, explains READS_RESULTS once. Gives a function that writes past it. */
+function watchOutput(explain) {
   let explained = false;
+  let past = false;
   for (const stream of [process.stdout, process.stderr]) {
     const write = stream.write.bind(stream);
     stream.write = (chunk, ...rest) => {
       const text = String(chunk);
-      if (NOISE.some((noise) => noise.test(text))) {
+      if (!past && NOISE.some((noise) => noise.test(stripVTControlCharacters(text).trimStart()))) {
         const done = rest.find((r) => typeof r === "function");
         if (done) process.nextTick(done);
         return true;
@@ -56,6 +59,14 @@ export function watchOutput(explain) {
       return written;
     };
   }
+  return (print) => {
+    past = true;
+    try {
+      print();
+    } finally {
+      past = false;
+    }
+  };
 }
 
 /** Stops once, whatever asks first; a stop that hangs is cut off. */
@@ -87,28 +98,35 @@ export async function dev(options) {
   if (shape) process.env.VERGE_IMAGE_RESULT = shape;
   if (!(await portIsFree(options.port, options.ip)))
     throw new UserError(`port ${options.port} on ${options.ip} is in use: stop what listens there, or choose another with --port`);
+  const persistTo = options.persistTo && path.resolve(options.persistTo);
+  process.chdir(folder); // build commands run there, and wrangler's relative paths start there
 
-  watchOutput(
+  const writePast = watchOutput(
     shape === "results"
       ? undefined
       : "the Worker read `.results` of an answer that has none. Image models answer with an array, as published; for Workers that expect {results: […]}: verge dev --image-result results, or {\"imageResult\": \"results\"} in verge.json",
   );
-  const { wrangler, version } = loadWrangler(folder);
+  const { wrangler, version, hook } = loadWrangler(folder);
   const read = readConfig(wrangler, config, options.env);
   if (!read.ai?.binding)
     warn(`${path.basename(config)} has no AI binding, so env.AI will be undefined in the Worker. To add it: ${config.endsWith(".toml") ? '[ai] binding = "AI"' : '"ai": { "binding": "AI" }'}`);
-  const worker = await startWorker(wrangler, config, options, { logLevel: options.logLevel ?? "info", watch: true, liveReload: true, testScheduled: options.testScheduled });
+  hook.quiet = true;
+  const print = (said) => writePast(() => hook.print?.(said));
+  const allRead = tapRuntime(print, (errors) => errors.forEach((message) => print({ level: "error", message })));
+  const worker = await startWorker(wrangler, config, { ...options, persistTo }, { logLevel: options.logLevel ?? "log", watch: true, liveReload: true, testScheduled: options.testScheduled }).catch(async (error) => {
+    await allRead();
+    throw error;
+  });
   const end = onStop(() => worker.dispose());
   worker.raw.on("error", (event) => {
     // Build errors are shown by wrangler, which waits for the next change.
     if (event?.source === "BundlerController") return;
     warn(`${event?.reason ?? "failed"}: ${event?.cause?.message ?? event}`);
   });
-  await worker.ready;
   const url = await worker.url;
-  if (read.ai?.binding && globalThis[Symbol.for("verge.hook")].bindings === 0) {
+  if (read.ai?.binding && hook.bindings === 0) {
     warn(`env.AI did not reach Verge: wrangler ${version} starts Workers in a way that this version does not know (4.86.0 and 4.164.0 work)`);
-    await end(1);
+    return end(1);
   }
   say(`ready on ${url.origin}${read.ai?.binding ? `, env.${read.ai.binding} answered by ${process.env.VERGE_URL}` : ""}`);
 }

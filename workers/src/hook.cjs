@@ -5,11 +5,24 @@
 // fills with a session in the cloud. This fills it first. What it relies on: the package "miniflare" is CommonJS, its file is
 // dist/src/index.js, and it exports the class Miniflare (and, from version 5 on, convertV4MiniflareOptions, which sees the options
 // before the constructor does). wrangler requires it, Cloudflare's Vite plugin imports it. tests/ runs it with the oldest and the newest
-// wrangler that are supported.
+// wrangler that are supported. A wrangler that gives Miniflare no AI binding (3, the first 4.x) calls the cloud by itself: it is refused.
 "use strict";
 const Module = require("node:module");
+const fs = require("node:fs");
+const path = require("node:path");
 
-const state = (globalThis[Symbol.for("verge.hook")] ??= { seen: false, bindings: 0 });
+// seen: Miniflare was patched; bindings: filled ones; wrangler: version, once it is loaded; library: the hook's user ends the process itself;
+// quiet: what Workers print is read elsewhere; print: wrangler's way of printing that.
+const state = (globalThis[Symbol.for("verge.hook")] ??= { seen: false, bindings: 0, wrangler: undefined, library: false, quiet: false, print: undefined });
+
+function refuse(message) {
+  if (state.library) throw new Error(message);
+  process.stderr.write(`verge: ${message}\n`);
+  process.exit(1);
+}
+
+const tooOld = () => `wrangler ${state.wrangler ?? "(of an unknown version)"} sends env.AI to the cloud in a way that cannot be turned to Verge; nothing was started. ` +
+  "4.86.0 and 4.164.0 work: npm install --save-dev wrangler@4";
 
 function connection() {
   const url = process.env.VERGE_URL;
@@ -19,15 +32,25 @@ function connection() {
   return to;
 }
 
+const silent = () => {};
+
 function fill(options) {
   if (!options) return options;
-  for (const worker of options.workers ?? [options]) {
+  const workers = options.workers ?? [options];
+  // How wrangler had its own code call the cloud before Miniflare knew AI.
+  if (workers.some((worker) => String(worker?.name).startsWith("__WRANGLER_EXTERNAL_AI_WORKER"))) refuse(tooOld());
+  for (const worker of workers) {
     if (!worker?.ai) continue;
     worker.ai = { ...worker.ai, remoteProxyConnectionString: connection() };
     state.bindings += 1;
   }
   // Request.cf would be fetched from the cloud; Miniflare has a placeholder.
   if (options.cf === undefined || options.cf === true) options.cf = false;
+  if (state.quiet) {
+    if (options.handleStructuredLogs !== silent && !workers.some((worker) => worker?.name === "ProxyWorker")) state.print = options.handleStructuredLogs;
+    options.handleStructuredLogs = silent;
+    options.verbose = true; // exceptions outside of fetch are said then only
+  }
   return options;
 }
 
@@ -47,13 +70,33 @@ function patch(real) {
   return new Proxy(real, { get: (target, key) => (key in changed ? changed[key] : Reflect.get(target, key)) });
 }
 
+// wrangler's own program: what would leave this machine is turned off or refused before any of its code runs.
+function beforeWrangler(filename) {
+  const [, script, command, next] = process.argv;
+  const program = path.resolve(script ?? "") === path.resolve(filename);
+  if (program && command !== "dev" && !(command === "pages" && next === "dev")) return; // not ours: deploy, d1, …
+  try {
+    state.wrangler = JSON.parse(fs.readFileSync(path.join(path.dirname(filename), "..", "package.json"), "utf8")).version;
+  } catch {}
+  if (Number(/^\d+/.exec(state.wrangler ?? "")?.[0] ?? 0) < 4) refuse(tooOld());
+  if (!program || command !== "dev") return;
+  const end = process.argv.indexOf("--");
+  const own = end < 0 ? process.argv : process.argv.slice(0, end);
+  if (own.some((word) => ["--remote", "-r", "--remote=true"].includes(word)))
+    refuse("wrangler dev --remote runs the Worker in the cloud, which Verge does not: leave --remote out");
+  if (!own.some((word) => ["--local", "-l"].includes(word))) process.argv.splice(3, 0, "--local"); // bindings marked `remote` stay here
+  process.env.WRANGLER_SEND_METRICS ??= "false";
+}
+
 // The exports are replaced while the module loads: an import of a CommonJS module keeps what they are at the end of that, and does
 // not ask Module._load, so that a patch of that one would be seen by require() alone.
-const FILE = /[\\/]miniflare[\\/]dist[\\/]src[\\/]index\.js$/;
+const MINIFLARE = /[\\/]miniflare[\\/]dist[\\/]src[\\/]index\.js$/;
+const WRANGLER = /[\\/]wrangler[\\/]wrangler-dist[\\/]cli\.js$/;
 const load = Module._extensions[".js"];
 Module._extensions[".js"] = function (module, filename) {
+  if (WRANGLER.test(filename)) beforeWrangler(filename);
   load.call(this, module, filename);
-  if (FILE.test(filename) && typeof module.exports?.Miniflare === "function") module.exports = patch(module.exports);
+  if (MINIFLARE.test(filename) && typeof module.exports?.Miniflare === "function") module.exports = patch(module.exports);
 };
 
 // Cloudflare's Vite plugin would open a session in the cloud for the AI binding; what it is told here it passes to Miniflare.

@@ -1,9 +1,32 @@
-// `verge serve --worker DIR`: a Worker as a long-lived service on workerd, behind the gateway, which is the parent of this
-// process. One line of JSON on descriptor 3 says where it listens and which routes its configuration names.
-import fs from "node:fs";
+// `verge serve --worker DIR`: a Worker as a long-lived service on workerd, behind the gateway, which is the parent of this process. The
+// project is bundled as for a deployment, and workerd gets it without a development server: the gateway talks to a socket that leads to
+// the Worker and to nothing else. Lines of JSON on descriptor 3 say what happens: {"state": "ready", …}, "failed" and "log".
 import path from "node:path";
-import { imageResult, watchOutput } from "./dev.mjs";
-import { findConfig, loadWrangler, readConfig, startWorker } from "./wrangler.mjs";
+import fs from "node:fs";
+import { stripVTControlCharacters } from "node:util";
+import { buildWorker, miniflareOptions } from "./bundle.mjs";
+import { imageResult } from "./dev.mjs";
+import { tapRuntime } from "./runtime_log.mjs";
+import { findConfig, forgetDead, loadOwnWrangler, readConfig, startMessage, UserError } from "./wrangler.mjs";
+
+// A line of descriptor 3 may have 64 KiB; a character may become six bytes in JSON.
+const PIECE = 10_000;
+
+function report(line) {
+  fs.writeSync(3, `${JSON.stringify(line)}\n`);
+}
+
+/** What is to be read in the server's log; long messages go in pieces, all but the last marked `more`. */
+function log({ level, message }) {
+  let at = 0;
+  while (message.length - at > PIECE) {
+    const pair = (message.charCodeAt(at + PIECE - 1) & 0xfc00) === 0xd800; // the halves of a character stay together
+    const end = at + PIECE - (pair ? 1 : 0);
+    report({ state: "log", level, message: message.slice(at, end), more: true });
+    at = end;
+  }
+  report({ state: "log", level, message: message.slice(at) });
+}
 
 /** "example.com/api/*", {pattern: …}: as in wrangler's `route` and `routes`. */
 function routesOf(config) {
@@ -11,26 +34,55 @@ function routesOf(config) {
   return all.map((route) => (typeof route === "string" ? route : route.pattern)).filter(Boolean);
 }
 
-export async function host(options) {
+// Gives what an exception says the places of the source, once there is a bundle.
+let mapped = (text) => text;
+
+async function start(options) {
   const file = findConfig(options.project, options.config);
-  const shape = imageResult(options.imageResult, path.dirname(file));
-  if (shape) process.env.VERGE_IMAGE_RESULT = shape;
-  watchOutput();
-  const { wrangler } = loadWrangler(path.dirname(file));
+  const folder = path.dirname(file);
+  const shape = imageResult(options.imageResult, folder);
+  const ai = new URL("/", process.env.VERGE_URL);
+  if (shape) ai.searchParams.set("image_result", shape);
+  const persistTo = path.resolve(options.persistTo);
+  const registry = path.resolve(options.registry);
+  process.chdir(folder);
+
+  const { wrangler, miniflare, program } = loadOwnWrangler();
   const config = readConfig(wrangler, file, options.env);
-  const worker = await startWorker(wrangler, file, options, { logLevel: options.logLevel ?? "warn", watch: false, liveReload: false });
-  worker.raw.on("error", (event) => {
-    process.stderr.write(`${event?.cause?.message ?? event?.reason ?? event}\n`);
-    process.exit(1);
-  });
+  const bundle = await buildWorker(program, config, { file, env: options.env });
+  mapped = bundle.mapped;
+  const name = config.name ?? "worker";
+  await forgetDead(registry);
+  const runtime = new miniflare.Miniflare(
+    miniflare.convertV4MiniflareOptions(miniflareOptions(wrangler, miniflare, { config, name, env: options.env, bundle, ai, persistTo, registry, log })),
+  );
   const stop = async () => {
     setTimeout(() => process.exit(0), 3000).unref();
-    await worker.dispose().catch(() => {});
+    await runtime.dispose().catch(() => {});
     process.exit(0);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, stop);
-  process.stdin.resume().on("end", stop);  // the gateway is gone
-  await worker.ready;
-  const url = await worker.url;
-  fs.writeSync(3, `${JSON.stringify({ state: "ready", name: config.name, port: Number(url.port), routes: routesOf(config) })}\n`);
+  process.stdin.resume().on("end", stop); // the gateway is gone
+  await runtime.ready;
+  const url = await runtime.unsafeGetDirectURL(name);
+  report({ state: "ready", name, port: Number(url.port), routes: routesOf(config) });
+}
+
+export async function host(options) {
+  const words = []; // the runtime's own, where it ends
+  let up = false;
+  const allRead = tapRuntime(
+    ({ level, message }) => log({ level, message: level === "error" ? mapped(message) : message }),
+    (errors) => (up ? errors.forEach((message) => log({ level: "error", message })) : words.push(...errors)),
+  );
+  try {
+    await start(options);
+    up = true;
+  } catch (error) {
+    await allRead();
+    const known = error instanceof UserError || error?.constructor?.name === "MiniflareCoreError";
+    const reason = [known ? startMessage(error) : (error?.stack ?? String(error)), ...words.map(mapped)].join("\n");
+    report({ state: "failed", error: stripVTControlCharacters(reason).slice(0, PIECE) });
+    process.exit(1);
+  }
 }

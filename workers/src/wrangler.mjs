@@ -1,6 +1,8 @@
 // Finds the wrangler of a project, or the one that this package brings, and loads it with the hook in place.
 import { createRequire } from "node:module";
 import fs from "node:fs";
+import net from "node:net";
+import os from "node:os";
 import path from "node:path";
 
 const require = createRequire(import.meta.url);
@@ -9,14 +11,50 @@ const CONFIGS = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"];
 /** An error whose message is all that a user needs to read. */
 export class UserError extends Error {}
 
-/** Path of the project's configuration; `given` is a file, relative to the project. */
+/**
+ * Path of the project's configuration: in the folder or the nearest one above it, as wrangler looks for it. `given` is a file,
+ * relative to the project or, where none is there, to the current folder.
+ */
 export function findConfig(project, given) {
   if (!fs.existsSync(project)) throw new UserError(`no such folder: ${project}`);
   if (!fs.statSync(project).isDirectory()) throw new UserError(`${project} is no folder; name the one with wrangler.toml in it`);
-  const names = given ? [given] : CONFIGS;
-  const found = names.map((name) => path.resolve(project, name)).find((file) => fs.existsSync(file));
-  if (!found) throw new UserError(given ? `no such file: ${path.resolve(project, given)}` : `${project} has no ${CONFIGS.join(", ")}: this takes a wrangler project`);
-  return found;
+  if (given) {
+    const found = [path.resolve(project, given), path.resolve(given)].find((file) => fs.statSync(file, { throwIfNoEntry: false })?.isFile());
+    if (!found) throw new UserError(`no such file: ${path.resolve(project, given)}`);
+    return found;
+  }
+  for (let folder = path.resolve(project); ; folder = path.dirname(folder)) {
+    const found = CONFIGS.map((name) => path.join(folder, name)).find((file) => fs.existsSync(file));
+    if (found) return found;
+    if (folder === path.dirname(folder)) throw new UserError(`${project} has no ${CONFIGS.join(", ")}, nor has a folder above it: this takes a wrangler project`);
+  }
+}
+
+/** Where wrangler's sessions on this machine find each other, for bindings of one Worker to another. */
+function registryPath() {
+  if (process.env.WRANGLER_REGISTRY_PATH) return process.env.WRANGLER_REGISTRY_PATH;
+  const legacy = path.join(os.homedir(), ".wrangler");
+  const isFolder = fs.statSync(legacy, { throwIfNoEntry: false })?.isDirectory();
+  return path.join(isFolder ? legacy : path.join(process.env.XDG_CONFIG_HOME || path.join(os.homedir(), ".config"), ".wrangler"), "registry");
+}
+
+function answers(address) {
+  return new Promise((resolve) => {
+    const end = address.lastIndexOf(":");
+    const socket = net.connect({ host: address.slice(0, end), port: Number(address.slice(end + 1)) });
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false)).once("connect", () => socket.destroy());
+  });
+}
+
+/** Takes killed sessions out of the registry, where they would stand in the way of their successors for 90 s. */
+export async function forgetDead(registry) {
+  for (const name of fs.existsSync(registry) ? fs.readdirSync(registry) : []) {
+    const file = path.join(registry, name);
+    try {
+      const { debugPortAddress } = JSON.parse(fs.readFileSync(file, "utf8"));
+      if (debugPortAddress && !(await answers(debugPortAddress))) fs.rmSync(file, { force: true });
+    } catch {} // being written, or no entry
+  }
 }
 
 /** Folder of the wrangler package: the project's own where it has one. */
@@ -39,11 +77,24 @@ export function loadWrangler(project) {
   if (wanted && (major < +wanted[1] || (major === +wanted[1] && minor < +wanted[2])))
     throw new UserError(`wrangler ${version} needs Node ${engines.node}, this is ${process.version}`);
   require("./hook.cjs");
+  const hook = globalThis[Symbol.for("verge.hook")];
+  hook.library = true;
+  let wrangler;
+  try {
+    wrangler = require(folder);
+  } catch (error) {
+    throw hook.seen ? error : new UserError(error.message); // refused by the hook, or no wrangler that can be loaded
+  }
+  if (!hook.seen || typeof wrangler.unstable_DevEnv?.prototype.dispatch !== "function")
+    throw new UserError(`wrangler ${version} (${folder}) does not start Workers in a way that this version of Verge knows; 4.86.0 and 4.164.0 work: npm install --save-dev wrangler@4`);
+  return { wrangler, version, folder, hook };
+}
+
+/** What this package brings for hosted Workers, unchanged: wrangler and its Miniflare; `program` is wrangler's command line. */
+export function loadOwnWrangler() {
+  const folder = findWrangler(process.env.VERGE_NPM);
   const wrangler = require(folder);
-  if (!globalThis[Symbol.for("verge.hook")].seen)
-    throw new Error(`wrangler ${version} does not load Miniflare in a way that this version of verge-workers knows; it works with 4.86.0 and 4.164.0`);
-  if (typeof wrangler.unstable_startWorker !== "function") throw new Error(`wrangler ${version} has no unstable_startWorker; 4.86.0 and 4.164.0 have`);
-  return { wrangler, version, folder };
+  return { wrangler, miniflare: createRequire(path.join(folder, "x.js"))("miniflare"), program: path.join(folder, "bin", "wrangler.js") };
 }
 
 /** The project's configuration as wrangler reads it; what is wrong with it, in wrangler's words, as a UserError. */
@@ -56,16 +107,38 @@ export function readConfig(wrangler, config, env) {
   }
 }
 
-/** Starts a project's Worker on workerd; what `verge dev` and a hosted Worker have in common. `dev`: what differs. */
+/**
+ * Starts a project's Worker under wrangler's development server and waits until workerd runs it. A first build or start that fails is
+ * thrown, with wrangler's reason; what comes later is wrangler's to say. `dev`: what differs.
+ */
 export async function startWorker(wrangler, config, { env, ip, port, persistTo }, dev) {
+  const registry = registryPath();
+  await forgetDead(registry);
+  const session = new wrangler.unstable_DevEnv();
+  const dispatch = session.dispatch.bind(session);
+  let up = false;
+  const started = new Promise((resolve, reject) => {
+    session.dispatch = (event) => {
+      if (!up && event.type === "error") return reject(explainStart(event.cause ?? event));
+      dispatch(event);
+      if (event.type === "reloadComplete" && !up) {
+        up = true;
+        resolve();
+      }
+    };
+  });
+  started.catch(() => {}); // awaited below, where startWorker() has not thrown before
   try {
-    return await wrangler.unstable_startWorker({
+    const worker = await session.startWorker({
       config,
       env,
-      dev: { remote: false, inspector: false, server: { hostname: ip, port }, persist: persistTo, ...dev },
+      dev: { remote: false, inspector: false, server: { hostname: ip, port }, persist: persistTo, registry, ...dev },
     });
+    await started;
+    await worker.ready;
+    return worker;
   } catch (error) {
-    throw explainStart(error);
+    throw error instanceof UserError ? error : explainStart(error);
   }
 }
 
@@ -80,6 +153,14 @@ function explainStart(error) {
     return new UserError(`the Worker could not be built\n${lines.join("\n")}`);
   }
   const messages = [];
-  for (let cause = error; cause; cause = cause.cause) if (cause.message && !messages.includes(cause.message)) messages.push(cause.message);
+  for (let cause = error; cause; cause = cause.cause) {
+    const message = startMessage(cause);
+    if (message && !messages.includes(message)) messages.push(message);
+  }
   return new UserError(messages.join(": "));
+}
+
+/** Miniflare's error without what workerd wrote, which is read elsewhere (runtime_log.mjs). */
+export function startMessage(error) {
+  return error.message?.split("\nRuntime stderr:")[0].replace(" There is likely additional logging output above.", "");
 }
