@@ -1,5 +1,5 @@
 """verge serve --worker: Workers as services behind the gateway."""
-import contextlib, http.client, json, os, signal, subprocess, time, urllib.request
+import contextlib, functools, http.client, json, os, pathlib, signal, subprocess, time, urllib.request
 
 import pytest
 
@@ -181,6 +181,7 @@ def test_a_killed_worker_comes_back_to_those_bound_to_it(several):
     assert ask(several, "front", "/object")[2].isdigit()
 
 
+@functools.cache
 def runtime_paths():
     """Every route that Miniflare knows, and those of its earlier versions."""
     modules = subprocess.run([ROOT / "workers" / "install", "--quiet"], capture_output=True, text=True, check=True).stdout.strip()
@@ -261,3 +262,46 @@ def test_what_the_gateway_tells_a_worker(several):
     assert got["headers"]["cf-connecting-ip"] == "127.0.0.1" and got["headers"]["x-forwarded-proto"] == "http"
     assert not [name for name in got["headers"] if name.startswith("mf-")]
     assert raw_request(several.port, "GET", "/x", {"host": "a/b@c"})[0] == 400
+
+
+def test_a_worker_that_loops_is_cut_and_the_others_go_on(several):
+    before = workers(several)["echo"]["restarts"]
+    assert raw_request(several.port, "GET", "/loop", {"host": "localhost"})[0] == 502
+    assert ask(several, "front", "/fetch")[2] == "front, back"
+    eventually(lambda: workers(several)["echo"]["restarts"] > before)
+    assert "more than 1500 ms in one stretch" in several.log()
+    wait_ready(several, "echo")
+    assert raw_request(several.port, "GET", "/again", {"host": "localhost"})[0] == 200
+
+
+def test_cron_fires_once_a_tick(several):
+    ticks = eventually(lambda: json.loads(raw_request(several.port, "GET", "/ticks", {"host": "localhost"})[1]))
+    assert len(set(ticks)) == len(ticks) and all(tick % 60_000 == 0 for tick in ticks)
+    eventually(lambda: any(message.startswith("Uncaught Error: cron * * * * * fails\n") for message, _, _ in said(several, "echo")))
+    data = pathlib.Path(several.folder.name) / "data" / "workers" / "echo" / "cron.json"
+    assert json.loads(data.read_text())["* * * * *"] >= ticks[-1]
+
+
+def test_ticks_of_cron_across_a_restart():
+    """The plan alone, in Node: [expression, last fired, now] -> [next, missed]."""
+    cases = [
+        ["* * * * *", None, "2026-01-01T00:00:30", "2026-01-01T00:01:00", 0],
+        ["* * * * *", "2026-01-01T00:00:00", "2026-01-01T00:00:00", "2026-01-01T00:01:00", 0],  # fired, then restarted in the same instant
+        ["* * * * *", "2026-01-01T00:00:00", "2026-01-01T00:05:30", "2026-01-01T00:06:00", 5],
+        ["* * * * *", "2020-01-01T00:00:00", "2026-01-01T00:05:30", "2026-01-01T00:06:00", 1000],
+        ["* * * * *", "2026-01-02T00:00:00", "2026-01-01T00:05:30", "2026-01-01T00:06:00", 0],  # the clock was set back
+        ["*/15 9 * * 2", None, "2026-01-01T00:00:00", "2026-01-05T09:00:00", 0],  # 2 is Monday
+        ["0 0 L * *", None, "2026-01-01T00:00:30", "2026-01-31T00:00:00", 0],
+        ["0 0 * * SUN#2", None, "2026-01-01T00:00:00", "2026-01-11T00:00:00", 0],
+        ["0 0 15W * *", None, "2026-01-01T00:00:00", "2026-01-15T00:00:00", 0],
+    ]
+    modules = subprocess.run([ROOT / "workers" / "install", "--quiet"], capture_output=True, text=True, check=True).stdout.strip()
+    script = """import { createRequire } from "node:module";
+      import { plan } from "%s";
+      const { Cron } = createRequire("%s/x.js")("croner");
+      const at = (text) => text && Date.parse(text + "Z");
+      console.log(JSON.stringify(%s.map(([cron, last, now]) => { const { next, missed } = plan(Cron, cron, at(last) ?? undefined, at(now)); return [new Date(next).toISOString().slice(0, 19), missed]; })));"""
+    script %= (ROOT / "workers" / "src" / "cron.mjs", modules, json.dumps(cases))
+    done = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [case[3:] for case in cases]

@@ -5,6 +5,7 @@ import fs from "node:fs";
 import { SourceMap } from "node:module";
 import os from "node:os";
 import path from "node:path";
+import { PROBE } from "./loop.mjs";
 import { UserError } from "./wrangler.mjs";
 
 const NO_SCRIPT = 'export default { fetch() { return new Response("Not found", { status: 404 }); } };'; // a Worker of assets alone
@@ -110,6 +111,6 @@ export function miniflareOptions(wrangler, miniflare, { config, name, env, bundl
     telemetry: { enabled: false },
     resourcePersistencePath: path.join(persistTo, "v3"),
     resourceTmpPath: path.join(persistTo, "tmp"),
-    workers: [{ ...own, ...bundle.options, name, unsafeDirectSockets: [{ host: "127.0.0.1", port: 0, proxy: true }] }, ...externalWorkers],
+    workers: [{ ...own, ...bundle.options, name, unsafeDirectSockets: [{ host: "127.0.0.1", port: 0, proxy: true }] }, PROBE, ...externalWorkers],
   };
 }

@@ -5,6 +5,8 @@ import path from "node:path";
 import fs from "node:fs";
 import { stripVTControlCharacters } from "node:util";
 import { buildWorker, miniflareOptions } from "./bundle.mjs";
+import { schedule } from "./cron.mjs";
+import { PROBE, watchForLoops } from "./loop.mjs";
 import { imageResult } from "./dev.mjs";
 import { tapRuntime } from "./runtime_log.mjs";
 import { findConfig, forgetDead, loadOwnWrangler, readConfig, startMessage, UserError } from "./wrangler.mjs";
@@ -37,7 +39,11 @@ function routesOf(config) {
 // Gives what an exception says the places of the source, once there is a bundle.
 let mapped = (text) => text;
 
-async function start(options) {
+// Cloudflare's default of the paid plan; `limits.cpu_ms` of the configuration says otherwise.
+const CPU_MS = 30_000;
+
+/** Options, and `runtimePid()`: the process of workerd. */
+async function start(options, runtimePid) {
   const file = findConfig(options.project, options.config);
   const folder = path.dirname(file);
   const shape = imageResult(options.imageResult, folder);
@@ -47,7 +53,7 @@ async function start(options) {
   const registry = path.resolve(options.registry);
   process.chdir(folder);
 
-  const { wrangler, miniflare, program } = loadOwnWrangler();
+  const { wrangler, miniflare, Cron, program } = loadOwnWrangler();
   const config = readConfig(wrangler, file, options.env);
   const bundle = await buildWorker(program, config, { file, env: options.env });
   mapped = bundle.mapped;
@@ -65,18 +71,38 @@ async function start(options) {
   process.stdin.resume().on("end", stop); // the gateway is gone
   await runtime.ready;
   const url = await runtime.unsafeGetDirectURL(name);
+  const limitMs = config.limits?.cpu_ms ?? CPU_MS;
+  watchForLoops({
+    url: await runtime.unsafeGetDirectURL(PROBE.name),
+    pid: runtimePid(),
+    limitMs,
+    cut() {
+      log({ level: "error", message: `the Worker computed for more than ${limitMs} ms in one stretch (limits.cpu_ms); it is cut and started again` });
+      process.kill(runtimePid(), "SIGKILL");
+      process.exit(1);
+    },
+  });
+  const worker = await runtime.getWorker(name);
+  schedule(Cron, config.triggers?.crons ?? [], {
+    file: path.join(persistTo, "cron.json"),
+    say: (message) => log({ level: "warn", message }),
+    // What the handler throws is in the log by itself.
+    fire: (cron, time) => worker.scheduled({ cron, scheduledTime: new Date(time) }).catch((error) => log({ level: "error", message: `cron "${cron}": ${error.message}` })),
+  });
   report({ state: "ready", name, port: Number(url.port), routes: routesOf(config) });
 }
 
 export async function host(options) {
   const words = []; // the runtime's own, where it ends
   let up = false;
+  let runtime; // the process
   const allRead = tapRuntime(
     ({ level, message }) => log({ level, message: level === "error" ? mapped(message) : message }),
     (errors) => (up ? errors.forEach((message) => log({ level: "error", message })) : words.push(...errors)),
+    (child) => (runtime = child),
   );
   try {
-    await start(options);
+    await start(options, () => runtime.pid);
     up = true;
   } catch (error) {
     await allRead();

@@ -42,14 +42,15 @@ function splitLines(stream, take) {
 
 /**
  * Calls `listener` with each {level, message}, in order, of every workerd that this process starts from now on, and `ended` with
- * workerd's own last errors where one ends by itself. Gives a function to wait with until the words of those that ended are read.
+ * workerd's own last errors where one ends by itself, `started` with each process. Gives a function to wait with until the words of those that ended are read.
  */
-export function tapRuntime(listener, ended) {
+export function tapRuntime(listener, ended, started = () => {}) {
   const { spawn } = childProcess;
   const open = new Set(); // {errors, closed}
   childProcess.spawn = function (command, args, ...rest) {
     const child = spawn.call(this, command, args, ...rest);
     if (args?.[0] !== "serve" || !args.includes("--control-fd=3")) return child;
+    started(child);
     const state = { errors: [] };
     let last; // an exception passes through workerd's log once for the promise and once for the request
     const take = (line) => {

@@ -90,11 +90,12 @@ export function loadWrangler(project) {
   return { wrangler, version, folder, hook };
 }
 
-/** What this package brings for hosted Workers, unchanged: wrangler and its Miniflare; `program` is wrangler's command line. */
+/** What this package brings for hosted Workers, unchanged: wrangler, its Miniflare, croner; `program` is wrangler's command line. */
 export function loadOwnWrangler() {
   const folder = findWrangler(process.env.VERGE_NPM);
   const wrangler = require(folder);
-  return { wrangler, miniflare: createRequire(path.join(folder, "x.js"))("miniflare"), program: path.join(folder, "bin", "wrangler.js") };
+  const its = createRequire(path.join(folder, "x.js"));
+  return { wrangler, miniflare: its("miniflare"), Cron: its("croner").Cron, program: path.join(folder, "bin", "wrangler.js") };
 }
 
 /** The project's configuration as wrangler reads it; what is wrong with it, in wrangler's words, as a UserError. */

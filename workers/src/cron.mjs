@@ -1,0 +1,55 @@
+// Cron triggers of a hosted Worker: at most once a tick, also across restarts. The last tick of each is on disk before its handler runs;
+// ticks that came while nothing ran are said and not made up for.
+import fs from "node:fs";
+import path from "node:path";
+
+const LONGEST_WAIT_MS = 3_600_000; // the clock may be set meanwhile
+const COUNTED = 1000;
+
+/** Cloudflare's dialect: five fields, UTC, days of the week 1 (Sunday) to 7; L, W and # as there. */
+function parse(Cron, expression) {
+  return new Cron(expression, { mode: "5-part", timezone: "UTC", alternativeWeekdays: true, paused: true });
+}
+
+/**
+ * Where a trigger stands, times in ms: its next tick after `last` (the last one fired, or undefined) that is not over at `now`, and how
+ * many passed in between, COUNTED at most.
+ */
+export function plan(Cron, expression, last, now) {
+  const cron = parse(Cron, expression);
+  const after = (time) => cron.nextRun(new Date(time))?.getTime();
+  let missed = 0;
+  let next = last === undefined ? after(now - 1) : after(Math.min(last, now));
+  for (; next !== undefined && next < now && missed < COUNTED; next = after(next)) missed += 1;
+  return { next: next !== undefined && next < now ? after(now - 1) : next, missed };
+}
+
+/** Runs `fire(cron, time)` at each tick from now on; `file` keeps the last ticks, `say(message)` tells of missed ones. */
+export function schedule(Cron, crons, { file, fire, say }) {
+  let last = {};
+  try {
+    last = JSON.parse(fs.readFileSync(file, "utf8"));
+  } catch {} // the first start
+  const keep = () => {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(`${file}.new`, JSON.stringify(last));
+    fs.renameSync(`${file}.new`, file);
+  };
+  for (const cron of crons) {
+    const { missed } = plan(Cron, cron, last[cron], Date.now());
+    if (missed) say(`cron "${cron}": ${missed === COUNTED ? "at least " : ""}${missed} ticks passed while the Worker did not run; they are not made up for`);
+    // From here on: a tick that has passed is missed once.
+    let from = Math.max(last[cron] ?? 0, Date.now() - 1);
+    const wait = () => {
+      const { next } = plan(Cron, cron, from, from + 1);
+      if (next === undefined) return; // a date that never comes
+      const left = next - Date.now();
+      if (left > 0) return setTimeout(wait, Math.min(left, LONGEST_WAIT_MS));
+      last[cron] = from = next;
+      keep();
+      fire(cron, next);
+      wait();
+    };
+    wait();
+  }
+}
