@@ -3,6 +3,8 @@
 
     quantize_reference.py FOLDER [TYPE …]
 
+MIXED is a file with all types of random_blocks.py, each matrix of another one.
+
 FOLDER gets llama-TYPE.gguf and llama-TYPE.json (as expected.json of make_reference.py, and in "table" the first values
 of the token table as gguf's Python package reads them). F32, F16 and BF16 have a smaller model to spare bytes. The quantisers are
 gguf's own; it lacks those of the K types, so they are here, plain and good enough (the reference is the dequantised
@@ -19,6 +21,8 @@ import torch
 import transformers
 from gguf import GGMLQuantizationType as T
 
+from random_blocks import TYPES as RANDOM
+from random_blocks import random_weights
 from reference import expected, randomize, telling, write_expected
 
 PLAIN = ["F32", "F16", "BF16"]
@@ -106,11 +110,12 @@ def gguf_name(name):
 
 
 def build(name, folder, seed):
-    kind = T[name]
+    kind = None if name == "MIXED" else T[name]
+    matrices = 0
     size = dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2) if name in PLAIN else \
         dict(hidden_size=256, intermediate_size=256, num_hidden_layers=2)  # fmt: skip
     config = transformers.LlamaConfig(vocab_size=256, num_attention_heads=4, num_key_value_heads=1, max_position_embeddings=512, bos_token_id=1,
-                                      eos_token_id=2, pad_token_id=None, tie_word_embeddings=name != "Q8_0", rms_norm_eps=1e-5, **size)
+                                      eos_token_id=2, pad_token_id=None, tie_word_embeddings=name not in ("Q8_0", "MIXED"), rms_norm_eps=1e-5, **size)
     model = transformers.LlamaForCausalLM._from_config(config, attn_implementation="eager", dtype=torch.float32)
     randomize(model, seed, norm_offset=1)
     path = folder / f"llama-{name.lower()}.gguf"
@@ -135,7 +140,14 @@ def build(name, folder, seed):
             if values.ndim == 1:
                 writer.add_tensor(gguf_name(hub_name), values)
                 continue
-            stored = quantise(permuted(values, heads) if heads else values, kind)
+            if name == "MIXED":  # what the blocks hold is the weight
+                kind = RANDOM[matrices % len(RANDOM)]
+                matrices += 1
+                stored = random_weights(kind, *values.shape, float(values.std()), seed * 100 + matrices)
+                back = gguf.quants.dequantize(stored, kind).reshape(values.shape)
+                values = unpermuted(back, heads) if heads else back
+            else:
+                stored = quantise(permuted(values, heads) if heads else values, kind)
             writer.add_tensor(gguf_name(hub_name), stored, raw_dtype=kind)
             back = gguf.quants.dequantize(stored, kind).reshape(values.shape)
             tensor.copy_(torch.from_numpy((unpermuted(back, heads) if heads else back).copy()))
@@ -157,11 +169,11 @@ def build(name, folder, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("types", nargs="*", help="of " + ", ".join(PLAIN + QUANTISED))
+    parser.add_argument("types", nargs="*", help="of " + ", ".join([*PLAIN, *QUANTISED, "MIXED"]))
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    for number, name in enumerate(PLAIN + QUANTISED):
+    for number, name in enumerate([*PLAIN, *QUANTISED, "MIXED"]):
         if not arguments.types or name in arguments.types:
             build(name, arguments.folder, seed=number + 1)
 

@@ -10,7 +10,11 @@
 namespace verge::engine {
 
 // Storage types. The quantised ones are GGUF's; block layouts in formats/quantized.h.
-enum class DType : uint8_t { F32, F16, BF16, I8, I16, I32, I64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K };
+enum class DType : uint8_t {
+  F32, F16, BF16, I8, I16, I32, I64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, Q2_K, Q3_K, IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S,
+  IQ3_XXS, IQ3_S, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0, MXFP4
+};
+inline constexpr int kDTypes = 29;
 
 struct DTypeInfo {
   const char* name;

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "engine/formats/config_json.h"
+#include "engine/formats/ggml_types.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/quantized.h"
 #include "engine/formats/shape_check.h"
@@ -33,27 +34,6 @@ enum class Kind : uint32_t { U8, I8, U16, I16, U32, I32, F32, Bool, String, Arra
 
 // Bytes of one value; a string needs at least its length.
 constexpr uint64_t kKindBytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
-
-// ggml's tensor type numbers. `supported` false: known by name only, for the message.
-struct FileType {
-  uint32_t number;
-  const char* name;
-  bool supported;
-  DType type;
-};
-constexpr FileType kFileTypes[] = {
-    {0, "F32", true, DType::F32},         {1, "F16", true, DType::F16},         {2, "Q4_0", true, DType::Q4_0},
-    {3, "Q4_1", true, DType::Q4_1},       {6, "Q5_0", true, DType::Q5_0},       {7, "Q5_1", true, DType::Q5_1},
-    {8, "Q8_0", true, DType::Q8_0},       {9, "Q8_1", false, DType::F32},       {10, "Q2_K", false, DType::F32},
-    {11, "Q3_K", false, DType::F32},      {12, "Q4_K", true, DType::Q4_K},      {13, "Q5_K", true, DType::Q5_K},
-    {14, "Q6_K", true, DType::Q6_K},      {15, "Q8_K", false, DType::F32},      {16, "IQ2_XXS", false, DType::F32},
-    {17, "IQ2_XS", false, DType::F32},    {18, "IQ3_XXS", false, DType::F32},   {19, "IQ1_S", false, DType::F32},
-    {20, "IQ4_NL", false, DType::F32},    {21, "IQ3_S", false, DType::F32},     {22, "IQ2_S", false, DType::F32},
-    {23, "IQ4_XS", false, DType::F32},    {24, "I8", true, DType::I8},          {25, "I16", true, DType::I16},
-    {26, "I32", true, DType::I32},        {27, "I64", true, DType::I64},        {28, "F64", false, DType::F32},
-    {29, "IQ1_M", false, DType::F32},     {30, "BF16", true, DType::BF16},      {34, "TQ1_0", false, DType::F32},
-    {35, "TQ2_0", false, DType::F32},     {39, "MXFP4", false, DType::F32},
-};
 
 class Parser {
  public:
@@ -262,11 +242,9 @@ class Parser {
   }
 
   Result<DType> tensor_type(const std::string& tensor, uint32_t number) const {
-    for (const FileType& type : kFileTypes) {
-      if (type.number != number) continue;
-      if (type.supported) return type.type;
-      return fail(Code::LoadFailed, "{}: tensor '{}' is of type {}, which is not supported", path_, tensor, type.name);
-    }
+    const GgmlType type = ggml_type(number);
+    if (type.type) return *type.type;
+    if (type.name) return fail(Code::LoadFailed, "{}: tensor '{}' is of type {}, which is not supported", path_, tensor, type.name);
     return fail(Code::LoadFailed, "{}: tensor '{}' is of unknown type {}", path_, tensor, number);
   }
 

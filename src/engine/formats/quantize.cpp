@@ -226,6 +226,7 @@ std::vector<std::byte> quantize(DType type, std::span<const float> values) {
     case DType::Q4_K: compress_blocks<BlockQ4_K>(values, layout.block, out); break;
     case DType::Q5_K: compress_blocks<BlockQ5_K>(values, layout.block, out); break;
     case DType::Q6_K: compress_blocks<BlockQ6_K>(values, layout.block, out); break;
+    default: assert(false);
   }
   return bytes;
 }

@@ -1,6 +1,7 @@
 // f32 -> any storage type, for tests and for making small files. Reference quality: sound rounding
 // and a short search for the scales of the K-quants, none of the importance weighting of a
 // production quantiser. dequantize() of the result is the value that engines must compute with.
+// Types up to Q6_K in the order of DType; the smaller ones need a search that only a production quantiser has.
 #pragma once
 
 #include <cstddef>

@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "engine/formats/codebooks.h"
 #include "engine/tensor.h"
 
 namespace verge::engine {
@@ -19,9 +20,11 @@ const DTypeInfo& info(DType type) {
   static constexpr DTypeInfo kTable[] = {
       {"F32", 1, 4},    {"F16", 1, 2},    {"BF16", 1, 2},   {"I8", 1, 1},     {"I16", 1, 2},      {"I32", 1, 4},      {"I64", 1, 8},
       {"Q4_0", 32, 18}, {"Q4_1", 32, 20}, {"Q5_0", 32, 22}, {"Q5_1", 32, 24}, {"Q8_0", 32, 34},   {"Q4_K", 256, 144}, {"Q5_K", 256, 176},
-      {"Q6_K", 256, 210},
+      {"Q6_K", 256, 210},    {"Q2_K", 256, 84},    {"Q3_K", 256, 110},  {"IQ1_S", 256, 50},   {"IQ1_M", 256, 56},  {"IQ2_XXS", 256, 66},
+      {"IQ2_XS", 256, 74},   {"IQ2_S", 256, 82},   {"IQ3_XXS", 256, 98}, {"IQ3_S", 256, 110}, {"IQ4_NL", 32, 18},  {"IQ4_XS", 256, 136},
+      {"TQ1_0", 256, 54},    {"TQ2_0", 256, 66},   {"MXFP4", 32, 17},
   };
-  static_assert(std::size(kTable) == static_cast<size_t>(DType::Q6_K) + 1);
+  static_assert(std::size(kTable) == kDTypes && static_cast<int>(DType::MXFP4) + 1 == kDTypes);
   return kTable[static_cast<size_t>(type)];
 }
 
@@ -74,6 +77,20 @@ void scale_min_k4(int s, const uint8_t* scales, uint8_t* scale, uint8_t* min) {
     *min = static_cast<uint8_t>((scales[s + 4] >> 4) | ((scales[s] >> 6) << 4));
   }
 }
+
+void unpack_2_bits(const uint8_t* qs, uint8_t* codes) {
+  for (int j = 0; j < kSuperBlock; ++j) codes[j] = static_cast<uint8_t>((qs[j / 128 * 32 + j % 32] >> (j % 128 / 32 * 2)) & 3);
+}
+
+void unpack_ternary(const BlockTQ1_0& block, uint8_t* codes) {
+  static constexpr uint8_t kPowers[5] = {1, 3, 9, 27, 81};
+  const auto digit = [](uint8_t byte, int place) { return static_cast<uint8_t>((static_cast<uint8_t>(byte * kPowers[place]) * 3) >> 8); };
+  for (int j = 0; j < 160; ++j) codes[j] = digit(block.qs[j % 32], j / 32);
+  for (int j = 0; j < 80; ++j) codes[160 + j] = digit(block.qs[32 + j % 16], j / 16);
+  for (int j = 0; j < 16; ++j) codes[240 + j] = digit(block.qh[j % 4], j / 4);
+}
+
+uint16_t e8m0_half_to_bf16(uint8_t e) { return static_cast<uint16_t>(e < 2 ? 0x20 << e : (e - 1) << 7); }
 
 namespace {
 
@@ -163,6 +180,50 @@ void expand(const BlockQ6_K& b, float* y) {
   }
 }
 
+void expand(const BlockQ2_K& b, float* y) {
+  const float d = f16_to_f32(b.d), dmin = f16_to_f32(b.dmin);
+  uint8_t codes[kSuperBlock];
+  unpack_2_bits(b.qs, codes);
+  for (int j = 0; j < kSuperBlock; ++j) {
+    const int scale = b.scales[j / 16];
+    y[j] = d * static_cast<float>(scale & 15) * static_cast<float>(codes[j]) - dmin * static_cast<float>(scale >> 4);
+  }
+}
+
+void expand_ternary(const uint8_t* codes, uint16_t d, float* y) {
+  for (int j = 0; j < kSuperBlock; ++j) y[j] = f16_to_f32(d) * static_cast<float>(codes[j] - 1);
+}
+
+void expand(const BlockTQ1_0& b, float* y) {
+  uint8_t codes[kSuperBlock];
+  unpack_ternary(b, codes);
+  expand_ternary(codes, b.d, y);
+}
+
+void expand(const BlockTQ2_0& b, float* y) {
+  uint8_t codes[kSuperBlock];
+  unpack_2_bits(b.qs, codes);
+  expand_ternary(codes, b.d, y);
+}
+
+void expand_nibbles(const uint8_t* qs, float d, const int8_t* values, float* y) {
+  for (int j = 0; j < 16; ++j) {
+    y[j] = d * static_cast<float>(values[qs[j] & 15]);
+    y[j + 16] = d * static_cast<float>(values[qs[j] >> 4]);
+  }
+}
+
+void expand(const BlockIQ4_NL& b, float* y) { expand_nibbles(b.qs, f16_to_f32(b.d), kIq4Values, y); }
+void expand(const BlockMXFP4& b, float* y) { expand_nibbles(b.qs, bf16_to_f32(e8m0_half_to_bf16(b.e)), kMxfp4Values, y); }
+
+template <CodebookBlock Block>
+void expand(const Block& b, float* y) {
+  SpelledBlock spelled;
+  spell(b, &spelled);
+  const float d = f16_to_f32(spelled.d) * codebook_of<Block>().factor;
+  for (int j = 0; j < kSuperBlock; ++j) y[j] = d * static_cast<float>(spelled.scales[j / 16]) * static_cast<float>(spelled.values[j]);
+}
+
 template <class Block>
 void expand_blocks(const std::byte* source, int64_t first, int64_t count, int block, float* out) {
   float values[kSuperBlock];
@@ -210,6 +271,20 @@ void dequantize(const TensorView& tensor, int64_t first, int64_t count, float* o
     case DType::Q4_K: expand_blocks<BlockQ4_K>(data, first, count, type.block, out); break;
     case DType::Q5_K: expand_blocks<BlockQ5_K>(data, first, count, type.block, out); break;
     case DType::Q6_K: expand_blocks<BlockQ6_K>(data, first, count, type.block, out); break;
+    case DType::Q2_K: expand_blocks<BlockQ2_K>(data, first, count, type.block, out); break;
+    case DType::Q3_K: expand_blocks<BlockQ3_K>(data, first, count, type.block, out); break;
+    case DType::IQ1_S: expand_blocks<BlockIQ1_S>(data, first, count, type.block, out); break;
+    case DType::IQ1_M: expand_blocks<BlockIQ1_M>(data, first, count, type.block, out); break;
+    case DType::IQ2_XXS: expand_blocks<BlockIQ2_XXS>(data, first, count, type.block, out); break;
+    case DType::IQ2_XS: expand_blocks<BlockIQ2_XS>(data, first, count, type.block, out); break;
+    case DType::IQ2_S: expand_blocks<BlockIQ2_S>(data, first, count, type.block, out); break;
+    case DType::IQ3_XXS: expand_blocks<BlockIQ3_XXS>(data, first, count, type.block, out); break;
+    case DType::IQ3_S: expand_blocks<BlockIQ3_S>(data, first, count, type.block, out); break;
+    case DType::IQ4_NL: expand_blocks<BlockIQ4_NL>(data, first, count, type.block, out); break;
+    case DType::IQ4_XS: expand_blocks<BlockIQ4_XS>(data, first, count, type.block, out); break;
+    case DType::TQ1_0: expand_blocks<BlockTQ1_0>(data, first, count, type.block, out); break;
+    case DType::TQ2_0: expand_blocks<BlockTQ2_0>(data, first, count, type.block, out); break;
+    case DType::MXFP4: expand_blocks<BlockMXFP4>(data, first, count, type.block, out); break;
   }
 }
 

@@ -8,8 +8,8 @@
 #include "engine/formats/whisper_bin.h"
 
 #include <cstring>
-#include <optional>
 
+#include "engine/formats/ggml_types.h"
 #include "engine/formats/shape_check.h"
 #include "engine/formats/whisper_parts.h"
 #include "support/limits.h"
@@ -43,19 +43,6 @@ class Reader {
   std::span<const std::byte> rest_;
   const std::string& path_;
 };
-
-std::optional<DType> type_of(int64_t ggml) {
-  switch (ggml) {
-    case 0: return DType::F32;
-    case 1: return DType::F16;
-    case 2: return DType::Q4_0;
-    case 3: return DType::Q4_1;
-    case 6: return DType::Q5_0;
-    case 7: return DType::Q5_1;
-    case 8: return DType::Q8_0;
-    default: return std::nullopt;
-  }
-}
 
 // "encoder.blocks.3.attn.query.weight" -> "model.encoder.layers.3.self_attn.q_proj.weight"; empty where it is not known.
 std::string hub_name(std::string_view name) {
@@ -100,10 +87,10 @@ Result<> read_tensor(Reader& reader, ModelFile* file) {
   VERGE_ASSIGN(name_bytes, reader.take(static_cast<uint64_t>(length)));
   const std::string_view name(reinterpret_cast<const char*>(name_bytes.data()), name_bytes.size());
   const std::string to = hub_name(name);
-  const auto type = type_of(code);
+  const GgmlType type = ggml_type(code);
   if (to.empty()) return fail(Code::LoadFailed, "{}: a tensor's name is not known for Whisper", file->path);
-  if (!type) return fail(Code::LoadFailed, "{}: tensor '{}' is of ggml's type {}, which is not supported", file->path, to, code);
-  VERGE_ASSIGN(view, checked_view(*type, dims, to, file->path));
+  if (!type.type) return fail(Code::LoadFailed, "{}: tensor '{}' is of ggml's type {}, which is not supported", file->path, to, code);
+  VERGE_ASSIGN(view, checked_view(*type.type, dims, to, file->path));
   VERGE_ASSIGN(data, reader.take(view.bytes));
   view.data = data.data();
   // Biases of the convolutions are written as columns {out, 1}.

@@ -13,12 +13,16 @@
 #include "engine/backends/cpu/isa.h"
 #include "engine/formats/quantize.h"
 #include "engine/formats/quantized.h"
+#include "tests/engine/random_blocks.h"
 
 namespace verge::engine {
 namespace {
 
 constexpr DType kTypes[] = {DType::F32,  DType::F16,  DType::BF16, DType::Q4_0, DType::Q4_1, DType::Q5_0,
-                            DType::Q5_1, DType::Q8_0, DType::Q4_K, DType::Q5_K, DType::Q6_K};
+                            DType::Q5_1, DType::Q8_0, DType::Q4_K, DType::Q5_K, DType::Q6_K,
+                            DType::Q2_K, DType::Q3_K, DType::IQ1_S, DType::IQ1_M, DType::IQ2_XXS, DType::IQ2_XS,
+                            DType::IQ2_S, DType::IQ3_XXS, DType::IQ3_S, DType::IQ4_NL, DType::IQ4_XS, DType::TQ1_0,
+                            DType::TQ2_0, DType::MXFP4};
 
 std::vector<float> random_values(size_t count, uint32_t seed, float scale = 1) {
   std::mt19937 random(seed);
@@ -34,7 +38,7 @@ struct Weight {
   std::vector<float> values;  // dequantised
 
   Weight(DType type, int64_t out, int64_t in, uint32_t seed) {
-    bytes = quantize(type, random_values(static_cast<size_t>(out * in), seed, 0.1f));
+    bytes = has_quantizer(type) ? quantize(type, random_values(static_cast<size_t>(out * in), seed, 0.1f)) : random_blocks(type, out * in, seed);
     view.type = type;
     view.rank = 2;
     view.shape = {out, in, 1, 1};
@@ -269,7 +273,11 @@ TEST_P(Matmul, LargestCodesAndActivations) {
   const int64_t in = 256, out = 16;
   for (DType type : kTypes) {
     Weight weight(type, out, in, 51);
-    if (info(type).block > 1) {
+    if (!has_quantizer(type)) {
+      const std::vector<std::byte> ones = blocks_of(type, out * in, 0.01f, [] { return uint8_t{0xff}; });
+      std::ranges::copy(ones, weight.bytes.begin());
+      dequantize(weight.view, 0, out * in, weight.values.data());
+    } else if (info(type).block > 1) {
       for (int64_t block = 0; block < out * in / info(type).block; ++block) {  // all code bits set, scales kept
         std::byte* p = weight.bytes.data() + block * info(type).block_bytes;
         const auto fill = [&](size_t offset, size_t count, int value) { std::memset(p + offset, value, count); };
@@ -299,7 +307,7 @@ TEST_P(Matmul, LargestCodesAndActivations) {
 
 TEST_P(Matmul, ZeroAndTinyActivationsGiveZero) {
   auto cpu = backend(GetParam());
-  for (DType type : {DType::Q4_1, DType::Q8_0, DType::Q6_K}) {
+  for (DType type : {DType::Q4_1, DType::Q8_0, DType::Q6_K, DType::Q2_K, DType::IQ2_XS, DType::IQ4_XS}) {
     const Weight weight(type, 16, 256, 61);
     auto matrix = pack(*cpu, weight);
     for (float value : {0.0f, 1e-38f}) {
@@ -324,6 +332,16 @@ TEST_P(Matmul, EmbedReadsRowsOfAnyType) {
       for (size_t j = 0; j < 256; ++j) ASSERT_EQ(x[i * 256 + j], table.values[static_cast<size_t>(tokens[i]) * 256 + j] * 2.5f);
     }
   }
+}
+
+// Small types stay small in memory: bits per weight of whole super-blocks (docs/operating.md lists them).
+TEST(Pack, BytesOfSmallTypes) {
+  auto cpu = backend("base", 1);
+  const auto bits = [&](DType type) { return 8.0 * static_cast<double>(cpu->packed_bytes(type, 64, 512, Precision::Native)) / (64 * 512); };
+  for (DType type : {DType::Q2_K, DType::TQ1_0, DType::TQ2_0}) EXPECT_EQ(bits(type), 2.625) << info(type).name;
+  for (DType type : {DType::Q3_K, DType::IQ1_S, DType::IQ1_M, DType::IQ2_XXS, DType::IQ2_XS, DType::IQ2_S}) EXPECT_EQ(bits(type), 3.625) << info(type).name;
+  for (DType type : {DType::IQ3_XXS, DType::IQ3_S, DType::IQ4_XS}) EXPECT_EQ(bits(type), 4.375) << info(type).name;
+  for (DType type : {DType::IQ4_NL, DType::MXFP4}) EXPECT_EQ(bits(type), 4.5) << info(type).name;
 }
 
 TEST(Pack, RefusesWhatItCannotHold) {

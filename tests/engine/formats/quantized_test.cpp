@@ -5,11 +5,17 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <vector>
 
 #include "engine/formats/quantize.h"
 #include "engine/tensor.h"
+#include "support/base64.h"
+#include "support/json.h"
+#include "tests/engine/random_blocks.h"
+#include "tests/paths.h"
 
 namespace verge::engine {
 namespace {
@@ -147,6 +153,31 @@ INSTANTIATE_TEST_SUITE_P(Types, EveryType,
                          testing::Values(DType::F32, DType::F16, DType::BF16, DType::Q4_0, DType::Q4_1, DType::Q5_0, DType::Q5_1, DType::Q8_0,
                                          DType::Q4_K, DType::Q5_K, DType::Q6_K),
                          [](const auto& p) { return std::string(engine::info(p.param).name); });
+
+// Every bit is that of the gguf package: scripts/quant_blocks_reference.py.
+TEST(Dequantize, SmallTypesAsThePackageReadsThem) {
+  std::ifstream file(std::string(test_data_folder()) + "/reference/quant/blocks.json");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const json::value all = json::parse(text);
+  int types = 0;
+  for (int number = 0; number < kDTypes; ++number) {
+    const DType type = static_cast<DType>(number);
+    if (has_quantizer(type)) continue;
+    ++types;
+    SCOPED_TRACE(info(type).name);
+    const json::value& one = all.at(info(type).name);
+    const std::string blocks = base64_decode(one.at("blocks").as_string()).value();
+    const std::string expected = base64_decode(one.at("values").as_string()).value();
+    const auto elements = static_cast<int64_t>(expected.size() / 4);
+    ASSERT_EQ(blocks.size(), static_cast<size_t>(elements / info(type).block * info(type).block_bytes));
+    const TensorView tensor{type, 1, {elements, 1, 1, 1}, reinterpret_cast<const std::byte*>(blocks.data()), blocks.size()};
+    std::vector<float> values(static_cast<size_t>(elements)), wanted(values.size());
+    dequantize(tensor, 0, elements, values.data());
+    std::memcpy(wanted.data(), expected.data(), expected.size());
+    for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(std::bit_cast<uint32_t>(values[i]), std::bit_cast<uint32_t>(wanted[i])) << "element " << i;
+  }
+  EXPECT_EQ(types, static_cast<int>(all.as_object().size()));
+}
 
 TEST(Quantize, IntegersClamp) {
   const float x[] = {1.4f, -3.6f, 300.f, -300.f};

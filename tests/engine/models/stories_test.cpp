@@ -79,7 +79,7 @@ TEST(Stories, SameBitsInAnyBatchChunkAndTeam) {
 }
 
 TEST(Stories, SameBitsInEveryWeightFormat) {
-  for (const char* format : {"q4_0", "q4_1", "q4_k", "q5_0", "q5_1", "q5_k", "q6_k", "q8_0", "bf16", "f16", "f32"}) {
+  for (const char* format : {"q4_0", "q4_1", "q4_k", "q5_0", "q5_1", "q5_k", "q6_k", "q8_0", "bf16", "f16", "f32", "mixed"}) {
     for (const char* isa : {"base", "avx2", "avx512"}) {
       if (!make_cpu_backend({1, isa})) continue;
       expect_same_bits(test_data(std::string("reference/quant/llama-") + format + ".gguf"), Precision::Native, KvType::F16, isa, 70, 1);

@@ -3,11 +3,13 @@
 #include "engine/backends/cpu/pack.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 #include <vector>
 
 #include "engine/backends/cpu/threads.h"
+#include "engine/formats/codebooks.h"
 #include "engine/formats/quantized.h"
 
 namespace verge::engine::cpu {
@@ -30,6 +32,11 @@ std::optional<Layout> layout_of(DType type, Precision precision) {
     case DType::Q4_K: return Layout::Q4_K;
     case DType::Q5_K: return Layout::Q5_K;
     case DType::Q6_K: return Layout::Q6_K;
+    case DType::Q2_K: case DType::TQ1_0: case DType::TQ2_0: return Layout::Q2_K;
+    case DType::Q3_K: case DType::IQ1_S: case DType::IQ1_M: case DType::IQ2_XXS: case DType::IQ2_XS: case DType::IQ2_S: return Layout::Table3;
+    case DType::IQ3_XXS: case DType::IQ3_S: case DType::IQ4_XS: return Layout::Table4;
+    case DType::IQ4_NL: return Layout::IQ4_NL;
+    case DType::MXFP4: return Layout::MXFP4;
     default: return std::nullopt;
   }
 }
@@ -39,6 +46,7 @@ struct RowChunk {
   alignas(64) uint8_t codes[kChunkBlocks * kBlockElements];
   uint16_t d[kChunkBlocks], m[kChunkBlocks];           // Q4_0 … Q8_0: per block. K-quants: [0] only
   uint8_t scales[2 * kChunkBlocks], mins[kChunkBlocks];  // K-quants
+  Codebook book;                                         // tables
 };
 
 void unpack_nibbles(const uint8_t* qs, uint8_t* codes) {
@@ -120,6 +128,57 @@ void unpack_block(const BlockQ6_K& block, int, RowChunk& row) {
   std::memcpy(row.scales, block.scales, 16);
 }
 
+void unpack_block(const BlockQ2_K& block, int, RowChunk& row) {
+  unpack_2_bits(block.qs, row.codes);
+  row.d[0] = block.d;
+  row.m[0] = block.dmin;
+  std::memcpy(row.scales, block.scales, 16);
+}
+
+// d * (q - 1) = d * 1 * q - d * 1.
+void set_ternary_scales(uint16_t d, RowChunk& row) {
+  row.d[0] = row.m[0] = d;
+  std::memset(row.scales, 0x11, 16);
+}
+
+void unpack_block(const BlockTQ1_0& block, int, RowChunk& row) {
+  unpack_ternary(block, row.codes);
+  set_ternary_scales(block.d, row);
+}
+
+void unpack_block(const BlockTQ2_0& block, int, RowChunk& row) {
+  unpack_2_bits(block.qs, row.codes);
+  set_ternary_scales(block.d, row);
+}
+
+void unpack_block(const BlockIQ4_NL& block, int b, RowChunk& row) {
+  unpack_nibbles(block.qs, row.codes + b * kBlockElements);
+  row.d[b] = block.d;
+}
+
+void unpack_block(const BlockMXFP4& block, int b, RowChunk& row) {
+  unpack_nibbles(block.qs, row.codes + b * kBlockElements);
+  row.d[b] = e8m0_half_to_bf16(block.e);
+}
+
+// Value + 128 -> its place in the codebook.
+std::array<uint8_t, 256> places(std::span<const int8_t> values) {
+  std::array<uint8_t, 256> to{};
+  for (size_t i = 0; i < values.size(); ++i) to[static_cast<size_t>(values[i] + 128)] = static_cast<uint8_t>(i);
+  return to;
+}
+
+template <CodebookBlock Block>
+void unpack_block(const Block& block, int, RowChunk& row) {
+  static const std::array<uint8_t, 256> kPlaces = places(codebook_of<Block>().values);
+  SpelledBlock spelled;
+  spell(block, &spelled);
+  for (size_t j = 0; j < kSuperBlock; ++j) row.codes[j] = kPlaces[static_cast<size_t>(spelled.values[j] + 128)];
+  row.d[0] = spelled.d;
+  std::memcpy(row.scales, spelled.scales, 16);
+  row.book = codebook_of<Block>();
+}
+
 // Four codes at a time, as one 32-bit lane.
 void write_codes(const uint8_t* codes, size_t bytes, int lane, uint8_t* to) {
   uint32_t steps[8];
@@ -127,6 +186,17 @@ void write_codes(const uint8_t* codes, size_t bytes, int lane, uint8_t* to) {
   const auto put = [&](size_t vector, uint32_t value) { std::memcpy(to + vector * 64 + static_cast<size_t>(lane) * 4, &value, 4); };
   if (bytes == 512) {
     for (size_t s = 0; s < 8; ++s) put(s, steps[s]);
+    return;
+  }
+  if (bytes == 128 || bytes == 192) {
+    for (size_t v = 0; v < 2; ++v) {
+      uint32_t low = 0;
+      for (size_t j = 0; j < 4; ++j) low |= (steps[4 * v + j] & 0x03030303) << (2 * j);
+      put(v, low);
+    }
+    uint32_t third = 0;
+    for (int s = 0; s < 8; ++s) third |= ((steps[s] >> 2) & 0x01010101) << s;
+    if (bytes == 192) put(2, third);
     return;
   }
   for (size_t v = 0; v < 4; ++v) put(v, (steps[2 * v] & 0x0f0f0f0f) | ((steps[2 * v + 1] & 0x0f0f0f0f) << 4));
@@ -160,6 +230,21 @@ void write_scales(Layout layout, const RowChunk& row, int blocks, int lane, uint
       half(0, row.d[0]);
       for (int s = 0; s < 16; ++s) to[32 + s * 16 + lane] = row.scales[s];
       break;
+    case Layout::Q2_K:
+      half(0, row.d[0]);
+      half(32, row.m[0]);
+      for (int s = 0; s < 16; ++s) to[64 + s * 16 + lane] = row.scales[s];
+      break;
+    case Layout::Table3: case Layout::Table4: {
+      const bool halves = layout == Layout::Table3;
+      half(0, row.d[0]);
+      std::memcpy(to + 32, &row.book.factor, 4);  // every lane writes the same
+      for (size_t i = 0; i < row.book.values.size(); ++i) {
+        to[48 + i] = static_cast<uint8_t>(row.book.values[i] + (halves ? kTable3Offset : kTable4Offset));
+      }
+      for (int s = 0; s < (halves ? 16 : 8); ++s) to[kTableHead + s * 16 + lane] = row.scales[halves ? s : 2 * s];
+      break;
+    }
     default:
       for (size_t b = 0; b < count; ++b) half(b * 32, row.d[b]);
   }
@@ -236,14 +321,33 @@ void pack_group_of(const TensorView& weight, const PackedMatrix& matrix, int64_t
     case Layout::F32: return pack_f32(weight, matrix.in, matrix.out, group, to);
     case Layout::F16: return pack_halves<uint16_t>(source, group, to);
     case Layout::BF16: return pack_halves<uint32_t>(source, group, to);
-    case Layout::Q4_0: return pack_group<BlockQ4_0, kBlock>(source, matrix.layout, group, to);
-    case Layout::Q4_1: return pack_group<BlockQ4_1, kBlock>(source, matrix.layout, group, to);
-    case Layout::Q5_0: return pack_group<BlockQ5_0, kBlock>(source, matrix.layout, group, to);
-    case Layout::Q5_1: return pack_group<BlockQ5_1, kBlock>(source, matrix.layout, group, to);
-    case Layout::Q8_0: return pack_group<BlockQ8_0, kBlock>(source, matrix.layout, group, to);
-    case Layout::Q4_K: return pack_group<BlockQ4_K, kSuperBlock>(source, matrix.layout, group, to);
-    case Layout::Q5_K: return pack_group<BlockQ5_K, kSuperBlock>(source, matrix.layout, group, to);
-    case Layout::Q6_K: return pack_group<BlockQ6_K, kSuperBlock>(source, matrix.layout, group, to);
+    default: break;
+  }
+  const auto pack = [&]<class Block, int Elements>() { pack_group<Block, Elements>(source, matrix.layout, group, to); };
+  switch (weight.type) {
+    case DType::Q4_0: return pack.operator()<BlockQ4_0, kBlock>();
+    case DType::Q4_1: return pack.operator()<BlockQ4_1, kBlock>();
+    case DType::Q5_0: return pack.operator()<BlockQ5_0, kBlock>();
+    case DType::Q5_1: return pack.operator()<BlockQ5_1, kBlock>();
+    case DType::Q8_0: return pack.operator()<BlockQ8_0, kBlock>();
+    case DType::Q4_K: return pack.operator()<BlockQ4_K, kSuperBlock>();
+    case DType::Q5_K: return pack.operator()<BlockQ5_K, kSuperBlock>();
+    case DType::Q6_K: return pack.operator()<BlockQ6_K, kSuperBlock>();
+    case DType::Q2_K: return pack.operator()<BlockQ2_K, kSuperBlock>();
+    case DType::Q3_K: return pack.operator()<BlockQ3_K, kSuperBlock>();
+    case DType::IQ1_S: return pack.operator()<BlockIQ1_S, kSuperBlock>();
+    case DType::IQ1_M: return pack.operator()<BlockIQ1_M, kSuperBlock>();
+    case DType::IQ2_XXS: return pack.operator()<BlockIQ2_XXS, kSuperBlock>();
+    case DType::IQ2_XS: return pack.operator()<BlockIQ2_XS, kSuperBlock>();
+    case DType::IQ2_S: return pack.operator()<BlockIQ2_S, kSuperBlock>();
+    case DType::IQ3_XXS: return pack.operator()<BlockIQ3_XXS, kSuperBlock>();
+    case DType::IQ3_S: return pack.operator()<BlockIQ3_S, kSuperBlock>();
+    case DType::IQ4_NL: return pack.operator()<BlockIQ4_NL, kBlock>();
+    case DType::IQ4_XS: return pack.operator()<BlockIQ4_XS, kSuperBlock>();
+    case DType::TQ1_0: return pack.operator()<BlockTQ1_0, kSuperBlock>();
+    case DType::TQ2_0: return pack.operator()<BlockTQ2_0, kSuperBlock>();
+    case DType::MXFP4: return pack.operator()<BlockMXFP4, kBlock>();
+    default: return;  // layout_of() knows no layout for it
   }
 }
 

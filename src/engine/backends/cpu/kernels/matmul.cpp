@@ -68,6 +68,46 @@ struct Bits8 {
   CodePair pair() const { return {load_codes(p + Pair * 128), load_codes(p + Pair * 128 + 64)}; }
 };
 
+struct Bits2 {
+  static constexpr int kBytes = 128;
+  static constexpr bool kSmall = true;
+  Codes bits[2];
+  explicit Bits2(const uint8_t* block) : bits{load_once(block), load_once(block + 64)} {}
+  template <int Pair>
+  CodePair pair() const {
+    constexpr int kShift = 4 * (Pair % 2);
+    return {take_bits<kShift>(bits[Pair / 2], 3), take_bits<kShift + 2>(bits[Pair / 2], 3)};
+  }
+};
+
+// Codes that stand for values of a table: the scales' reader holds it.
+struct Table3 {
+  static constexpr int kBytes = 192;
+  static constexpr bool kSmall = true;
+  Bits2 low;
+  Codes third;
+  Table table;
+  Table3(const uint8_t* block, Table values) : low(block), third(load_once(block + 128)), table(values) {}
+  template <int Pair>
+  CodePair pair() const {
+    const CodePair codes = low.pair<Pair>();
+    return {look_up(table, add_bits<2 - 2 * Pair>(codes.even, third, 4)), look_up(table, add_bits<1 - 2 * Pair>(codes.odd, third, 4))};
+  }
+};
+
+struct Table4 {
+  static constexpr int kBytes = 256;
+  static constexpr bool kSmall = false;
+  Bits4 low;
+  Table table;
+  Table4(const uint8_t* block, Table values) : low(block), table(values) {}
+  template <int Pair>
+  CodePair pair() const {
+    const CodePair codes = low.pair<Pair>();
+    return {look_up(table, codes.even), look_up(table, codes.odd)};
+  }
+};
+
 // --- scales of one chunk. Offset: log2 of (code of zero / 8), -1 for codes that start at zero ---
 
 template <int Log2Offset>
@@ -100,13 +140,74 @@ struct ScaleAndMinK {
 
 struct HalfScales {  // one scale for 16 elements
   static constexpr int kOffset = 2;
-  static constexpr bool kHalves = true;
+  static constexpr bool kMin = false, kHalves = true;
   const uint8_t* p;
   Floats d;
   explicit HalfScales(const uint8_t* scales) : p(scales + 32), d(load_f16(scales)) {}
   Floats first(int64_t block) const { return mul(d, load_i8(p + block * 32)); }
   Floats second(int64_t block) const { return mul(d, load_i8(p + block * 32 + 16)); }
 };
+
+// A scale and a minimum of 4 bits each for 16 elements. Minima are eighths: they meet -8·sum.
+struct HalfScalesAndMin {
+  static constexpr int kOffset = -1;
+  static constexpr bool kMin = true, kHalves = true;
+  const uint8_t* p;
+  Floats d, m;
+  explicit HalfScalesAndMin(const uint8_t* scales) : p(scales + 64), d(load_f16(scales)), m(mul(load_f16(scales + 32), broadcast(0.125f))) {}
+  Floats first(int64_t block) const { return mul(d, load_nibbles<0>(p + block * 32)); }
+  Floats second(int64_t block) const { return mul(d, load_nibbles<0>(p + block * 32 + 16)); }
+  Floats min_first(int64_t block) const { return mul(m, load_nibbles<4>(p + block * 32)); }
+  Floats min_second(int64_t block) const { return mul(m, load_nibbles<4>(p + block * 32 + 16)); }
+};
+
+// The head of a chunk of table codes.
+struct TableHead {
+  Floats d;
+  Table table;
+  explicit TableHead(const uint8_t* scales) : d(mul(load_f16(scales), broadcast(load_f32(scales + 32)))), table(load_table(scales + 48)) {}
+};
+
+struct HalfTableScales : TableHead {
+  static constexpr int kOffset = 3;
+  static constexpr bool kMin = false, kHalves = true;
+  const uint8_t* p;
+  explicit HalfTableScales(const uint8_t* scales) : TableHead(scales), p(scales + kTableHead) {}
+  Floats first(int64_t block) const { return mul(d, load_i8(p + block * 32)); }
+  Floats second(int64_t block) const { return mul(d, load_i8(p + block * 32 + 16)); }
+};
+
+struct TableScales : TableHead {
+  static constexpr int kOffset = 4;
+  static constexpr bool kMin = false, kHalves = false;
+  const uint8_t* p;
+  explicit TableScales(const uint8_t* scales) : TableHead(scales), p(scales + kTableHead) {}
+  Floats scale(int64_t block) const { return mul(d, load_i8(p + block * 16)); }
+};
+
+// Tables that are the type's own.
+struct Iq4Scale : PlainScale<4> {
+  Table table;
+  explicit Iq4Scale(const uint8_t* scales) : PlainScale<4>(scales), table(load_table(kIq4Codes)) {}
+};
+
+struct Mxfp4Scale {
+  static constexpr int kOffset = 4;
+  static constexpr bool kMin = false, kHalves = false;
+  const uint8_t* p;
+  Table table;
+  explicit Mxfp4Scale(const uint8_t* scales) : p(scales), table(load_table(kMxfp4Codes)) {}
+  Floats scale(int64_t block) const { return load_bf16(p + block * 32); }
+};
+
+template <class Bits, class Scales>
+VERGE_INLINE Bits open_block(const uint8_t* block, const Scales& scales) {
+  if constexpr (requires { scales.table; }) {
+    return Bits(block, scales.table);
+  } else {
+    return Bits(block);
+  }
+}
 
 // --- products ---
 
@@ -207,6 +308,15 @@ VERGE_INLINE void add_block(const Bits& block, const Scales& scales, int64_t b, 
     const Floats second = scales.second(b);
 #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) acc[c] = fma(fma(chains.total(c), second, value[c]), broadcast(load_f32(columns.d + c * 4)), acc[c]);
+    if constexpr (Scales::kMin) {
+      const Floats min_first = scales.min_first(b), min_second = scales.min_second(b);
+#pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) {
+        const Floats sum_first = broadcast(static_cast<float>(load_i32(columns.offset_first + c * 4)));
+        const Floats sum_second = broadcast(static_cast<float>(load_i32(columns.offset_second + c * 4)));
+        acc[c] = fma(fma(min_first, sum_first, mul(min_second, sum_second)), broadcast(load_f32(columns.d + c * 4)), acc[c]);
+      }
+    }
   } else {
     start<Scales::kOffset, C>(columns.offset, chains.even);
     add_half<Bits, 0, C>(block, columns.codes, chains.even, chains.other());
@@ -241,7 +351,7 @@ VERGE_COLUMNS void quantized_columns(const uint8_t* group, int64_t in, const uin
 #pragma GCC unroll 9
         for (int line = 0; line < width * kColumnBytes; line += kLine) __builtin_prefetch(panel + kBlocksAhead * width * kColumnBytes + line);
       }
-      add_block<Bits, Scales, C>(Bits(group + b * Bits::kBytes), scales, b, Columns::at(panel, width, first), acc);
+      add_block<Bits, Scales, C>(open_block<Bits>(group + b * Bits::kBytes, scales), scales, b, Columns::at(panel, width, first), acc);
     }
     group += chunk_bytes(L, blocks);
   }
@@ -527,6 +637,11 @@ extern const MatmulKernels matmul_kernels = {
         VERGE_QUANTIZED(Layout::Q4_K, Bits4, ScaleAndMinK),
         VERGE_QUANTIZED(Layout::Q5_K, Bits5, ScaleAndMinK),
         VERGE_QUANTIZED(Layout::Q6_K, Bits6, HalfScales),
+        VERGE_QUANTIZED(Layout::Q2_K, Bits2, HalfScalesAndMin),
+        VERGE_QUANTIZED(Layout::Table3, Table3, HalfTableScales),
+        VERGE_QUANTIZED(Layout::Table4, Table4, TableScales),
+        VERGE_QUANTIZED(Layout::IQ4_NL, Table4, Iq4Scale),
+        VERGE_QUANTIZED(Layout::MXFP4, Table4, Mxfp4Scale),
     },
     {prepare_int8, prepare_f32, prepare_bf16},
     inverse_rms,

@@ -41,7 +41,19 @@ VERGE_INLINE Codes add_bits(Codes x, Codes bits, char mask) {
   return x;
 }
 
-// Codes below 64: vpmaddubsw's 16-bit sum of two products stays below 2 * 63 * 127, so it is exact. For 8-bit
+template <int Right>
+VERGE_INLINE Codes take_bits(Codes x, char mask) {
+  for (__m256i& part : x.part) part = _mm256_and_si256(Right > 0 ? _mm256_srli_epi16(part, Right) : part, _mm256_set1_epi8(mask));
+  return x;
+}
+
+using Table = __m256i;
+VERGE_INLINE Table load_table(const uint8_t* p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+VERGE_INLINE Codes look_up(Table table, Codes x) {
+  return {{_mm256_shuffle_epi8(table, x.part[0]), _mm256_shuffle_epi8(table, x.part[1])}};
+}
+
+// Codes below 128: vpmaddubsw's 16-bit sum of two products stays within 2 * 127 * 128, so it is exact. For 8-bit
 // codes it would saturate; there even and odd elements are widened to 16 bits instead.
 struct Quad {
   __m256i value, odd;
@@ -89,6 +101,15 @@ VERGE_INLINE Floats fma(Floats a, Floats b, Floats c) {
 }
 VERGE_INLINE __m128i load_128(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 VERGE_INLINE Floats load_f16(const uint8_t* p) { return {{_mm256_cvtph_ps(load_128(p)), _mm256_cvtph_ps(load_128(p + 16))}}; }
+VERGE_INLINE Floats load_bf16(const uint8_t* p) {
+  const __m256i a = _mm256_slli_epi32(_mm256_cvtepu16_epi32(load_128(p)), 16), b = _mm256_slli_epi32(_mm256_cvtepu16_epi32(load_128(p + 16)), 16);
+  return {{_mm256_castsi256_ps(a), _mm256_castsi256_ps(b)}};
+}
+template <int Right>
+VERGE_INLINE Floats load_nibbles(const uint8_t* p) {
+  const __m128i x = _mm_and_si128(_mm_srli_epi16(load_128(p), Right), _mm_set1_epi8(15));
+  return to_floats({{_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_srli_si128(x, 8))}});
+}
 VERGE_INLINE Floats load_u8(const uint8_t* p) {
   const __m128i x = load_128(p);
   return to_floats({{_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_srli_si128(x, 8))}});

@@ -29,6 +29,17 @@ VERGE_INLINE Codes add_bits(Codes x, Codes bits, char mask) {
   return _mm512_ternarylogic_epi32(x, bits, _mm512_set1_epi8(mask), 0xf8);
 }
 
+template <int Right>
+VERGE_INLINE Codes take_bits(Codes x, char mask) {
+  if constexpr (Right > 0) x = _mm512_srli_epi16(x, Right);
+  return _mm512_and_si512(x, _mm512_set1_epi8(mask));
+}
+
+// Sixteen bytes that codes 0 … 15 stand for.
+using Table = __m512i;
+VERGE_INLINE Table load_table(const uint8_t* p) { return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+VERGE_INLINE Codes look_up(Table table, Codes x) { return _mm512_shuffle_epi8(table, x); }
+
 // sums[r] += Σ codes[r][i] * a[i], a four i8.
 struct Quad {
   __m512i value;
@@ -52,6 +63,15 @@ VERGE_INLINE Floats mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
 VERGE_INLINE Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
 VERGE_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 VERGE_INLINE Floats load_f16(const uint8_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+VERGE_INLINE Floats load_bf16(const uint8_t* p) {
+  const __m512i x = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
+}
+template <int Right>
+VERGE_INLINE Floats load_nibbles(const uint8_t* p) {
+  const __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(x, Right), _mm512_set1_epi32(15)));
+}
 VERGE_INLINE Floats load_u8(const uint8_t* p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }

@@ -41,6 +41,28 @@ VERGE_INLINE Codes add_bits(Codes x, Codes bits, char mask) {
   return x;
 }
 
+template <int Right>
+VERGE_INLINE Codes take_bits(Codes x, char mask) {
+  for (__m128i& part : x.part) part = _mm_and_si128(Right > 0 ? _mm_srli_epi16(part, Right) : part, _mm_set1_epi8(mask));
+  return x;
+}
+
+// SSE2 has no look-up: byte by byte.
+struct Table {
+  uint8_t value[16];
+};
+VERGE_INLINE Table load_table(const uint8_t* p) {
+  Table table;
+  memcpy(table.value, p, 16);
+  return table;
+}
+VERGE_INLINE Codes look_up(const Table& table, const Codes& x) {
+  uint8_t bytes[64];
+  memcpy(bytes, &x, 64);
+  for (uint8_t& byte : bytes) byte = table.value[byte];
+  return load_codes(bytes);
+}
+
 struct Quad {
   __m128i even, odd;  // i16 pairs (a0, a2) and (a1, a3)
 };
@@ -107,10 +129,18 @@ VERGE_INLINE Floats load_f16(const uint8_t* p) {
   return {{widen_f16(_mm_unpacklo_epi16(a, zero)), widen_f16(_mm_unpackhi_epi16(a, zero)), widen_f16(_mm_unpacklo_epi16(b, zero)),
            widen_f16(_mm_unpackhi_epi16(b, zero))}};
 }
-VERGE_INLINE Floats load_u8(const uint8_t* p) {
-  const __m128i zero = _mm_setzero_si128(), x = load_128(p), a = _mm_unpacklo_epi8(x, zero), b = _mm_unpackhi_epi8(x, zero);
+VERGE_INLINE Floats load_bf16(const uint8_t* p) {
+  const __m128i zero = _mm_setzero_si128(), a = load_128(p), b = load_128(p + 16);
+  return {{_mm_castsi128_ps(_mm_unpacklo_epi16(zero, a)), _mm_castsi128_ps(_mm_unpackhi_epi16(zero, a)),
+           _mm_castsi128_ps(_mm_unpacklo_epi16(zero, b)), _mm_castsi128_ps(_mm_unpackhi_epi16(zero, b))}};
+}
+VERGE_INLINE Floats widen_u8(__m128i x) {
+  const __m128i zero = _mm_setzero_si128(), a = _mm_unpacklo_epi8(x, zero), b = _mm_unpackhi_epi8(x, zero);
   return to_floats({{_mm_unpacklo_epi16(a, zero), _mm_unpackhi_epi16(a, zero), _mm_unpacklo_epi16(b, zero), _mm_unpackhi_epi16(b, zero)}});
 }
+template <int Right>
+VERGE_INLINE Floats load_nibbles(const uint8_t* p) { return widen_u8(_mm_and_si128(_mm_srli_epi16(load_128(p), Right), _mm_set1_epi8(15))); }
+VERGE_INLINE Floats load_u8(const uint8_t* p) { return widen_u8(load_128(p)); }
 VERGE_INLINE Floats load_i8(const uint8_t* p) {
   const __m128i x = load_128(p), a = _mm_unpacklo_epi8(x, x), b = _mm_unpackhi_epi8(x, x);
   return to_floats({{_mm_srai_epi32(_mm_unpacklo_epi16(a, a), 24), _mm_srai_epi32(_mm_unpackhi_epi16(a, a), 24),
