@@ -44,7 +44,7 @@ struct Options {
   metrics::Registry* metrics = nullptr;         // /metrics; absent = none are kept
   // toMarkdown(): the kind of a file ("" = not supported), its Markdown, and what is supported (extension, media type).
   std::function<std::string(std::string_view name, std::string_view media_type)> markdown_kind;
-  std::function<http::task<Result<std::string>>(std::string kind, std::string bytes)> convert;
+  std::function<http::task<Result<std::string>>(std::string kind, std::string media_type, std::string bytes)> convert;
   std::vector<std::pair<std::string, std::string>> markdown_supported;
   int keep_alive_ms = limits::kSseKeepAliveMs;  // a stream silent for so long gets a comment
 };

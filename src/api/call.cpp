@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/utf8.h"
 #include "support/limits.h"
 #include "support/log.h"
 
@@ -61,11 +62,11 @@ http::task<void> respond(Call& call, int status, http::Headers headers, std::str
   co_await call.out.respond(status, std::move(headers), std::move(body));
 }
 
-http::task<void> respond_json(Call& call, int status, std::string body) {
-  return respond(call, status, {{"content-type", "application/json"}}, std::move(body));
+http::task<void> respond_json(Call& call, int status, const json::value& body) {
+  return respond(call, status, {{"content-type", "application/json"}}, json_body(body));
 }
 
-http::task<void> respond_json(Call& call, const json::value& body) { return respond_json(call, 200, json::serialize(body)); }
+http::task<void> respond_json(Call& call, const json::value& body) { return respond_json(call, 200, body); }
 
 json::object envelope(json::value result) {
   return {{"result", std::move(result)}, {"success", true}, {"errors", json::array()}, {"messages", json::array()}};
@@ -74,7 +75,7 @@ json::object envelope(json::value result) {
 http::task<void> respond_envelope(Call& call, json::value result, json::object more) {
   json::object body = envelope(std::move(result));
   for (auto& [key, value] : more) body[key] = std::move(value);
-  return respond_json(call, 200, json::serialize(body));
+  return respond_json(call, 200, body);
 }
 
 http::task<void> respond_error(Call& call, const Error& error) {
@@ -84,7 +85,7 @@ http::task<void> respond_error(Call& call, const Error& error) {
     log::error("request failed", {{"id", call.id}, {"model", call.model}, {"code", to_string(error.code)}, {"error", error.message}});
   http::Headers headers = error_headers(error);
   headers.push_back({"content-type", "application/json"});
-  return respond(call, published.status, std::move(headers), json::serialize(error_body(published, call.shape, call.id)));
+  return respond(call, published.status, std::move(headers), json_body(error_body(published, call.shape, call.id)));
 }
 
 Result<json::object> body_object(const Call& call) {

@@ -72,7 +72,7 @@ void note_ignored(Call& call, std::vector<std::string> names);
 // The calls below take what they need before they return: their arguments need not live on.
 http::task<void> respond(Call& call, int status, http::Headers headers, std::string body);
 // JSON with content type exactly "application/json": the binding compares it as a whole.
-http::task<void> respond_json(Call& call, int status, std::string body);
+http::task<void> respond_json(Call& call, int status, const json::value& body);
 http::task<void> respond_json(Call& call, const json::value& body);
 // {"result":…,"success":true,"errors":[],"messages":[]}, with further members after it.
 http::task<void> respond_envelope(Call& call, json::value result, json::object more = {});

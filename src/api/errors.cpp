@@ -171,7 +171,7 @@ std::string server_error_body(int status, std::string_view message) {
   json::array errors{json::object{{"code", code}, {"message", text}}};
   json::object openai{
       {"message", text}, {"type", status < 500 ? "invalid_request_error" : "server_error"}, {"param", nullptr}, {"code", nullptr}};
-  return json::serialize(json::object{
+  return json_body(json::object{
       {"result", nullptr}, {"success", false}, {"errors", std::move(errors)}, {"messages", json::array()}, {"error", std::move(openai)}});
 }
 

@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "api/utf8.h"
 #include "support/clock.h"
 
 namespace verge::api {
@@ -24,7 +25,7 @@ struct SseStream::Turn {
   }
 };
 
-std::string sse_event(const json::value& value) { return "data: " + json::serialize(value) + "\n\n"; }
+std::string sse_event(const json::value& value) { return "data: " + json_body(value) + "\n\n"; }
 
 SseStream::SseStream(asio::any_io_executor executor, http::Responder& out)
     : impl_(std::make_unique<Impl>(std::move(executor))), out_(out) {}

@@ -1,35 +1,14 @@
 #include "api/utf8.h"
 
-#include <cstdint>
+#include "support/utf8.h"
 
 namespace verge::api {
-namespace {
-
-// Length of the valid sequence at the start of `bytes`; 0 = there is none (Unicode 15, table 3-7).
-size_t sequence_length(std::string_view bytes) {
-  auto byte = [&](size_t i) { return i < bytes.size() ? static_cast<uint8_t>(bytes[i]) : uint8_t{0}; };
-  auto within = [&](size_t i, uint8_t low, uint8_t high) { return byte(i) >= low && byte(i) <= high; };
-  uint8_t first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return within(1, 0x80, 0xBF) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    uint8_t low = first == 0xE0 ? 0xA0 : 0x80, high = first == 0xED ? 0x9F : 0xBF;  // no overlong forms, no surrogates
-    return within(1, low, high) && within(2, 0x80, 0xBF) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    uint8_t low = first == 0xF0 ? 0x90 : 0x80, high = first == 0xF4 ? 0x8F : 0xBF;
-    return within(1, low, high) && within(2, 0x80, 0xBF) && within(3, 0x80, 0xBF) ? 4 : 0;
-  }
-  return 0;
-}
-
-}  // namespace
 
 std::string lossy_utf8(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());
   while (!bytes.empty()) {
-    size_t length = sequence_length(bytes);
+    size_t length = utf8_sequence(bytes);
     if (length == 0) {
       out += "\xEF\xBF\xBD";
       bytes.remove_prefix(1);
@@ -39,6 +18,11 @@ std::string lossy_utf8(std::string_view bytes) {
     }
   }
   return out;
+}
+
+std::string json_body(const json::value& value) {
+  std::string text = json::serialize(value);
+  return is_utf8(text) ? text : lossy_utf8(text);
 }
 
 }  // namespace verge::api

@@ -1,4 +1,4 @@
-// `verge convert KIND < DOCUMENT > MARKDOWN`, which the server starts for each file of env.AI.toMarkdown(): limits first,
+// `verge convert KIND [MEDIA-TYPE] < DOCUMENT > MARKDOWN`, which the server starts for each file of env.AI.toMarkdown(): limits first,
 // then the document. A PDF's text is poppler's work, in this same process.
 #include "commands/convert.h"
 
@@ -77,8 +77,8 @@ std::string read_all() {
 }  // namespace
 
 int convert(int argc, char** argv) {
-  const std::string kind = argc == 2 ? argv[1] : "";
-  if (kind.empty()) return std::fprintf(stderr, "usage: verge convert html|csv|json|xml|text|pdf < DOCUMENT\n"), 2;
+  const std::string kind = argc == 2 || argc == 3 ? argv[1] : "", media_type = argc == 3 ? argv[2] : "";
+  if (kind.empty()) return std::fprintf(stderr, "usage: verge convert html|csv|json|xml|text|pdf [MEDIA-TYPE] < DOCUMENT\n"), 2;
   if (!confine(kind == "pdf")) return std::fprintf(stderr, "the sandbox could not be set up: %s\n", std::strerror(errno)), 1;
   if (kind == "pdf") {
     execlp("pdftotext", "pdftotext", "-q", "-enc", "UTF-8", "-layout", "-", "-", nullptr);
@@ -86,7 +86,7 @@ int convert(int argc, char** argv) {
   }
   const auto markdown = [&]() -> Result<std::string> {
     try {
-      return convert::to_markdown(kind, read_all());
+      return convert::to_markdown(kind, media_type, read_all());
     } catch (const std::exception&) {  // no memory
       return fail(Code::InvalidInput, "the document takes more than {} MiB of memory to convert", limits::kConvertMemoryBytes >> 20);
     }

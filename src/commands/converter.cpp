@@ -112,7 +112,8 @@ int end(pid_t child, const Patience& patience, Output& result) {
   return status;
 }
 
-Result<std::string> run(const std::string& program, const std::string& kind, const std::string& bytes, const Patience& patience) {
+Result<std::string> run(const std::string& program, const std::string& kind, const std::string& media_type,
+                        const std::string& bytes, const Patience& patience) {
   Pipe in, out, err;
   if (!in.open() || !out.open() || !err.open()) return fail(Code::Internal, "no descriptors are left");
   posix_spawn_file_actions_t actions;
@@ -126,7 +127,7 @@ Result<std::string> run(const std::string& program, const std::string& kind, con
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  const char* argv[] = {program.c_str(), "convert", kind.c_str(), nullptr};
+  const char* argv[] = {program.c_str(), "convert", kind.c_str(), media_type.c_str(), nullptr};
   pid_t child = 0;
   const int rc = posix_spawn(&child, program.c_str(), &actions, &attributes, const_cast<char**>(argv), bare_environment({"PATH"}).data());
   posix_spawn_file_actions_destroy(&actions);
@@ -153,10 +154,11 @@ Result<std::string> run(const std::string& program, const std::string& kind, con
 
 Converter::Converter(std::string program, int limit_ms) : program_(std::move(program)), limit_ms_(limit_ms), pool_(kAtOnce) {}
 
-http::task<Result<std::string>> Converter::convert(std::string kind, std::string bytes) {
+http::task<Result<std::string>> Converter::convert(std::string kind, std::string media_type, std::string bytes) {
   const auto document = std::make_shared<const std::string>(std::move(bytes));
-  return pool_.run<std::string>([program = program_, limit_ms = limit_ms_, kind = std::move(kind), document](const Pool::Abandoned& abandoned) {
-    return run(program, kind, *document, {limit_ms, monotonic_ms() + limit_ms, abandoned});
+  return pool_.run<std::string>([program = program_, limit_ms = limit_ms_, kind = std::move(kind), media_type = std::move(media_type),
+                                 document](const Pool::Abandoned& abandoned) {
+    return run(program, kind, media_type, *document, {limit_ms, monotonic_ms() + limit_ms, abandoned});
   });
 }
 

@@ -13,11 +13,12 @@ namespace verge::commands {
 
 class Converter {
  public:
-  // `program` understands `convert KIND`. The converter goes before the executor of those who wait for it.
+  // `program` understands `convert KIND MEDIA-TYPE`. The converter goes before the executor of those who wait for it.
   explicit Converter(std::string program, int limit_ms = limits::kConvertSeconds * 1000);
 
-  // Markdown of the document; `kind` as convert::kind_of gives it. InvalidInput with the converter's own words; Aborted.
-  http::task<Result<std::string>> convert(std::string kind, std::string bytes);
+  // Markdown of the document, in valid UTF-8; `kind` as convert::kind_of gives it, `media_type` as the client
+  // did. InvalidInput with the converter's own words; Aborted.
+  http::task<Result<std::string>> convert(std::string kind, std::string media_type, std::string bytes);
 
  private:
   std::string program_;

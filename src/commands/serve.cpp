@@ -282,7 +282,9 @@ Result<int> serve_until_signal(Options options) {
   }
   Converter converter(own_path());
   api_options.markdown_kind = convert::kind_of;
-  api_options.convert = [&converter](std::string kind, std::string bytes) { return converter.convert(std::move(kind), std::move(bytes)); };
+  api_options.convert = [&converter](std::string kind, std::string media_type, std::string bytes) {
+    return converter.convert(std::move(kind), std::move(media_type), std::move(bytes));
+  };
   for (const convert::Supported& one : convert::supported()) api_options.markdown_supported.emplace_back(one.extension, one.media_type);
   api::Api api(router, catalogue, &accounts, std::move(api_options));
   VERGE_ASSIGN(made_hosting, Hosting::make(io.get_executor(), {options.workers, options.data, options.image_result}, [&](const http::RequestHead& head) { return api.takes(head); }));

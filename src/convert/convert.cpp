@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "convert/charset.h"
 #include "support/json.h"
 #include "support/text.h"
 
@@ -51,25 +52,51 @@ const std::vector<Supported>& supported() {
   return all;
 }
 
-Result<std::string> to_markdown(std::string_view kind, std::string_view bytes) {
-  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
-  if (kind == "html") return html_to_markdown(bytes);
-  if (kind == "csv") return csv_to_markdown(bytes);
-  if (kind == "xml") return fenced("xml", bytes);
-  if (kind == "text") return std::string(bytes);
+Result<std::string> to_markdown(std::string_view kind, std::string_view media_type, std::string_view bytes) {
+  VERGE_ASSIGN(text, to_utf8(bytes, declared_charset(kind, media_type, bytes)));
+  if (kind == "html") return html_to_markdown(text);
+  if (kind == "csv") return csv_to_markdown(text);
+  if (kind == "xml") return fenced("xml", text);
+  if (kind == "text") return text;
   if (kind == "json") {
-    VERGE_TRY(parse_json(bytes));
-    return fenced("json", bytes);
+    VERGE_TRY(parse_json(text));
+    return fenced("json", text);
   }
   return fail(Code::InvalidInput, "no converter for {}", kind);
 }
 
-std::string csv_to_markdown(std::string_view csv) {
-  const std::string_view head = csv.substr(0, csv.find('\n'));
-  char separator = ',';
-  for (char candidate : {';', '\t'}) {
-    if (std::ranges::count(head, candidate) > std::ranges::count(head, separator)) separator = candidate;
+namespace {
+
+// The separator that the first line names ("sep=;", which is then taken off), or the commonest outside quotes in it.
+char separator_of(std::string_view& csv) {
+  const std::string_view head = csv.substr(0, csv.find_first_of("\r\n"));
+  std::string_view named = head;
+  if (named.starts_with('"') && named.ends_with('"') && named.size() > 1) named = named.substr(1, named.size() - 2);
+  if (named.size() == 5 && ascii_lower(named.substr(0, 4)) == "sep=") {
+    const char separator = named[4];
+    csv.remove_prefix(head.size());
+    return separator;
   }
+  const auto count = [&](char wanted) {
+    size_t found = 0;
+    bool quoted = false;
+    for (char c : head) {
+      quoted ^= c == '"';
+      found += !quoted && c == wanted;
+    }
+    return found;
+  };
+  char separator = ',';
+  for (char candidate : {';', '\t', '|'}) {
+    if (count(candidate) > count(separator)) separator = candidate;
+  }
+  return separator;
+}
+
+}  // namespace
+
+std::string csv_to_markdown(std::string_view csv) {
+  const char separator = separator_of(csv);
   std::vector<std::vector<std::string>> rows;
   std::vector<std::string> row;
   std::string field;
@@ -88,6 +115,7 @@ std::string csv_to_markdown(std::string_view csv) {
   for (size_t i = 0; i < csv.size(); ++i) {
     const char c = csv[i];
     if (quoted) {
+      if (c == '\r' && i + 1 < csv.size() && csv[i + 1] == '\n') continue;
       if (c != '"') field += c == '\n' || c == '\r' ? ' ' : c;
       else if (i + 1 < csv.size() && csv[i + 1] == '"') field += csv[i++];
       else quoted = false;
@@ -96,9 +124,9 @@ std::string csv_to_markdown(std::string_view csv) {
     } else if (c == separator) {
       any = true;
       end_field();
-    } else if (c == '\n') {
+    } else if (c == '\n' || c == '\r') {  // the row behind "\r\n" has been ended
       end_row();
-    } else if (c != '\r') {
+    } else {
       any = true;
       field += c;
     }

@@ -19,12 +19,14 @@ struct Supported {
 };
 const std::vector<Supported>& supported();
 
-// Every kind but "pdf", whose text poppler extracts. InvalidInput: not UTF-8, or no document of that kind.
-Result<std::string> to_markdown(std::string_view kind, std::string_view bytes);
+// Every kind but "pdf", whose text poppler extracts; of any charset (charset.h), which `media_type` may name. The answer
+// is valid UTF-8. InvalidInput: no text, or no document of that kind.
+Result<std::string> to_markdown(std::string_view kind, std::string_view media_type, std::string_view bytes);
 
+// From here on documents are UTF-8.
 // HTML: headings, paragraphs, lists, quotes, code, tables, links, images, emphasis; scripts, styles and forms are left out.
 Result<std::string> html_to_markdown(std::string_view html);
-// RFC 4180, separator ',', ';' or tab: the first row is the table's head.
+// RFC 4180, separator ',', ';', tab or '|', or what Excel's first line "sep=…" says: the first row is the table's head.
 std::string csv_to_markdown(std::string_view csv);
 // Text of pages that form feeds end.
 std::string pages_to_markdown(std::string_view text);

@@ -1,5 +1,6 @@
 // HTML to Markdown over libxml2's tree.
 #include <libxml/HTMLparser.h>
+#include <libxml/parserInternals.h>
 
 #include <algorithm>
 #include <functional>
@@ -22,6 +23,27 @@ std::string attribute(const xmlNode* node, const char* name) {
   std::string text = value ? reinterpret_cast<const char*>(value) : "";
   xmlFree(value);
   return text;
+}
+
+// Elements inside elements: the writer calls itself for each.
+constexpr int kDeepest = 1000;
+
+bool too_deep(const xmlNode* root) {
+  int depth = 0;
+  for (const xmlNode* node = root; node;) {
+    if (depth > kDeepest) return true;
+    if (node->type != XML_ENTITY_REF_NODE && node->children) {
+      node = node->children;
+      ++depth;
+      continue;
+    }
+    while (node && node != root && !node->next) {
+      node = node->parent;
+      --depth;
+    }
+    node = !node || node == root ? nullptr : node->next;
+  }
+  return false;
 }
 
 class Writer {
@@ -262,11 +284,15 @@ class Writer {
 
 Result<std::string> html_to_markdown(std::string_view html) {
   if (html.size() > (size_t{1} << 30)) return fail(Code::InvalidInput, "the document is too large");
+  // Past its own limit the parser leaves off without a word: it must lie beyond ours.
+  xmlParserMaxDepth = kDeepest + 16;
   // Its own limits on depth and names stay on; nothing is fetched.
   const std::unique_ptr<xmlDoc, FreeDocument> doc(htmlReadMemory(html.data(), static_cast<int>(html.size()), nullptr, "UTF-8",
-                                                                 HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET | HTML_PARSE_COMPACT));
+                                                                 HTML_PARSE_RECOVER | HTML_PARSE_IGNORE_ENC | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET | HTML_PARSE_COMPACT));
   if (!doc) return html.find_first_not_of(" \t\r\n") == html.npos ? Result<std::string>(std::string()) : Result<std::string>(fail(Code::InvalidInput, "this is no HTML"));
-  return Writer().write(reinterpret_cast<const xmlNode*>(doc.get()));
+  const auto* root = reinterpret_cast<const xmlNode*>(doc.get());
+  if (too_deep(root)) return fail(Code::InvalidInput, "the document's elements lie more than {} deep", kDeepest);
+  return Writer().write(root);
 }
 
 }  // namespace verge::convert

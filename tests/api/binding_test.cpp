@@ -1,3 +1,4 @@
+#include "support/utf8.h"
 #include "tests/api/server.h"
 
 namespace verge::api::testing {
@@ -72,6 +73,26 @@ TEST_F(BindingTest, MalformedRequests) {
   EXPECT_EQ(get("/run?version=3").status, 405);
   EXPECT_EQ(get("/run?version=3&body=%7B%7D", {{"upgrade", "websocket"}, {"connection", "upgrade"}}).status, 400);
   EXPECT_EQ(post("/to-everything/markdown/transformer", "{}").json().at("errors").at(0).at("code"), 5006);
+}
+
+// Whatever a converter or a file's name holds, the answer is UTF-8; the media type with its charset goes to the converter.
+TEST_F(BindingTest, MarkdownAnswersAreUtf8) {
+  Options options;
+  options.markdown_kind = [](std::string_view, std::string_view) { return std::string("text"); };
+  options.convert = [](std::string, std::string media_type, std::string bytes) -> http::task<Result<std::string>> {
+    if (bytes == "fails") co_return fail(Code::InvalidInput, "caf\xe9 in {}", media_type);
+    co_return "caf\xe9 " + media_type;
+  };
+  start(std::move(options));
+  Answer answer = post("/to-everything/markdown/transformer",
+                       R"({"files":[{"name":"a.txt","mimeType":"text/plain; charset=koi8-r","data":"YQ=="},{"name":"b.txt","mimeType":"x","data":"ZmFpbHM="}]})",
+                       {{"content-type", "application/json"}});
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_TRUE(is_utf8(answer.body));
+  const json::value files = answer.json().at("result");
+  EXPECT_EQ(files.at(0).at("data"), "caf\xef\xbf\xbd text/plain; charset=koi8-r");
+  EXPECT_EQ(files.at(1).at("format"), "error");
+  EXPECT_EQ(files.at(1).at("error"), "caf\xef\xbf\xbd in x");
 }
 
 TEST_F(BindingTest, WranglersProxyFormIsUndone) {

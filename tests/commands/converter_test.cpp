@@ -41,7 +41,7 @@ struct ConverterTest : ::testing::Test {
     Converter converter(program(lines), limit_ms);
     std::optional<Result<std::string>> text;
     spawn(io.get_executor(), "a conversion", [&]() -> asio::awaitable<void> {
-      auto converting = converter.convert("text", bytes);
+      auto converting = converter.convert("text", "", bytes);
       text = co_await std::move(converting);
     });
     run_loop(io);
@@ -96,7 +96,7 @@ TEST_F(ConverterTest, TheClientLeavesAndTheProcessGoes) {
   spawn(
       io.get_executor(), "a conversion", cancel.slot(),
       [&]() -> asio::awaitable<void> {
-        auto converting = converter.convert("text", "in");
+        auto converting = converter.convert("text", "", "in");
         auto text = co_await std::move(converting);
         EXPECT_FALSE(text);
       },
@@ -112,7 +112,7 @@ TEST_F(ConverterTest, TheServerStopsAndTheProcessGoes) {
   auto converter = std::make_unique<Converter>(program("exec sleep 1000"));
   std::optional<Result<std::string>> text;
   spawn(io.get_executor(), "a conversion", [&]() -> asio::awaitable<void> {
-    auto converting = converter->convert("text", "in");
+    auto converting = converter->convert("text", "", "in");
     text = co_await std::move(converting);
   });
   io.poll();

@@ -116,7 +116,9 @@ class LeavingTest : public ::testing::Test {
     options.meter = meter_.get();
     options.metrics = &metrics_;
     options.markdown_kind = [](std::string_view, std::string_view) { return "text"; };
-    options.convert = [this](std::string kind, std::string bytes) { return converter_->convert(std::move(kind), std::move(bytes)); };
+    options.convert = [this](std::string kind, std::string media_type, std::string bytes) {
+      return converter_->convert(std::move(kind), std::move(media_type), std::move(bytes));
+    };
     options.wishes = [this]() -> http::task<Result<json::value>> {
       co_await asio::post(io_, asio::use_awaitable);
       co_return json::value(json::array());

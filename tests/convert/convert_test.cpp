@@ -42,11 +42,51 @@ TEST(Convert, Csv) {
   EXPECT_EQ(csv_to_markdown(""), "");
 }
 
+TEST(Convert, CsvSeparatorsAndLineEnds) {
+  const std::string table = "| a | b |\n| --- | --- |\n| 1 | 2 |\n";
+  for (const char* csv : {"a,b\r1,2\r", "a;b\n1;2", "a\tb\r\n1\t2\r\n", "a|b\n1|2\n", "sep=;\r\na;b\r\n1;2\r\n", "SEP=|\na|b\n1|2", "\"sep=\t\"\na\tb\n1\t2", "sep=:\ra:b\r1:2"}) {
+    EXPECT_EQ(csv_to_markdown(csv), table) << csv;
+  }
+  EXPECT_EQ(csv_to_markdown("\"a;;;\",b\n1,2\n"), "| a;;; | b |\n| --- | --- |\n| 1 | 2 |\n");   // quoted text names no separator
+  EXPECT_EQ(csv_to_markdown("a,\"b\r\nc\"\n1,2\n"), "| a | b c |\n| --- | --- |\n| 1 | 2 |\n");
+  EXPECT_EQ(csv_to_markdown("separate,b\n1,2\n"), "| separate | b |\n| --- | --- |\n| 1 | 2 |\n");
+}
+
+// Elements inside elements: an error, whatever the depth.
+TEST(Convert, DeepNestingIsAnError) {
+  for (const char* open : {"<div>", "<b>", "<ul><li>", "<blockquote>", "<table><tr><td>", "<table><tbody><foo>"}) {
+    std::string deep;
+    for (int i = 0; i < 200'000; ++i) deep += open;
+    auto markdown = html_to_markdown(deep + "x");
+    ASSERT_FALSE(markdown) << open;
+    EXPECT_NE(markdown.error().message.find("deep"), std::string::npos) << open << markdown.error().message;
+  }
+  std::string usual;
+  for (int i = 0; i < 600; ++i) usual += "<div>";  // libxml2 itself leaves off at 256
+  EXPECT_EQ(*html_to_markdown(usual + "x"), "x\n");
+  EXPECT_FALSE(to_markdown("json", "", std::string(200'000, '[')));
+  EXPECT_TRUE(to_markdown("xml", "", [] { std::string xml; for (int i = 0; i < 200'000; ++i) xml += "<a>"; return xml; }()));
+}
+
+TEST(Convert, EveryKindInAnyCharset) {
+  EXPECT_EQ(*to_markdown("csv", "", "Stra\xdf" "e;Preis\nM\xfcller;3 \x80\n"), "| Straße | Preis |\n| --- | --- |\n| Müller | 3 € |\n");
+  EXPECT_EQ(*to_markdown("csv", "text/csv; charset=\"Shift_JIS\"", "\x96\xbc,a\n"), "| 名 | a |\n| --- | --- |\n");
+  EXPECT_EQ(*to_markdown("html", "", "<meta charset=\"windows-1252\"><p>na\xefve \x93quoted\x94</p>"), "naïve “quoted”\n");
+  EXPECT_EQ(*to_markdown("html", "", "<META http-equiv=Content-Type content='text/html; charset=KOI8-R'><p>\xcd\xc9\xd2"), "мир\n");
+  EXPECT_EQ(*to_markdown("html", "", "<meta charset=utf-16><p>\xc3\xa9"), "é\n");       // not read as UTF-16, so not in UTF-16
+  EXPECT_EQ(*to_markdown("html", "text/html;charset=windows-1251", "<meta charset=utf-8><p>\xec\xe8\xf0"), "мир\n");  // the sender's word first
+  EXPECT_EQ(*to_markdown("html", "", std::string("\xff\xfe<\0p\0>\0\xe9\0", 10)), "é\n");
+  EXPECT_EQ(*to_markdown("html", "", std::string("<p>a\0b", 6)), "a\xef\xbf\xbd" "b\n");
+  EXPECT_EQ(*to_markdown("xml", "", "<?xml version='1.0' encoding='ISO-8859-2'?><a>\xb1</a>"), "```xml\n<?xml version='1.0' encoding='ISO-8859-2'?><a>ą</a>\n```\n");
+  EXPECT_EQ(*to_markdown("json", "", std::string("{\0\"\0a\0\"\0:\0\"\0\xe9\0\"\0}\0", 18)), "```json\n{\"a\":\"é\"}\n```\n");
+  EXPECT_EQ(*to_markdown("text", "", "one\rtwo\r\nthree"), "one\ntwo\nthree");
+}
+
 TEST(Convert, TextJsonXmlPages) {
-  EXPECT_EQ(*to_markdown("json", R"({"a":1})"), "```json\n{\"a\":1}\n```\n");
-  EXPECT_FALSE(to_markdown("json", "{"));
-  EXPECT_EQ(*to_markdown("xml", "<a>```</a>"), "````xml\n<a>```</a>\n````\n");
-  EXPECT_EQ(*to_markdown("text", "\xef\xbb\xbfhi"), "hi");
+  EXPECT_EQ(*to_markdown("json", "", R"({"a":1})"), "```json\n{\"a\":1}\n```\n");
+  EXPECT_FALSE(to_markdown("json", "", "{"));
+  EXPECT_EQ(*to_markdown("xml", "", "<a>```</a>"), "````xml\n<a>```</a>\n````\n");
+  EXPECT_EQ(*to_markdown("text", "", "\xef\xbb\xbfhi"), "hi");
   EXPECT_EQ(pages_to_markdown("one\n\ftwo\n\f"), "## Contents\n\n### Page 1\n\none\n\n### Page 2\n\ntwo\n");
 }
 

@@ -161,6 +161,8 @@ def test_to_markdown(bindings, stories):
     for name, body in (("a.pdf", b"nothing"), ("a.pdf", PDF[:300]), ("a.json", b"{")):
         assert send(name, body)["format"] == "error"
     assert stories.post("/to-everything/markdown/transformer", {"files": [{"name": "a.txt", "data": "%%%"}]})[0] == 400
+    assert send("latin.csv", "Straße;Preis\nMüller;3 €\n".encode("cp1252"))["data"] == "| Straße | Preis |\n| --- | --- |\n| Müller | 3 € |\n"
+    assert send("deep.json", b"[" * 300_000)["format"] == "error"
 
 
 def in_flight(server):

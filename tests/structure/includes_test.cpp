@@ -133,6 +133,13 @@ TEST(Structure, CoroutinesAndThreadPoolsHaveOneDoor) {
   }
 }
 
+// Nothing that is not UTF-8 reaches a JSON answer: the API makes all JSON text in one place (api/utf8.h).
+TEST(Structure, OnePlaceMakesTheJsonOfAnswers) {
+  for (const fs::path& file : sources(kRoot / "src/api")) {
+    if (file.filename() != "utf8.cpp") EXPECT_EQ(read(file).find("json::serialize("), std::string::npos) << fs::relative(file, kRoot);
+  }
+}
+
 // Kernels are compiled once per instruction set: an inline function of the standard library in one of them
 // could be the copy that the linker keeps for the whole program.
 TEST(Structure, KernelsIncludeNoStandardLibraryTemplates) {

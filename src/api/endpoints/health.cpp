@@ -27,7 +27,7 @@ http::task<void> readyz(Call& call) {
   json::object body{{"status", ready ? "ready" : "not ready"}};
   json::array suspects = suspects_of(options.status ? options.status() : json::value());
   if (!suspects.empty()) body["suspect"] = std::move(suspects);
-  return respond_json(call, ready ? 200 : 503, json::serialize(body));
+  return respond_json(call, ready ? 200 : 503, body);
 }
 
 http::task<void> metrics_text(Call& call) {

@@ -51,7 +51,7 @@ http::task<void> markdown(Call& call) {
       item["format"] = "error";
       item["error"] = "Unsupported file type: " + (file.media_type.empty() ? file.name : file.media_type);
     } else {
-      auto text = co_await call.context.options.convert(kind, std::move(file.data));
+      auto text = co_await call.context.options.convert(kind, file.media_type, std::move(file.data));
       if (text) {
         const std::string whole = kind == "pdf" ? "# " + file.name + "\n\n" + *text : *text;
         item["format"] = "markdown";
