@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <filesystem>
 #include <map>
 
@@ -26,6 +27,8 @@ namespace {
 // Ended earlier than this after a start: a crash loop, the wait before the next start doubles.
 constexpr int64_t kHealthyMs = 60'000;
 constexpr int64_t kFirstBackoffMs = 200, kLastBackoffMs = 30'000;
+// A request waits for so long while its Worker starts for the first time.
+constexpr int64_t kFirstStartMs = 15'000;
 
 // Headers of one connection, not of the message (RFC 9110, 7.6.1); lengths are set anew.
 bool is_hop_header(std::string_view name) {
@@ -43,14 +46,16 @@ http::Headers forwarded(const http::Headers& headers) {
   return kept;
 }
 
-// What only the gateway says to a Worker: a client's own word on it is dropped. "mf-…" are the runtime's own headers.
+// What only the gateway says to a Worker: a client's own word on it is dropped.
+// "mf-…" are the runtime's own headers.
 bool is_gateway_header(std::string_view name) {
-  return http::equal_names(name, "cf-connecting-ip") || http::equal_names(name, "x-forwarded-proto") || (name.size() > 3 && http::equal_names(name.substr(0, 3), "mf-"));
+  if (name.size() > 3 && http::equal_names(name.substr(0, 3), "mf-")) return true;
+  return http::equal_names(name, "cf-connecting-ip") || http::equal_names(name, "x-forwarded-proto");
 }
 
 // Letters, digits and what else a host and port are written with: it becomes part of a URL.
 bool is_plain_host(std::string_view host) {
-  const auto plain = [](unsigned char c) { return std::isalnum(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']'; };
+  const auto plain = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || (c && std::strchr(".-_:[]", c)); };
   return !host.empty() && std::ranges::all_of(host, plain);
 }
 
@@ -71,7 +76,8 @@ std::string address_of(const std::string& remote) {
 // request.cf: what is known of a request here, no place or network made up.
 std::string cf_of(const http::Incoming& in) {
   json::object cf{{"httpProtocol", in.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1"}};
-  if (const std::string_view encodings = in.header("accept-encoding"); !encodings.empty()) cf["clientAcceptEncoding"] = encodings;
+  const std::string_view encodings = in.header("accept-encoding");
+  if (!encodings.empty()) cf["clientAcceptEncoding"] = encodings;
   return json::serialize(cf);
 }
 
@@ -90,7 +96,7 @@ struct HostedWorker {
   std::vector<WorkerRoute> routes;
   std::unique_ptr<node::Child> child;
   std::shared_ptr<http::Client> client;  // null while it is not up
-  std::string script;                    // the name in its configuration, which others bind to; known once it is up
+  std::string script;  // the name in its configuration, which others bind to; known once it is up
   std::string reason;                    // why its last start failed
   std::string said;                      // beginning of a message for the log
   uint16_t port = 0;
@@ -133,7 +139,11 @@ struct Hosting::Impl : std::enable_shared_from_this<Hosting::Impl> {
     callbacks.on_exit = [weak = weak_from_this(), &worker](const std::string& how) {
       if (auto self = weak.lock()) self->ended(worker, how);
     };
-    std::vector<std::string> argv{own_path(), "host", worker.folder, "--server", server, "--persist-to", (folder() / worker.name).string(), "--registry", (folder() / kRegistry).string()};
+    std::vector<std::string> argv{own_path(),     "host",
+                                  worker.folder,  "--server",
+                                  server,         "--persist-to",
+                                  (folder() / worker.name).string(),
+                                  "--registry",   (folder() / kRegistry).string()};
     if (!options.image_result.empty()) argv.insert(argv.end(), {"--image-result", options.image_result});
     auto child = node::Child::spawn(executor, argv, sockets->next(), std::move(callbacks));
     if (child) worker.child = std::move(*child);
@@ -165,7 +175,8 @@ struct Hosting::Impl : std::enable_shared_from_this<Hosting::Impl> {
     worker.script = get_string(line, "name").value_or("");
     for (const auto& other : workers) {
       if (other.get() != &worker && other->client && other->script == worker.script)
-        log::error("two hosted Workers have one name in their configuration; bindings reach one of them only", {{"name", worker.script}, {"worker", worker.name}, {"other", other->name}});
+        log::error("two hosted Workers have one name in their configuration; bindings reach one of them only",
+                   {{"name", worker.script}, {"worker", worker.name}, {"other", other->name}});
     }
     worker.port = static_cast<uint16_t>(get_int(line, "port").value_or(0));
     http::Endpoint endpoint;
@@ -192,8 +203,11 @@ struct Hosting::Impl : std::enable_shared_from_this<Hosting::Impl> {
     if (stopping) return;
     worker.backoff_ms = monotonic_ms() - worker.started_ms > kHealthyMs ? kFirstBackoffMs : std::min(worker.backoff_ms * 2, kLastBackoffMs);
     ++worker.restarts;
-    if (worker.reason.empty()) log::error("worker ended", {{"worker", worker.name}, {"how", how}, {"restart_in_ms", worker.backoff_ms}});
-    else log::error("worker did not start", {{"worker", worker.name}, {"error", worker.reason}, {"retry_in_ms", worker.backoff_ms}});
+    if (worker.reason.empty())
+      log::error("worker ended", {{"worker", worker.name}, {"how", how}, {"restart_in_ms", worker.backoff_ms}});
+    else
+      log::error("worker did not start",
+                 {{"worker", worker.name}, {"error", worker.reason}, {"retry_in_ms", worker.backoff_ms}});
     auto timer = std::make_shared<asio::steady_timer>(executor, std::chrono::milliseconds(worker.backoff_ms));
     timer->async_wait([weak = weak_from_this(), &worker, timer](boost::system::error_code) {
       auto self = weak.lock();
@@ -202,6 +216,13 @@ struct Hosting::Impl : std::enable_shared_from_this<Hosting::Impl> {
   }
 
   http::task<void> forward(HostedWorker& worker, http::Incoming& in, http::Responder& out) {
+    // The first start takes seconds; who comes meanwhile waits.
+    const int64_t end = monotonic_ms() + kFirstStartMs;
+    asio::steady_timer timer(executor);
+    while (!worker.client && worker.restarts == 0 && worker.reason.empty() && monotonic_ms() < end) {
+      timer.expires_after(std::chrono::milliseconds(20));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
     auto client = worker.client;
     if (!client) {
       co_await answer(out, 502, "The Worker " + worker.name + " is not running; it is started again. See the server's log.");
@@ -217,7 +238,7 @@ struct Hosting::Impl : std::enable_shared_from_this<Hosting::Impl> {
     // The Worker's socket takes requests as a proxy does, with the whole URL.
     request.target = (in.tls ? "https://" : "http://") + host + in.target;
     request.headers = forwarded(in.headers);
-    std::erase_if(request.headers, [](const http::Header& header) { return is_gateway_header(header.name); });
+    std::erase_if(request.headers, [](const http::Header& one) { return is_gateway_header(one.name); });
     request.headers.push_back({"x-forwarded-proto", in.tls ? "https" : "http"});
     request.headers.push_back({"cf-connecting-ip", address_of(in.remote)});
     request.headers.push_back({"mf-cf-blob", cf_of(in)});
@@ -300,7 +321,9 @@ http::task<void> Hosting::handle(http::Incoming& in, http::Responder& out) {
 json::value Hosting::status() const {
   json::array list;
   for (const auto& worker : impl_->workers) {
-    json::object row{{"name", worker->name}, {"state", worker->client ? "ready" : worker->reason.empty() ? "starting" : "failed"}, {"restarts", worker->restarts}, {"port", worker->client ? worker->port : 0}};
+    const char* state = worker->client ? "ready" : worker->reason.empty() ? "starting" : "failed";
+    json::object row{{"name", worker->name}, {"state", state}, {"restarts", worker->restarts}};
+    row["port"] = worker->client ? worker->port : 0;
     if (!worker->client && !worker->reason.empty()) row["error"] = worker->reason;
     list.push_back(std::move(row));
   }
