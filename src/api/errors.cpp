@@ -5,6 +5,7 @@
 #include "accounts/quota.h"
 #include "api/utf8.h"
 #include "support/shortage.h"
+#include "support/utf8.h"
 
 namespace verge::api {
 namespace {

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "support/utf8.h"
+
 namespace verge {
 
 namespace {
@@ -42,6 +44,43 @@ struct ExactHandler {
   bool on_comment(view, error_code&) { return true; }
 };
 
+// The code unit of the escape \uXXXX at `at`; -1 where there is none.
+int escaped_unit(std::string_view text, size_t at) {
+  if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return -1;
+  int unit = 0;
+  const char* end = text.data() + at + 6;
+  const auto [read, error] = std::from_chars(text.data() + at + 2, end, unit, 16);
+  return error == std::errc() && read == end && unit >= 0 ? unit : -1;
+}
+
+// Halves of surrogate pairs that stand alone become \ufffd, as in JavaScript's toWellFormed(); every other byte stays
+// where it is. False: there are none.
+bool mend_surrogates(std::string& text) {
+  const auto high = [](int unit) { return unit >= 0xD800 && unit <= 0xDBFF; };
+  const auto low = [](int unit) { return unit >= 0xDC00 && unit <= 0xDFFF; };
+  bool mended = false;
+  for (size_t at = text.find('\\'); at != text.npos; at = text.find('\\', at)) {
+    const int unit = escaped_unit(text, at);
+    if (high(unit) && low(escaped_unit(text, at + 6))) {
+      at += 12;
+    } else if (high(unit) || low(unit)) {
+      text.replace(at + 2, 4, "fffd");
+      mended = true;
+      at += 6;
+    } else {
+      at += 2;
+    }
+  }
+  return mended;
+}
+
+Error why_not(std::string_view text, size_t used, boost::system::error_code ec, size_t max_depth) {
+  if (ec == json::error::too_deep) return fail(Code::InvalidInput, "invalid JSON: nested deeper than {} levels", max_depth);
+  if (text.starts_with("\xEF\xBB\xBF")) return fail(Code::InvalidInput, "invalid JSON: it begins with a byte order mark");
+  if (const size_t bad = first_invalid_utf8(text); bad <= used) return fail(Code::InvalidInput, "invalid JSON: it is not UTF-8 at byte {}", bad);
+  return fail(Code::InvalidInput, "invalid JSON: {} at byte {}", ec.message(), used);
+}
+
 }  // namespace
 
 Result<json::value> parse_json(std::string_view text, size_t max_depth) {
@@ -50,12 +89,19 @@ Result<json::value> parse_json(std::string_view text, size_t max_depth) {
   json::basic_parser<ExactHandler> parser(options);
   boost::system::error_code ec;
   size_t used = parser.write_some(false, text.data(), text.size(), ec);
-  if (!ec) {
-    while (used < text.size() && (text[used] == ' ' || text[used] == '\n' || text[used] == '\r' || text[used] == '\t')) ++used;
-    if (used < text.size()) return fail(Code::InvalidInput, "invalid JSON: extra data at byte {}", used);
+  std::string mended;
+  if (ec && ec != json::error::too_deep && text.find("\\u") != text.npos) {
+    mended = text;
+    if (mend_surrogates(mended)) {
+      text = mended;
+      parser.reset();
+      ec = {};
+      used = parser.write_some(false, text.data(), text.size(), ec);
+    }
   }
-  if (ec == json::error::too_deep) return fail(Code::InvalidInput, "invalid JSON: nested deeper than {} levels", max_depth);
-  if (ec) return fail(Code::InvalidInput, "invalid JSON: {} at byte {}", ec.message(), used);
+  if (ec) return why_not(text, used, ec, max_depth);
+  while (used < text.size() && (text[used] == ' ' || text[used] == '\n' || text[used] == '\r' || text[used] == '\t')) ++used;
+  if (used < text.size()) return fail(Code::InvalidInput, "invalid JSON: extra data at byte {}", used);
   return parser.handler().stack.release();
 }
 

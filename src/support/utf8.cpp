@@ -23,15 +23,30 @@ size_t utf8_sequence(std::string_view bytes) {
   return 0;
 }
 
-bool is_utf8(std::string_view bytes) {
+size_t first_invalid_utf8(std::string_view bytes) {
+  const size_t size = bytes.size();
   while (!bytes.empty()) {
     uint64_t eight = ~uint64_t{0};
     if (bytes.size() >= sizeof(eight)) std::memcpy(&eight, bytes.data(), sizeof(eight));
-    const size_t length = (eight & 0x8080808080808080) == 0 ? sizeof(eight) : utf8_sequence(bytes);
-    if (length == 0) return false;
+    const size_t length =
+        (eight & 0x8080808080808080) == 0 ? sizeof(eight) : utf8_sequence(bytes);
+    if (length == 0) return size - bytes.size();
     bytes.remove_prefix(length);
   }
-  return true;
+  return std::string_view::npos;
+}
+
+bool is_utf8(std::string_view bytes) { return first_invalid_utf8(bytes) == std::string_view::npos; }
+
+std::string lossy_utf8(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const size_t length = utf8_sequence(bytes);
+    out += length == 0 ? std::string_view("\xEF\xBF\xBD") : bytes.substr(0, length);
+    bytes.remove_prefix(length == 0 ? 1 : length);
+  }
+  return out;
 }
 
 }  // namespace verge

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "api/routes.h"
-#include "api/utf8.h"
+#include "support/utf8.h"
 
 namespace verge::api {
 namespace {

@@ -184,8 +184,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"LogitBiasKey", R"({"prompt":"x","logit_bias":{"a":1}})", 400, 5006, "/logit_bias"},
         Bad{"LogitBiasRange", R"({"prompt":"x","logit_bias":{"1":500}})", 400, 5006, "/logit_bias/1"},
         Bad{"Kwargs", R"({"prompt":"x","chat_template_kwargs":[]})", 400, 5006, "/chat_template_kwargs"},
-        Bad{"InvalidUtf8", "{\"prompt\":\"\xff\xfe\"}", 400, 5006, "invalid JSON"},
-        Bad{"LoneSurrogate", R"({"prompt":"\ud800"})", 400, 5006, "invalid JSON"}),
+        Bad{"InvalidUtf8", "{\"prompt\":\"\xff\xfe\"}", 400, 5006, "invalid JSON"}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(RestTest, UnbuiltParametersThatAskForNothingAreTaken) {
@@ -271,7 +270,7 @@ TEST_F(RestTest, QueueRequestInTheQueryIsRefused) {
 TEST_F(RestTest, TooLargeABodyIsRefusedUnread) {
   start();
   Connection connection(server_->port());
-  connection.send(fmt::format("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n", rest()));
+  connection.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n\r\n", rest()));
   Answer answer = connection.read_answer();
   EXPECT_EQ(answer.status, 413);
   EXPECT_EQ(code_of(answer), 3006);

@@ -4,7 +4,7 @@
 
 #include "api/errors.h"
 #include "api/tasks/parameters.h"
-#include "api/utf8.h"
+#include "support/utf8.h"
 #include "support/limits.h"
 
 namespace verge::api {

@@ -5,7 +5,7 @@
 #include "api/sse.h"
 #include "api/tasks/openai_text.h"
 #include "api/tasks/text_generation.h"
-#include "api/utf8.h"
+#include "support/utf8.h"
 
 namespace verge::api {
 namespace {
