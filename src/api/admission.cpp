@@ -4,13 +4,14 @@
 
 #include "accounts/accounts.h"
 #include "api/origins.h"
+#include "http/own_host.h"
 #include "support/limits.h"
 
 namespace verge::api {
 namespace {
 
 // The secret of "Bearer x"; Anthropic-style and Azure-style keys are other headers that clients can set.
-std::string_view bearer(const http::Incoming& in) {
+std::string_view bearer(const http::RequestHead& in) {
   std::string_view value = in.header("authorization");
   if (value.size() > 7 && http::equal_names(value.substr(0, 7), "bearer ")) {
     value.remove_prefix(7);
@@ -54,12 +55,44 @@ bool page_may_read(const Call& call) {
   return allows_origin(call.context.options.origins, origin);
 }
 
+// The binding's client names a host of Cloudflare's in every request. A page could have that name only where somebody
+// forges the name's address; what such a page sends is told by headers that browsers add and pages can't take away:
+// Origin with a POST, Accept-Language with everything.
+bool sent_by_binding(const http::RequestHead& head) {
+  if (http::host_of(head.header("host")) != "workers-binding.ai") return false;
+  const Match match = match_route(head.method, head.path);
+  if (!match.route || match.route->shape != Shape::Binding) return false;
+  for (const char* browsers : {"origin", "referer", "accept-language", "sec-fetch-site", "sec-fetch-mode"})
+    if (http::has_header(head.headers, browsers)) return false;
+  return true;
+}
+
+bool own_host(const http::RequestHead& head, const Options& options) {
+  return http::names_own_host(head, {options.hosts, options.insecure}) || sent_by_binding(head);
+}
+
+Error foreign_host(const http::RequestHead& head) {
+  const std::string host = http::host_of(head.header("host"));
+  if (host.empty()) return Error{Code::Forbidden, "the request's Host is no host's name"};
+  return fail(Code::Forbidden,
+              "'{:.128}' is no name of this machine: start the server with --host {:.128}, or make a token (`verge token create`)", host, host);
+}
+
+bool may_send_body(const Context& context, const http::RequestHead& head, const Route& route) {
+  if (!context.accounts || route.access == Access::Open) return true;
+  const auto required = context.accounts->tokens_required();
+  if (!required || !*required) return head.loopback || context.options.insecure;
+  const std::string_view secret = bearer(head);
+  return !secret.empty() && context.accounts->verify(secret).ok();
+}
+
 Result<void> admit(Call& call, const Route& route) {
   auto account = call.path.find("account");
   call.tenant = account == call.path.end() ? "default" : account->second;
   if (!plain_account(call.tenant)) return no_such_route(call.in.path);
   if (route.access == Access::Open) return {};
-  if (route.access == Access::Local && call.in.loopback && page_may_read(call)) return {};
+  const bool here = call.in.loopback && page_may_read(call) && own_host(call.in, call.context.options);
+  if (route.access == Access::Local && here) return {};
   bool required = false;
   if (call.context.accounts) {
     auto asked = call.context.accounts->tokens_required();

@@ -18,6 +18,14 @@ Result<void> admit(Call& call, const Route& route);
 
 // No web page asks, or one of this machine's or one that the server was told of.
 bool page_may_read(const Call& call);
+
+// What can be told of admit() before the body is read: false = it will refuse.
+bool may_send_body(const Context& context, const http::RequestHead& head, const Route& route);
+
 bool loopback_origin(std::string_view origin);
+
+// Whether the Host names this machine, or is the one that workerd's `env.AI` binding sends on a route of its own.
+bool own_host(const http::RequestHead& head, const Options& options);
+Error foreign_host(const http::RequestHead& head);
 
 }  // namespace verge::api

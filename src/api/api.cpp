@@ -4,6 +4,7 @@
 
 #include <boost/system/system_error.hpp>
 
+#include "accounts/accounts.h"
 #include "api/admission.h"
 #include "api/call.h"
 #include "api/routes.h"
@@ -20,9 +21,11 @@ constexpr std::string_view kBindingOrigin = "https://workers-binding.ai/";
 
 // An older wrangler posts to …/ai/run/proxy, with the real URL in X-Forwarded and the real headers as they are.
 bool is_forwarded(const http::RequestHead& head) {
-  return head.path.starts_with("/client/v4/accounts/") && head.path.ends_with("/ai/run/proxy") && head.header("x-forwarded").starts_with(kBindingOrigin);
+  if (!head.header("x-forwarded").starts_with(kBindingOrigin)) return false;
+  const std::string path = plain_path(head.path);
+  return path.starts_with("/client/v4/accounts/") && path.ends_with("/ai/run/proxy");
 }
-bool is_wrapped(const http::RequestHead& head) { return (head.path == "/" && head.header("mf-url").starts_with(kBindingOrigin)) || is_forwarded(head); }
+bool is_wrapped(const http::RequestHead& head) { return (plain_path(head.path) == "/" && head.header("mf-url").starts_with(kBindingOrigin)) || is_forwarded(head); }
 
 // The path and query inside; nullopt where the path is badly encoded.
 std::optional<std::string> wrapped_path(const http::RequestHead& head, std::string* query) {
@@ -169,6 +172,10 @@ http::task<void> dispatch(Call& call, Record& record) {
     error.limit = static_cast<int64_t>(in.body_limit);
     return respond_error(call, error);
   }
+  if (!in.coding_error.empty()) {
+    if (in.coding_unknown) return respond_error(call, fail(Code::UnsupportedParameter, "'/content-encoding': {}", in.coding_error));
+    return respond_error(call, Error{Code::InvalidInput, in.coding_error});
+  }
   note_unknown_query(call, *match.route);
   return match.route->run(call);
 }
@@ -196,21 +203,49 @@ http::task<void> Api::handle(http::Incoming& in, http::Responder& out) {
   call.headers.push_back({"verge-node", context_->options.node});
   add_cors(call.headers);
   call.image_results = context_->options.image_results;
-  if (is_wrapped(in)) {
+  const bool expected = expects_host(in);  // of the outer request, if one is wrapped
+  if (expected && is_wrapped(in)) {
     read_image_result(in, call);
     unwrap(in);
   }
+  in.path = plain_path(in.path);
   if (in.method == "POST") call.span = trace::Span(in.method, trace::Kind::Server, in.header("traceparent"));
   Record record(call, "other");
+  if (!expected) {
+    record.set_route("foreign host");
+    call.shape = shape_of_path(in.path);
+    http::task<void> refusal = respond_error(call, foreign_host(in));
+    co_await std::move(refusal);
+    co_return;
+  }
   http::task<void> answer = dispatch(call, record);
   co_await std::move(answer);
 }
 
 size_t Api::body_limit(const http::RequestHead& head) const {
+  if (!expects_host(head)) return 64 << 10;
   std::string path = is_wrapped(head) ? wrapped_path(head, nullptr).value_or("") : head.path;
   Match match = match_route(head.method, path);
+  // Nobody who brings no token, where one is needed, fills the server with a body first.
+  const bool short_body = !head.header("content-length").empty() && head.header("content-length").size() <= 4;
+  if (match.route && !short_body && !is_wrapped(head) && !may_send_body(*context_, head, *match.route)) return 64 << 10;
   // Text on paths that nobody takes is read, so that the connection can go on after the refusal.
   return match.route ? std::max<size_t>(match.route->body_bytes, 64 << 10) : 64 << 10;
+}
+
+bool Api::expects_host(const http::RequestHead& head) const {
+  if (own_host(head, context_->options)) return true;
+  if (!context_->accounts) return false;
+  const auto tokens = context_->accounts->tokens_required();
+  return tokens && *tokens;
+}
+
+std::string Api::body_coding(const http::RequestHead& head) const {
+  std::string list = http::header_list(head.headers, "content-encoding");
+  if (!is_wrapped(head) || is_forwarded(head)) return list;
+  // The wrapped request's own, and around it what the proxy's client may have added.
+  std::string inner = http::header_list(head.headers, "mf-header-content-encoding");
+  return inner.empty() || list.empty() ? inner + list : inner + "," + list;
 }
 
 bool Api::takes(const http::RequestHead& head) const {

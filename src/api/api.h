@@ -31,6 +31,7 @@ struct Options {
   std::string node = "local";                   // `verge-node` of answers that no model gave
   bool insecure = false;                        // callers from other machines need no token either
   std::vector<std::string> origins;             // patterns (origins.h) of web pages that may call without a token; loopback ones always may
+  std::vector<std::string> hosts;               // names of this machine beside localhost and its addresses; "*" = any
   std::function<bool()> ready;                  // /readyz; absent = always
   std::function<std::set<std::string>()> offered;  // ids that can be asked now; absent = all of the catalogue
   bool stand_ins = false;                       // names of OpenAI's models are answered by what is here
@@ -59,11 +60,14 @@ class Api {
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
 
-  // For http::Server: its handler and two of its options.
+  // For http::Server: its handler and some of its options.
   http::task<void> handle(http::Incoming& in, http::Responder& out);
   size_t body_limit(const http::RequestHead& head) const;
+  std::string body_coding(const http::RequestHead& head) const;
   // Whether the path is one of the API's own, whatever the method.
   bool takes(const http::RequestHead& head) const;
+  // Whether the request's Host names this machine, or a token tells who may ask. handle() refuses others (403).
+  bool expects_host(const http::RequestHead& head) const;
   static std::string error_body(int status, std::string_view message);
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/text_body.h"
 #include "api/utf8.h"
 #include "support/limits.h"
 #include "support/log.h"
@@ -88,8 +89,19 @@ http::task<void> respond_error(Call& call, const Error& error) {
   return respond(call, published.status, std::move(headers), json_body(error_body(published, call.shape, call.id)));
 }
 
-Result<json::object> body_object(const Call& call) {
+Result<void> read_json_text(const Call& call) {
   if (call.in.body.empty()) return fail(Code::InvalidInput, "the request has no body; it must be a JSON object");
+  const std::string_view content_type = call.in.header("content-type");
+  VERGE_TRY(make_utf8(call.in.body, content_type));
+  // curl -d calls JSON a form: only what is none is refused.
+  const std::string type = media_type(content_type);
+  if ((type == "application/x-www-form-urlencoded" || type.starts_with("multipart/")) && !looks_like_json(call.in.body))
+    return fail(Code::InvalidInput, "the body is a form ({}); it must be a JSON object", type);
+  return {};
+}
+
+Result<json::object> body_object(const Call& call) {
+  VERGE_TRY(read_json_text(call));
   VERGE_ASSIGN(value, parse_json(call.in.body));
   if (!value.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in another type");
   return std::move(value.get_object());

@@ -80,7 +80,10 @@ http::task<void> respond_error(Call& call, const Error& error);
 
 json::object envelope(json::value result);
 
-// The body as a JSON object, whatever its content type says.
+// Makes the body UTF-8 text that may be JSON, whatever its content type says. InvalidInput where there is none or it is
+// a form; else as make_utf8().
+Result<void> read_json_text(const Call& call);
+// The body as a JSON object.
 Result<json::object> body_object(const Call& call);
 
 }  // namespace verge::api

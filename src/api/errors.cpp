@@ -4,6 +4,7 @@
 
 #include "accounts/quota.h"
 #include "api/utf8.h"
+#include "http/content_coding.h"
 #include "support/shortage.h"
 #include "support/utf8.h"
 
@@ -123,6 +124,8 @@ Published publish(const Error& error, std::string_view request_id) {
     out.status = 503;
     out.openai_code = "insufficient_resources";
   }
+  // About the message, not about what is in it (RFC 9110, 15.5.16).
+  if (error.code == Code::UnsupportedParameter && (out.param == "content-encoding" || out.param == "content-type")) out.status = 415;
   // The API's edge answers for what lies under it, other paths are plainly not there.
   if (error.code == Code::NotFound && error.message == "No route for that URI") {
     out.status = 400;
@@ -162,6 +165,8 @@ http::Headers error_headers(const Error& error) {
     int64_t ms = error.retry_after_ms > 0 ? error.retry_after_ms : 1000;
     headers.push_back({"retry-after", std::to_string((ms + 999) / 1000)});
   }
+  if (error.code == Code::UnsupportedParameter && first_pointer(error.message) == "content-encoding")
+    headers.push_back({"accept-encoding", std::string(http::kCodingsTaken)});
   if (error.code == Code::Unauthenticated) headers.push_back({"www-authenticate", "Bearer"});
   return headers;
 }

@@ -101,7 +101,16 @@ bool match_pattern(std::string_view pattern, std::string_view path, std::map<std
   return !more;
 }
 
-Match match_route(std::string_view method, std::string_view path) {
+std::string plain_path(std::string_view path) {
+  std::string plain;
+  for (const char c : path)
+    if (c != '/' || !plain.ends_with('/')) plain += c;
+  if (plain.size() > 1 && plain.ends_with('/')) plain.pop_back();
+  return plain;
+}
+
+Match match_route(std::string_view method, std::string_view sent_path) {
+  const std::string path = plain_path(sent_path);
   Match match;
   std::string_view wanted = method == "HEAD" ? "GET" : method;
   for (const Route& route : kRoutes) {

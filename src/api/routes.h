@@ -39,7 +39,9 @@ struct Match {
   std::string allowed;  // where only the method is wrong: the methods that are right
   std::map<std::string, std::string, std::less<>> path;
 };
-// HEAD is served where GET is.
+// A path as the patterns have it: slashes that a base URL's end doubles count as one, one at the end as none.
+std::string plain_path(std::string_view path);
+// HEAD is served where GET is. The path is made plain first.
 Match match_route(std::string_view method, std::string_view path);
 bool match_pattern(std::string_view pattern, std::string_view path, std::map<std::string, std::string, std::less<>>* values);
 

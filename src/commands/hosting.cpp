@@ -312,6 +312,13 @@ Result<void> Hosting::start(const std::string& server) {
 
 bool Hosting::takes(const http::RequestHead& head) const { return !impl_->workers.empty() && impl_->find(head) != nullptr; }
 
+bool Hosting::names_host(const http::RequestHead& head) const {
+  for (const auto& worker : impl_->workers)
+    for (const WorkerRoute& route : worker->routes)
+      if (route.names_host() && route.matches(head.header("host"), head.path)) return true;
+  return false;
+}
+
 http::task<void> Hosting::handle(http::Incoming& in, http::Responder& out) {
   if (is_runtime_path(in.path)) return answer(out, 404, "Nothing is served below /cdn-cgi/.");
   if (in.body_too_large) return answer(out, 413, "The body is larger than " + std::to_string(in.body_limit >> 20) + " MiB.");

@@ -32,6 +32,8 @@ class Hosting {
   Result<void> start(const std::string& server);
 
   bool takes(const http::RequestHead& head) const;
+  // Whether a Worker's route names the request's host: it is answered under that name whoever may use the API.
+  bool names_host(const http::RequestHead& head) const;
   // 502 while it restarts, 504 where it is silent for too long.
   http::task<void> handle(http::Incoming& in, http::Responder& out);
   json::value status() const;

@@ -15,6 +15,7 @@
 #include "cluster/nats_bus.h"
 #include "commands/address.h"
 #include "commands/node_state.h"
+#include "http/own_host.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "node/node.h"
@@ -165,7 +166,9 @@ Result<void> ClusterMembership::follow(router::Router& router, catalogue::Catalo
 // ---- The node's side
 
 http::task<void> ClusterMembership::handle(http::Incoming& in, http::Responder& out) {
-  if (in.path == "/healthz" || in.path == "/readyz") {
+  if (!in.tls && !http::names_own_host(in, {})) {
+    co_await out.respond(403, {{"Content-Type", "text/plain"}}, "this door is for machines of the cluster, by its address\n");
+  } else if (in.path == "/healthz" || in.path == "/readyz") {
     const bool well = in.path == "/healthz" || ready();
     co_await out.respond(well ? 200 : 503, {{"Content-Type", "application/json"}}, well ? "{\"status\":\"ready\"}" : "{\"status\":\"not ready\"}");
   } else if (in.path == "/metrics" && options_.metrics && (in.loopback || !in.tls_peer.empty())) {
@@ -180,7 +183,10 @@ http::task<void> ClusterMembership::handle(http::Incoming& in, http::Responder& 
 Result<void> ClusterMembership::announce(node::Node& node, protocol::Service& service) {
   VERGE_ASSIGN(listen, parse_address(options_.listen, "--listen"));
   http::ServerOptions server;
-  server.body_limit = [](const http::RequestHead& head) { return head.path == "/v1/run" ? limits::kFrameBytes : size_t{0}; };
+  // Who shows no certificate is refused, and fills nothing before.
+  server.body_limit = [this](const http::RequestHead& head) {
+    return head.path == "/v1/run" && (!identity_ || !head.tls_peer.empty()) ? limits::kFrameBytes : size_t{0};
+  };
   if (identity_) {
     VERGE_ASSIGN(tls, http::TlsServer::load(identity_->certificate(), identity_->key(), identity_->ca(), true));
     server.tls = tls;

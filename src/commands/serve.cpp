@@ -3,6 +3,8 @@
 #include "commands/serve.h"
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
@@ -53,6 +55,7 @@ struct Options {
   std::vector<std::string> catalogues;
   std::vector<std::string> workers;    // DIR or ROUTE=DIR
   std::vector<std::string> origins;    // web pages that may call without a token
+  std::vector<std::string> hosts;      // names of this machine
   std::string image_result;
   bool stand_ins = false;
   std::string name;
@@ -135,6 +138,17 @@ std::string host_of_link(const std::string& host) {
   if (host == "0.0.0.0") return "127.0.0.1";
   if (host == "::") return "[::1]";
   return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
+// Names that a client may know this server by, beside localhost and the address that it connects to.
+std::vector<std::string> own_hosts(const Options& options, const Address& address) {
+  std::vector<std::string> hosts = options.hosts;
+  hosts.push_back(address.host.find(':') == std::string::npos ? address.host : "[" + address.host + "]");
+  if (options.insecure) {
+    char name[256] = "";
+    if (gethostname(name, sizeof name - 1) == 0) hosts.emplace_back(name);
+  }
+  return hosts;
 }
 
 Result<void> check_cluster(Options& options) {
@@ -250,6 +264,7 @@ Result<int> serve_until_signal(Options options) {
   api_options.meter = &meter;
   api_options.insecure = options.insecure;
   api_options.origins = options.origins;
+  api_options.hosts = own_hosts(options, address);
   api_options.image_results = options.image_result == "results";
   // With models that do not get on, and nothing else that does, other machines are the only hope.
   const auto others = [&] { return membership && membership->others(); };
@@ -289,15 +304,21 @@ Result<int> serve_until_signal(Options options) {
   api::Api api(router, catalogue, &accounts, std::move(api_options));
   VERGE_ASSIGN(made_hosting, Hosting::make(io.get_executor(), {options.workers, options.data, options.image_result}, [&](const http::RequestHead& head) { return api.takes(head); }));
   hosting = std::move(made_hosting);
+  // The Host counts on every route, the Workers' too.
+  const auto for_worker = [&](const http::RequestHead& head) {
+    return hosting->takes(head) && (hosting->names_host(head) || api.expects_host(head));
+  };
   http::ServerOptions http_options;
-  http_options.body_limit = [&](const http::RequestHead& head) { return hosting->takes(head) ? limits::kBodyBytes : api.body_limit(head); };
+  http_options.body_limit = [&](const http::RequestHead& head) { return for_worker(head) ? limits::kBodyBytes : api.body_limit(head); };
+  // A hosted Worker reads its bodies as they came, as it does on Cloudflare.
+  http_options.body_coding = [&](const http::RequestHead& head) { return for_worker(head) ? std::string() : api.body_coding(head); };
   http_options.error_body = api::Api::error_body;
   if (!options.certificate.empty()) {
     VERGE_ASSIGN(tls, http::TlsServer::load(options.certificate, options.key));
     http_options.tls = tls;
   }
   http::Server server(
-      io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return hosting->takes(in) ? hosting->handle(in, out) : api.handle(in, out); }, http_options);
+      io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return for_worker(in) ? hosting->handle(in, out) : api.handle(in, out); }, http_options);
   if (options.gateway()) VERGE_TRY(server.listen_tcp(address.host, address.port));
   if (membership && options.gateway()) VERGE_TRY(membership->follow(router, catalogue));
   if (membership && node) VERGE_TRY(membership->announce(*node, own));
@@ -318,6 +339,7 @@ Result<int> serve_until_signal(Options options) {
   // env.AI of hosted Workers comes in here: loopback, without TLS, whatever the other listener is.
   http::ServerOptions inner_options;
   inner_options.body_limit = [&](const http::RequestHead& head) { return api.body_limit(head); };
+  inner_options.body_coding = [&](const http::RequestHead& head) { return api.body_coding(head); };
   inner_options.error_body = api::Api::error_body;
   http::Server inner(io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return api.handle(in, out); }, inner_options);
   if (!options.workers.empty()) {
@@ -417,6 +439,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--image-result", o.image_result, "Shape of image answers: array (as published) or results, for Workers that read result.results")->check(CLI::IsMember({"array", "results"}));
   app.add_option("--worker", o.workers, "Host a wrangler project: DIR, or ROUTE=DIR as in 'shop.example/*=./shop' (repeatable)");
   app.add_option("--origin", o.origins, "Web origin that may call without a token, as https://app.example, https://*.example:* or * (repeatable); this machine's always may");
+  app.add_option("--host", o.hosts, "Name that this server is reached by, as verge.lan, or * for any (repeatable); without tokens other Hosts are refused");
   app.add_flag("--null-engine", o.null_engine, "Answer text requests without computing: to measure everything around a model")->group("");
   app.add_option("--log-level", o.log_level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();
   app.add_option("--log-format", o.log_format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
@@ -429,6 +452,16 @@ log::Level level(const std::string& text) {
   return log::Level::Info;
 }
 
+// Each connection is a descriptor, and the soft limit is 1,024 on most machines.
+void raise_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = std::min<rlim_t>(limit.rlim_max, limits::kConnections + limits::kConnections / 2);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = wanted;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int serve(int argc, char** argv) {
@@ -438,6 +471,7 @@ int serve(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   log::configure(level(options.log_level), options.log_format == "json" ? log::Format::Json : log::Format::Text, "serve");
   ::signal(SIGPIPE, SIG_IGN);
+  raise_descriptors();
   auto done = serve_until_signal(options);
   if (!done) {
     std::fprintf(stderr, "verge serve: %s\n", done.error().message.c_str());

@@ -265,19 +265,30 @@ Result<Endpoint> parse_endpoint(const std::string& url) {
 
 // ---- Connecting
 
+namespace {
+
+// The certificate has to be one for `name`, a host's name or an address.
+bool expect_name(SSL* tls, const std::string& name) {
+  X509_VERIFY_PARAM* wanted = SSL_get0_param(tls);
+  X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  error_code not_an_address;
+  asio::ip::make_address(name, not_an_address);
+  if (!not_an_address) return X509_VERIFY_PARAM_set1_ip_asc(wanted, name.c_str()) == 1;
+  return SSL_set_tlsext_host_name(tls, name.c_str()) == 1 && SSL_set1_host(tls, name.c_str()) == 1;
+}
+
+}  // namespace
+
 task<Result<ConnectionPtr>> Client::Impl::connect() {
   auto connection = std::make_shared<Connection>(executor);
   connection->set_deadline(options.connect_timeout_ms);
   auto connected = co_await connect_socket(*connection);
   if (connected && endpoint.tls) {
-    connection->stream.use_tls(endpoint.tls->context());
-    auto& tls = *connection->stream.tls();
     error_code ec;
     const std::string& name = endpoint.tls_name.empty() ? endpoint.host : endpoint.tls_name;
-    SSL_set_tlsext_host_name(tls.native_handle(), name.c_str());
-    tls.set_verify_callback(asio::ssl::host_name_verification(name), ec);
+    if (!connection->stream.use_tls(endpoint.tls->context(), false) || !expect_name(connection->stream.tls(), name)) ec = asio::error::no_memory;
     if (!ec) {
-      co_await tls.async_handshake(asio::ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, ec));
+      co_await connection->stream.async_handshake(asio::redirect_error(asio::use_awaitable, ec));
     }
     if (!connection->timed_out) pass_cancellation(ec);
     if (ec) connected = fail(Code::Io, "TLS with {} failed: {}", endpoint.to_string(), ec.message());

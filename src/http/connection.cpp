@@ -11,6 +11,7 @@
 
 #include "http/tls.h"
 #include "support/clock.h"
+#include "support/http_limits.h"
 #include "support/log.h"
 #include "support/spawn.h"
 
@@ -19,7 +20,6 @@ namespace {
 
 constexpr size_t kBufferBytes = 4096;            // an idle connection costs this and its coroutine
 constexpr size_t kReadAheadBytes = 64 << 10;     // pipelined requests held while a handler runs
-constexpr size_t kBodyReserveBytes = 1 << 20;    // a body announced larger than this earns its memory by arriving
 constexpr size_t kJoinBytes = 8 << 10;           // smaller bodies are copied behind their head
 constexpr int kLingerMs = 2'000;                 // after an early answer: time for the client to read it
 
@@ -100,15 +100,20 @@ std::string_view reason_phrase(int status) {
 Connection::Connection(std::shared_ptr<Shared> shared, Stream::Socket socket, Peer peer, TlsServer* tls)
     : shared_(std::move(shared)), stream_(std::move(socket)), peer_(std::move(peer)), arrival_(shared_->executor) {
   if (tls) {
-    stream_.use_tls(tls->context());
+    gone_ = !stream_.use_tls(tls->context(), true);
     tls_wanted_ = true;
     phase_ = Phase::Handshake;
   }
   shared_->connections.insert(this);
+  if (!peer_.address.empty()) ++shared_->clients[peer_.address].connections;
+  since_ = monotonic_ms();
 }
 
 Connection::~Connection() {
-  shared_->bodies_bytes -= body_charged_;
+  release_body();
+  if (const auto client = shared_->clients.find(peer_.address); client != shared_->clients.end()) {
+    if (--client->second.connections == 0 && client->second.body_bytes == 0) shared_->clients.erase(client);
+  }
   shared_->connections.erase(this);
   if (shared_->connections.empty() && shared_->emptied) shared_->emptied->notify();
 }
@@ -118,22 +123,48 @@ void Connection::start() {
         [self = shared_from_this()](std::exception_ptr) { self->stream_.close(); });
 }
 
+bool Shared::evict_idle() {
+  Connection* victim = nullptr;
+  size_t most = 0;
+  for (Connection* one : connections) {
+    if (!one->without_request()) continue;
+    const auto client = clients.find(one->address());
+    const size_t count = client == clients.end() ? 0 : client->second.connections;
+    if (victim && (count < most || (count == most && one->since() >= victim->since()))) continue;
+    victim = one;
+    most = count;
+  }
+  if (victim) victim->cancel();
+  return victim != nullptr;
+}
+
+void Connection::enter(Phase phase) {
+  phase_ = phase;
+  since_ = monotonic_ms();
+}
+
 void Connection::set_deadline(int ms) { deadline_ = ms ? monotonic_ms() + ms : 0; }
 
 void Connection::sweep(int64_t now) {
   if (deadline_ == 0 || now < deadline_) return;
   deadline_ = 0;
   // A head that takes too long has earned a 408, but only if some of it came.
-  if (phase_ == Phase::Head || phase_ == Phase::Body) {
-    std::string out;
-    close_after_ = true;
-    started_ = false;
-    const std::string body = shared_->options.error_body ? shared_->options.error_body(408, "the request took too long") : "";
-    Headers headers;
-    if (!body.empty()) headers.push_back({"Content-Type", "application/json"});
-    if (begin_answer(408, headers, body.size(), out)) stream_.try_write(out, body);
-  }
+  if (phase_ == Phase::Head || phase_ == Phase::Body) refuse_at_once(408, "the request took too long");
   cancel();
+}
+
+// An answer of the server itself, as far as the socket takes it without waiting.
+void Connection::refuse_at_once(int status, std::string_view why) {
+  std::string out;
+  close_after_ = true;
+  started_ = false;
+  std::string body = shared_->options.error_body ? shared_->options.error_body(status, why) : "";
+  Headers headers;
+  if (!body.empty()) headers.push_back({"Content-Type", "application/json"});
+  if (status == 503) headers.push_back({"Retry-After", "1"});
+  if (!begin_answer(status, headers, body.size(), out)) return;
+  out += body;
+  stream_.try_write(out, {});
 }
 
 void Connection::drain() {
@@ -195,8 +226,17 @@ task<bool> Connection::more() {
   }
   if (gone_) co_return false;
   if (end_ - begin_ != before) co_return true;
-  if (!make_room()) co_return false;
   error_code ec;
+  if (phase_ == Phase::Idle && begin_ == end_) {
+    // Who waits for a request needs no memory for it yet.
+    buffer_.reset();
+    capacity_ = begin_ = end_ = 0;
+    if (!stream_.tls() || SSL_pending(stream_.tls()) == 0) {
+      co_await stream_.socket().async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, ec));
+    }
+  }
+  if (ec) gone_ = true;
+  if (gone_ || !make_room()) co_return false;
   end_ += co_await stream_.async_read_some(asio::buffer(buffer_.get() + end_, capacity_ - end_), asio::redirect_error(asio::use_awaitable, ec));
   if (ec) gone_ = true;
   co_return !ec;
@@ -205,12 +245,12 @@ task<bool> Connection::more() {
 // False: the connection ends here. A refusal is to be sent.
 task<bool> Connection::read_head(Refusal& refusal) {
   HeadScanner scanner;
-  phase_ = Phase::Idle;
+  enter(Phase::Idle);
   set_deadline(shared_->options.idle_timeout_ms);
   bool skipped_blank = false;
   while (true) {
     if (begin_ != end_ && phase_ == Phase::Idle) {
-      phase_ = Phase::Head;
+      enter(Phase::Head);
       set_deadline(shared_->options.header_timeout_ms);
     }
     // One empty line before a request is tolerated (RFC 9112, 2.2): some clients end bodies so.
@@ -244,23 +284,76 @@ task<bool> Connection::read_head(Refusal& refusal) {
 bool Connection::charge_body(size_t bytes) {
   if (bytes <= body_charged_) return true;
   const size_t added = bytes - body_charged_;
-  if (shared_->bodies_bytes + added > limits::kBodiesBytes) return false;
+  for (const std::string* key : {&peer_.address, &credentials_}) {
+    if (key->empty() || bytes <= limits::kBodyFreeBytes) continue;
+    while (shared_->clients[*key].body_bytes + added > limits::kBodiesClientBytes)
+      if (!make_room_for_body(*key)) return false;
+  }
+  while (shared_->bodies_bytes + added > limits::kBodiesBytes)
+    if (!make_room_for_body("")) return false;
   shared_->bodies_bytes += added;
+  for (const std::string* key : {&peer_.address, &credentials_})
+    if (!key->empty()) shared_->clients[*key].body_bytes += added;
   body_charged_ = bytes;
   return true;
 }
 
+void Connection::release_body() {
+  shared_->bodies_bytes -= body_charged_;
+  for (const std::string* key : {&peer_.address, &credentials_}) {
+    const auto client = shared_->clients.find(*key);
+    if (client == shared_->clients.end()) continue;
+    client->second.body_bytes -= body_charged_;
+    if (client->second.body_bytes == 0 && client->second.connections == 0) shared_->clients.erase(client);
+  }
+  body_charged_ = 0;
+}
+
+bool Connection::make_room_for_body(const std::string& key) {
+  Connection* stillest = nullptr;
+  const int64_t since = monotonic_ms() - limits::kBodyStillMs;
+  for (Connection* one : shared_->connections) {
+    if (one == this || one->phase_ != Phase::Body || one->gone_ || one->body_charged_ == 0 || one->since_ > since) continue;
+    if (!key.empty() && one->peer_.address != key && one->credentials_ != key) continue;
+    if (!stillest || one->since_ < stillest->since_) stillest = one;
+  }
+  if (!stillest) return false;
+  stillest->give_up_body();
+  return true;
+}
+
+void Connection::give_up_body() {
+  release_body();
+  refuse_at_once(503, "the server has no room for bodies that stand still");
+  cancel();
+}
+
 task<bool> Connection::read_body(Refusal& refusal) {
   request_.body.clear();
-  request_.body_too_large = false;
+  request_.body_too_large = request_.coding_unknown = false;
+  request_.coding_error.clear();
+  codings_.clear();
   request_.body_limit = shared_->options.body_limit ? shared_->options.body_limit(request_) : limits::kTextBodyBytes;
   if (framing_.body == BodyKind::None) co_return true;
-  phase_ = Phase::Body;
+  enter(Phase::Body);
   set_deadline(shared_->options.body_timeout_ms);
+  const std::string_view secret = request_.header("authorization");
+  credentials_ = secret.empty() ? "" : "token " + std::to_string(std::hash<std::string_view>()(secret));
   if (framing_.body == BodyKind::Length && framing_.length > request_.body_limit) {
     request_.body_too_large = true;
     close_after_ = true;
     co_return true;
+  }
+  if (shared_->options.body_coding) {
+    auto codings = parse_codings(shared_->options.body_coding(request_));
+    if (codings) {
+      codings_ = std::move(*codings);
+    } else {
+      request_.coding_unknown = true;
+      request_.coding_error = std::move(codings.error().message);
+      close_after_ = true;
+      co_return true;
+    }
   }
   if (framing_.expect_continue && begin_ == end_) {
     const bool sent = co_await send("HTTP/1.1 100 Continue\r\n\r\n");
@@ -270,14 +363,30 @@ task<bool> Connection::read_body(Refusal& refusal) {
   co_return co_await read_chunked_body(refusal);
 }
 
+namespace {
+
+constexpr Refusal kNoRoom = {503, "too many large requests at once"};
+
+}  // namespace
+
+// A body that goes on coming has time in proportion to what has come.
+void Connection::body_arrived(size_t bytes) {
+  since_ = monotonic_ms();
+  deadline_ = body_began_ + shared_->options.body_timeout_ms + static_cast<int64_t>(bytes) * 1000 / limits::kBodyBytesPerSecond;
+}
+
 task<bool> Connection::read_length_body(Refusal& refusal) {
   const size_t length = framing_.length;
   std::string& body = request_.body;
   const size_t here = std::min(length, end_ - begin_);
-  body.reserve(std::min(length, std::max(here, kBodyReserveBytes)));
+  if (!charge_body(here)) {
+    refusal = kNoRoom;
+    co_return true;
+  }
   body.assign(buffer_.get() + begin_, here);
   begin_ += here;
   size_t filled = here;
+  body_began_ = monotonic_ms();
   if (filled < length && reading_ahead_) {
     // The read-ahead of the request before this one still runs: its bytes come first.
     if (!co_await more()) co_return false;
@@ -286,12 +395,11 @@ task<bool> Connection::read_length_body(Refusal& refusal) {
     begin_ += take;
     filled += take;
   }
-  const int64_t began = monotonic_ms();
   while (filled < length) {
-    // Straight into the body, whose memory doubles as bytes arrive.
-    const size_t room = std::min(length, std::max(kBodyReserveBytes, filled * 2));
+    // Straight into the body, whose memory doubles as bytes arrive: a body costs twice what has come of it at most.
+    const size_t room = std::min(length, std::max(limits::kBodyFirstBytes, filled * 2));
     if (!charge_body(room)) {
-      refusal = {503, "too many large requests at once"};
+      refusal = kNoRoom;
       co_return true;
     }
     body.resize(room);
@@ -302,7 +410,7 @@ task<bool> Connection::read_length_body(Refusal& refusal) {
         gone_ = true;
         co_return false;
       }
-      deadline_ = began + shared_->options.body_timeout_ms + static_cast<int64_t>(filled) * 1000 / limits::kBodyBytesPerSecond;
+      body_arrived(filled);
     }
   }
   co_return true;
@@ -310,7 +418,7 @@ task<bool> Connection::read_length_body(Refusal& refusal) {
 
 task<bool> Connection::read_chunked_body(Refusal& refusal) {
   ChunkDecoder decoder;
-  const int64_t began = monotonic_ms();
+  body_began_ = monotonic_ms();
   while (true) {
     size_t used = 0;
     const auto state = decoder.feed(buffered(), request_.body_limit, request_.body, used);
@@ -325,13 +433,35 @@ task<bool> Connection::read_chunked_body(Refusal& refusal) {
         co_return true;
       case ChunkDecoder::State::More: break;
     }
-    if (!charge_body(request_.body.size())) {
-      refusal = {503, "too many large requests at once"};
+    if (!charge_body(request_.body.capacity())) {
+      refusal = kNoRoom;
       co_return true;
     }
     if (!co_await more()) co_return false;
-    deadline_ = began + shared_->options.body_timeout_ms + static_cast<int64_t>(request_.body.size()) * 1000 / limits::kBodyBytesPerSecond;
+    body_arrived(request_.body.size());
   }
+}
+
+// Undoes the body's content codings. Between two steps other connections get their turn.
+task<bool> Connection::unpack_body(Refusal& refusal) {
+  deadline_ = 0;
+  BodyUnpacker unpacker(std::move(codings_), std::move(request_.body), request_.body_limit);
+  request_.body = std::string();
+  while (true) {
+    const auto state = unpacker.step();
+    if (state == BodyUnpacker::State::Done) break;
+    if (state == BodyUnpacker::State::TooLarge) request_.body_too_large = true;
+    if (state == BodyUnpacker::State::Damaged) request_.coding_error = unpacker.why();
+    if (state != BodyUnpacker::State::More) co_return true;
+    if (!charge_body(unpacker.held_bytes())) {
+      refusal = kNoRoom;
+      co_return true;
+    }
+    co_await asio::post(shared_->executor, asio::use_awaitable);
+    if (gone_) co_return false;
+  }
+  request_.body = unpacker.take();
+  co_return true;
 }
 
 // ---- The handler
@@ -341,12 +471,14 @@ task<void> Connection::serve() {
   if (tls_wanted_) {
     set_deadline(shared_->options.header_timeout_ms);
     error_code ec;
-    co_await stream_.tls()->async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, ec));
+    if (gone_) co_return;
+    co_await stream_.async_handshake(asio::redirect_error(asio::use_awaitable, ec));
     if (ec) co_return;
-    request_.tls_peer = peer_name(stream_.tls()->native_handle());
+    request_.tls_peer = peer_name(stream_.tls());
   }
   request_.remote = peer_.name;
   request_.loopback = peer_.loopback;
+  request_.local = peer_.local;
   request_.tls = tls_wanted_;
   while (!gone_) {
     started_ = finished_ = chunked_ = bodiless_ = false;
@@ -355,19 +487,21 @@ task<void> Connection::serve() {
     if (!refusal) {
       if (!co_await read_body(refusal)) co_return;
     }
+    if (!refusal && !codings_.empty() && !request_.body.empty()) {
+      if (!co_await unpack_body(refusal)) co_return;
+    }
     if (refusal) {
       co_await refuse(refusal);
       co_return;
     }
     close_after_ |= !framing_.keep_alive || shared_->draining;
     const bool go_on = co_await run_handler();
-    shared_->bodies_bytes -= body_charged_;
-    body_charged_ = 0;
+    release_body();
     if (request_.body.capacity() > kBufferBytes) request_.body = std::string();
     if (!go_on) co_return;
     if (close_after_) {
       // A request that was read whole has no bytes on their way: nothing to wait for.
-      if (request_.body_too_large || begin_ != end_) co_await linger();
+      if (request_.body_too_large || request_.coding_unknown || begin_ != end_) co_await linger();
       co_return;
     }
   }
@@ -407,6 +541,7 @@ task<void> Connection::refuse(Refusal refusal) {
   close_after_ = true;
   std::string body = shared_->options.error_body ? shared_->options.error_body(refusal.status, refusal.why) : "";
   Headers headers;
+  if (refusal.status == 503) headers.push_back({"Retry-After", "1"});
   if (!body.empty()) headers.push_back({"Content-Type", "application/json"});
   else headers.push_back({"Content-Type", "text/plain; charset=utf-8"});
   if (body.empty()) body = std::string(refusal.why) + "\n";
@@ -420,19 +555,12 @@ task<void> Connection::refuse(Refusal refusal) {
 task<void> Connection::linger() {
   phase_ = Phase::Linger;
   deadline_ = monotonic_ms() + kLingerMs;
-  error_code ec;
-  if (auto* tls = stream_.tls()) {
-    if (reading_ahead_) {  // an own read is under way: shutdown would start a second one
-      ::shutdown(stream_.socket().native_handle(), SHUT_WR);
-    } else {
-      co_await tls->async_shutdown(asio::redirect_error(asio::use_awaitable, ec));
-      co_return;
-    }
-  }
-  stream_.socket().shutdown(Stream::Socket::shutdown_send, ec);
-  while (true) {
-    begin_ = end_ = reading_ahead_ ? end_ : 0;
-    if (!co_await more()) co_return;
+  stream_.shutdown_send();
+  bool more_came = true;
+  while (more_came) {
+    if (!reading_ahead_) end_ = 0;
+    begin_ = end_;
+    more_came = co_await more();
   }
 }
 
@@ -508,6 +636,65 @@ task<bool> Connection::send(std::string_view a, std::string_view b) {
   co_return !gone_;
 }
 
+// A piece of a stream. What the socket does not take goes out behind the caller's back: it waits for a second, and then
+// knows that the client reads nothing.
+task<bool> Connection::send_piece(std::string piece) {
+  if (gone_) co_return false;
+  if (!writing_.empty()) {
+    queued_ += piece;
+    if (queued_.size() > limits::kQueuedBytes) co_return co_await caught_up();
+    co_return true;
+  }
+  const ssize_t taken = stream_.try_write(piece, {});
+  if (taken < 0) {
+    lose_client();
+    co_return false;
+  }
+  if (static_cast<size_t>(taken) == piece.size()) co_return true;
+  writing_ = std::move(piece);
+  written_ = static_cast<size_t>(taken);
+  set_deadline(shared_->options.write_timeout_ms);
+  write_on();
+  if (!patience_) patience_ = std::make_unique<asio::steady_timer>(shared_->executor);
+  patience_->expires_after(std::chrono::milliseconds(limits::kStalledMs));
+  error_code ec;
+  co_await patience_->async_wait(asio::redirect_error(asio::use_awaitable, ec));
+  stalled_ = !ec && !writing_.empty();
+  co_return !gone_;
+}
+
+void Connection::write_on() {
+  stream_.async_write_some(asio::buffer(writing_.data() + written_, writing_.size() - written_), [self = shared_from_this()](error_code ec, size_t n) {
+    Connection& my = *self;
+    my.written_ += n;
+    if (n > 0) my.set_deadline(my.shared_->options.write_timeout_ms);
+    if (!ec && my.written_ == my.writing_.size()) {
+      my.writing_ = std::exchange(my.queued_, std::string());
+      my.written_ = 0;
+    }
+    if (!ec && !my.writing_.empty()) return my.write_on();
+    my.writing_.clear();
+    my.queued_.clear();
+    my.stalled_ = false;
+    ++my.flushes_;
+    my.deadline_ = 0;
+    if (my.patience_) my.patience_->cancel();
+    if (my.room_) my.room_->cancel();
+    if (ec) my.lose_client();
+  });
+}
+
+task<bool> Connection::caught_up() {
+  if (!writing_.empty() && !room_) room_ = std::make_unique<asio::steady_timer>(shared_->executor, asio::steady_timer::time_point::max());
+  const bool waits = !writing_.empty();
+  const uint64_t before = flushes_;  // whoever writes again at once must not keep the others waiting
+  while (waits && flushes_ == before && !gone_) {
+    error_code ec;
+    co_await room_->async_wait(asio::redirect_error(asio::use_awaitable, ec));
+  }
+  co_return !gone_;
+}
+
 task<bool> Connection::respond(int status, Headers headers, std::string body) {
   if (started_) co_return false;
   std::string out;
@@ -554,30 +741,33 @@ task<bool> Connection::start(int status, Headers headers, std::string_view chunk
     if (chunked_) append_chunk(chunk, out);
     else out += chunk;
   }
-  co_return co_await send(out);
+  co_return co_await send_piece(std::move(out));
 }
 
 task<bool> Connection::write(std::string_view chunk) {
   if (!started_ || finished_) co_return false;
   if (chunk.empty() || bodiless_) co_return !gone_;  // an empty chunk would be the end
-  if (!chunked_) co_return co_await send(chunk);
-  std::string framed;
-  append_chunk(chunk, framed);
-  co_return co_await send(framed);
+  std::string piece;
+  if (chunked_) append_chunk(chunk, piece);
+  else piece = chunk;
+  co_return co_await send_piece(std::move(piece));
 }
 
 task<bool> Connection::finish(std::string_view chunk) {
   if (!started_ || finished_) co_return false;
   finished_ = true;
-  if (bodiless_) co_return !gone_;
-  if (!chunked_) {
-    if (chunk.empty()) co_return !gone_;
-    co_return co_await send(chunk);
+  std::string piece;
+  if (!bodiless_ && chunked_) {
+    if (!chunk.empty()) append_chunk(chunk, piece);
+    piece += "0\r\n\r\n";
+  } else if (!bodiless_) {
+    piece = chunk;
   }
-  std::string framed;
-  if (!chunk.empty()) append_chunk(chunk, framed);
-  framed += "0\r\n\r\n";
-  co_return co_await send(framed);
+  if (!piece.empty()) {
+    const bool sent = co_await send_piece(std::move(piece));
+    if (!sent) co_return false;
+  }
+  co_return co_await caught_up();
 }
 
 }  // namespace verge::http

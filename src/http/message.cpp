@@ -38,6 +38,16 @@ bool has_header(const Headers& headers, std::string_view name) {
   return false;
 }
 
+std::string header_list(const Headers& headers, std::string_view name) {
+  std::string list;
+  for (const Header& h : headers) {
+    if (!equal_names(h.name, name)) continue;
+    if (!list.empty()) list += ',';
+    list += h.value;
+  }
+  return list;
+}
+
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string out;
   out.reserve(text.size());

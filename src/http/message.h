@@ -46,6 +46,8 @@ bool equal_names(std::string_view a, std::string_view b);
 // First value of that name; empty where there is none.
 std::string_view find_header(const Headers& headers, std::string_view name);
 bool has_header(const Headers& headers, std::string_view name);
+// The values of all headers of that name as one comma-separated list (RFC 9110, 5.3).
+std::string header_list(const Headers& headers, std::string_view name);
 
 // Percent-decoding. nullopt: a '%' without two hex digits, or a NUL byte.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
@@ -57,10 +59,11 @@ struct RequestHead {
   std::string target;   // as sent, without scheme and host: "/ai/run/%40cf/x?version=3"
   std::string path;     // percent-decoded, up to '?': "/ai/run/@cf/x"; "*" for OPTIONS *
   std::string query;    // as sent, after '?'
-  Headers headers;
+  Headers headers;       // Host is the target's where that is a whole address (RFC 9112, 3.2.2)
   int minor_version = 1;
   std::string remote;     // "127.0.0.1:5000", "[::1]:5000", "unix"
   bool loopback = false;  // the peer is on this machine (127/8, ::1, unix socket)
+  std::string local;      // the address it connected to: "127.0.0.1", "::1"; empty for a unix socket
   bool tls = false;
   std::string tls_peer;   // common name of the client's certificate, which the listener's authority has signed; empty = it showed none
 
@@ -75,6 +78,10 @@ struct Incoming : RequestHead {
   // closes after the handler's answer, which should be a 413.
   bool body_too_large = false;
   size_t body_limit = 0;
+  // Why there is no body although one came: its content coding is unknown (a 415, the connection closes then), or it
+  // could not be undone (a 400). For the client; empty = nothing is wrong.
+  std::string coding_error;
+  bool coding_unknown = false;
 };
 
 }  // namespace verge::http

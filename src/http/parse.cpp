@@ -118,20 +118,23 @@ Refusal parse_fields(std::string_view rest, Headers& headers, Seen& seen) {
   return {};
 }
 
-// "http://host/path?x" -> "/path?x": the form that requests to proxies have, which servers must take too.
-bool to_origin_form(std::string_view& target) {
+// "http://host/path?x" -> "/path?x" and "host": the form that requests to proxies have, which servers must take too.
+bool to_origin_form(std::string_view& target, std::string_view& host) {
   for (std::string_view scheme : {"http://", "https://"}) {
     if (target.size() < scheme.size() || !equal_names(target.substr(0, scheme.size()), scheme)) continue;
     target.remove_prefix(scheme.size());
     const size_t slash = target.find_first_of("/?");
     if (slash == 0) return false;  // no host
+    host = target.substr(0, slash);
+    if (host.find('@') != host.npos) return false;  // who sends a name or a password there hides something (RFC 9110, 4.2.4)
     target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
     return true;
   }
   return false;
 }
 
-Refusal parse_target(std::string_view target, RequestHead& out) {
+// `host` is set where the target is a whole address.
+Refusal parse_target(std::string_view target, RequestHead& out, std::string_view& host) {
   if (target.size() > limits::kTargetBytes) return {414, "the request target is too long"};
   for (unsigned char c : target)
     if (!target_char(c)) return {400, "invalid character in the request target"};
@@ -139,7 +142,7 @@ Refusal parse_target(std::string_view target, RequestHead& out) {
   if (target == "*") {
     if (out.method != "OPTIONS") return {400, "invalid request target"};
   } else if (target.front() != '/') {
-    if (!to_origin_form(target)) return {400, "invalid request target"};
+    if (!to_origin_form(target, host)) return {400, "invalid request target"};
   }
   out.target = target.front() == '?' ? "/" + std::string(target) : std::string(target);
   const size_t mark = out.target.find('?');
@@ -199,12 +202,17 @@ Refusal parse_request_head(std::string_view head, RequestHead& out, Framing& fra
   if (version[5] != '1') return {505, "HTTP/1.1 is spoken here"};
   out.minor_version = version[7] == '0' ? 0 : 1;
   if (out.method == "CONNECT") return {501, "not a proxy"};
-  if (Refusal refusal = parse_target(line.substr(method_end + 1, target_end - method_end - 1), out)) return refusal;
+  std::string_view host;
+  if (Refusal refusal = parse_target(line.substr(method_end + 1, target_end - method_end - 1), out, host)) return refusal;
 
   Seen seen;
   if (Refusal refusal = parse_fields(rest, out.headers, seen)) return refusal;
   if (seen.hosts > 1) return {400, "more than one Host"};
   if (seen.hosts == 0 && out.minor_version == 1) return {400, "no Host"};
+  if (!host.empty()) {
+    std::erase_if(out.headers, [](const Header& header) { return equal_names(header.name, "host"); });
+    out.headers.push_back({"Host", std::string(host)});
+  }
   if (seen.chunked && out.minor_version == 0) return {400, "Transfer-Encoding in HTTP/1.0"};
   framing.keep_alive = out.minor_version == 1 ? !seen.close : seen.keep_alive && !seen.close;
   if (seen.chunked) framing.body = BodyKind::Chunked;

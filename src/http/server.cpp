@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -49,6 +50,29 @@ Peer name_peer(const sockaddr_storage& address) {
     return {fmt::format("[{}]:{}", text, ntohs(v6.sin6_port)), static_cast<bool>(IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr))};
   }
   return {"unix", true};
+}
+
+// Who counts as one client: an address, or the network of 64 bits that every machine with IPv6 has to itself.
+std::string client_address(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text, sizeof text);
+  if (address.ss_family == AF_INET6) {
+    in6_addr network = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    if (!IN6_IS_ADDR_V4MAPPED(&network)) std::memset(network.s6_addr + 8, 0, 8);
+    inet_ntop(AF_INET6, &network, text, sizeof text);
+  }
+  return text;
+}
+
+// The address of this end of a connection.
+std::string local_address(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "";
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in&>(address).sin_addr, text, sizeof text);
+  if (address.ss_family == AF_INET6) inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6&>(address).sin6_addr, text, sizeof text);
+  return text;
 }
 
 struct Fd {
@@ -144,7 +168,11 @@ bool Server::Impl::accept_one(int listener, int family) {
     return true;
   }
   if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+    // The kernel looks for a descriptor first: nobody need be waiting.
+    pollfd waiting{listener, POLLIN, 0};
+    if (::poll(&waiting, 1, 0) != 1) return false;
     log::warn("no descriptor for a new connection", {{"connections", shared->connections.size()}});
+    if (shared->evict_idle()) return true;  // its descriptor is free
     spare.reset();
     const int turned_away = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (turned_away >= 0) {
@@ -160,7 +188,8 @@ bool Server::Impl::accept_one(int listener, int family) {
 
 void Server::Impl::admit(int fd, int family, const sockaddr_storage& address) {
   Fd guard(fd);
-  if (shared->connections.size() >= shared->options.connections) {
+  // Whoever waits with nothing to say makes room, or one client with many connections would shut out all others.
+  if (shared->connections.size() >= shared->options.connections && !shared->evict_idle()) {
     [[maybe_unused]] const ssize_t n = ::send(fd, kFull.data(), kFull.size(), MSG_NOSIGNAL);
     return;
   }
@@ -174,7 +203,10 @@ void Server::Impl::admit(int fd, int family, const sockaddr_storage& address) {
   socket.assign(asio::generic::stream_protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), fd, ec);
   if (ec) return;
   guard.release();
-  std::make_shared<Connection>(shared, std::move(socket), name_peer(address), family == AF_UNIX ? nullptr : shared->options.tls.get())->start();
+  Peer peer = name_peer(address);
+  peer.address = client_address(address);
+  if (family != AF_UNIX) peer.local = local_address(fd);
+  std::make_shared<Connection>(shared, std::move(socket), std::move(peer), family == AF_UNIX ? nullptr : shared->options.tls.get())->start();
   if (!sweeping) sweep();
 }
 

@@ -37,6 +37,10 @@ class Responder {
   virtual task<bool> write(std::string_view chunk) = 0;
   virtual task<bool> finish(std::string_view chunk = {}) = 0;  // with a last chunk if there is one
   virtual bool started() const = 0;  // the status line is on its way
+  // The client has taken nothing for a second: what was written waits for it. Who makes more of the stream should give
+  // up what that costs until caught_up() returns; false = the client is gone.
+  virtual bool stalled() const { return false; }
+  virtual task<bool> caught_up() { co_return true; }
 };
 
 // Runs in the connection's coroutine. When the client leaves, or a drain runs out of time, it is
@@ -48,6 +52,8 @@ using Handler = std::function<task<void>(Incoming&, Responder&)>;
 struct ServerOptions {
   // Most bytes of body for a request, asked once its head is read and before its body is.
   std::function<size_t(const RequestHead&)> body_limit;
+  // The Content-Encoding to undo before the handler gets the body; absent or empty = it gets what came.
+  std::function<std::string(const RequestHead&)> body_coding;
   // Body (JSON) of answers that the server gives by itself: 400, 408, 431, 500, 501, 503, 505.
   std::function<std::string(int status, std::string_view message)> error_body;
   std::shared_ptr<TlsServer> tls;  // for TCP listeners

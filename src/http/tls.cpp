@@ -2,6 +2,8 @@
 
 #include <boost/asio/ssl/context.hpp>
 
+#include <csignal>
+
 namespace verge::http {
 namespace {
 
@@ -14,6 +16,11 @@ void harden(ssl::context& context) {
                           ssl::context::no_tlsv1_1 | ssl::context::single_dh_use,
                       ec);
   SSL_CTX_set_options(context.native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  // An idle connection keeps no buffers of records (17 KB each way). A write that could not go on is repeated from
+  // other memory.
+  SSL_CTX_set_mode(context.native_handle(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // OpenSSL writes to sockets without MSG_NOSIGNAL.
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 Result<void> use_identity(ssl::context& context, const std::string& certificate_file, const std::string& key_file) {

@@ -146,5 +146,33 @@ TEST(LoopbackOrigin, KnowsThisMachineOnly) {
     EXPECT_FALSE(loopback_origin(origin)) << origin;
 }
 
+// A token says who asks; what needs none from this machine goes on asking for its name.
+TEST_F(AdmissionTest, WithTokensAnyHostButForMetrics) {
+  start({}, &*accounts_);
+  const std::string secret = make("admin");
+  const auto status = [&](const std::string& path, const std::string& host, const std::string& more) {
+    Connection connection(server_->port());
+    connection.send("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" + more + "\r\n");
+    return connection.read_answer().status;
+  };
+  EXPECT_EQ(status("/v1/models", "verge.example", "Authorization: Bearer " + secret + "\r\n"), 200);
+  EXPECT_EQ(status("/v1/models", "verge.example", ""), 401);
+  EXPECT_EQ(status("/healthz", "verge.example", ""), 200);
+  EXPECT_EQ(status("/metrics", "localhost", ""), 200);
+  EXPECT_EQ(status("/metrics", "rebound.example", ""), 401);
+  EXPECT_EQ(status("/metrics", "rebound.example", "Authorization: Bearer " + secret + "\r\n"), 200);
+}
+
+// Nobody fills the server who will be refused: the answer comes before the body does.
+TEST_F(AdmissionTest, NoBodyIsReadOfThoseWhoHaveNoToken) {
+  make("inference");
+  start({}, &*accounts_);
+  for (const char* more : {"", "Authorization: Bearer wrong\r\n"}) {
+    Connection connection(server_->port());
+    connection.send(fmt::format("POST /run HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: 50000000\r\n\r\n{{", more));
+    EXPECT_EQ(connection.read_answer().status, 401);
+  }
+}
+
 }  // namespace
 }  // namespace verge::api::testing

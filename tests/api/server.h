@@ -230,6 +230,7 @@ class ApiTest : public ::testing::Test {
     api_ = std::make_unique<Api>(service_, catalogue_, accounts, std::move(options));
     http::ServerOptions server_options;
     server_options.body_limit = [this](const http::RequestHead& head) { return api_->body_limit(head); };
+    server_options.body_coding = [this](const http::RequestHead& head) { return api_->body_coding(head); };
     server_options.error_body = Api::error_body;
     server_ = std::make_unique<http::Server>(
         io_.get_executor(), [this](http::Incoming& in, http::Responder& out) { return api_->handle(in, out); }, server_options);

@@ -233,5 +233,17 @@ TEST(Percent, EncodesAndDecodes) {
   EXPECT_EQ("a/b%20c", percent_encode("a/b c", "/"));
 }
 
+// The target's host is the request's, whatever the header says; who hides another one in front of an @ is refused.
+TEST(ParseRequest, AWholeAddressNamesTheHost) {
+  RequestHead head;
+  Framing framing;
+  EXPECT_EQ(read_request("GET http://rebound.example:1/v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n", head, framing), 0);
+  EXPECT_EQ(head.header("host"), "rebound.example:1");
+  EXPECT_EQ(head.path, "/v1/models");
+  EXPECT_EQ(read_request("GET HTTPS://localhost HTTP/1.0\r\n\r\n", head, framing), 0);
+  EXPECT_EQ(head.header("host"), "localhost");
+  EXPECT_EQ(status_of("GET http://localhost@rebound.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n"), 400);
+}
+
 }  // namespace
 }  // namespace verge::http

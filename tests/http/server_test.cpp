@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <fcntl.h>
@@ -28,7 +29,9 @@ class ServerTest : public ::testing::Test {
 
   task<void> handle(Incoming& in, Responder& out) {
     ++handled_;
-    if (in.body_too_large) {
+    if (!in.coding_error.empty()) {
+      co_await out.respond(in.coding_unknown ? 415 : 400, {}, in.coding_error);
+    } else if (in.body_too_large) {
       co_await out.respond(413, {{"Content-Type", "application/json"}}, "{\"limit\":" + std::to_string(in.body_limit) + "}");
     } else if (in.path == "/echo" || in.path == "/small") {
       co_await out.respond(200, {{"Content-Type", "application/octet-stream"}}, in.body);
@@ -64,6 +67,7 @@ class ServerTest : public ::testing::Test {
       note.done = true;
     } else if (in.path == "/endless") {
       co_await out.start(200, {});
+      responder_ = &out;
       const std::string chunk(10'000, 'e');
       while (true) {
         const bool taken = co_await out.write(chunk);
@@ -85,6 +89,7 @@ class ServerTest : public ::testing::Test {
   asio::io_context io_{1};
   std::unique_ptr<Server> server_;
   int handled_ = 0;
+  Responder* responder_ = nullptr;  // of /endless
   bool cancelled_ = false, write_failed_ = false;
   size_t written_ = 0;
   std::function<void()> release_;
@@ -247,6 +252,70 @@ TEST_F(ServerTest, ASlowReaderHoldsUpItsOwnStreamOnlyAndIsCut) {
   EXPECT_LT(written_, size_t{16} << 20) << "the writer must wait, not buffer";
 }
 
+// Who makes a stream learns within a second or so that nobody reads it, and when somebody does again.
+TEST_F(ServerTest, KnowsAReaderThatReadsNothing) {
+  start();
+  RawClient slow(io_, server_->port());
+  slow.send("GET /endless HTTP/1.1\r\nHost: h\r\n\r\n");
+  run_until(io_, [&] { return responder_ && responder_->stalled(); });
+  const size_t before = written_;
+  EXPECT_LT(before, size_t{16} << 20);
+  bool caught_up = false;
+  asio::co_spawn(
+      io_, [&]() -> task<void> { caught_up = co_await responder_->caught_up(); }, asio::detached);
+  char bytes[65536];
+  run_until(io_, [&] {
+    const bool some = ::recv(slow.fd(), bytes, sizeof bytes, MSG_DONTWAIT) > 0;
+    return caught_up && some;
+  });
+  EXPECT_FALSE(responder_->stalled());
+  slow.close();
+  run_until(io_, [&] { return write_failed_; });
+}
+
+// What is announced costs nothing: only bytes that came count, and the first of each body are free.
+TEST_F(ServerTest, AnnouncedBodiesTakeNoRoom) {
+  const rlimit before = [] {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const rlimit was = limit;
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 4096);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    return was;
+  }();
+  start();
+  std::vector<std::unique_ptr<RawClient>> held;
+  for (int i = 0; i < 1100; ++i) {
+    held.push_back(std::make_unique<RawClient>(io_, server_->port()));
+    held.back()->send(i % 2 ? "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 60000000\r\n\r\n{"
+                            : "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n");
+    io_.restart();
+    io_.poll();
+  }
+  RawClient client(io_, server_->port());
+  client.send("POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 5\r\n\r\n");
+  client.send("hello");
+  EXPECT_EQ(0u, client.read_to_end().find("HTTP/1.1 200"));
+  held.clear();
+  ::setrlimit(RLIMIT_NOFILE, &before);
+}
+
+TEST_F(ServerTest, UnpacksBodiesWhereTheRouteWantsIt) {
+  ServerOptions options;
+  options.body_coding = [](const RequestHead& head) { return head.path == "/echo" ? header_list(head.headers, "content-encoding") : std::string(); };
+  start(std::move(options));
+  // Bare deflate of "hello", in one stored block.
+  const std::string packed("\x01\x05\x00\xfa\xffhello", 10);
+  const auto post = [&](const std::string& path, const std::string& coding, const std::string& body) {
+    return ask("POST " + path + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Encoding: " + coding + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  };
+  EXPECT_TRUE(post("/echo", "Deflate", packed).ends_with("\r\n\r\nhello"));
+  EXPECT_TRUE(post("/small", "deflate", packed).ends_with(packed)) << "as it came";
+  EXPECT_EQ(0u, post("/echo", "deflate", packed + "x").find("HTTP/1.1 400"));
+  EXPECT_EQ(0u, post("/echo", "lzma", packed).find("HTTP/1.1 415"));
+  EXPECT_EQ(0u, ask("POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Encoding: lzma\r\nContent-Length: 5\r\n\r\n").find("HTTP/1.1 415"));
+}
+
 TEST_F(ServerTest, CutsSlowHeadsAndBodiesAndIdleConnections) {
   ServerOptions options;
   options.header_timeout_ms = options.idle_timeout_ms = options.body_timeout_ms = 30;
@@ -261,17 +330,36 @@ TEST_F(ServerTest, TurnsAwayWhatIsOverTheConnectionLimit) {
   options.connections = 2;
   start(std::move(options));
   RawClient a(io_, server_->port()), b(io_, server_->port());
-  run_until(io_, [&] { return server_->connections() == 2; });
+  a.send("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+  b.send("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+  run_until(io_, [&] { return server_->running() == 2; });
   EXPECT_EQ(0u, ask(kGet).find("HTTP/1.1 503"));
   a.close();
   run_until(io_, [&] { return server_->connections() == 1; });
   EXPECT_EQ(0u, ask(kGetClose).find("HTTP/1.1 200"));
 }
 
+// One client with many connections, silent ones or heads that never end, shuts nobody out.
+TEST_F(ServerTest, ConnectionsWithoutARequestMakeRoom) {
+  ServerOptions options;
+  options.connections = 20;
+  start(std::move(options));
+  std::vector<std::unique_ptr<RawClient>> held;
+  for (int i = 0; i < 60; ++i) {
+    held.push_back(std::make_unique<RawClient>(io_, server_->port()));
+    if (i % 2) held.back()->send("GET / HTTP/1.1\r\nHos");
+    io_.restart();
+    io_.poll();
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(0u, ask(kGetClose).find("HTTP/1.1 200"));
+  EXPECT_LE(server_->connections(), 21u);
+}
+
 TEST_F(ServerTest, SurvivesRunningOutOfDescriptors) {
   start();
-  RawClient first(io_, server_->port());
-  run_until(io_, [&] { return server_->connections() == 1; });
+  RawClient first(io_, server_->port()), silent(io_, server_->port());
+  first.send("GET /wait HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  run_until(io_, [&] { return server_->running() == 1 && server_->connections() == 2; });
   rlimit before;
   getrlimit(RLIMIT_NOFILE, &before);
   RawClient second(io_, server_->port());  // waits in the backlog, with no descriptor for it
@@ -279,12 +367,23 @@ TEST_F(ServerTest, SurvivesRunningOutOfDescriptors) {
   for (int fd = 0; fd < second.fd(); ++fd)
     if (::fcntl(fd, F_GETFD) == -1) ::dup2(0, fd);  // no gap below the limit
   ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
-  second.send(kGet);
-  const std::string answer = second.read_to_end();
+  second.send("GET /wait HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  run_until(io_, [&] { return server_->running() == 2; });  // the silent one has made room
+  EXPECT_EQ("", silent.read_to_end());
+  setrlimit(RLIMIT_NOFILE, &before);
+  RawClient third(io_, server_->port());
+  rlimit still_none{static_cast<rlim_t>(third.fd()) + 1, before.rlim_max};
+  for (int fd = 0; fd < third.fd(); ++fd)
+    if (::fcntl(fd, F_GETFD) == -1) ::dup2(0, fd);
+  ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &still_none));
+  third.send(kGet);
+  const std::string answer = third.read_to_end();
   setrlimit(RLIMIT_NOFILE, &before);
   EXPECT_EQ(0u, answer.find("HTTP/1.1 503")) << answer;
-  first.send(kGetClose);
-  EXPECT_EQ(0u, first.read_to_end().find("HTTP/1.1 200"));
+  second.close();
+  run_until(io_, [&] { return server_->running() == 1; });
+  first.close();
+  run_until(io_, [&] { return server_->running() == 0; });
   EXPECT_EQ(0u, ask(kGetClose).find("HTTP/1.1 200"));
 }
 

@@ -2,6 +2,7 @@
 // input's raw bytes with the others in the query. Answers are bare results.
 #include "api/endpoints/endpoints.h"
 #include "api/endpoints/run.h"
+#include "api/text_body.h"
 
 namespace verge::api {
 namespace {
@@ -19,8 +20,9 @@ struct Run {
 
 // A stream among the inputs: its bytes are the body (its key is not told), the other inputs are JSON in the query,
 // and so are the options, as strings.
-Result<Run> read_stream(Call& call, const std::string& others, bool takes_payload) {
+Result<Run> read_stream(Call& call, std::string others, bool takes_payload) {
   if (!takes_payload) return not_built("/", "this model takes text, not a stream");
+  VERGE_TRY(make_utf8(others, ""));
   VERGE_ASSIGN(inputs, parse_json(others));
   json::object options;
   if (auto busy = call.in.query_param("rejectIfBusy")) options["rejectIfBusy"] = *busy;
@@ -38,7 +40,7 @@ Result<Run> read_stream(Call& call, const std::string& others, bool takes_payloa
 
 Result<Run> read_run(Call& call, const catalogue::Entry& entry) {
   const TaskHandler* handler = find_task_handler(entry.task);
-  if (auto others = call.in.query_param("userInputs")) return read_stream(call, *others, handler && handler->takes_payload);
+  if (auto others = call.in.query_param("userInputs")) return read_stream(call, std::move(*others), handler && handler->takes_payload);
   VERGE_ASSIGN(lifted, lifted_body(call, "inputs"));
   VERGE_ASSIGN(options, read_options(call, lifted.body));
   note_members_beside(call, lifted.body, {"inputs", "options"});

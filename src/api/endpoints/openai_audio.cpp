@@ -65,7 +65,7 @@ class OpenAiTranscript : public AnswerFormat {
 
 struct Form {
   json::object fields;  // texts, but for `timestamp_granularities` and other lists
-  std::string_view file;
+  std::string file;
   bool has_file = false;
 };
 
@@ -100,20 +100,23 @@ Result<Form> read_form(const Call& call) {
   if (!is_multipart(type)) return fail(Code::InvalidInput, "the body must be a form: multipart/form-data with 'file' and 'model'");
   VERGE_ASSIGN(parts, parse_multipart(type, call.in.body));
   Form form;
-  for (const FormPart& part : parts) {
-    const std::string_view list = list_name(part.name);
+  for (FormPart& part : parts) {
     if (part.name == "file") {
       if (form.has_file) return fail(Code::InvalidInput, "'/file' was sent twice");
-      form.file = part.data;
+      form.file = std::move(part.data);
       form.has_file = true;
-    } else if (std::ranges::find(kLists, list) != std::end(kLists)) {
+      continue;
+    }
+    VERGE_ASSIGN(text, text_of(part));
+    const std::string_view list = list_name(part.name);
+    if (std::ranges::find(kLists, list) != std::end(kLists)) {
       json::value& items = form.fields[list];
       if (!items.is_array()) items = json::array();
-      add_items(items.get_array(), part.data);
-    } else {
-      if (form.fields.contains(part.name)) return fail(Code::InvalidInput, "'/{}' was sent twice", part.name);
-      form.fields[part.name] = json::string(part.data);
+      add_items(items.get_array(), text);
+      continue;
     }
+    if (form.fields.contains(part.name)) return fail(Code::InvalidInput, "'/{}' was sent twice", part.name);
+    form.fields[part.name] = json::string(text);
   }
   if (!form.has_file) return fail(Code::InvalidInput, "required properties at '/' are 'file'");
   if (!form.fields.contains("model")) return fail(Code::InvalidInput, "required properties at '/' are 'model'");
@@ -181,7 +184,7 @@ Result<Transcription> read_transcription(Call& call, bool translated) {
   VERGE_ASSIGN(params, read_params(form, translated));
   if (form.file.empty()) return fail(Code::InvalidInput, "'/file' is empty");
   if (settings.stream) params["parts"] = true;
-  return Transcription{entry, std::move(settings), std::move(params), std::string(form.file)};
+  return Transcription{entry, std::move(settings), std::move(params), std::move(form.file)};
 }
 
 http::task<void> transcribe(Call& call, bool translated) {

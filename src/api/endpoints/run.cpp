@@ -9,6 +9,7 @@
 #include "api/tasks/parameters.h"
 #include "api/tasks/params.h"
 #include "support/random.h"
+#include "support/utf8.h"
 
 namespace verge::api {
 namespace {
@@ -103,7 +104,7 @@ void note_members_beside(Call& call, const json::object& body, std::initializer_
 }
 
 Result<LiftedInput> lifted_body(const Call& call, std::string_view inputs) {
-  if (call.in.body.empty()) return fail(Code::InvalidInput, "the request has no body; it must be a JSON object");
+  VERGE_TRY(read_json_text(call));
   VERGE_ASSIGN(lifted, lift_byte_arrays(call.in.body));
   VERGE_ASSIGN(value, parse_json(lifted.json));
   if (!value.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in another type");
@@ -134,6 +135,8 @@ Result<TaskInput> raw_input(Call& call) {
     auto name = http::percent_decode(pair.substr(0, equals), true);
     auto value = http::percent_decode(pair.substr(std::min(equals + 1, pair.size())), true);
     if (!name || !value) return fail(Code::InvalidInput, "the query is badly encoded");
+    if (first_invalid_utf8(*name) != name->npos || first_invalid_utf8(*value) != value->npos)
+      return fail(Code::InvalidInput, "the query is not UTF-8 behind its percent signs");
     if (!name->empty() && *name != "queueRequest") others[*name] = *value;
   }
   input.json = std::move(others);

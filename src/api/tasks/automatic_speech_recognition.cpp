@@ -36,14 +36,15 @@ Result<std::string> audio_of(const json::object& body) {
 Result<void> read_form(const TaskInput& input, json::object* body, std::string* audio) {
   VERGE_ASSIGN(parts, parse_multipart(input.content_type, input.payload));
   bool found = false;
-  for (const FormPart& part : parts) {
+  for (FormPart& part : parts) {
     if (part.file || part.name == "audio" || part.name == "file") {
       if (found) return fail(Code::InvalidInput, "one clip can be read, the form has more");
-      *audio = part.data;
+      *audio = std::move(part.data);
       found = true;
     } else {
       if (body->contains(part.name)) return fail(Code::InvalidInput, "'/{}' was sent twice", part.name);
-      (*body)[part.name] = json::string(part.data);
+      VERGE_ASSIGN(text, text_of(part));
+      (*body)[part.name] = json::string(text);
     }
   }
   if (!found) return fail(Code::InvalidInput, "required properties at '/' are 'audio'");

@@ -4,7 +4,7 @@
 #include "api/tasks/images.h"
 #include "api/tasks/text_classification.h"
 #include "api/tasks/text_embeddings.h"
-#include "http/message.h"
+#include "api/text_body.h"
 
 namespace verge::api {
 namespace {
@@ -17,10 +17,6 @@ constexpr TaskHandler kHandlers[] = {
     {"text-embeddings", false, parse_text_embeddings, answer_text_embeddings},
 };
 
-bool begins_with(std::string_view text, std::string_view start) {
-  return text.size() >= start.size() && http::equal_names(text.substr(0, start.size()), start);
-}
-
 }  // namespace
 
 const TaskHandler* find_task_handler(std::string_view task) {
@@ -30,11 +26,10 @@ const TaskHandler* find_task_handler(std::string_view task) {
 }
 
 bool is_json_body(std::string_view content_type, std::string_view body) {
-  if (begins_with(content_type, "application/json")) return true;
-  for (std::string_view raw : {"image/", "audio/", "video/", "application/octet-stream"})
-    if (begins_with(content_type, raw)) return false;
-  const size_t first = body.find_first_not_of(" \t\r\n");
-  return first != body.npos && body[first] == '{';
+  const std::string type = media_type(content_type);
+  if (type == "application/json" || type == "text/json" || type.ends_with("+json")) return true;
+  if (type.starts_with("image/") || type.starts_with("audio/") || type.starts_with("video/")) return false;
+  return type != "application/octet-stream" && looks_like_json(body);
 }
 
 }  // namespace verge::api
