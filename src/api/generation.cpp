@@ -71,6 +71,11 @@ class Sink : public protocol::EventSink {
     if (run_.closed || done_) return ready(false);
     return std::visit([this](auto& kind) { return take(std::move(kind)); }, event);
   }
+  bool stalled() const override { return run_.stream && run_.call.out.stalled(); }
+  protocol::task<bool> caught_up() override {
+    const bool here = co_await run_.call.out.caught_up();
+    co_return here && !run_.closed;
+  }
   bool done() const { return done_; }
 
  private:

@@ -39,6 +39,8 @@ class ChunkSink : public EventSink {
     }
     co_return written;
   }
+  bool stalled() const override { return out_.stalled(); }
+  task<bool> caught_up() override { return out_.caught_up(); }
   bool ended() const { return ended_; }
 
  private:

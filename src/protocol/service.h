@@ -18,6 +18,10 @@ class EventSink {
  public:
   virtual ~EventSink() = default;
   virtual task<bool> put(Event event) = 0;
+  // The receiver has taken nothing for a second, and what it was given waits for it. An answer that can be resumed is
+  // given up then, for what it holds downstream, until caught_up() returns; false = the receiver is gone.
+  virtual bool stalled() const { return false; }
+  virtual task<bool> caught_up() { co_return true; }
 };
 
 // S1 run() puts exactly one terminal event (End or Failure), last, unless put() returned false or

@@ -163,14 +163,18 @@ class AttemptSink : public EventSink {
     }
     if (last) ended = true;
     if (!out->has_value()) co_return true;
+    const bool resumable = std::holds_alternative<Token>(**out);
     const bool taken = co_await client_.put(std::move(**out));
     if (!taken) gone = true;
-    co_return taken;
+    // A reader that reads nothing keeps no slot: what it has is enough to go on from when it reads again.
+    if (taken && resumable && client_.stalled()) paused = true;
+    co_return taken && !paused;
   }
 
   bool ended = false;  // the terminal event has been passed on
   bool gone = false;   // the client is
-  bool silent = true;  // no event has come
+  bool silent = true;   // no event has come
+  bool paused = false;  // the attempt was given up, for the client reads nothing
   std::optional<Error> failure;
 
  private:
@@ -368,10 +372,17 @@ task<void> Router::run(Request request, EventSink& sink) {
       }
       if (attempt_sink.failure) span.fail(attempt_sink.failure->message);
       if (attempt_sink.failure) outcome = &*attempt_sink.failure;
-      else if (attempt_sink.ended) outcome = nullptr;
+      else if (attempt_sink.ended || attempt_sink.paused) outcome = nullptr;
     }
     if (need.prefix && resume.accepted()) impl.registry.cached(need.prefix, choice.node, need.prompt_tokens);
     if (attempt_sink.ended || attempt_sink.gone) co_return;
+    if (attempt_sink.paused) {
+      if (std::exchange(holds_budget, false)) impl.budget.give_back();
+      const bool reads_again = co_await sink.caught_up();
+      if (!reads_again) co_return;
+      waits_until = 0;
+      continue;
+    }
     if (resume.progress()) waits_until = 0;
     need.digest = resume.build();
     error = attempt_sink.failure ? *attempt_sink.failure : fail(Code::WorkerGone, "{} ended without an answer", choice.node);

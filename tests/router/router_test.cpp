@@ -140,6 +140,36 @@ TEST_F(RouterTest, ForwardsAnAnswer) {
   EXPECT_EQ(1, a_.runs);
 }
 
+// A reader that reads nothing holds no place on a node: the answer goes on from where it was when it reads again.
+TEST_F(RouterTest, AReaderThatReadsNothingHoldsNoPlace) {
+  struct Slow : Collect {
+    Slow(FakeNode& n, asio::io_context& i) : node(n), io(i) {}
+    bool stalled() const override { return !ids.empty() && ids.size() % 15 == 0; }
+    task<bool> caught_up() override {
+      EXPECT_EQ(0, node.running_);
+      ++waits;
+      co_await asio::post(io, asio::use_awaitable);
+      co_return here;
+    }
+    FakeNode& node;
+    asio::io_context& io;
+    int waits = 0;
+    bool here = true;
+  };
+  router_.add_node("a", a_);
+  Slow sink(a_, io_);
+  run(sink);
+  expect_whole(sink);
+  EXPECT_EQ(2, sink.waits);
+  EXPECT_EQ(3, a_.runs);
+  EXPECT_EQ(std::string::npos, metrics_.text().find("verge_router_retries_total{"));
+  Slow gone(a_, io_);
+  gone.here = false;
+  run(gone);
+  EXPECT_EQ(0, gone.terminals);
+  EXPECT_EQ(15u, gone.ids.size());
+}
+
 TEST_F(RouterTest, AWorkerLostBeforeTheFirstTokenIsInvisible) {
   router_.add_node("a", a_);
   int lives = 0;
