@@ -56,6 +56,21 @@ Error unreadable(std::string_view why) {
   return fail(Code::InvalidInput, "the audio could not be decoded: {}. Send a WAV, FLAC, MP3, Ogg, WebM or M4A file with at least one audio stream", why);
 }
 
+Error too_long() {
+  Error error = fail(Code::TooLarge, "the audio is longer than {} s, the limit of one request: send it in parts", limits::kClipSeconds);
+  error.limit = limits::kClipSeconds;
+  return error;
+}
+
+// Whether its header says that the clip is too long, so that nothing of it need be decoded. Not where the length is guessed from
+// the bit rate, nor where the bytes are too few for it: who writes to a pipe leaves the largest length that there is.
+bool too_long_by_header(const AVFormatContext& format, int stream, size_t bytes) {
+  constexpr int64_t kMost = int64_t{limits::kClipSeconds} + 1;
+  if (format.duration == AV_NOPTS_VALUE || format.duration <= kMost * AV_TIME_BASE || format.duration_estimation_method == AVFMT_DURATION_FROM_BITRATE) return false;
+  const int64_t bit_rate = format.streams[stream]->codecpar->bit_rate;
+  return bit_rate <= 0 || static_cast<int64_t>(bytes) * 8 / bit_rate > kMost / 2;
+}
+
 // FFmpeg's settings are those of the process.
 void set_up_once() {
   static std::once_flag once;
@@ -167,6 +182,7 @@ Result<> Chain::open() {
   stream_ = av_find_best_stream(format_.get(), AVMEDIA_TYPE_AUDIO, -1, -1, &codec, 0);
   if (stream_ == AVERROR_STREAM_NOT_FOUND) return unreadable("there is no audio stream in it");
   if (stream_ < 0 || !codec) return unreadable("no decoder for its audio stream");
+  if (too_long_by_header(*format_, stream_, memory_.bytes.size())) return too_long();
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     if (static_cast<int>(i) != stream_) format_->streams[i]->discard = AVDISCARD_ALL;
   }
@@ -270,9 +286,7 @@ Result<bool> Chain::next(std::vector<float>* samples) {
   }
   for (float& x : *samples) x = std::isfinite(x) ? std::clamp(x, -1.0f, 1.0f) : 0;
   samples_ += static_cast<int64_t>(samples->size());
-  if (samples_ > int64_t{limits::kClipSeconds} * kAudioRate) {
-    return fail(Code::TooLarge, "the audio is longer than {} s, the limit of one request: send it in parts", limits::kClipSeconds);
-  }
+  if (samples_ > int64_t{limits::kClipSeconds} * kAudioRate) return too_long();
   return !samples->empty();
 }
 

@@ -143,8 +143,11 @@ Result<Image> read_rle(const Bytes& in, const Header& h, Image image) {
 Result<Image> decode_bmp(std::span<const std::byte> bytes) {
   const Bytes in(bytes);
   VERGE_ASSIGN(header, read_header(in));
-  VERGE_ASSIGN(image, make_image(header.width, header.height, "BMP"));
   const bool packed = header.compression == kRle8 || header.compression == kRle4;
+  VERGE_TRY(check_size(header.width, header.height, "BMP"));
+  // Before pixels are allocated. The last row's padding may be missing.
+  if (!packed && (header.width * header.bits + 7) / 8 * header.height > in.size()) return truncated();
+  VERGE_ASSIGN(image, make_image(header.width, header.height, "BMP"));
   return packed ? read_rle(in, header, std::move(image)) : read_plain(in, header, std::move(image));
 }
 

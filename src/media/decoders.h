@@ -15,6 +15,8 @@ Result<Image> decode_webp(std::span<const std::byte> bytes);
 Result<Image> decode_gif(std::span<const std::byte> bytes);
 Result<Image> decode_bmp(std::span<const std::byte> bytes);
 
+// Sides and area are within limits::kImageSide and kImagePixels.
+Result<> check_size(uint64_t width, uint64_t height, const char* format);
 // The pixels' allocation, once sides and area are within limits::kImageSide and kImagePixels.
 Result<Image> make_image(uint64_t width, uint64_t height, const char* format);
 

@@ -162,6 +162,10 @@ Result<Image> decode_gif(std::span<const std::byte> bytes) {
       // Old writers leave the screen smaller than the frame, or without a size.
       width = std::max(width, size_t{in.le16(at)} + in.le16(at + 4));
       height = std::max(height, size_t{in.le16(at + 2)} + in.le16(at + 6));
+      VERGE_TRY(check_size(width, height, "GIF"));
+      // Before pixels are allocated: a code of 12 bits at most stands for 4096 pixels at most.
+      constexpr uint64_t kMostOfByte = 4096 * 8 / 12 + 1;
+      if (uint64_t{in.le16(at + 4)} * in.le16(at + 6) / kMostOfByte > in.size() - at) return truncated();
       VERGE_ASSIGN(image, make_image(width, height, "GIF"));
       return read_frame(in, at, palette, flags & 0x80 ? background : 0, std::move(image));
     }

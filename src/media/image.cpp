@@ -20,12 +20,17 @@ ImageFormat image_format(std::span<const std::byte> bytes) {
   return ImageFormat::Unknown;
 }
 
-Result<Image> make_image(uint64_t width, uint64_t height, const char* format) {
+Result<> check_size(uint64_t width, uint64_t height, const char* format) {
   if (width == 0 || height == 0) return fail(Code::InvalidInput, "the image is damaged: a {} of {} x {} pixels", format, width, height);
   if (width > limits::kImageSide || height > limits::kImageSide || width * height > limits::kImagePixels) {
     return fail(Code::InvalidInput, "the image has {} x {} pixels; at most {} are accepted, and {} a side", width, height, limits::kImagePixels,
                 limits::kImageSide);
   }
+  return {};
+}
+
+Result<Image> make_image(uint64_t width, uint64_t height, const char* format) {
+  VERGE_TRY(check_size(width, height, format));
   Image image;
   image.width = static_cast<int>(width);
   image.height = static_cast<int>(height);

@@ -175,6 +175,14 @@ Result<Image> decode_jpeg(std::span<const std::byte> bytes) {
     decoder.failure.truncated |= decoder.failure.ended;
     return damaged(decoder);
   }
+  VERGE_TRY(check_size(decoder.info.image_width, decoder.info.image_height, "JPEG"));
+  // Before pixels are allocated: Huffman codes take a bit at least for each block of 8 x 8.
+  const uint64_t blocks = uint64_t{decoder.info.image_width} * decoder.info.image_height / 64;
+  if (!decoder.info.arith_code && blocks / 8 > bytes.size()) {
+    decoder.failure.truncated = true;
+    std::snprintf(decoder.failure.message, sizeof decoder.failure.message, "the file is too short for its size in pixels");
+    return damaged(decoder);
+  }
   VERGE_ASSIGN(image, make_image(decoder.info.image_width, decoder.info.image_height, "JPEG"));
   const J_COLOR_SPACE space = decoder.info.jpeg_color_space;
   const bool cmyk = space == JCS_CMYK || space == JCS_YCCK;

@@ -13,6 +13,7 @@
 #include "media/decoders.h"
 #include "media/png_mend.h"
 #include "support/limits.h"
+#include "support/limits_load.h"
 
 namespace verge::media {
 namespace {
@@ -21,6 +22,8 @@ struct Reader {
   const std::byte* next = nullptr;
   size_t left = 0;
   bool truncated = false;
+  bool last_row = false;       // is being read; what follows it in the file counts against …
+  size_t last_row_bytes = 0;   // … this
   char message[160] = "";
   jmp_buf back;
 };
@@ -38,6 +41,11 @@ void read_bytes(png_structp png, png_bytep to, size_t count) {
   if (count > reader->left) {
     reader->truncated = true;
     png_error(png, "the file ends early");
+  }
+  // After the last row libpng unpacks the rest of the stream only to throw it away: a thousand bytes for each one here.
+  if (reader->last_row) {
+    if (count > reader->last_row_bytes) png_error(png, "its pixel data go on after the last row");
+    reader->last_row_bytes -= count;
   }
   std::memcpy(to, reader->next, count);
   reader->next += count;
@@ -66,16 +74,20 @@ bool read_header(png_structp png, png_infop info, Reader& reader, bool keep_alph
   return true;
 }
 
-// `pixels`: rows of `channels` bytes a pixel.
-bool read_pixels(png_structp png, png_infop info, Reader& reader, uint8_t* pixels, size_t width,
-                 size_t height, size_t channels) {
+// `pixels`: rows of `channels` bytes a pixel; `row_bytes` of a row as it is in the file.
+bool read_pixels(png_structp png, png_infop info, Reader& reader, size_t row_bytes, uint8_t* pixels,
+                 size_t width, size_t height, size_t channels) {
   if (setjmp(reader.back)) return false;
   const int passes = png_set_interlace_handling(png);
   png_read_update_info(png, info);
   if (png_get_rowbytes(png, info) != width * channels)
     png_error(png, "rows of an unexpected length");
+  reader.last_row_bytes = row_bytes + limits::kPngTailBytes;
   for (int pass = 0; pass < passes; ++pass) {
-    for (size_t y = 0; y < height; ++y) png_read_row(png, pixels + y * width * channels, nullptr);
+    for (size_t y = 0; y < height; ++y) {
+      reader.last_row = pass == passes - 1 && y == height - 1;
+      png_read_row(png, pixels + y * width * channels, nullptr);
+    }
   }
   return true;
 }
@@ -119,10 +131,19 @@ Result<Image> decode(std::span<const std::byte> bytes, bool apple, bool truncate
   owner.info = png_create_info_struct(owner.png);
   if (!owner.info) return fail(Code::Internal, "libpng: cannot start");
   if (!read_header(owner.png, owner.info, reader, apple)) return damaged(reader);
+  VERGE_TRY(check_size(png_get_image_width(owner.png, owner.info), png_get_image_height(owner.png, owner.info), "PNG"));
+  const size_t row_bytes = png_get_rowbytes(owner.png, owner.info);
+  // Nothing is allocated for pixels that the file cannot hold: deflate packs 1032 bytes into one at most.
+  constexpr uint64_t kDeflateMost = 1032;
+  if (row_bytes * png_get_image_height(owner.png, owner.info) / kDeflateMost > reader.left) {
+    reader.truncated = true;
+    std::snprintf(reader.message, sizeof reader.message, "the file is too short for its size in pixels");
+    return damaged(reader);
+  }
   VERGE_ASSIGN(image, make_image(png_get_image_width(owner.png, owner.info), png_get_image_height(owner.png, owner.info), "PNG"));
   const auto width = static_cast<size_t>(image.width), height = static_cast<size_t>(image.height);
   std::vector<uint8_t> with_alpha(apple ? width * height * 4 : 0);
-  if (!read_pixels(owner.png, owner.info, reader, apple ? with_alpha.data() : image.rgb.data(),
+  if (!read_pixels(owner.png, owner.info, reader, row_bytes, apple ? with_alpha.data() : image.rgb.data(),
                    width, height, apple ? 4 : 3))
     return damaged(reader);
   if (apple) from_apple(with_alpha, &image);

@@ -194,8 +194,28 @@ TEST(Audio, StopsWhenAsked) {
   EXPECT_EQ(decoder.error().code, Code::Aborted);
 }
 
-TEST(Audio, AClipPastTheLimitOfOneRequestIsRefused) {
-  const std::string clip = wav(std::vector<int16_t>(1000 * (limits::kClipSeconds + 1)), 1000, 1);
+// Its header tells: nothing is decoded.
+TEST(Audio, AClipPastTheLimitOfOneRequestIsRefusedByItsHeader) {
+  const auto decoder = AudioDecoder::open(wav(std::vector<int16_t>(1000 * (limits::kClipSeconds + 2)), 1000, 1));
+  ASSERT_FALSE(decoder);
+  EXPECT_EQ(decoder.error().code, Code::TooLarge);
+  EXPECT_EQ(decoder.error().limit, limits::kClipSeconds);
+}
+
+// A recorder that writes to a pipe leaves the largest lengths that there are: days, in a file of two seconds.
+TEST(Audio, ALengthThatTheBytesCannotHaveIsNotBelieved) {
+  std::string clip = wav(std::vector<int16_t>(32000, 1000), 16000, 1);
+  for (const char* length : {"\xff\xff\xff\x7f", "\x00\xf0\xff\x7f", "\xff\xff\xff\xff"}) {
+    clip.replace(40, 4, std::string(length, 4));
+    const auto samples = decode(clip);
+    ASSERT_TRUE(samples) << samples.error().message;
+    EXPECT_NEAR(static_cast<double>(samples->size()), 32000, 100);
+  }
+}
+
+TEST(Audio, AClipWithoutALengthIsDecodedUpToTheLimitOfOneRequest) {
+  std::string clip = wav(std::vector<int16_t>(1000 * (limits::kClipSeconds + 1)), 1000, 1);
+  clip.replace(40, 4, "\xff\xff\xff\xff");
   auto decoder = AudioDecoder::open(clip);
   ASSERT_TRUE(decoder) << decoder.error().message;
   std::vector<float> piece(1 << 16);

@@ -323,6 +323,89 @@ TEST(Decode, TooManyBytesAreTooLarge) {
   EXPECT_EQ(image.error().code, Code::TooLarge);
 }
 
+// Deflate's output as stored pieces would be too large for a test: a run of zeros of so many MiB.
+std::vector<std::byte> zeros_packed(int mib) {
+  std::vector<std::byte> out(static_cast<size_t>(mib) * 1100 + 100);
+  z_stream stream{};
+  deflateInit(&stream, 9);
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  std::vector<Bytef> zeros(1 << 20);
+  for (int i = 0; i < mib; ++i) {
+    stream.next_in = zeros.data();
+    stream.avail_in = static_cast<uInt>(zeros.size());
+    deflate(&stream, i + 1 == mib ? Z_FINISH : Z_NO_FLUSH);
+  }
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+std::vector<std::byte> png_of(uint32_t width, uint32_t height, int interlaced, std::span<const std::byte> data) {
+  std::vector<std::byte> png;
+  const auto u32 = [&](uint32_t value) {
+    for (int shift = 24; shift >= 0; shift -= 8) png.push_back(static_cast<std::byte>(value >> shift));
+  };
+  const auto chunk = [&](std::string_view kind, std::span<const std::byte> bytes) {
+    u32(static_cast<uint32_t>(bytes.size()));
+    const size_t begin = png.size();
+    for (char c : kind) png.push_back(static_cast<std::byte>(c));
+    png.insert(png.end(), bytes.begin(), bytes.end());
+    u32(static_cast<uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(png.data() + begin), static_cast<uInt>(png.size() - begin))));
+  };
+  for (int byte : {0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a}) png.push_back(static_cast<std::byte>(byte));
+  std::vector<std::byte> header;
+  for (uint32_t side : {width, height})
+    for (int shift = 24; shift >= 0; shift -= 8) header.push_back(static_cast<std::byte>(side >> shift));
+  for (int byte : {8, 0, 0, 0, interlaced}) header.push_back(static_cast<std::byte>(byte));
+  chunk("IHDR", header);
+  chunk("IDAT", data);
+  chunk("IEND", {});
+  return png;
+}
+
+// 100 x 100 pixels whose stream goes on for 256 MiB after the last row: libpng would unpack it all.
+TEST(Decode, APngWhosePixelsGoOnAfterTheLastRowIsRefused) {
+  const auto data = zeros_packed(256);
+  for (int interlaced : {0, 1}) {
+    for (uint32_t side : {1u, 2u, 100u, 101u}) {
+      const auto image = decode_image(png_of(side, side, interlaced, data));
+      ASSERT_FALSE(image.ok()) << side << " interlaced " << interlaced;
+      EXPECT_NE(image.error().message.find("go on after the last row"), std::string::npos) << image.error().message;
+    }
+  }
+  EXPECT_TRUE(decode_image(png_of(1000, 1000, 0, zeros_packed(1))).ok());  // a few bytes more than the rows have are no bomb
+}
+
+// Files of some hundred bytes with tens of millions of pixels in their headers: no memory is taken for what cannot be there.
+TEST(Decode, FilesTooShortForTheirPixelsAreRefusedByTheHeader) {
+  const auto refused = [](const std::vector<std::byte>& bytes, const char* format) {
+    const auto image = decode_image(bytes);
+    ASSERT_FALSE(image.ok()) << format;
+    EXPECT_NE(image.error().message.find("truncated"), std::string::npos) << format << ": " << image.error().message;
+  };
+  refused(png_of(7900, 7900, 0, zeros_packed(1)), "PNG");
+  const auto put = [](std::vector<std::byte>* bytes, size_t at, std::initializer_list<int> values) {
+    for (int value : values) (*bytes)[at++] = static_cast<std::byte>(value);
+  };
+  auto gif = read_file(kImages / "palette.gif");
+  for (size_t i = 13; i + 9 < gif.size(); ++i) {
+    if (gif[i] != std::byte{','}) continue;
+    put(&gif, i + 1, {0, 0, 0, 0, 0x40, 0x1f, 0x40, 0x1f});
+    break;
+  }
+  refused(gif, "GIF");
+  auto bmp = read_file(kImages / "rgb.bmp");
+  put(&bmp, 18, {0x40, 0x1f, 0, 0, 0x3f, 0x1f, 0, 0});
+  refused(bmp, "BMP");
+  auto jpeg = read_file(kImages / "baseline.jpg");
+  jpeg.resize(std::min<size_t>(jpeg.size(), 4000));
+  for (size_t i = 0; i + 9 < jpeg.size(); ++i) {
+    if (jpeg[i] == std::byte{0xff} && jpeg[i + 1] == std::byte{0xc0}) put(&jpeg, i + 5, {0x1f, 0x3f, 0x1f, 0x40});
+  }
+  refused(jpeg, "JPEG");
+}
+
 // A progressive file whose last scan is repeated a thousand times: each would pass over all pixels.
 TEST(Decode, AJpegOfAThousandScansIsRefused) {
   const auto bytes = read_file(kImages / "progressive.jpg");
