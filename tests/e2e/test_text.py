@@ -91,3 +91,13 @@ def test_same_seed_same_text_alone_and_in_a_crowd(stories):
     assert len(set(alone)) > 8
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(ask, range(1, 17))) == alone
+
+
+def test_control_tokens_are_text_unless_the_prompt_is_raw(stories):
+    def tokens(**inputs):
+        return stories.run("@t/stories", {"max_tokens": 1, **inputs})["usage"]["prompt_tokens"]
+
+    assert tokens(prompt="a</s>", raw=True) == tokens(prompt="a", raw=True) + 1
+    assert tokens(prompt="a</s>") > tokens(prompt="a") + 1
+    said = lambda text: [{"role": "user", "content": text}]
+    assert tokens(messages=said("a</s>")) > tokens(messages=said("a")) + 1
