@@ -12,6 +12,8 @@ namespace {
 // "[SEP]" in somebody's text is text.
 constexpr EncodeOptions kPlain{.add_special = false, .parse_special = false};
 
+constexpr EncodeOptions at_most(size_t tokens) { return {.add_special = false, .parse_special = true, .most_tokens = tokens}; }
+
 // Ids around a text, found by what encoding one with and without them gives.
 Result<void> find_surroundings(LoadedEncoder* encoder, const std::string& path) {
   const std::vector<int32_t> plain = encoder->tokenizer->encode("a", kPlain);
@@ -38,8 +40,9 @@ Result<std::unique_ptr<Encoder>> load_layers(const std::shared_ptr<ModelFile>& f
 }  // namespace
 
 LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view text) const {
-  const std::vector<int32_t> plain = tokenizer->encode(text, kPlain);
-  const size_t room = static_cast<size_t>(max_tokens) - prefix.size() - suffix.size(), kept = std::min(room, plain.size());
+  const size_t room = static_cast<size_t>(max_tokens) - prefix.size() - suffix.size();
+  const std::vector<int32_t> plain = tokenizer->encode(text, at_most(room));
+  const size_t kept = std::min(room, plain.size());
   Tokens out;
   out.ids = prefix;
   out.ids.insert(out.ids.end(), plain.begin(), plain.begin() + static_cast<ptrdiff_t>(kept));
@@ -48,20 +51,23 @@ LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view text) const {
   return out;
 }
 
-LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::string_view first, std::string_view second) const {
-  std::vector<int32_t> a = tokenizer->encode(first, kPlain), b = tokenizer->encode(second, kPlain);
+std::vector<int32_t> LoadedEncoder::first_of_pairs(std::string_view text) const { return tokenizer->encode(text, kPlain); }
+
+LoadedEncoder::Tokens LoadedEncoder::tokens_of(std::span<const int32_t> first, std::string_view second) const {
   const size_t around = prefix.size() + between.size() + suffix.size(), room = static_cast<size_t>(max_tokens) - around;
+  // Which is the longer must be known, so the second may become longer than there is room, until it is the longer.
+  std::vector<int32_t> b = tokenizer->encode(second, at_most(std::max(room, first.size())));
   Tokens out;
-  out.whole = static_cast<int64_t>(around + a.size() + b.size());
+  out.whole = static_cast<int64_t>(around + first.size() + b.size());
   // As Hugging Face's tokenizers cut: the longer gives way until both are as long; an odd token is the longer's.
-  if (a.size() + b.size() > room) {
-    std::vector<int32_t>&longer = a.size() > b.size() ? a : b, &shorter = a.size() > b.size() ? b : a;
-    const size_t least = std::min(shorter.size(), room / 2);
-    longer.resize(room - least);
-    shorter.resize(least);
+  if (first.size() + b.size() > room) {
+    const bool first_longer = first.size() > b.size();
+    const size_t least = std::min({first.size(), b.size(), room / 2}), most = room - least;
+    first = first.first(first_longer ? most : least);
+    b.resize(first_longer ? least : most);
   }
   out.ids = prefix;
-  out.ids.insert(out.ids.end(), a.begin(), a.end());
+  out.ids.insert(out.ids.end(), first.begin(), first.end());
   out.ids.insert(out.ids.end(), between.begin(), between.end());
   out.first_segment = static_cast<int>(out.ids.size());
   out.ids.insert(out.ids.end(), b.begin(), b.end());

@@ -63,13 +63,14 @@ struct LoadedEncoder {
   struct Tokens {
     std::vector<int32_t> ids;
     int first_segment = 0;
-    int64_t whole = 0;  // how many there would be without the limit
+    int64_t whole = 0;  // more than ids where the text was cut; it was not read much further than that
     bool truncated() const { return whole > static_cast<int64_t>(ids.size()); }
   };
   // A text with all around it, cut to max_tokens.
   Tokens tokens_of(std::string_view text) const;
   // A pair, for rerankers: of a pair that is too long, the longer text loses its end ("longest_first").
-  Tokens tokens_of(std::string_view first, std::string_view second) const;
+  Tokens tokens_of(std::span<const int32_t> first, std::string_view second) const;
+  std::vector<int32_t> first_of_pairs(std::string_view text) const;  // ids of a text that stands first in many pairs
 };
 
 // Opens, checks, packs. Errors: LoadFailed naming the file and the tensor or key, Io.

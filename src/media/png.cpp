@@ -97,7 +97,7 @@ Error damaged(const Reader& reader) {
 }
 
 // The size comes first in every PNG; libpng's own refusal would not name it.
-Result<> check_size(std::span<const std::byte> bytes) {
+Result<> check_header(std::span<const std::byte> bytes) {
   const Bytes in(bytes);
   if (bytes.size() < 24 || in.be32(12) != 0x49484452) return {};  // "IHDR"
   if (in.be32(16) <= limits::kImageSide && in.be32(20) <= limits::kImageSide) return {};
@@ -153,7 +153,7 @@ Result<Image> decode(std::span<const std::byte> bytes, bool apple, bool truncate
 }  // namespace
 
 Result<Image> decode_png(std::span<const std::byte> bytes) {
-  VERGE_TRY(check_size(bytes));
+  VERGE_TRY(check_header(bytes));
   VERGE_ASSIGN(mended, mend_png(bytes));
   if (!mended) return decode(bytes, false, false);
   VERGE_TRY(check_size(mended->bytes));

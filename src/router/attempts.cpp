@@ -37,7 +37,7 @@ Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, 
     if (over) return GiveUp{what.error};
     if (others && in_row_ < limits::kAttempts && (what.stranded || budget.take(now))) return Retry{now, !what.stranded, false};
     in_row_ = 0;
-    if (!may_wait_) return GiveUp{what.error};
+    if (!may_wait_ || refused_for_wait(what.error)) return GiveUp{what.error};
     return WaitForRoom{code == Code::WorkerGone && !what.stranded};
   };
   if (!begun) return elsewhere();  // the wait for room has its own end

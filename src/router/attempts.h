@@ -1,6 +1,6 @@
 // Whether a failed attempt is repeated, where and when. Pure.
 // A1 Only WorkerGone and Busy are retried; Busy never at the same node, for it would be as busy there.
-//    Where all are busy the request waits for room (capacity.h) unless it would not.
+//    Where all are busy the request waits for room (capacity.h) unless it would not, or a node refused it for its wait.
 // A2 At most kAttempts in a row that bring the client nothing new, and kAttemptsInAll, of those that a node had begun. A
 //    request that still waited in a local worker's queue when the worker died is not what killed it: only the second limit
 //    counts; one that never reached a machine has harmed nobody: it is bounded by the wait for room alone.
@@ -20,8 +20,12 @@
 #include "router/choose.h"
 #include "support/error.h"
 #include "support/limits.h"
+#include "support/limits_load.h"
 
 namespace verge::router {
+
+// A node refused a request for its wait: it has counted what its tenant has waiting there, and waiting here would only add to it.
+inline bool refused_for_wait(const Error& error) { return error.code == Code::Busy && error.retry_after_ms > limits::kRetrySoonMs; }
 
 class RetryBudget {
  public:

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "router/attempts.h"
+
 namespace verge::router {
 namespace {
 
@@ -219,7 +221,7 @@ void Registry::ended(uint64_t number, const Error* error, Instant now) {
   Seen& seen = node.seen[flight.model];
   --seen.under_way;
   seen.waiting.erase(number);
-  if (error && error->code == Code::Busy) seen.full_until = now + kFullMs;
+  if (error && error->code == Code::Busy && !refused_for_wait(*error)) seen.full_until = now + kFullMs;  // else others may have room there
   if (!error || error->code != Code::WorkerGone) {
     if (!error) {
       node.failures = node.failures_unheard = 0;

@@ -13,6 +13,7 @@
 #include "router/capacity.h"
 #include "router/choose.h"
 #include "router/placement.h"
+#include "router/refusals.h"
 #include "router/registry.h"
 #include "router/resume.h"
 #include "support/clock.h"
@@ -65,6 +66,7 @@ struct Router::Impl {
   Registry registry;
   RetryBudget budget;
   CapacityQueue room;
+  Refusals refusals;
   DemandMeter asked;
   std::map<uint64_t, Waiter*> waiters;
   uint64_t last_waiter = 0;
@@ -299,6 +301,12 @@ task<void> Router::run(Request request, EventSink& sink) {
   // The deadline is on the wall clock; decisions are on the one that never jumps.
   const int64_t now = monotonic_ms();
   if (held_somewhere(impl.registry, need.model)) impl.asked.asked(need.model, now);
+  if (std::optional<Error> refused = impl.refusals.recall(request.model, request.tenant, now)) {
+    if (impl.counted) impl.failures.add(1, {to_string(refused->code)});
+    Event failure = Failure{std::move(*refused)};
+    co_await sink.put(std::move(failure));
+    co_return;
+  }
   const Instant deadline = request.deadline_ms ? now + (request.deadline_ms - unix_ms()) : 0;
   const bool may_wait = impl.may_wait && !request.reject_if_busy;
   Attempts attempts(deadline, seed, may_wait);
@@ -394,7 +402,10 @@ task<void> Router::run(Request request, EventSink& sink) {
     const bool others = static_cast<bool>(choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed));
     if (std::exchange(holds_budget, false)) impl.budget.give_back();
     const Decision decision = attempts.failed(failed, others, impl.budget, monotonic_ms());
-    if (std::holds_alternative<GiveUp>(decision)) break;
+    if (std::holds_alternative<GiveUp>(decision)) {
+      if (refused_for_wait(error)) impl.refusals.remember(need.model, tenant, error, monotonic_ms());
+      break;
+    }
     log::info("retrying", {{"request", id}, {"node", choice.node}, {"code", to_string(error.code)}, {"after_tokens", resume.request().resume_ids.size()}});
     if (impl.counted) {
       impl.retries.add(1, {to_string(error.code)});

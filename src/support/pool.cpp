@@ -57,14 +57,18 @@ Pool::~Pool() {
   impl_->threads.join();
 }
 
+Pool::Start Pool::own_threads() const {
+  return [&threads = impl_->threads](std::function<void()> job) { asio::post(threads, std::move(job)); };
+}
+
 Pool::Load Pool::load() const { return {impl_->ended, impl_->running}; }
 
-asio::awaitable<Result<void>> Pool::run_job(std::function<void(const Abandoned&)> work) {
+asio::awaitable<Result<void>> Pool::run_job(Start start, std::function<void(const Abandoned&)> work) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   const auto job = std::make_shared<Job>(executor);
   const Finally leave{[job] { job->abandoned = true; }};
   Impl& pool = *impl_;  // outlives its threads
-  asio::post(pool.threads, [job, executor, &pool, work = std::move(work)]() mutable {
+  start([job, executor, &pool, work = std::move(work)]() mutable {
     const Abandoned abandoned = [&pool, job = job.get()] { return job->abandoned || pool.closing; };
     if (abandoned()) job->error = fail(Code::Aborted, "nobody waits for it any more");
     else {

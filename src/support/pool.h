@@ -24,17 +24,28 @@ class Pool {
   // Asks, from the work's thread, whether anybody waits for the outcome still.
   using Abandoned = std::function<bool()>;
 
+  // Has a job run on another thread, once, soon or later; or drops it when the pool ends.
+  using Start = std::function<void(std::function<void()> job)>;
+
+  // 0 threads: all work is given to run_on().
   explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
+  // On the pool's threads, in the order of the calls.
   // std::function, for GCC 12 copies a lambda inside a co_await expression byte by byte.
   template <class T>
   boost::asio::awaitable<Result<T>> run(std::function<Result<T>(const Abandoned&)> work) {
+    return run_on<T>(own_threads(), std::move(work));
+  }
+
+  // On the threads of `start`, which end before the pool does, in an order of its own.
+  template <class T>
+  boost::asio::awaitable<Result<T>> run_on(Start start, std::function<Result<T>(const Abandoned&)> work) {
     const auto outcome = std::make_shared<std::optional<Result<T>>>();
     std::function<void(const Abandoned&)> job = [outcome, work = std::move(work)](const Abandoned& abandoned) { outcome->emplace(work(abandoned)); };
-    auto running = run_job(std::move(job));
+    auto running = run_job(std::move(start), std::move(job));
     Result<void> ran = co_await std::move(running);
     if (!ran) co_return ran.error();
     co_return std::move(**outcome);
@@ -48,7 +59,8 @@ class Pool {
 
  private:
   struct Impl;
-  boost::asio::awaitable<Result<void>> run_job(std::function<void(const Abandoned&)> work);
+  Start own_threads() const;
+  boost::asio::awaitable<Result<void>> run_job(Start start, std::function<void(const Abandoned&)> work);
 
   std::shared_ptr<Impl> impl_;
 };

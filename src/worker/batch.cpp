@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "support/limits_load.h"
+
 namespace verge::worker {
 namespace {
 
@@ -34,7 +36,9 @@ Result<void> Batch::submit(Sequence sequence, int64_t now_ms) {
     return error;
   }
   const uint64_t arrival = next_arrival_++;
-  VERGE_TRY(queue_.push({sequence.id, sequence.tenant, arrival, most, sequence.deadline_ms}, now_ms));
+  VERGE_TRY(queue_.push({sequence.id, sequence.tenant, arrival, sequence.deadline_ms}, now_ms));
+  share_.enter(sequence.tenant);
+  left_ms_.erase(sequence.tenant);
   State& state = sequences_[sequence.id];
   state.tenant = std::move(sequence.tenant);
   state.tokens = std::move(sequence.tokens);
@@ -59,6 +63,9 @@ void Batch::remove(uint64_t id) {
     const auto [begin, end] = deadlines_.equal_range(state.deadline_ms);
     deadlines_.erase(std::find_if(begin, end, [id](const auto& d) { return d.second == id; }));
   }
+  const size_t active = share_.active();
+  share_.leave(state.tenant);
+  if (share_.active() < active) left_ms_[state.tenant] = now_ms_;
   sequences_.erase(it);
 }
 
@@ -66,18 +73,23 @@ void Batch::hold(uint64_t id, bool held) {
   if (const auto it = sequences_.find(id); it != sequences_.end()) it->second.held = held;
 }
 
-Plan Batch::plan(int64_t now_ms, int prefill_rows) {
+Plan Batch::plan(int64_t now_ms, const StepRoom& room) {
+  now_ms_ = now_ms;
+  ++steps_;
+  std::erase_if(left_ms_, [now_ms](const auto& left) { return left.second + limits::kShareLingerMs <= now_ms; });
   Plan plan;
   for (Queue::Expired& expired : queue_.expire(now_ms)) {
     plan.expired.push_back(expired);
     remove(expired.id);
   }
   expire_running(now_ms, plan);
-  const int decode_rows = plan_decode(plan);
-  int budget = limits_.max_rows - decode_rows;
-  if (decode_rows > 0) budget = std::min(budget, std::max(prefill_rows, 1));
-  admit(budget);
-  plan_prefill(budget, plan);
+  const int shared = tenants(now_ms) > 1 ? std::max(room.shared, 1) : limits_.max_rows;
+  const auto budget = [&](int answers) { return std::min(limits_.max_rows - answers, std::max(room.prompts, 1)); };
+  // Before the answers' rows: who gives way has none in this step.
+  admit(budget(std::min(decoding(), shared)));
+  plan.answer_rows = plan_decode(shared, plan);
+  if (plan.answer_rows == 0) admit(budget(0));  // the pages of those that lost them
+  plan_prefill(budget(plan.answer_rows), std::max(0, shared - plan.answer_rows), plan);
   return plan;
 }
 
@@ -87,6 +99,8 @@ void Batch::commit(const Plan& plan) {
     assert(state.running && state.computed == row.position);
     state.computed += static_cast<int>(row.tokens.size());
     if (state.missing() == 0) state.decoding = true;
+    state.last_step = steps_;
+    share_.charge(state.tenant, static_cast<double>(row.tokens.size()));
     pages_.publish(state.tenant, state.tokens, state.computed, state.table);
   }
 }
@@ -103,6 +117,15 @@ int64_t Batch::unread_tokens() const {
   for (const auto& [id, state] : sequences_)
     if (!state.decoding) sum += state.missing();
   return sum;
+}
+
+int Batch::decoding() const {
+  return static_cast<int>(std::ranges::count_if(running_, [this](const auto& one) { return sequences_.at(one.second).wants_row(); }));
+}
+
+int Batch::tenants(int64_t now_ms) const {
+  const auto late = std::ranges::count_if(left_ms_, [now_ms](const auto& left) { return left.second + limits::kShareLingerMs > now_ms; });
+  return static_cast<int>(share_.active()) + static_cast<int>(late);
 }
 
 int64_t Batch::next_expiry() const {
@@ -139,55 +162,149 @@ void Batch::preempt(uint64_t id) {
   state.running = false;
   state.computed = 0;
   ++preemptions_;
-  queue_.push_replay({id, state.tenant, state.arrival, 1, state.deadline_ms});
+  queue_.push_replay({id, state.tenant, state.arrival, state.deadline_ms});
 }
 
-int Batch::plan_decode(Plan& plan) {
-  int rows = 0;
-  // ensure_page() may erase the youngest, never one before the current.
-  for (auto it = running_.begin(); it != running_.end();) {
-    const uint64_t id = it->second;
-    State& state = sequences_.at(id);
-    if (state.held || !state.decoding || state.missing() != 1) {
-      ++it;
-      continue;
-    }
-    if (!ensure_page(state)) break;
-    plan.rows.push_back(row(id, state, 1));
-    ++rows;
-    ++it;
+// Which sequences get a row, at most `most`; oldest first.
+std::vector<uint64_t> Batch::choose_decode(int most) const {
+  std::vector<uint64_t> all;
+  for (const auto& [arrival, id] : running_)
+    if (sequences_.at(id).wants_row()) all.push_back(id);
+  if (static_cast<int>(all.size()) <= most) return all;
+  // Of each tenant, those first that have waited longest.
+  std::map<std::string, std::vector<uint64_t>> lines;
+  for (uint64_t id : all) lines[sequences_.at(id).tenant].push_back(id);
+  struct Turn {
+    double tag;
+    const std::string* tenant;
+    std::vector<uint64_t>* line;
+    size_t next = 0;
+  };
+  std::vector<Turn> turns;
+  for (auto& [tenant, line] : lines) {
+    std::ranges::stable_sort(line, {}, [this](uint64_t id) { return sequences_.at(id).last_step; });
+    turns.push_back({share_.tag(tenant), &tenant, &line});
   }
+  std::vector<uint64_t> chosen;
+  while (static_cast<int>(chosen.size()) < most) {
+    Turn* least = nullptr;
+    for (Turn& turn : turns)
+      if (turn.next < turn.line->size() && (!least || turn.tag < least->tag)) least = &turn;
+    chosen.push_back((*least->line)[least->next++]);
+    least->tag += 1;
+  }
+  std::ranges::sort(chosen, {}, [this](uint64_t id) { return sequences_.at(id).arrival; });
+  return chosen;
+}
+
+int Batch::plan_decode(int most, Plan& plan) {
+  int rows = 0;
+  // Again where all that were chosen have lost their pages: a step that has work gives rows.
+  do {
+    for (uint64_t id : choose_decode(most)) {
+      State& state = sequences_.at(id);
+      if (!state.running) continue;  // an older one has taken its pages
+      if (!ensure_page(state)) continue;
+      plan.rows.push_back(row(id, state, 1));
+      ++rows;
+    }
+  } while (rows == 0 && decoding() > 0);
   return rows;
+}
+
+// The first of the least served tenant that has one and is not among `passed`.
+std::optional<uint64_t> Batch::next_waiting(const std::set<std::string>& passed) const {
+  std::optional<uint64_t> next;
+  share_.first([&](const std::string& tenant) { return !passed.contains(tenant) && (next = queue_.front(tenant)).has_value(); });
+  return next;
 }
 
 void Batch::admit(int budget) {
   int reading = 0, rows = 0;
   for (const auto& [arrival, id] : running_) {
     const State& state = sequences_.at(id);
-    if (state.held || (state.decoding && state.missing() <= 1)) continue;
+    if (!state.wants_reading()) continue;
     ++reading;
     rows += state.missing();
   }
-  while (running() < limits_.max_sequences && (rows < budget || reading < kReadingAtOnce)) {
-    const std::optional<uint64_t> next = queue_.front();
-    if (!next || !admit_front()) return;
+  std::set<std::string> passed;
+  while (!queue_.empty()) {
+    const std::optional<uint64_t> next = next_waiting(passed);
+    if (!next) return;
+    const std::string& tenant = sequences_.at(*next).tenant;
+    // Enough is being read already; but not of this tenant, where it is the least served.
+    if (rows >= budget && reading >= kReadingAtOnce && !reads_nothing(tenant)) return;
+    if (!admit_one(*next)) {
+      // Who has something running waits for that, and not everybody else behind it.
+      if (!held_by_tenant().contains(tenant)) return;
+      passed.insert(tenant);
+      continue;
+    }
     ++reading;
     rows += sequences_.at(*next).missing();
   }
 }
 
-bool Batch::admit_front() {
-  const uint64_t id = *queue_.front();
+bool Batch::reads_nothing(const std::string& tenant) const {
+  return std::ranges::none_of(running_, [&](const auto& one) {
+    const State& state = sequences_.at(one.second);
+    return state.tenant == tenant && state.wants_reading();
+  });
+}
+
+std::map<std::string, Batch::Held> Batch::held_by_tenant() const {
+  std::map<std::string, Held> held;
+  for (const auto& [arrival, id] : running_) {
+    const State& state = sequences_.at(id);
+    Held& one = held[state.tenant];
+    ++one.sequences;
+    one.pages += static_cast<int>(state.table.pages.size());
+  }
+  return held;
+}
+
+// Takes a slot (pages = 0) or pages from the tenant that has most of them, if it would still have as much as `state`'s
+// tenant then has: so nothing goes back and forth. Its youngest sequence gives way; the oldest of all never does, for that
+// tenant has two.
+bool Batch::make_room(const State& state, int pages) {
+  const auto held = held_by_tenant();
+  const auto own_it = held.find(state.tenant);
+  const Held own = own_it == held.end() ? Held{} : own_it->second;
+  const std::string* most = nullptr;
+  int most_held = 0;
+  for (const auto& [tenant, one] : held) {
+    const int size = pages > 0 ? one.pages : one.sequences;
+    if (tenant == state.tenant || one.sequences < 2 || size <= most_held) continue;
+    most = &tenant;
+    most_held = size;
+  }
+  if (!most) return false;
+  const auto youngest = std::find_if(running_.rbegin(), running_.rend(), [&](const auto& one) { return sequences_.at(one.second).tenant == *most; });
+  const uint64_t id = youngest->second;
+  const State& victim = sequences_.at(id);
+  const bool fair = pages > 0 ? most_held - static_cast<int>(victim.table.pages.size()) >= own.pages + pages : most_held - 1 >= own.sequences + 1;
+  if (!fair) return false;
+  preempt(id);
+  return true;
+}
+
+bool Batch::admit_one(uint64_t id) {
   State& state = sequences_.at(id);
+  if (running() >= limits_.max_sequences && !make_room(state, 0)) return false;
   const int tokens = static_cast<int>(state.tokens.size());
   // At least the last token is computed, for its logits.
   const int found = pages_.match(state.tenant, state.tokens, tokens - 1, state.table);
   const int needed = pages_for(std::min(tokens + 1, state.most_tokens)) - static_cast<int>(state.table.pages.size());
-  if (pages_.available() < needed + running() || !pages_.allocate(needed, state.table)) {
+  while (pages_.available() < needed + running()) {
+    if (make_room(state, needed)) continue;
     pages_.release(state.table);
     return false;
   }
-  queue_.pop();
+  if (!pages_.allocate(needed, state.table)) {
+    pages_.release(state.table);
+    return false;
+  }
+  queue_.remove(id);
   state.running = true;
   state.computed = found;
   state.decoding = false;
@@ -201,27 +318,33 @@ bool Batch::admit_front() {
   return true;
 }
 
-void Batch::plan_prefill(int budget, Plan& plan) {
+// `budget` rows in all; `shared` of them for others than the least served tenant.
+void Batch::plan_prefill(int budget, int shared, Plan& plan) {
   struct Share {
     uint64_t id;
     State* state;
+    double tag;
     int rows;
   };
   std::vector<Share> shares;
-  const int kept = budget / 4;
-  int left = budget;
   for (const auto& [arrival, id] : running_) {
     State& state = sequences_.at(id);
-    if (state.held || (state.decoding && state.missing() <= 1)) continue;
-    const int take = state.missing() <= left ? state.missing() : std::max(0, left - kept);
-    shares.push_back({id, &state, take});
-    left -= take;
+    if (state.wants_reading()) shares.push_back({id, &state, share_.tag(state.tenant), 0});
   }
-  for (Share& share : shares) {
-    const int more = std::min(left, share.state->missing() - share.rows);
-    share.rows += more;
-    left -= more;
-  }
+  std::ranges::stable_sort(shares, {}, &Share::tag);
+  const std::string* least = share_.first([&](const std::string& tenant) {
+    return std::ranges::any_of(running_, [&](const auto& one) { return sequences_.at(one.second).tenant == tenant; });
+  });
+  const int kept = budget / 4;
+  int left = budget;
+  const auto room = [&](const Share& share) { return least && share.state->tenant == *least ? left : std::min(left, shared); };
+  const auto give = [&](Share& share, int rows) {
+    share.rows += rows;
+    left -= rows;
+    if (!least || share.state->tenant != *least) shared -= rows;
+  };
+  for (Share& share : shares) give(share, share.state->missing() <= room(share) ? share.state->missing() : std::max(0, room(share) - kept));
+  for (Share& share : shares) give(share, std::min(room(share), share.state->missing() - share.rows));
   for (const Share& share : shares)
     if (share.rows > 0) plan.rows.push_back(row(share.id, *share.state, share.rows));
 }

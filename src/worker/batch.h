@@ -10,31 +10,38 @@
 //                 └──── preempt ─────┘   pages lost, tokens kept: computed again later
 //
 // One step, in this order:
-//   1. One decode row for every running sequence that has one, oldest first. A row that needs a new
-//      page and finds none takes the pages of the youngest running sequence (perhaps its own).
-//   2. Admission from the queue while there are slots, enough prefill is not yet at hand, and the
+//   1. Admission from the queue while there are slots, enough prefill is not yet at hand, and the
 //      pages of the whole prompt are there, plus one for every running sequence, so that what is
-//      admitted is not thrown out again at once.
-//   3. Prefill chunks within the row budget, oldest first: prompts are read one after the other, so
-//      the first ones answer early and the last one is not later than if all were read together. A
-//      quarter of the rows is kept from a prompt that would not end in this step while others that
+//      admitted is not thrown out again at once. The least served tenant is next. Where there is no slot or page, and
+//      another tenant would still have as much as it, the youngest sequence of the one that has most gives way.
+//   2. One decode row for every running sequence that has one, oldest first. A row that needs a new
+//      page and finds none takes the pages of the youngest running sequence (perhaps its own). Where tenants share
+//      the batch and there are more than their step may have (StepRoom::shared), the least served tenant is next,
+//      and of its sequences the one that has waited longest.
+//   3. Prefill chunks within the row budget, those of the least served tenant first, then oldest first: prompts are read
+//      one after the other, so the first ones answer early and the last one is not later than if all were read
+//      together. A quarter of the rows is kept from a prompt that would not end in this step while others that
 //      would fit wait behind it: a long prompt does not hold up short ones.
 //
 // B1 Rows of a step <= max_rows, sequences <= max_sequences.
 // B2 A sequence's tokens are computed exactly once and in order, unless its pages were taken.
 // B3 The oldest running sequence is never preempted while another runs, so every admitted sequence
 //    ends (submit() refuses what would not fit alone).
+// B5 Tenants that always want something get equal numbers of tokens computed (support/fair_share.h).
 // B4 Nothing of a finished or cancelled sequence is held: no page, no slot, no place in the queue.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "support/error.h"
+#include "support/fair_share.h"
 #include "support/limits.h"
 #include "worker/pages.h"
 #include "worker/queue.h"
@@ -57,8 +64,15 @@ struct Row {
   bool logits = false;  // the last token's are wanted
 };
 
+// What a step may have, by the time that it may take (pace.h).
+struct StepRoom {
+  int prompts = limits::kBatchTokens;  // rows of prompts
+  int shared = limits::kBatchTokens;   // all rows but the least served tenant's prompts', while tenants share the batch
+};
+
 struct Plan {
   std::vector<Row> rows;
+  int answer_rows = 0;  // of them: of one token that follows the last
   std::vector<Queue::Expired> expired;  // these are gone from the batch
 };
 
@@ -81,8 +95,7 @@ class Batch {
   // A held sequence keeps its pages but gets no rows: its reader is slow.
   void hold(uint64_t id, bool held);
 
-  // `prefill_rows`: most rows of prefill in this step while others are decoding.
-  Plan plan(int64_t now_ms, int prefill_rows);
+  Plan plan(int64_t now_ms, const StepRoom& room);
   // The plan's rows were computed.
   void commit(const Plan& plan);
   // The token that was chosen from the sequence's logits.
@@ -93,6 +106,8 @@ class Batch {
   int cached_tokens(uint64_t id) const { return sequences_.at(id).cached; }
 
   int running() const { return static_cast<int>(running_.size()); }
+  int decoding() const;           // sequences that want a row for their next token
+  int tenants(int64_t now_ms) const;  // that have something here, or had within kShareLingerMs
   int waiting() const { return queue_.size(); }
   int64_t unread_tokens() const;  // of prompts, waiting ones and those that are being read
   bool empty() const { return sequences_.empty(); }
@@ -118,16 +133,23 @@ class Batch {
     PageTable table;
     int missing() const { return static_cast<int>(tokens.size()) - computed; }
     bool decoding = false;      // had its first token: one missing token is a decode row
+    uint64_t last_step = 0;     // that it had a row in
+    bool wants_row() const { return !held && decoding && missing() == 1; }
+    bool wants_reading() const { return !held && !(decoding && missing() <= 1); }
   };
   using Running = std::map<uint64_t, uint64_t>;  // arrival -> id: oldest first
 
   bool ensure_page(State& state);
   void preempt(uint64_t id);
   void expire_running(int64_t now_ms, Plan& plan);
-  int plan_decode(Plan& plan);
+  std::vector<uint64_t> choose_decode(int most) const;
+  int plan_decode(int most, Plan& plan);
+  std::optional<uint64_t> next_waiting(const std::set<std::string>& passed) const;
   void admit(int budget);
-  bool admit_front();
-  void plan_prefill(int budget, Plan& plan);
+  bool admit_one(uint64_t id);
+  bool reads_nothing(const std::string& tenant) const;
+  bool make_room(const State& state, int pages);
+  void plan_prefill(int budget, int shared, Plan& plan);
   Row row(uint64_t id, const State& state, int count) const;
 
   BatchLimits limits_;
@@ -135,6 +157,14 @@ class Batch {
   Queue queue_;
   std::unordered_map<uint64_t, State> sequences_;
   Running running_;
+  struct Held {  // by a tenant's running sequences
+    int sequences = 0, pages = 0;
+  };
+  std::map<std::string, Held> held_by_tenant() const;
+  FairShare share_;  // charged with computed tokens; a tenant is in it while it has a sequence here
+  std::map<std::string, int64_t> left_ms_;  // tenants that had their last sequence here, and when
+  int64_t now_ms_ = 0;                      // of the last plan
+  uint64_t steps_ = 0;
   std::multimap<int64_t, uint64_t> deadlines_;
   uint64_t next_arrival_ = 1;
   uint64_t preemptions_ = 0, prompt_tokens_ = 0, prefix_hits_ = 0;

@@ -29,6 +29,19 @@ constexpr int64_t kPrepareMs = 10'000;  // of the largest picture, on a slow mac
 constexpr int64_t kAnswerMs = 5'000;
 constexpr int64_t kUnmeasuredRows = 2048;  // what the least batch may cost, before anything was measured
 constexpr double kSmoothing = 0.25;  // weight of the newest batch in the measured speed
+constexpr size_t kBytesOfCost = 64;  // of input, for each unit of what an admission counts
+
+// Bytes of all strings in lists and by themselves: what there is to read.
+size_t text_bytes(const json::object& params) {
+  size_t bytes = 0;
+  for (const auto& [key, value] : params) {
+    if (const json::string* text = value.if_string()) bytes += text->size();
+    if (const json::array* list = value.if_array())
+      for (const json::value& one : *list)
+        if (const json::string* text = one.if_string()) bytes += text->size();
+  }
+  return bytes;
+}
 
 }  // namespace
 
@@ -164,42 +177,52 @@ class BatchService::Engine {
 };
 
 BatchService::BatchService(asio::any_io_executor io, std::unique_ptr<SingleShot> task, BatchOptions batch, ServiceOptions options)
-    : io_(std::move(io)), task_(std::move(task)), options_(std::move(options)), prepare_(batch.prepare_threads) {
+    : io_(std::move(io)), task_(std::move(task)), options_(std::move(options)), admission_(std::make_shared<Admission>(options_.queue)) {
   batch.weight_bytes = static_cast<uint64_t>(get_int(task_->ready(), "weight_bytes").value_or(0));
   engine_ = std::make_unique<Engine>(io_, *task_, batch, options_.queue);
+  prepare_ = std::make_unique<PrepareThreads>(batch.prepare_threads);
 }
 
-BatchService::~BatchService() { engine_.reset(); }
+BatchService::~BatchService() {
+  engine_.reset();
+  prepare_.reset();
+}
 
 task<void> BatchService::run(protocol::Request request, protocol::EventSink& sink) {
   std::optional<Error> refused;
   if (draining_) refused = fail(Code::Busy, "This worker is shutting down. Try again.");
-  else if (*active_ >= options_.queue.length + limits::kSequences) refused = fail(Code::Busy, "The model's queue is full ({} requests are here). Try again later.", *active_);
   else if (!request.task.empty() && request.task != task_->task()) refused = fail(Code::InvalidInput, "This model's task is {}, not {}.", task_->task(), request.task);
+  if (refused && refused->code == Code::Busy) refused->retry_after_ms = 1000;
+  const int64_t now_ms = monotonic_ms();
+  const int64_t deadline_ms = request.deadline_ms == 0 ? 0 : std::max<int64_t>(1, now_ms + request.deadline_ms - unix_ms());
+  const uint64_t id = next_id_++;
+  const size_t input_bytes = text_bytes(request.params) + request.payload.size();
+  if (!refused) {
+    const auto cost = static_cast<int64_t>(input_bytes / kBytesOfCost) + 1;
+    if (Result<void> entered = admission_->enter(id, request.tenant, cost, deadline_ms, now_ms); !entered) refused = std::move(entered.error());
+  }
   if (refused) {
-    if (refused->code == Code::Busy) refused->retry_after_ms = 1000;
     co_await put_failure(sink, std::move(*refused));
     co_return;
   }
-  ++*active_;
-  const Finally leave{[active = active_] { --*active; }};
+  const Finally leave{[admission = admission_, id] { admission->left(id, monotonic_ms()); }};
 
   const auto call = std::make_shared<Call>(io_);
   call->request = std::move(request);
-  auto preparing = prepare_.run<std::unique_ptr<Work>>([call, task = task_.get()](const Pool::Abandoned&) { return task->prepare(call->request); });
+  auto preparing = prepare_->run<std::unique_ptr<Work>>(
+      call->request.tenant, input_bytes,
+      [call, task = task_.get()](const Pool::Abandoned&) { return task->prepare(call->request); });
   auto work = co_await std::move(preparing);
   if (!work && work.error().code == Code::Aborted) co_return;
   if (work) call->work = std::move(*work);
   else call->error = work.error();
   call->stage = Stage::Queued;
 
-  const uint64_t id = next_id_++;
   const Finally close{[this, id] { engine_->cancel(id); }};
   if (!call->error) {
-    int64_t deadline_ms = 0;
-    if (call->request.deadline_ms != 0) deadline_ms = std::max<int64_t>(1, monotonic_ms() + call->request.deadline_ms - unix_ms());
     engine_->submit(id, call, deadline_ms);
     if (!co_await call->wait_for(Stage::Ran)) co_return;
+    admission_->begun(id, monotonic_ms());
   }
   if (!call->error) {
     auto answering = answer_.run<json::value>([call](const Pool::Abandoned&) { return call->work->answer(); });
@@ -219,12 +242,12 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
   co_await put_answer(sink, std::move(accepted), std::move(call->answer), usage);
 }
 
-int BatchService::active() const { return *active_; }
+int BatchService::active() const { return admission_->here(); }
 
 json::object BatchService::status() const {
-  json::object out{{"task", task_->task()}, {"active", *active_}, {"draining", draining_}};
+  json::object out{{"task", task_->task()}, {"active", admission_->here()}, {"draining", draining_}};
   for (auto& [key, value] : engine_->status()) out[key] = value;
-  const Pool::Load prepared = prepare_.load(), answered = answer_.load();
+  const Pool::Load prepared = prepare_->load(), answered = answer_.load();
   out["work"] = protocol::to_json({engine_->progress(), {"prepare", prepared.ended, prepared.running > 0, kPrepareMs}, {"answer", answered.ended, answered.running > 0, kAnswerMs}});
   return out;
 }

@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "support/pool.h"
+#include "worker/admission.h"
 #include "worker/model_service.h"
+#include "worker/prepare_threads.h"
 
 namespace verge::worker {
 
@@ -73,12 +75,12 @@ class BatchService : public ModelService {
   boost::asio::any_io_executor io_;
   std::unique_ptr<SingleShot> task_;
   ServiceOptions options_;
-  std::shared_ptr<int> active_ = std::make_shared<int>(0);
+  std::shared_ptr<Admission> admission_;  // of run()s that have not ended
   uint64_t next_id_ = 1;
   bool draining_ = false;
-  Pool prepare_;
   Pool answer_{1};  // its own: an answer that is there must not wait for others' pictures to be decoded
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<PrepareThreads> prepare_;
 };
 
 }  // namespace verge::worker

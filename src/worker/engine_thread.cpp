@@ -10,16 +10,9 @@
 namespace verge::worker {
 namespace {
 
-constexpr int kLeastPrefillRows = 32;   // below this a step costs as much as one with so many
 constexpr int kMeasuredRows = 64;       // steps with fewer rows say little about the speed of prefill
 
 }  // namespace
-
-int prefill_rows_for(double rows_per_second) {
-  if (rows_per_second <= 0) return limits::kBatchTokens;  // nothing measured yet
-  const double rows = rows_per_second * limits::kPrefillStepMs / 1000;
-  return static_cast<int>(std::clamp<double>(rows, kLeastPrefillRows, limits::kBatchTokens));
-}
 
 EngineThread::EngineThread(const engine::LoadedModel& model, engine::KvCache& cache, RunnerOptions options, Deliver deliver)
     : runner_(model, cache, std::move(options)), deliver_(std::move(deliver)) {
@@ -86,8 +79,11 @@ void EngineThread::loop() {
     }
     commands.clear();
     const int64_t start_us = monotonic_us();
-    const int rows = runner_.step(now_ms, prefill_rows_for(rows_per_second_), out);
+    const Batch& batch = runner_.batch();
+    const StepRoom room{pace_.prompt_rows(batch.decoding()), pace_.shared_rows(batch.tenants(now_ms))};
+    const int rows = runner_.step(now_ms, room, out);
     const int64_t took_us = std::max<int64_t>(1, monotonic_us() - start_us);
+    if (rows > 0) pace_.observe(runner_.answer_rows(), rows - runner_.answer_rows(), took_us);
     if (rows >= kMeasuredRows) {
       const double now = rows * 1e6 / static_cast<double>(took_us);
       rows_per_second_ = rows_per_second_ == 0 ? now : 0.75 * rows_per_second_ + 0.25 * now;

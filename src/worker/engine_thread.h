@@ -13,13 +13,10 @@
 #include <variant>
 #include <vector>
 
+#include "worker/pace.h"
 #include "worker/runner.h"
 
 namespace verge::worker {
-
-// Rows of prefill that a step may add to others' decode rows, so that their next token is late by about
-// kPrefillStepMs at most: small on a slow model, the whole batch on a fast one.
-int prefill_rows_for(double rows_per_second);
 
 class EngineThread {
  public:
@@ -60,6 +57,7 @@ class EngineThread {
 
   Runner runner_;
   Deliver deliver_;
+  Pace pace_;
   double rows_per_second_ = 0;
 
   mutable std::mutex mutex_;

@@ -21,16 +21,14 @@ Result<void> Packer::submit(Job job, int64_t now_ms) {
     error.retry_after_ms = 1000;
     return error;
   }
-  Tenant& tenant = tenants_[job.tenant];
-  if (tenant.waiting++ == 0) {
-    tenant.tag = std::max(tenant.tag, virtual_time_);
-    tenant.virtual_time = 0;
-  }
+  Line& line = lines_[job.tenant];
+  ++line.waiting;
+  share_.enter(job.tenant);
   Entry entry;
   entry.id = job.id;
   entry.tenant = std::move(job.tenant);
   entry.costs = std::move(job.costs);
-  entry.tag = tenant.virtual_time;
+  entry.tag = line.virtual_time;
   entry.arrival = arrivals_++;
   entry.expires_ms = now_ms + limits_.time_ms;
   if (job.deadline_ms != 0 && job.deadline_ms <= entry.expires_ms) {
@@ -44,8 +42,9 @@ Result<void> Packer::submit(Job job, int64_t now_ms) {
 
 // The request has no items left to give out.
 void Packer::leave(Entry& entry) {
-  const auto tenant = tenants_.find(entry.tenant);
-  if (--tenant->second.waiting == 0 && tenant->second.tag <= virtual_time_) tenants_.erase(tenant);
+  const auto line = lines_.find(entry.tenant);
+  if (--line->second.waiting == 0) lines_.erase(line);
+  share_.leave(entry.tenant);
 }
 
 bool Packer::cancel(uint64_t id) {
@@ -60,16 +59,10 @@ bool Packer::cancel(uint64_t id) {
   return true;
 }
 
-// The entry whose item is next, with its tenant's clock set to it. At most limits_.length of them are here.
+// The entry whose item is next. At most limits_.length of them are here.
 Packer::Entry* Packer::pick() {
-  Tenant* tenant = nullptr;
-  const std::string* name = nullptr;
-  for (auto& [key, candidate] : tenants_) {
-    if (candidate.waiting == 0 || (tenant && tenant->tag <= candidate.tag)) continue;
-    tenant = &candidate;
-    name = &key;
-  }
-  if (!tenant) return nullptr;
+  const std::string* name = share_.first([](const std::string&) { return true; });
+  if (!name) return nullptr;
   Entry* best = nullptr;
   for (auto& [id, entry] : jobs_) {
     if (entry.given == entry.costs.size() || entry.tenant != *name) continue;
@@ -90,16 +83,12 @@ std::vector<Packer::Item> Packer::next(int64_t cost_limit, int items_limit) {
     batch.push_back({id, static_cast<int>(entry->given++)});
     cost += item;
     waiting_cost_ -= item;
-    Tenant& tenant = tenants_.find(entry->tenant)->second;
-    virtual_time_ = std::max(virtual_time_, tenant.tag);
-    tenant.tag += item;
-    tenant.virtual_time = std::max(tenant.virtual_time, entry->tag);
+    share_.charge(entry->tenant, static_cast<double>(item));
+    Line& line = lines_.at(entry->tenant);
+    line.virtual_time = std::max(line.virtual_time, entry->tag);
     entry->tag += item;
     if (entry->given == entry->costs.size()) leave(*entry);
   }
-  // Debts of tenants that are gone end with virtual time.
-  std::erase_if(tenants_, [this](const auto& t) { return t.second.waiting == 0 && t.second.tag <= virtual_time_; });
-  if (waiting_cost_ == 0) std::erase_if(tenants_, [](const auto& t) { return t.second.waiting == 0; });
   return batch;
 }
 

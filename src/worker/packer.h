@@ -4,7 +4,7 @@
 // texts, one a picture). Nothing is waited for: a batch is made of what is there when the engine is free, so one
 // request alone starts at once and batches grow with the load by themselves.
 //
-// P1 Fair between tenants, then between the requests of one, by cost (start-time fair queueing as in queue.h, an
+// P1 Fair between tenants (support/fair_share.h), then between the requests of one, by cost (start-time fair queueing, an
 //    item at a time): a request with 100 items delays one with a single item by the batch that runs, no more.
 // P2 A batch costs at most its limit, but for a single item that costs more by itself.
 // P3 At most `length` requests wait; each waits at most `time_ms` for its first item and never past its deadline.
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "support/error.h"
+#include "support/fair_share.h"
 #include "worker/queue.h"
 
 namespace verge::worker {
@@ -67,18 +68,17 @@ class Packer {
     int64_t expires_ms = INT64_MAX;
     bool by_deadline = false;
   };
-  struct Tenant {
-    int64_t tag = 0;      // virtual time
+  struct Line {                // of a tenant
     int64_t virtual_time = 0;  // of its requests
-    int waiting = 0;      // requests with items left
+    int waiting = 0;           // requests with items left
   };
   Entry* pick();
   void leave(Entry& entry);
 
   QueueLimits limits_;
   std::unordered_map<uint64_t, Entry> jobs_;
-  std::map<std::string, Tenant> tenants_;  // those with items left
-  int64_t virtual_time_ = 0;
+  std::map<std::string, Line> lines_;  // of tenants with items left
+  FairShare share_;                    // of the same tenants, charged with the items given out
   int64_t waiting_cost_ = 0;
   uint64_t arrivals_ = 0;
 };

@@ -1,6 +1,5 @@
 #include "worker/queue.h"
 
-#include <algorithm>
 #include <cassert>
 
 namespace verge::worker {
@@ -17,11 +16,7 @@ Result<void> Queue::push(const Item& item, int64_t now_ms) {
     error.retry_after_ms = 1000;
     return error;
   }
-  Tenant& tenant = tenants_[item.tenant];
-  const int64_t tag = std::max(virtual_time_, tenant.finish);
-  tenant.finish = tag + std::max<int64_t>(item.cost, 1);
-  if (tenant.waiting++ == 0) ++waiting_tenants_;
-  Entry entry{{kNew, tag, item.arrival}, item.tenant, std::max<int64_t>(item.cost, 1)};
+  Entry entry{{kNew, item.arrival}, item.tenant};
   entry.expires_ms = now_ms + limits_.time_ms;
   if (item.deadline_ms != 0 && item.deadline_ms < entry.expires_ms) {
     entry.expires_ms = item.deadline_ms;
@@ -33,24 +28,17 @@ Result<void> Queue::push(const Item& item, int64_t now_ms) {
 }
 
 void Queue::push_replay(const Item& item) {
-  Entry entry{{kReplay, 0, item.arrival}, item.tenant};
+  Entry entry{{kReplay, item.arrival}, item.tenant};
   entry.replay = true;
   entry.by_deadline = true;
   if (item.deadline_ms != 0) entry.expires_ms = item.deadline_ms;
   insert(item.id, std::move(entry));
 }
 
-std::optional<uint64_t> Queue::front() const {
-  if (order_.empty()) return std::nullopt;
-  return order_.begin()->second;
-}
-
-void Queue::pop() {
-  assert(!order_.empty());
-  const auto [key, id] = *order_.begin();
-  if (std::get<0>(key) == kNew)
-    virtual_time_ = std::max(virtual_time_, std::get<1>(key)) + entries_.at(id).cost / std::max(1, waiting_tenants_);
-  erase(id);
+std::optional<uint64_t> Queue::front(const std::string& tenant) const {
+  const auto line = lines_.find(tenant);
+  if (line == lines_.end()) return std::nullopt;
+  return line->second.begin()->second;
 }
 
 bool Queue::remove(uint64_t id) {
@@ -77,7 +65,7 @@ std::vector<Queue::Expired> Queue::expire(int64_t now_ms) {
 }
 
 void Queue::insert(uint64_t id, Entry entry) {
-  const bool fresh = order_.emplace(entry.key, id).second;
+  const bool fresh = lines_[entry.tenant].emplace(entry.key, id).second;
   assert(fresh);
   (void)fresh;
   if (entry.expires_ms != INT64_MAX) expiries_.emplace(entry.expires_ms, id);
@@ -88,16 +76,12 @@ void Queue::erase(uint64_t id) {
   const auto it = entries_.find(id);
   assert(it != entries_.end());
   const Entry& entry = it->second;
-  order_.erase(entry.key);
+  const auto line = lines_.find(entry.tenant);
+  line->second.erase(entry.key);
+  if (line->second.empty()) lines_.erase(line);
   expiries_.erase({entry.expires_ms, id});
-  if (!entry.replay) {
-    --waiting_;
-    if (--tenants_[entry.tenant].waiting == 0) --waiting_tenants_;
-  }
+  if (!entry.replay) --waiting_;
   entries_.erase(it);
-  // A tenant with nothing here and no debt is forgotten; looked at only when the table has grown.
-  if (tenants_.size() > 2 * entries_.size() + 64)
-    std::erase_if(tenants_, [&](const auto& t) { return t.second.waiting == 0 && (t.second.finish <= virtual_time_ || entries_.empty()); });
 }
 
 }  // namespace verge::worker

@@ -1,11 +1,5 @@
-// Requests that wait for a slot. Pure.
-//
-// Order: first those that were already running and lost their pages (class Replay, oldest first);
-// then fair between tenants by start-time fair queueing (Goyal, Vin, Cheng 1996): a request's tag is
-// max(virtual time, its tenant's last finish) and the smallest tag goes first, so a tenant that sends
-// a thousand requests delays another's single one by one request, and one tenant's own stay in order.
-// Virtual time also moves on by cost / waiting tenants with each start, as in fluid fair queueing, so
-// that a stream of ever new tenants cannot hold back one that has sent two.
+// Requests that wait for a slot. Pure. Which tenant is next is for support/fair_share.h; of one tenant, first those that were
+// running and lost their pages, then new ones, each in order of arrival.
 //
 // Q1 At most `length` new requests wait; a replay is always taken back (it was admitted once).
 // Q2 A new request waits at most `time_ms`, and never past its deadline.
@@ -16,8 +10,8 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "support/error.h"
@@ -38,7 +32,6 @@ class Queue {
     uint64_t id = 0;
     std::string tenant;
     uint64_t arrival = 0;       // order of submission, unique
-    int64_t cost = 1;           // tokens that the request may take; > 0
     int64_t deadline_ms = 0;    // 0 = none
   };
   // Busy where the queue is full, Timeout where the deadline has already passed.
@@ -46,8 +39,7 @@ class Queue {
   // A running request that lost its pages. Its wait has no limit but the deadline.
   void push_replay(const Item& item);
 
-  std::optional<uint64_t> front() const;
-  void pop();                // front() must hold one
+  std::optional<uint64_t> front(const std::string& tenant) const;
   bool remove(uint64_t id);  // false = not here
 
   struct Expired {
@@ -63,11 +55,10 @@ class Queue {
   bool full() const { return waiting_ >= limits_.length; }
 
  private:
-  using Key = std::tuple<int, int64_t, uint64_t>;  // class, tag, arrival
+  using Key = std::pair<int, uint64_t>;  // class, arrival
   struct Entry {
     Key key;
     std::string tenant;
-    int64_t cost = 1;
     int64_t expires_ms = INT64_MAX;
     bool by_deadline = false;
     bool replay = false;
@@ -77,16 +68,9 @@ class Queue {
 
   QueueLimits limits_;
   std::unordered_map<uint64_t, Entry> entries_;
-  std::map<Key, uint64_t> order_;
+  std::unordered_map<std::string, std::map<Key, uint64_t>> lines_;  // by tenant
   std::set<std::pair<int64_t, uint64_t>> expiries_;  // (expires_ms, id)
-  struct Tenant {
-    int64_t finish = 0;  // virtual
-    int waiting = 0;
-  };
-  std::unordered_map<std::string, Tenant> tenants_;  // those with a request here or a debt
-  int64_t virtual_time_ = 0;
   int waiting_ = 0;
-  int waiting_tenants_ = 0;
 };
 
 }  // namespace verge::worker

@@ -53,8 +53,9 @@ void Runner::cancel(uint64_t id) {
   answers_.erase(id);
 }
 
-int Runner::step(int64_t now_ms, int prefill_rows, std::vector<Output>& out) {
-  const Plan plan = batch_.plan(now_ms, prefill_rows);
+int Runner::step(int64_t now_ms, const StepRoom& room, std::vector<Output>& out) {
+  const Plan plan = batch_.plan(now_ms, room);
+  answer_rows_ = plan.answer_rows;
   for (const Queue::Expired& expired : plan.expired) {
     out.push_back({expired.id, protocol::Failure{expired.error}});
     answers_.erase(expired.id);

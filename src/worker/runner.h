@@ -54,7 +54,8 @@ class Runner {
   void hold(uint64_t id, bool held) { batch_.hold(id, held); }
 
   // Runs one step; returns the rows computed, 0 = nothing can run now.
-  int step(int64_t now_ms, int prefill_rows, std::vector<Output>& out);
+  int step(int64_t now_ms, const StepRoom& room, std::vector<Output>& out);
+  int answer_rows() const { return answer_rows_; }  // of the last step
 
   const Batch& batch() const { return batch_; }
   uint64_t steps() const { return steps_; }
@@ -84,6 +85,7 @@ class Runner {
   std::vector<float> logits_;
   std::vector<std::pair<uint64_t, engine::Sample>> chosen_;  // of this step, in the order of the plan
   uint64_t steps_ = 0, tokens_ = 0;
+  int answer_rows_ = 0;
 };
 
 }  // namespace verge::worker

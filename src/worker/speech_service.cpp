@@ -21,9 +21,12 @@ constexpr const char* kTask = "automatic-speech-recognition";
 }  // namespace
 
 SpeechService::SpeechService(asio::any_io_executor io, std::unique_ptr<engine::Backend> backend, std::unique_ptr<engine::Recognizer> recognizer, ServiceOptions options)
-    : io_(std::move(io)), options_(std::move(options)), backend_(std::move(backend)), recognizer_(std::move(recognizer)), engine_(std::make_unique<SpeechEngine>(io_, *recognizer_)) {}
+    : io_(std::move(io)), options_(std::move(options)), backend_(std::move(backend)), recognizer_(std::move(recognizer)), engine_(std::make_unique<SpeechEngine>(io_, *recognizer_)), prepare_(std::make_unique<PrepareThreads>(1)) {}
 
-SpeechService::~SpeechService() { engine_.reset(); }
+SpeechService::~SpeechService() {
+  engine_.reset();
+  prepare_.reset();
+}
 
 task<void> SpeechService::run(protocol::Request request, protocol::EventSink& sink) {
   std::optional<Error> refused;
@@ -42,9 +45,11 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
   const auto call = std::make_shared<SpeechCall>(io_);
   call->request = std::move(request);
   const Finally abandon{[call] { call->abandoned = true; }};
-  auto preparing = prepare_.run<bool>([call, recognizer = recognizer_.get()](const Pool::Abandoned&) -> Result<bool> {
-    VERGE_TRY(call->prepare(*recognizer));
-    return true;
+  auto preparing = prepare_->run<bool>(
+      call->request.tenant, call->request.payload.size(),
+      [call, recognizer = recognizer_.get()](const Pool::Abandoned&) -> Result<bool> {
+        VERGE_TRY(call->prepare(*recognizer));
+        return true;
   });
   auto prepared = co_await std::move(preparing);
   const auto cancelled = co_await asio::this_coro::cancellation_state;
@@ -89,7 +94,7 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
 json::object SpeechService::status() const {
   json::object out{{"task", kTask}, {"active", *active_}, {"draining", draining_}};
   for (auto& [key, value] : engine_->status()) out[key] = value;
-  const Pool::Load prepared = prepare_.load();
+  const Pool::Load prepared = prepare_->load();
   out["work"] = protocol::to_json({engine_->progress(), {"prepare", prepared.ended, prepared.running > 0, kPrepareMs}});
   return out;
 }

@@ -5,12 +5,12 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-
 #include <memory>
 
 #include "engine/speech/recognizer.h"
 #include "support/pool.h"
 #include "worker/model_service.h"
+#include "worker/prepare_threads.h"
 #include "worker/speech_engine.h"
 
 namespace verge::worker {
@@ -33,8 +33,8 @@ class SpeechService : public ModelService {
   std::unique_ptr<engine::Recognizer> recognizer_;
   std::shared_ptr<int> active_ = std::make_shared<int>(0);
   bool draining_ = false;
-  Pool prepare_{1};
   std::unique_ptr<SpeechEngine> engine_;
+  std::unique_ptr<PrepareThreads> prepare_;
 };
 
 // Errors: LoadFailed, Io.

@@ -14,7 +14,10 @@
 #include "support/clock.h"
 #include "support/finally.h"
 #include "support/limits.h"
+#include "support/limits_load.h"
+#include "worker/admission.h"
 #include "worker/tasks/table.h"
+#include "worker/tasks/text_generation.h"
 
 namespace verge::worker {
 namespace asio = boost::asio;
@@ -54,9 +57,10 @@ struct Call {
 
 // Lives on the io thread.
 struct TextService::Calls {
+  explicit Calls(QueueLimits limits) : admission(limits) {}
   std::unordered_map<uint64_t, std::shared_ptr<Call>> open;
+  Admission admission;             // of run()s that have not ended
   uint64_t next_id = 1;
-  int active = 0;                  // run()s that have not ended
   EngineThread* engine = nullptr;  // null once the service goes
 
   void deliver(std::vector<Output> outputs) {
@@ -64,6 +68,7 @@ struct TextService::Calls {
       const auto it = open.find(output.id);
       if (it == open.end()) continue;  // cancelled while the step ran
       Call& call = *it->second;
+      if (std::holds_alternative<protocol::Accepted>(output.event)) admission.begun(output.id, monotonic_ms());
       call.bytes += event_bytes(output.event);
       call.events.push_back(std::move(output.event));
       call.wake.cancel();
@@ -87,7 +92,7 @@ struct TextService::Calls {
 };
 
 TextService::TextService(asio::any_io_executor io, Host& host, Options options)
-    : io_(std::move(io)), host_(&host), calls_(std::make_shared<Calls>()) {
+    : io_(std::move(io)), host_(&host), calls_(std::make_shared<Calls>(options.queue)) {
   RunnerOptions runner;
   runner.node = std::move(options.node);
   runner.model = std::move(options.model);
@@ -101,6 +106,7 @@ TextService::TextService(asio::any_io_executor io, Host& host, Options options)
                                              });
                                            });
   calls_->engine = engine_.get();
+  prepare_ = std::make_unique<PrepareThreads>(limits::kPrepareThreads);
 }
 
 TextService::TextService(asio::any_io_executor io, std::unique_ptr<Host> host, Options options) : TextService(std::move(io), *host, std::move(options)) {
@@ -110,13 +116,13 @@ TextService::TextService(asio::any_io_executor io, std::unique_ptr<Host> host, O
 TextService::~TextService() {
   calls_->engine = nullptr;
   engine_.reset();
+  prepare_.reset();
 }
 
 // Events are named before they are put: GCC 12 destroys an aggregate made inside a co_await expression twice.
 task<void> TextService::run(protocol::Request request, protocol::EventSink& sink) {
-  if (draining_ || calls_->active >= limits::kQueueLength + limits::kSequences) {
-    Error error = draining_ ? fail(Code::Busy, "This worker is shutting down. Try again.")
-                            : fail(Code::Busy, "The model's queue is full ({} requests are here). Try again later.", calls_->active);
+  if (draining_) {
+    Error error = fail(Code::Busy, "This worker is shutting down. Try again.");
     error.retry_after_ms = 1000;
     Event failure = protocol::Failure{std::move(error)};
     co_await sink.put(std::move(failure));
@@ -127,14 +133,23 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
     co_await sink.put(std::move(failure));
     co_return;
   }
-  ++calls_->active;
-  const Finally leave{[calls = calls_] { --calls->active; }};
+  const int64_t now_unix_ms = unix_ms(), now_ms = monotonic_ms();
+  const int64_t deadline_ms = request.deadline_ms == 0 ? 0 : std::max<int64_t>(1, now_ms + request.deadline_ms - now_unix_ms);
+  const uint64_t id = calls_->next_id++;
+  const size_t input_bytes = prompt_bytes(request.params);
+  if (Result<void> entered = calls_->admission.enter(id, request.tenant, about_tokens(request.params, input_bytes), deadline_ms, now_ms); !entered) {
+    Event failure = protocol::Failure{std::move(entered.error())};
+    co_await sink.put(std::move(failure));
+    co_return;
+  }
+  const Finally leave{[calls = calls_, id] { calls->admission.left(id, monotonic_ms()); }};
 
   const auto call = std::make_shared<Call>(io_);
   const auto asked = std::make_shared<const protocol::Request>(std::move(request));
-  const int64_t now_unix_ms = unix_ms();
-  auto preparing = prepare_.run<Generation>([asked, host = host_, now_unix_s = now_unix_ms / 1000](const Pool::Abandoned&) {
-    return prepare_generation(*asked, host->model, host->context_tokens, now_unix_s);
+  auto preparing = prepare_->run<Generation>(
+      asked->tenant, input_bytes,
+      [asked, host = host_, now_unix_s = now_unix_ms / 1000](const Pool::Abandoned&) {
+        return prepare_generation(*asked, host->model, host->context_tokens, now_unix_s);
   });
   auto generation = co_await std::move(preparing);
   if (!generation) {
@@ -144,7 +159,6 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
     co_return;
   }
 
-  const uint64_t id = calls_->next_id++;
   calls_->open.emplace(id, call);
   bool ended = false;
   const Finally close{[&ended, id, calls = calls_] {
@@ -155,7 +169,7 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   job.id = id;
   job.generation = std::move(*generation);
   job.tenant = asked->tenant;
-  if (asked->deadline_ms != 0) job.deadline_ms = std::max<int64_t>(1, monotonic_ms() + asked->deadline_ms - now_unix_ms);
+  job.deadline_ms = deadline_ms;
   job.reject_if_busy = asked->reject_if_busy;
   engine_->submit(std::move(job));
 
@@ -168,7 +182,7 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   }
 }
 
-int TextService::active() const { return calls_->active; }
+int TextService::active() const { return calls_->admission.here(); }
 
 json::object TextService::ready() const {
   const engine::ModelInfo& info = host_->model.model->info();
@@ -182,10 +196,10 @@ json::object TextService::ready() const {
 
 json::object TextService::status() const {
   const EngineThread::Status s = engine_->status();
-  const Pool::Load prepared = prepare_.load();
+  const Pool::Load prepared = prepare_->load();
   const int64_t now = monotonic_ms();
   return {{"task", "text-generation"},
-          {"active", calls_->active},
+          {"active", calls_->admission.here()},
           {"running", s.running},
           {"waiting", s.waiting},
           {"waiting_cost", s.unread_tokens},

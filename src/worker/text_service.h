@@ -1,20 +1,21 @@
 // A loaded model as a Service: requests of the task text-generation in, events out. The same code
 // answers in a worker process (worker.cpp) and inside `verge run`.
 //
-// Threads: run() and everything public on the io thread; prompts are rendered and tokenised on one
-// thread of their own, since a long one takes longer than a step; the model runs on the engine's.
+// Threads: run() and everything public on the io thread; prompts are rendered and tokenised on
+// threads of their own, since a long one takes longer than a step; the model runs on the engine's.
+// Whether a request is let in is decided on the io thread (admission.h), before anything is done for it.
 // Cancelling run(), or a sink that says its receiver is gone, frees the sequence before the next step.
 // A receiver that takes its events too slowly gets its sequence held: no memory grows behind it.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-
 #include <memory>
 #include <string>
 
 #include "support/pool.h"
 #include "worker/engine_thread.h"
 #include "worker/model_service.h"
+#include "worker/prepare_threads.h"
 
 namespace verge::worker {
 
@@ -40,8 +41,8 @@ class TextService : public ModelService {
   std::unique_ptr<Host> own_host_;  // null where the caller keeps it
   Host* host_;
   std::shared_ptr<Calls> calls_;
-  Pool prepare_{1};
   std::unique_ptr<EngineThread> engine_;
+  std::unique_ptr<PrepareThreads> prepare_;
   bool draining_ = false;
 };
 

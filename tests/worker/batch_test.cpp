@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 
+#include "support/limits_load.h"
 #include "support/random.h"
 
 namespace verge::worker {
@@ -30,7 +31,7 @@ std::map<uint64_t, int> rows_by_id(const Plan& plan) {
 
 // Runs one step as the runner would, answering each wish for logits with token 7.
 Plan step(Batch& batch, int64_t now = 0, int prefill_rows = limits::kBatchTokens) {
-  Plan plan = batch.plan(now, prefill_rows);
+  Plan plan = batch.plan(now, {.prompts = prefill_rows});
   batch.commit(plan);
   for (const Row& row : plan.rows)
     if (row.logits) batch.append(row.id, 7);
@@ -108,7 +109,7 @@ TEST(Batch, APreemptedSequenceLosesPagesAndNoToken) {
   std::map<uint64_t, int> computed;  // next position that must be computed
   int replays = 0;
   for (int i = 0; i < 1000 && !batch.empty(); ++i) {
-    const Plan plan = batch.plan(0, limits::kBatchTokens);
+    const Plan plan = batch.plan(0, {});
     ASSERT_FALSE(plan.rows.empty());
     for (const Row& row : plan.rows) {
       if (row.position < computed[row.id]) ++replays;
@@ -134,7 +135,7 @@ TEST(Batch, TheOldestIsNeverPreempted) {
   for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(batch.submit(sequence(id, kP, 4 * kP), 0));
   int expected = 0;
   while (batch.contains(1)) {
-    const Plan plan = batch.plan(0, limits::kBatchTokens);
+    const Plan plan = batch.plan(0, {});
     const auto rows = rows_by_id(plan);
     ASSERT_TRUE(rows.contains(1)) << "after " << expected << " tokens";
     for (const Row& row : plan.rows)
@@ -204,7 +205,7 @@ TEST(Batch, ADeadlineEndsARunningSequence) {
   ASSERT_TRUE(batch.submit(s, 0));
   step(batch, 0);
   EXPECT_EQ(batch.next_expiry(), 50);
-  const Plan plan = batch.plan(50, 512);
+  const Plan plan = batch.plan(50, {});
   ASSERT_EQ(plan.expired.size(), 1u);
   EXPECT_EQ(plan.expired[0].error.code, Code::Timeout);
   EXPECT_TRUE(batch.empty());
@@ -222,6 +223,87 @@ TEST(Batch, ARepeatedPromptIsReadFromTheCacheButForItsLastToken) {
   EXPECT_EQ(rows_by_id(step(batch)).at(2), kP);
   EXPECT_EQ(batch.cached_tokens(2), 3 * kP);
   EXPECT_EQ(batch.prefix_hits(), 3u * kP);
+}
+
+// Two tenants that always want more than there is: equal tokens, whatever their requests look like.
+TEST(Batch, TenantsGetEqualTokens) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    Random random(seed);
+    Batch batch({.pages = 400, .max_sequences = 16, .queue = {.length = 1000, .time_ms = 1 << 30}});
+    std::map<std::string, int64_t> tokens;
+    std::map<std::string, int> here;
+    std::map<uint64_t, std::string> tenant_of;
+    uint64_t next = 1;
+    const int shared = static_cast<int>(3 + random.below(12));
+    for (int i = 0; i < 2000; ++i) {
+      // The one floods with long answers, the others keep a few short ones under way.
+      for (const auto& [tenant, most, prompt, answer] : {std::tuple("flood", 200, 60, 128), std::tuple("few", 12, 20, 16), std::tuple("prompts", 20, 400, 4)}) {
+        while (here[tenant] < most) {
+          tenant_of[next] = tenant;
+          ++here[tenant];
+          ASSERT_TRUE(batch.submit(sequence(next++, prompt, answer, tenant), i));
+        }
+      }
+      const Plan plan = batch.plan(i, {.prompts = 64, .shared = shared});
+      ASSERT_FALSE(plan.rows.empty());
+      batch.commit(plan);
+      for (const Row& row : plan.rows) {
+        if (i >= 200) tokens[tenant_of.at(row.id)] += static_cast<int64_t>(row.tokens.size());
+        if (!row.logits) continue;
+        const std::string& tenant = tenant_of.at(row.id);
+        const size_t goal = tenant == "flood" ? 188 : tenant == "few" ? 36 : 404;
+        if (batch.tokens(row.id).size() + 1 >= goal) {
+          --here[tenant];
+          batch.remove(row.id);
+        } else {
+          batch.append(row.id, 7);
+        }
+      }
+      batch.check();
+    }
+    double sum = 0, squares = 0;
+    for (const auto& [tenant, count] : tokens) sum += static_cast<double>(count), squares += static_cast<double>(count) * static_cast<double>(count);
+    EXPECT_GE(sum * sum / (3 * squares), 0.95) << "Jain's index, seed " << seed << ": " << tokens["flood"] << " " << tokens["few"] << " " << tokens["prompts"];
+  }
+}
+
+// A flood holds every slot: another tenant's request has one in the next step, and a row in every step.
+TEST(Batch, AFloodGivesASlotToAnotherTenantAtOnce) {
+  Batch batch({.pages = 1000, .max_sequences = 8});
+  for (uint64_t id = 1; id <= 40; ++id) ASSERT_TRUE(batch.submit(sequence(id, 32, 200, "flood"), 0));
+  for (int i = 0; i < 10; ++i) step(batch);
+  EXPECT_EQ(batch.running(), 8);
+  ASSERT_TRUE(batch.submit(sequence(100, 20, 50, "light"), 0));
+  const auto shared = [&] {
+    const Plan plan = batch.plan(0, {.prompts = 64, .shared = 3});
+    batch.commit(plan);
+    for (const Row& row : plan.rows)
+      if (row.logits) batch.append(row.id, 7);
+    batch.check();
+    return plan;
+  };
+  EXPECT_EQ(rows_by_id(shared()).at(100), 20);
+  EXPECT_EQ(batch.preemptions(), 1u);
+  std::map<uint64_t, int> rows;
+  for (int i = 0; i < 28; ++i) {
+    const Plan plan = shared();
+    EXPECT_EQ(plan.answer_rows, 3);
+    for (const Row& row : plan.rows) rows[row.id] += static_cast<int>(row.tokens.size());
+    EXPECT_TRUE(rows_by_id(plan).contains(100)) << "step " << i;
+  }
+  for (uint64_t id = 1; id <= 7; ++id) EXPECT_NEAR(rows[id], 8, 1) << "the flood's own take turns";
+  batch.remove(100);
+  EXPECT_EQ(rows_by_id(batch.plan(limits::kShareLingerMs, {.shared = 3})).size(), 8u) << "and all go on when they are alone";
+}
+
+// Memory for keys and values is shared as slots are.
+TEST(Batch, AFloodGivesPagesToAnotherTenant) {
+  Batch batch({.pages = 20});
+  for (uint64_t id = 1; id <= 5; ++id) ASSERT_TRUE(batch.submit(sequence(id, 3 * kP, 3 * kP, "flood"), 0));
+  for (int i = 0; i < 20; ++i) step(batch);
+  ASSERT_TRUE(batch.submit(sequence(100, 4 * kP, 8, "light"), 0));
+  EXPECT_TRUE(rows_by_id(step(batch)).contains(100));
+  EXPECT_TRUE(batch.contains(1));
 }
 
 // Seeds: random lengths, tenants, cancels, holds and tight memory. Invariants after every step; all that is not
@@ -249,7 +331,7 @@ TEST(Batch, RandomTrafficEndsAndLeaksNothing) {
         batch.remove(id);
         goal.erase(id);
       }
-      const Plan plan = batch.plan(now, static_cast<int>(1 + random.below(128)));
+      const Plan plan = batch.plan(now, {.prompts = static_cast<int>(1 + random.below(128)), .shared = static_cast<int>(1 + random.below(40))});
       batch.commit(plan);
       for (const Row& row : plan.rows) {
         if (!row.logits) continue;

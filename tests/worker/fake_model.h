@@ -72,7 +72,10 @@ class ByteTokenizer : public engine::Tokenizer {
   std::vector<int32_t> encode(std::string_view text, const engine::EncodeOptions& options) const override {
     std::vector<int32_t> ids;
     if (options.add_special) ids.push_back(257);
-    for (unsigned char c : text) ids.push_back(c);
+    for (unsigned char c : text) {
+      if (ids.size() > options.most_tokens) break;
+      ids.push_back(c);
+    }
     return ids;
   }
   std::string piece(int32_t id, bool special = false) const override {
@@ -85,6 +88,7 @@ class ByteTokenizer : public engine::Tokenizer {
     return text;
   }
   int32_t vocabulary() const override { return 258; }
+  size_t least_tokens(std::string_view text) const override { return text.size(); }
   int32_t bos() const override { return 257; }
   int32_t eos() const override { return 256; }
   bool adds_bos() const override { return true; }

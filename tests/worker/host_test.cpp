@@ -60,7 +60,7 @@ std::map<uint64_t, Got> run(Host& host, const std::map<uint64_t, Generation>& jo
   Runner runner(host.model, **cache, options);
   std::vector<Output> out;
   for (const auto& [id, g] : jobs) runner.submit({id, g, "t", 0, false}, 0, out);
-  while (runner.step(0, rows, out) > 0) runner.batch().check();
+  while (runner.step(0, {.prompts = rows}, out) > 0) runner.batch().check();
   EXPECT_EQ(runner.batch().pages().held(), 0);
   if (preemptions) *preemptions = runner.batch().preemptions();
   std::map<uint64_t, Got> got;

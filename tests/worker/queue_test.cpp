@@ -5,13 +5,13 @@
 namespace verge::worker {
 namespace {
 
-Queue::Item item(uint64_t id, const char* tenant = "t", int64_t cost = 100) { return {id, tenant, id, cost, 0}; }
+Queue::Item item(uint64_t id, const char* tenant = "t") { return {id, tenant, id, 0}; }
 
-std::vector<uint64_t> drain(Queue& queue) {
+std::vector<uint64_t> drain(Queue& queue, const char* tenant = "t") {
   std::vector<uint64_t> order;
-  while (auto id = queue.front()) {
+  while (auto id = queue.front(tenant)) {
     order.push_back(*id);
-    queue.pop();
+    queue.remove(*id);
   }
   return order;
 }
@@ -22,42 +22,13 @@ TEST(Queue, OneTenantIsServedInOrder) {
   EXPECT_EQ(drain(queue), (std::vector<uint64_t>{1, 2, 3, 4}));
 }
 
-TEST(Queue, AFloodDelaysAnotherTenantByOneRequest) {
+TEST(Queue, EachTenantHasALine) {
   Queue queue;
-  for (uint64_t id = 1; id <= 100; ++id) ASSERT_TRUE(queue.push(item(id, "flood"), 0));
-  queue.pop();  // one is served already
-  ASSERT_TRUE(queue.push(item(1000, "light"), 0));
-  queue.pop();  // the flood's next, which came first
-  EXPECT_EQ(queue.front(), 1000u);
-}
-
-TEST(Queue, TenantsShareByTokensNotByRequests) {
-  Queue queue;
-  for (uint64_t id = 1; id <= 10; ++id) ASSERT_TRUE(queue.push(item(id, "long", 1000), 0));
-  for (uint64_t id = 101; id <= 140; ++id) ASSERT_TRUE(queue.push(item(id, "short", 100), 0));
-  int64_t long_tokens = 0, short_tokens = 0;
-  for (int i = 0; i < 33; ++i) {
-    const uint64_t id = *queue.front();
-    queue.pop();
-    (id > 100 ? short_tokens : long_tokens) += id > 100 ? 100 : 1000;
-  }
-  EXPECT_NEAR(static_cast<double>(short_tokens), static_cast<double>(long_tokens), 1000);
-}
-
-TEST(Queue, EverNewTenantsDoNotHoldBackAnother) {
-  Queue queue;
-  ASSERT_TRUE(queue.push(item(1, "two"), 0));
-  ASSERT_TRUE(queue.push(item(2, "two"), 0));
-  uint64_t next = 100;
-  for (int i = 0; i < 20; ++i, ++next) ASSERT_TRUE(queue.push(item(next, std::to_string(next).c_str()), 0));
-  bool found = false;
-  for (int i = 0; i < 200 && !found; ++i) {
-    found = *queue.front() == 2;
-    queue.pop();
-    ASSERT_TRUE(queue.push(item(next, std::to_string(next).c_str()), 0));
-    ++next;
-  }
-  EXPECT_TRUE(found);
+  for (uint64_t id : {1, 3}) ASSERT_TRUE(queue.push(item(id, "a"), 0));
+  ASSERT_TRUE(queue.push(item(2, "b"), 0));
+  EXPECT_EQ(queue.front("c"), std::nullopt);
+  EXPECT_EQ(drain(queue, "b"), (std::vector<uint64_t>{2}));
+  EXPECT_EQ(drain(queue, "a"), (std::vector<uint64_t>{1, 3}));
 }
 
 TEST(Queue, RefusesPastItsLength) {
@@ -68,7 +39,7 @@ TEST(Queue, RefusesPastItsLength) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::Busy);
   EXPECT_GT(refused.error().retry_after_ms, 0);
-  queue.pop();
+  queue.remove(1);
   EXPECT_TRUE(queue.push(item(3), 0));
 }
 

@@ -79,7 +79,7 @@ struct Rig {
   }
   int step(int prefill_rows = limits::kBatchTokens) {
     std::vector<Output> out;
-    const int rows = runner.step(0, prefill_rows, out);
+    const int rows = runner.step(0, {.prompts = prefill_rows}, out);
     collect(out, got);
     return rows;
   }
@@ -229,7 +229,7 @@ TEST(Runner, AFullQueueRefusesWithBusyAndTheRestIsAnswered) {
   std::map<uint64_t, Collected> got;
   std::vector<Output> out;
   for (uint64_t id = 1; id <= 6; ++id) runner.submit({id, generation(id), "t", 0, false}, 0, out);
-  while (runner.step(0, 512, out) > 0) {}
+  while (runner.step(0, {}, out) > 0) {}
   collect(out, got);
   int busy = 0;
   for (uint64_t id = 1; id <= 6; ++id) {

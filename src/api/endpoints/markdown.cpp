@@ -2,6 +2,7 @@
 #include "api/base64.h"
 #include "api/endpoints/endpoints.h"
 #include "api/endpoints/run.h"
+#include "support/limits_load.h"
 #include "support/uuid.h"
 
 namespace verge::api {
@@ -19,6 +20,7 @@ Result<std::vector<File>> read_files(Call& call) {
   for (const char* name : {"conversionOptions", "options"})
     if (const json::object* options = get_object(body, name); options && !options->empty()) return not_built(fmt::format("/{}", name));
   note_members_beside(call, body, {"files", "conversionOptions", "options"});
+  if (list->size() > limits::kDocuments) return fail(Code::InvalidInput, "maxItems at '/files' is {}, got {}", limits::kDocuments, list->size());
   std::vector<File> files;
   for (const json::value& value : *list) {
     const json::object* object = value.if_object();
@@ -44,17 +46,22 @@ http::task<void> markdown(Call& call) {
     co_return;
   }
   json::array results;
+  size_t text_bytes = 0;
   for (File& file : *files) {
     json::object item{{"id", uuid_v4()}, {"name", file.name}, {"mimeType", file.media_type}};
     const std::string kind = call.context.options.markdown_kind ? call.context.options.markdown_kind(file.name, file.media_type) : "";
     if (kind.empty()) {
       item["format"] = "error";
       item["error"] = "Unsupported file type: " + (file.media_type.empty() ? file.name : file.media_type);
+    } else if (text_bytes > limits::kDocumentsText) {
+      item["format"] = "error";
+      item["error"] = fmt::format("The documents before this one have more than {} MiB of text: send it in a request of its own", limits::kDocumentsText >> 20);
     } else {
       auto text = co_await call.context.options.convert(kind, file.media_type, std::move(file.data));
       if (text) {
         const std::string whole = kind == "pdf" ? "# " + file.name + "\n\n" + *text : *text;
         item["format"] = "markdown";
+        text_bytes += whole.size();
         item["tokens"] = about_tokens(whole);
         item["data"] = whole;
       } else {

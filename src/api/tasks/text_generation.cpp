@@ -17,6 +17,7 @@
 #include "api/tasks/parameters.h"
 #include "catalogue/schema.h"
 #include "support/limits.h"
+#include "support/limits_load.h"
 
 namespace verge::api {
 namespace {
@@ -61,12 +62,12 @@ void read_logit_bias(Params& in, json::object& out) {
 void read_stop(Params& in, json::object& out) {
   const json::value* stop = in.find("stop");
   if (!stop) return;
+  if (const json::array* many = stop->if_array(); many && many->size() > limits::kStopStrings)
+    return in.refuse(fail(Code::InvalidInput, "maxItems at '/stop' is {}, got {}", limits::kStopStrings, many->size()));
   json::array list;
   if (stop->is_string()) list.push_back(*stop);
   else if (stop->is_array()) list = stop->get_array();
   else return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/stop', 'string' or 'array' not in '{}'", type_name(*stop)));
-  if (list.size() > limits::kStopStrings)
-    return in.refuse(fail(Code::InvalidInput, "maxItems at '/stop' is {}, got {}", limits::kStopStrings, list.size()));
   json::array checked;
   for (size_t i = 0; i < list.size(); ++i) {
     if (!list[i].is_string())
@@ -168,6 +169,7 @@ Result<json::array> normalise_messages(const json::value& messages) {
   if (!messages.is_array()) return fail(Code::InvalidInput, "Type mismatch of '/messages', 'array' not in '{}'", type_name(messages));
   const json::array& list = messages.get_array();
   if (list.empty()) return fail(Code::InvalidInput, "minItems at '/messages' is 1, got 0");
+  if (list.size() > limits::kMessages) return fail(Code::InvalidInput, "maxItems at '/messages' is {}, got {}", limits::kMessages, list.size());
   json::array out;
   for (size_t i = 0; i < list.size(); ++i) {
     VERGE_ASSIGN(message, normalise_message(list[i], i));

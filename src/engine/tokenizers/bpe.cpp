@@ -110,6 +110,14 @@ PairMerge Bpe::lookup(const Symbol& left, const Symbol& right) const {
   return {kNoMerge, -1};
 }
 
+// Some vocabularies have no symbol for a few control characters and for bytes that UTF-8 does not use.
+size_t Bpe::kept_bytes(std::string_view text) const {
+  const bool all = std::ranges::all_of(byte_symbols_, [](int32_t id) { return id >= 0; });
+  if (options_.byte_level && !all)
+    return static_cast<size_t>(std::ranges::count_if(text, [this](char c) { return byte_symbols_[static_cast<uint8_t>(c)] >= 0; }));
+  return all && (options_.byte_level || options_.byte_fallback) ? text.size() : 0;
+}
+
 void Bpe::split_bytes(std::string_view word, SymbolScratch* scratch) const {
   for (size_t i = 0; i < word.size(); ++i) {
     scratch->symbols.push_back({static_cast<uint32_t>(i), 1, byte_symbols_[static_cast<uint8_t>(word[i])]});

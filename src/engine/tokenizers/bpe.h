@@ -34,6 +34,7 @@ class Bpe final : public WordModel {
                                            std::span<const std::pair<std::string_view, std::string_view>> merges, BpeOptions options);
 
   void encode(std::string_view word, SymbolScratch* scratch, std::vector<int32_t>* out) const override;
+  size_t kept_bytes(std::string_view text) const override;
 
  private:
   struct Merge {

@@ -104,6 +104,7 @@ class Prepend final : public Normalizer {
   void apply(std::string* text, const Place&) const override {
     if (!text->empty()) text->insert(0, prefix_);
   }
+  bool shortens() const override { return false; }
 
  private:
   std::string prefix_;
@@ -125,6 +126,7 @@ class ReplaceText final : public Normalizer {
     out.append(*text, at);
     *text = std::move(out);
   }
+  bool shortens() const override { return to_.size() < from_.size(); }
 
  private:
   std::string from_, to_;
@@ -207,6 +209,11 @@ class NormalizerSequence final : public Normalizer {
   explicit NormalizerSequence(std::vector<std::unique_ptr<Normalizer>> parts) : parts_(std::move(parts)) {}
   void apply(std::string* text, const Place& place) const override {
     for (const auto& part : parts_) part->apply(text, place);
+  }
+  bool shortens() const override {
+    for (const auto& part : parts_)
+      if (part->shortens()) return true;
+    return false;
   }
 
  private:

@@ -38,6 +38,7 @@ class CharacterSplitter final : public Splitter {
     }
     words->list = std::move(cut);
   }
+  bool removes() const override { return behavior_ == SplitBehavior::Removed; }
 
  private:
   IsMatch is_match_;
@@ -56,6 +57,7 @@ class PrefixSpace final : public Splitter {
       if (!word.starts_with(' ')) word = words->own(" " + std::string(word));
     }
   }
+  bool removes() const override { return false; }
 };
 
 class ByteLevelWords final : public Splitter {
@@ -67,6 +69,7 @@ class ByteLevelWords final : public Splitter {
       word = words->own(std::move(text));
     }
   }
+  bool removes() const override { return false; }
 };
 
 class Metaspace final : public Splitter {
@@ -101,6 +104,7 @@ class Metaspace final : public Splitter {
     }
     words->list = std::move(cut);
   }
+  bool removes() const override { return replacement_.empty(); }
 
  private:
   std::string replacement_;

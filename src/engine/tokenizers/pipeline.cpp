@@ -44,19 +44,33 @@ class Pipeline::WordCache {
   std::vector<Entry> entries_;
 };
 
-void Pipeline::encode_words(std::string_view text, bool first, WordCache* cache, SymbolScratch* scratch, std::vector<int32_t>* out) const {
+struct Pipeline::Encoding {
+  Encoding(size_t text_bytes, size_t most) : cache(text_bytes), most_tokens(most) {}
+
+  std::vector<int32_t> out;
+  WordCache cache;
+  SymbolScratch scratch;
+  size_t most_tokens;
+
+  bool over() const { return out.size() > most_tokens; }
+};
+
+void Pipeline::encode_words(std::string_view text, bool first, Encoding* to) const {
   if (text.empty()) return;
   auto encode_word = [&](std::string_view word) {
     if (word.empty()) return;
-    if (!cache_words) return model->encode(word, scratch, out);
-    cache->encode(word, out, [&] { model->encode(word, scratch, out); });
+    if (!cache_words) return model->encode(word, &to->scratch, &to->out);
+    to->cache.encode(word, &to->out, [&] { model->encode(word, &to->scratch, &to->out); });
   };
   if (!splitter) return encode_word(text);
   Words words;
   words.first = first;
   words.list.push_back(text);
   splitter->apply(&words);
-  for (std::string_view word : words.list) encode_word(word);
+  for (std::string_view word : words.list) {
+    if (to->over()) return;
+    encode_word(word);
+  }
 }
 
 // Where the foreign ranges of `text` lie once it is normalised: its parts are normalised one by
@@ -96,8 +110,7 @@ std::optional<std::vector<TextRange>> Pipeline::normalized_ranges(
 
 // `foreign` as EncodeOptions has it, of this text.
 void Pipeline::encode_fragment(std::string_view text, Normalizer::Place place, bool parse_special,
-                               std::span<const TextRange> foreign, WordCache* cache,
-                               SymbolScratch* scratch, std::vector<int32_t>* out) const {
+                               std::span<const TextRange> foreign, Encoding* to) const {
   const std::string_view original = text;
   std::string normalized;
   if (normalizer) {
@@ -105,7 +118,7 @@ void Pipeline::encode_fragment(std::string_view text, Normalizer::Place place, b
     normalizer->apply(&normalized, place);
     text = normalized;
   }
-  if (special_normalized.empty()) return encode_words(text, place.first, cache, scratch, out);
+  if (special_normalized.empty()) return encode_words(text, place.first, to);
   std::vector<Fragment> fragments;
   special_normalized.partition(text, parse_special,
                                normalizer ? std::span<const TextRange>() : foreign, &fragments);
@@ -119,27 +132,27 @@ void Pipeline::encode_fragment(std::string_view text, Normalizer::Place place, b
   }
   bool first = place.first;
   for (const Fragment& fragment : fragments) {
+    if (to->over()) return;
     if (fragment.id >= 0) {
-      out->push_back(fragment.id);
+      to->out.push_back(fragment.id);
     } else {
-      encode_words(fragment.text, first, cache, scratch, out);
+      encode_words(fragment.text, first, to);
     }
     first = false;
   }
 }
 
 std::vector<int32_t> Pipeline::encode(std::string_view text, const EncodeOptions& options) const {
-  std::vector<int32_t> out;
-  out.reserve(text.size() / 3 + prefix.size() + suffix.size());
-  if (options.add_special) out = prefix;
+  Encoding to(text.size(), options.most_tokens);
+  to.out.reserve(std::min(text.size() / 3, options.most_tokens) + prefix.size() + suffix.size());
+  if (options.add_special) to.out = prefix;
   std::vector<Fragment> fragments;
   special.partition(text, options.parse_special, options.foreign, &fragments);
-  WordCache cache(text.size());
-  SymbolScratch scratch;
   Normalizer::Place place;
   for (const Fragment& fragment : fragments) {
+    if (to.over()) break;
     if (fragment.id >= 0) {
-      out.push_back(fragment.id);
+      to.out.push_back(fragment.id);
       place.after_special = true;
     } else {
       // Only tokens that are matched on normalised text still ask where the foreign bytes are.
@@ -148,14 +161,18 @@ std::vector<int32_t> Pipeline::encode(std::string_view text, const EncodeOptions
         part.append(fragment.text, options.foreign,
                     static_cast<size_t>(fragment.text.data() - text.data()));
       }
-      encode_fragment(fragment.text, place, options.parse_special, part.foreign, &cache, &scratch,
-                      &out);
+      encode_fragment(fragment.text, place, options.parse_special, part.foreign, &to);
       place.after_special = false;
     }
     place.first = false;
   }
-  if (options.add_special) out.insert(out.end(), suffix.begin(), suffix.end());
-  return out;
+  if (options.add_special) to.out.insert(to.out.end(), suffix.begin(), suffix.end());
+  return std::move(to.out);
+}
+
+size_t Pipeline::least_tokens(std::string_view text) const {
+  const bool shortens = (normalizer && normalizer->shortens()) || (splitter && splitter->removes()) || special.strips() || special_normalized.strips();
+  return shortens || tokens->longest() == 0 ? 0 : model->kept_bytes(text) / tokens->longest();
 }
 
 bool Pipeline::is_control(int32_t id) const {

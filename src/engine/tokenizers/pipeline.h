@@ -56,6 +56,7 @@ class Pipeline final : public Tokenizer {
   std::string piece(int32_t id, bool special_too) const override;
   std::string decode(const std::vector<int32_t>& ids, bool special_too) const override;
   int32_t vocabulary() const override { return tokens->size(); }
+  size_t least_tokens(std::string_view text) const override;
   int32_t bos() const override { return bos_id; }
   int32_t eos() const override { return eos_id; }
   bool adds_bos() const override { return bos_id >= 0 && !prefix.empty() && prefix[0] == bos_id; }
@@ -64,14 +65,14 @@ class Pipeline final : public Tokenizer {
 
  private:
   class WordCache;
+  struct Encoding;  // one text on its way
   void encode_fragment(std::string_view text, Normalizer::Place place, bool parse_special,
-                       std::span<const TextRange> foreign, WordCache* cache, SymbolScratch* scratch,
-                       std::vector<int32_t>* out) const;
+                       std::span<const TextRange> foreign, Encoding* to) const;
   std::optional<std::vector<TextRange>> normalized_ranges(std::string_view text,
                                                           const Normalizer::Place& place,
                                                           std::span<const TextRange> foreign,
                                                           std::string_view normalized) const;
-  void encode_words(std::string_view text, bool first, WordCache* cache, SymbolScratch* scratch, std::vector<int32_t>* out) const;
+  void encode_words(std::string_view text, bool first, Encoding* to) const;
 };
 
 }  // namespace verge::engine

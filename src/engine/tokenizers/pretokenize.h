@@ -35,6 +35,7 @@ class RegexSplitter final : public Splitter {
   explicit RegexSplitter(Regex regex, SplitBehavior behavior = SplitBehavior::Isolated, bool invert = false)
       : regex_(std::move(regex)), behavior_(behavior), invert_(invert) {}
   void apply(Words* words) const override;
+  bool removes() const override { return behavior_ == SplitBehavior::Removed; }
 
  private:
   Regex regex_;
@@ -49,6 +50,7 @@ class DigitGroupSplitter final : public Splitter {
   // `word_end`: decimal digits only, and only a run that ends a word (not "1234th").
   explicit DigitGroupSplitter(bool word_end) : word_end_(word_end) {}
   void apply(Words* words) const override;
+  bool removes() const override { return false; }
 
  private:
   bool is_digit(char32_t point) const;
@@ -61,6 +63,11 @@ class SplitterSequence final : public Splitter {
   explicit SplitterSequence(std::vector<std::unique_ptr<Splitter>> parts) : parts_(std::move(parts)) {}
   void apply(Words* words) const override {
     for (const auto& part : parts_) part->apply(words);
+  }
+  bool removes() const override {
+    for (const auto& part : parts_)
+      if (part->removes()) return true;
+    return false;
   }
 
  private:

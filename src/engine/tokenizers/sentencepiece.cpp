@@ -42,6 +42,10 @@ void SentencePieceBpe::put_bytes(std::string_view text, size_t word_start, std::
   for (char c : text) out->push_back(bytes_[static_cast<uint8_t>(c)]);
 }
 
+size_t SentencePieceBpe::kept_bytes(std::string_view text) const {
+  return std::ranges::all_of(bytes_, [](int32_t id) { return id >= 0; }) ? text.size() : 0;
+}
+
 // An unused token serves as a step of merging only; in the result the two halves that it was last merged
 // from stand for it.
 void SentencePieceBpe::resegment(std::string_view text, const Halves& halves, size_t word_start, std::vector<int32_t>* out) const {

@@ -16,6 +16,7 @@ class SentencePieceBpe final : public WordModel {
   // The vocabulary must outlive the model. Words are already escaped (spaces are U+2581).
   SentencePieceBpe(const Vocabulary& vocabulary, int32_t unknown);
   void encode(std::string_view word, SymbolScratch* scratch, std::vector<int32_t>* out) const override;
+  size_t kept_bytes(std::string_view text) const override;
 
  private:
   int32_t mergeable(std::string_view text) const;
@@ -34,6 +35,7 @@ class SpaceSymbolSplitter final : public Splitter {
  public:
   explicit SpaceSymbolSplitter(const Vocabulary& vocabulary);
   void apply(Words* words) const override;
+  bool removes() const override { return false; }
 
  private:
   std::vector<char32_t> before_space_;  // code points after which there is no cut; sorted
@@ -45,6 +47,7 @@ class SpaceSymbolNormalizer final : public Normalizer {
  public:
   SpaceSymbolNormalizer(bool space_prefix, bool merge_spaces) : space_prefix_(space_prefix), merge_spaces_(merge_spaces) {}
   void apply(std::string* text, const Place& place) const override;
+  bool shortens() const override { return merge_spaces_; }
 
  private:
   bool space_prefix_, merge_spaces_;

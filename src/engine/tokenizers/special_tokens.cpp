@@ -47,6 +47,10 @@ SpecialTokens::SpecialTokens(std::vector<SpecialToken> tokens, Order order) : to
   }
 }
 
+bool SpecialTokens::strips() const {
+  return std::ranges::any_of(tokens_, [](const SpecialToken& token) { return token.strip_left || token.strip_right; });
+}
+
 class SpecialTokens::Offers {
  public:
   Offers(const SpecialTokens& tokens, std::string_view whole, bool parse_special,

@@ -43,6 +43,8 @@ class SpecialTokens {
   SpecialTokens() = default;
   SpecialTokens(std::vector<SpecialToken> tokens, Order order);
   bool empty() const { return tokens_.empty(); }
+  // Some of them take white space along, any amount of it.
+  bool strips() const;
   // `parse_special` false leaves the special ones as text, and so do bytes within `foreign` (as in
   // ForeignText): a special token has none of them. The others are matched always.
   void partition(std::string_view text, bool parse_special, std::span<const TextRange> foreign,

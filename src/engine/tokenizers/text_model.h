@@ -17,6 +17,8 @@ class WordModel {
  public:
   virtual ~WordModel() = default;
   virtual void encode(std::string_view word, SymbolScratch* scratch, std::vector<int32_t>* out) const = 0;
+  // How many bytes of a text are within some id whose text is as long: neither left out nor folded together. 0 = not known.
+  virtual size_t kept_bytes(std::string_view /*text*/) const { return 0; }
 };
 
 // Rewrites a fragment of text before it is cut.
@@ -30,6 +32,8 @@ class Normalizer {
     bool after_special = true;
   };
   virtual void apply(std::string* text, const Place& place) const = 0;
+  // The text may become shorter.
+  virtual bool shortens() const { return true; }
 };
 
 // The words of one fragment: views of its text, or of strings that a splitter had to make.
@@ -46,6 +50,8 @@ class Splitter {
  public:
   virtual ~Splitter() = default;
   virtual void apply(Words* words) const = 0;
+  // Some text may belong to no word.
+  virtual bool removes() const { return true; }
 };
 
 }  // namespace verge::engine

@@ -1,6 +1,7 @@
 // Text to token ids and back.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -20,6 +21,8 @@ struct EncodeOptions {
   bool parse_special = true;  // "<|im_end|>" in the text becomes the control token; false = plain text
   // Bytes that no control token may touch, though parse_special is set: ForeignText's ranges.
   std::span<const TextRange> foreign = {};
+  // Encoding stops soon after so many ids: what is returned then are more, the first of them as without the limit.
+  size_t most_tokens = SIZE_MAX;
 };
 
 class Tokenizer {
@@ -34,6 +37,9 @@ class Tokenizer {
   // Whole text of a sequence that starts a text: leading-space rule applied.
   virtual std::string decode(const std::vector<int32_t>& ids, bool special = false) const = 0;
   virtual int32_t vocabulary() const = 0;
+  // So many ids at least does the text have, told from its bytes alone; 0 = nothing can be told (a tokenizer may fold or
+  // leave out any amount of text).
+  virtual size_t least_tokens(std::string_view text) const = 0;
   virtual int32_t bos() const = 0;  // -1 = none
   virtual int32_t eos() const = 0;
   virtual bool adds_bos() const = 0;

@@ -47,7 +47,9 @@ class TextClassification final : public EncoderTask {
     const auto query = get_string(request.params, "query");
     auto work = std::make_unique<ClassWork>();
     work->labels = &encoder().labels;
-    for (std::string_view text : texts) work->add(query ? encoder().tokens_of(*query, text) : encoder().tokens_of(text));
+    std::vector<int32_t> first;
+    if (query) first = encoder().first_of_pairs(*query);
+    for (std::string_view text : texts) work->add(query ? encoder().tokens_of(first, text) : encoder().tokens_of(text));
     work->scores.resize(work->texts.size() * work->labels->size());
     return std::unique_ptr<Work>(std::move(work));
   }

@@ -95,7 +95,7 @@ class TextEmbeddings final : public EncoderTask {
   Result<void> add(EmbeddingWork& work, std::string_view text, bool truncate) const {
     engine::LoadedEncoder::Tokens tokens = encoder().tokens_of(text);
     if (tokens.truncated() && !truncate) {
-      Error error = fail(Code::ContextOverflow, "a text has {} tokens, this model reads {}", tokens.whole, encoder().max_tokens);
+      Error error = fail(Code::ContextOverflow, "a text has {} tokens and more, this model reads {}", tokens.whole, encoder().max_tokens);
       error.requested = tokens.whole;
       error.limit = encoder().max_tokens;
       return error;

@@ -1,5 +1,6 @@
 #include "worker/tasks/text_generation.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -7,6 +8,15 @@
 
 namespace verge::worker {
 namespace {
+
+constexpr size_t kBytesPerToken = 4;  // about, of English
+constexpr int64_t kUsualAnswer = 256;  // tokens; most answers end before the most that they may have
+
+struct Limits {
+  const engine::LoadedModel& model;
+  int context_tokens = 0;
+  int64_t max_tokens = 0;  // wanted, for the error's figure
+};
 
 json::object text_part(std::string_view text) { return {{"type", "text"}, {"text", text}}; }
 
@@ -74,7 +84,28 @@ std::string transcript(const json::array& messages) {
 
 std::string token_text(const engine::Tokenizer& tokenizer, int32_t id) { return id < 0 ? std::string() : tokenizer.piece(id, true); }
 
-Result<std::vector<int32_t>> encode_chat(json::array messages, const json::object& params, const engine::LoadedModel& model, int64_t now_unix_s) {
+Error context_overflow(int64_t requested, int64_t limit) {
+  Error error = fail(Code::ContextOverflow,
+                     "The estimated number of input and maximum output tokens ({}) exceeded this model context window limit ({}).", requested, limit);
+  error.requested = requested;
+  error.limit = limit;
+  return error;
+}
+
+// Ids of the rendered prompt. What cannot fit is refused by its length where that is enough, else where the limit is passed:
+// a prompt of megabytes is not worth reading to its end only to be refused. One of up to twice the limit is counted exactly.
+Result<std::vector<int32_t>> encode_within(std::string_view text, engine::EncodeOptions options, const Limits& limits) {
+  const auto context = static_cast<size_t>(limits.context_tokens);
+  const auto estimate = static_cast<int64_t>(std::max(context, text.size() / kBytesPerToken)) + limits.max_tokens;
+  if (limits.model.tokenizer->least_tokens(text) >= context) return context_overflow(estimate, limits.context_tokens);
+  options.most_tokens = 2 * context;
+  std::vector<int32_t> ids = limits.model.tokenizer->encode(text, options);
+  if (ids.size() > options.most_tokens) return context_overflow(std::max(estimate, static_cast<int64_t>(ids.size()) + limits.max_tokens), limits.context_tokens);
+  return ids;
+}
+
+Result<std::vector<int32_t>> encode_chat(json::array messages, const json::object& params, const Limits& limits, int64_t now_unix_s) {
+  const engine::LoadedModel& model = limits.model;
   const engine::Tokenizer& tokenizer = *model.tokenizer;
   engine::ChatTemplateInputs inputs;
   inputs.messages = std::move(messages);
@@ -83,14 +114,16 @@ Result<std::vector<int32_t>> encode_chat(json::array messages, const json::objec
   if (const json::object* extra = get_object(params, "chat_template_kwargs")) inputs.extra = *extra;
   inputs.now_unix_s = now_unix_s;
   VERGE_ASSIGN(prompt, model.chat_template->render(inputs));
-  std::vector<int32_t> ids = tokenizer.encode(
-      prompt.text, {.add_special = false, .parse_special = true, .foreign = prompt.foreign});
+  VERGE_ASSIGN(ids, encode_within(prompt.text,
+                                  {.add_special = false, .parse_special = true, .foreign = prompt.foreign},
+                                  limits));
   const bool wants_bos = tokenizer.adds_bos() && tokenizer.bos() >= 0 && model.file->chat_template.find("bos_token") == std::string::npos;
   if (wants_bos && (ids.empty() || ids.front() != tokenizer.bos())) ids.insert(ids.begin(), tokenizer.bos());
   return ids;
 }
 
-Result<std::vector<int32_t>> encode_prompt(const json::object& params, const engine::LoadedModel& model, int64_t now_unix_s, bool* starts_text) {
+Result<std::vector<int32_t>> encode_prompt(const json::object& params, const Limits& limits, int64_t now_unix_s, bool* starts_text) {
+  const engine::LoadedModel& model = limits.model;
   const json::array* messages = get_array(params, "messages");
   const std::optional<std::string> prompt = get_string(params, "prompt");
   if (!messages && !prompt) return fail(Code::InvalidInput, "one of 'prompt' and 'messages' is required");
@@ -104,27 +137,18 @@ Result<std::vector<int32_t>> encode_prompt(const json::object& params, const eng
   }
   if (messages) {
     VERGE_ASSIGN(ready, with_contents(*messages, model.chat_template.get()));
-    if (model.chat_template) return encode_chat(std::move(ready), params, model, now_unix_s);
-    return model.tokenizer->encode(transcript(ready),
-                                   {.add_special = true, .parse_special = false});
+    if (model.chat_template) return encode_chat(std::move(ready), params, limits, now_unix_s);
+    return encode_within(transcript(ready), {.add_special = true, .parse_special = false}, limits);
   }
   if (!raw && model.chat_template) {
     const json::array one{json::object{{"role", "user"}, {"content", *prompt}}};
     VERGE_ASSIGN(ready, with_contents(one, model.chat_template.get()));
-    return encode_chat(std::move(ready), params, model, now_unix_s);
+    return encode_chat(std::move(ready), params, limits, now_unix_s);
   }
   *starts_text = prompt->empty();
   // A raw prompt is the model's whole input, control tokens included, as llama.cpp and vLLM take
   // completions.
-  return model.tokenizer->encode(*prompt, {.add_special = true, .parse_special = raw});
-}
-
-Error context_overflow(int64_t requested, int64_t limit) {
-  Error error = fail(Code::ContextOverflow,
-                     "The estimated number of input and maximum output tokens ({}) exceeded this model context window limit ({}).", requested, limit);
-  error.requested = requested;
-  error.limit = limit;
-  return error;
+  return encode_within(*prompt, {.add_special = true, .parse_special = raw}, limits);
 }
 
 Result<void> set_max_tokens(const json::object& params, int context_tokens, Generation& out) {
@@ -201,9 +225,37 @@ Result<void> set_stop(const json::object& params, Generation& out) {
 
 }  // namespace
 
+size_t prompt_bytes(const json::object& params) {
+  size_t bytes = 0;
+  const auto add = [&bytes](const json::value* text) {
+    if (const json::string* one = text ? text->if_string() : nullptr) bytes += one->size();
+  };
+  add(params.if_contains("prompt"));
+  const json::array* messages = get_array(params, "messages");
+  if (!messages) return bytes;
+  for (const json::value& message : *messages) {
+    const json::object* object = message.if_object();
+    const json::value* content = object ? object->if_contains("content") : nullptr;
+    add(content);
+    const json::array* parts = content ? content->if_array() : nullptr;
+    if (!parts) continue;
+    for (const json::value& part : *parts) {
+      add(&part);
+      if (const json::object* of_type = part.if_object()) add(of_type->if_contains("text"));
+    }
+  }
+  return bytes;
+}
+
+int64_t about_tokens(const json::object& params, size_t prompt_bytes) {
+  const int64_t answer = std::clamp<int64_t>(get_int(params, "max_tokens").value_or(kUsualAnswer), 1, kUsualAnswer);
+  return static_cast<int64_t>(prompt_bytes / kBytesPerToken) + answer;
+}
+
 Result<Generation> prepare_generation(const protocol::Request& request, const engine::LoadedModel& model, int context_tokens, int64_t now_unix_s) {
   Generation out;
-  VERGE_ASSIGN(prompt, encode_prompt(request.params, model, now_unix_s, &out.starts_text));
+  const int64_t wanted = std::clamp<int64_t>(get_int(request.params, "max_tokens").value_or(1), 1, limits::kContextTokens);
+  VERGE_ASSIGN(prompt, encode_prompt(request.params, {model, context_tokens, wanted}, now_unix_s, &out.starts_text));
   out.prompt = std::move(prompt);
   // A model must start from something; where the text is empty and the model adds no BOS of its own, it gets one.
   if (out.prompt.empty()) {

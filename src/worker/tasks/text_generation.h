@@ -40,6 +40,11 @@ struct Generation {
   bool starts_text = true;        // see TextStream
 };
 
+// Bytes of the texts that a prompt is made of.
+size_t prompt_bytes(const json::object& params);
+// What the request may cost, told before its prompt is read: tokens of it and of a usual answer.
+int64_t about_tokens(const json::object& params, size_t prompt_bytes);
+
 // Errors: InvalidInput naming the field, UnsupportedParameter, ContextOverflow with both numbers.
 Result<Generation> prepare_generation(const protocol::Request& request, const engine::LoadedModel& model, int context_tokens, int64_t now_unix_s);
 

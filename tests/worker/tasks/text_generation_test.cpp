@@ -159,6 +159,36 @@ TEST_F(TextGeneration, NoTokensAtAllFitBesideAPromptThatFillsTheWindow) {
   EXPECT_FALSE(prepare({{"prompt", "123456789"}, {"max_tokens", 0}}, base, 9));
 }
 
+// A prompt that cannot fit by its length is not read at all; one that may is read up to twice the window.
+TEST_F(TextGeneration, APromptFarBeyondTheWindowIsRefusedUnread) {
+  struct Watched : testing::ByteTokenizer {
+    explicit Watched(bool is_known) : known(is_known) {}
+    std::vector<int32_t> encode(std::string_view text, const engine::EncodeOptions& options) const override {
+      auto ids = ByteTokenizer::encode(text, options);
+      most_read = std::max(most_read, ids.size());
+      return ids;
+    }
+    size_t least_tokens(std::string_view text) const override { return known ? text.size() / 8 : 0; }
+    bool known;
+    mutable size_t most_read = 0;
+  };
+  const std::string prompt(9'000'000, ' ');
+  const json::array messages{{{"role", "user"}, {"content", prompt}}};
+  for (const bool known : {true, false}) {
+    auto watched = std::make_unique<Watched>(known);
+    const Watched& seen = *watched;
+    chat.tokenizer = std::move(watched);
+    for (const json::object& params : {json::object{{"prompt", prompt}}, json::object{{"prompt", prompt}, {"raw", true}}, json::object{{"messages", messages}}}) {
+      const auto refused = prepare(params, chat, 8192);
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code, Code::ContextOverflow);
+      EXPECT_EQ(refused.error().limit, 8192);
+      EXPECT_GT(refused.error().requested, 1'000'000);
+    }
+    EXPECT_LE(seen.most_read, known ? 0u : 2 * 8192u + 2);
+  }
+}
+
 TEST_F(TextGeneration, SamplingParametersArrive) {
   const auto g = prepare({{"prompt", "x"}, {"temperature", 0}, {"top_p", 0.5}, {"top_k", 7}, {"min_p", 0.1}, {"repetition_penalty", 1.5},
                           {"frequency_penalty", -0.5}, {"presence_penalty", 1}, {"logprobs", 4}, {"logit_bias", {{"5", -100}, {"6", 1.5}}}},
