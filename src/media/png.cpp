@@ -156,7 +156,7 @@ Result<Image> decode_png(std::span<const std::byte> bytes) {
   VERGE_TRY(check_header(bytes));
   VERGE_ASSIGN(mended, mend_png(bytes));
   if (!mended) return decode(bytes, false, false);
-  VERGE_TRY(check_size(mended->bytes));
+  VERGE_TRY(check_header(mended->bytes));
   return decode(mended->bytes, mended->apple, mended->truncated);
 }
 

@@ -17,8 +17,8 @@ constexpr double kNewest = 0.05;     // of the mean answer
 void Admission::tick(int64_t now_ms) {
   const auto passed = static_cast<double>(std::max<int64_t>(0, now_ms - at_ms_));
   at_ms_ = std::max(at_ms_, now_ms);
-  // Where nothing waits, nothing is learnt, and nothing forgotten.
-  if (passed == 0 || waiting_.empty()) return;
+  // Where nothing waits, or places are free, nothing is learnt of what the engine can do, and nothing forgotten.
+  if (passed == 0 || waiting_.empty() || !crowded()) return;
   const double kept = std::exp(-passed / kLateMs);
   begun_cost_ *= kept;
   busy_ms_ = busy_ms_ * kept + kLateMs * (1 - kept);
@@ -46,7 +46,7 @@ Result<void> Admission::enter(uint64_t id, const std::string& tenant, int64_t co
     error.retry_after_ms = 1000;
     return error;
   }
-  const double wait = wait_ms(tenant, cost);
+  const double wait = crowded() ? wait_ms(tenant, cost) : 0;
   const int64_t most = deadline_ms == 0 ? most_wait_ms() : std::min(most_wait_ms(), deadline_ms - now_ms);
   if (wait > static_cast<double>(most)) {
     Error error = fail(Code::Busy, "The request would wait about {} s. Try again later.", std::llround(wait / 1000));
@@ -71,7 +71,7 @@ void Admission::begun(uint64_t id, int64_t now_ms) {
   Call& call = it->second;
   call.begun = true;
   call.begun_ms = now_ms;
-  begun_cost_ += static_cast<double>(call.cost);
+  if (crowded()) begun_cost_ += static_cast<double>(call.cost);
   take_out(call);
 }
 

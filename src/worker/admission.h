@@ -1,10 +1,10 @@
 // Whether a new request is let in, by how long it would wait. Pure: events and the time go in.
 //
-// What waits is what has been let in and not begun, in any unit of cost. Its pace is measured while anything waits. Tenants
-// take turns, so a newcomer waits for no more of another tenant's than it brings itself with what its own has waiting.
+// What waits is what has been let in and not begun, in any unit of cost. Its pace is measured while anything waits and all
+// places are taken: before, it says how long one request takes, not how many go on side by side. Tenants take turns, so a newcomer waits for no more of another tenant's than it brings itself with what its own has waiting.
 //
 // W1 At most `length` are here. W2 Who would wait longer than answers take (kQueueWaitMs at least, `time_ms` at most) is
-// refused at once, and who would wait past its deadline too. Until a pace is known all are let in.
+// refused at once, and who would wait past its deadline too. While places are free, or no pace is known, all are let in.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,7 @@ class Admission {
     int64_t cost = 0, begun_ms = 0;
     bool begun = false;
   };
+  bool crowded() const { return here() >= limits::kSequences; }
   void tick(int64_t now_ms);
   void take_out(const Call& call);
 

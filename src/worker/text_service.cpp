@@ -6,6 +6,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <unordered_map>
@@ -137,7 +138,9 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   const int64_t deadline_ms = request.deadline_ms == 0 ? 0 : std::max<int64_t>(1, now_ms + request.deadline_ms - now_unix_ms);
   const uint64_t id = calls_->next_id++;
   const size_t input_bytes = prompt_bytes(request.params);
-  if (Result<void> entered = calls_->admission.enter(id, request.tenant, about_tokens(request.params, input_bytes), deadline_ms, now_ms); !entered) {
+  // No more than can be begun: what does not fit is refused for that, unread.
+  const int64_t cost = std::min<int64_t>(about_tokens(request.params, input_bytes), host_->context_tokens);
+  if (Result<void> entered = calls_->admission.enter(id, request.tenant, cost, deadline_ms, now_ms); !entered) {
     Event failure = protocol::Failure{std::move(entered.error())};
     co_await sink.put(std::move(failure));
     co_return;

@@ -19,6 +19,19 @@ TEST(Admission, LetsAllInUntilAPaceIsKnownAndTheRoomIsFull) {
   EXPECT_EQ(refused.error().code, Code::Busy);
 }
 
+// One request at a time, each of which takes long: that says nothing of how many go side by side, so a burst is let in.
+TEST(Admission, ABurstAfterSingleRequestsIsLetIn) {
+  Admission admission({.length = 512, .time_ms = 30'000});
+  uint64_t id = 1;
+  int64_t now = 0;
+  for (int i = 0; i < 10; ++i, ++id) {
+    ASSERT_TRUE(admission.enter(id, "light", 36, 0, now));
+    admission.begun(id, now += 3000);
+    admission.left(id, now += 500);
+  }
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(admission.enter(id++, "heavy", 140, 0, now)) << i;
+}
+
 // A server of ten requests a second that answers in 100 ms, and callers who wait for ten seconds and leave: answers in time.
 double goodput(double load, uint64_t seed) {
   Random random(seed);
