@@ -62,7 +62,9 @@ bool EngineThread::take_commands(std::vector<Command>& commands, bool idle) {
   if (stop_) return false;
   status_.stepping = true;
   ++status_.rounds;
-  status_.most_rows = prefill_rows_for(rows_per_second_) + limits::kSequences;
+  const int decoding = runner_.batch().decoding();
+  const int prompt_rows = std::max(pace_.prompt_rows(0), pace_.prompt_rows(decoding));
+  status_.most_rows = prompt_rows + limits::kSequences;
   return true;
 }
 

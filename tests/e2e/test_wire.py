@@ -82,8 +82,8 @@ def test_readers_that_read_nothing_hold_no_slot():
         return "".join(e["choices"][0]["delta"].get("content") or "" for e in events if e.get("choices"))
 
     with Server(models=[f"@t/stories={STORIES}/stories260K-f32.gguf"]) as server:
-        def running():
-            return sum(model.get("running", 0) for model in json.loads(server.get("/verge/v1/status")[2])["models"])
+        def at_the_model():
+            return sum(model["in_flight"] for model in json.loads(server.get("/verge/v1/status")[2])["models"])
 
         status, _, whole = server.post("/v1/chat/completions", ask)
         assert status == 200, whole
@@ -95,8 +95,8 @@ def test_readers_that_read_nothing_hold_no_slot():
             s.connect(("127.0.0.1", server.port))
             s.sendall(b"POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             stuck.append(s)
-        eventually(lambda: running() == 3)
-        eventually(lambda: running() == 0)
+        eventually(lambda: at_the_model() == 3)
+        eventually(lambda: at_the_model() == 0)
         # Each goes on where it was as soon as it is read: nothing is lost, nothing comes twice.
         for s in stuck:
             out = b""
