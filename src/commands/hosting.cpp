@@ -145,7 +145,7 @@ struct Hosting::Impl : std::enable_shared_from_this<Hosting::Impl> {
                                   (folder() / worker.name).string(),
                                   "--registry",   (folder() / kRegistry).string()};
     if (!options.image_result.empty()) argv.insert(argv.end(), {"--image-result", options.image_result});
-    auto child = node::Child::spawn(executor, argv, sockets->next(), std::move(callbacks));
+    auto child = node::Child::spawn(executor, argv, sockets->next(), std::move(callbacks), node::Child::Environment::Ours);
     if (child) worker.child = std::move(*child);
     else ended(worker, child.error().message);
   }

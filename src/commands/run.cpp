@@ -36,6 +36,7 @@ struct Options {
   std::optional<int64_t> max_tokens;
   int threads = 0;
   bool has_prompt = false;
+  bool piped = false;  // standard input; asked before the sandbox, which knows no files
   bool json = false, raw = false, verbose = false;
 };
 
@@ -338,7 +339,7 @@ std::string contradiction(const Options& options, const LocalTask& local, bool g
 
 // Standard input beside a prompt: first what is spoken of, then what is asked.
 Result<std::string> whole_prompt(const Options& options) {
-  if (options.has_prompt && !stdin_is_piped()) return options.prompt;
+  if (options.has_prompt && !options.piped) return options.prompt;
   if (options.has_prompt) tell_if_waiting();
   VERGE_ASSIGN(piped, read_stdin());
   if (!options.has_prompt || piped.empty()) return options.has_prompt ? options.prompt : piped;
@@ -375,6 +376,7 @@ int run(int argc, char** argv) {
     if (!bytes) return complain(bytes.error().message);
     options.payload = std::move(*bytes);
   }
+  options.piped = stdin_is_piped();
   LocalTask local;
   if (options.server.empty()) {
     auto located = locate(options);

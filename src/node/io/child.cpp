@@ -145,7 +145,8 @@ class ChildProcess : public Child {
 }  // namespace
 
 Result<std::unique_ptr<Child>> Child::spawn(boost::asio::any_io_executor executor, const std::vector<std::string>& argv,
-                                            const std::string& socket_path, ChildCallbacks callbacks) {
+                                            const std::string& socket_path, ChildCallbacks callbacks,
+                                            Environment environment) {
   VERGE_ASSIGN(listener, listen_unix(socket_path));
   Fd socket(listener);
   int ends[2];
@@ -181,7 +182,7 @@ Result<std::unique_ptr<Child>> Child::spawn(boost::asio::any_io_executor executo
   for (const std::string& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
   args.push_back(nullptr);
   pid_t pid = 0;
-  const int rc = ::posix_spawn(&pid, args[0], &actions, &attributes, args.data(), bare_environment().data());
+  const int rc = ::posix_spawn(&pid, args[0], &actions, &attributes, args.data(), environment == Environment::Bare ? bare_environment().data() : environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (rc != 0) return os_error(fmt::format("cannot start {}", argv[0]), rc);

@@ -28,9 +28,14 @@ class Child {
   virtual void terminate() = 0;  // SIGTERM: it drains and ends
   virtual void kill() = 0;       // SIGKILL
 
+  // The variables that the child gets: none of ours where it reads foreign files, all of them where it is the
+  // operator's own program (Node needs HOME, PATH, proxies).
+  enum class Environment { Bare, Ours };
+
   // `argv[0]` is the program. `socket_path` must be free and short enough for a unix address (Io).
   static Result<std::unique_ptr<Child>> spawn(boost::asio::any_io_executor executor, const std::vector<std::string>& argv,
-                                              const std::string& socket_path, ChildCallbacks callbacks);
+                                              const std::string& socket_path, ChildCallbacks callbacks,
+                                              Environment environment = Environment::Bare);
 };
 
 // A private folder (0700) for worker sockets, in $XDG_RUNTIME_DIR or the temporary folder;
