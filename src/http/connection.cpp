@@ -494,6 +494,9 @@ task<void> Connection::serve() {
       co_await refuse(refusal);
       co_return;
     }
+    // A drain, or a lost connection, may have come between the last byte and here: nothing would cancel
+    // a handler that began now.
+    if (gone_) co_return;
     close_after_ |= !framing_.keep_alive || shared_->draining;
     const bool go_on = co_await run_handler();
     release_body();

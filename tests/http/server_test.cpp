@@ -404,6 +404,21 @@ TEST_F(ServerTest, DrainLetsRunningRequestsEnd) {
   run_until(io_, [&] { return drained; });
 }
 
+// The drain may come between the arrival of a request's last byte and its handler: no handler then begins that nobody
+// would cancel. The loop's other work is put before it in several amounts, so that each order of the two occurs.
+TEST_F(ServerTest, DrainAsARequestArrivesLeavesNoHandlerBehind) {
+  for (int turns = 0; turns < 6; ++turns) {
+    start();
+    RawClient client(io_, server_->port());
+    run_until(io_, [&] { return server_->connections() == 1; });
+    client.send("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+    for (int i = 0; i < turns; ++i) io_.poll_one();
+    run_to_end(io_, [&]() -> task<void> { co_await server_->drain(10); });
+    EXPECT_EQ(0u, server_->connections()) << turns;
+    EXPECT_EQ(0u, server_->running()) << turns;
+  }
+}
+
 TEST_F(ServerTest, DrainEndsEvenIfARequestDoesNot) {
   start();
   RawClient busy(io_, server_->port());
