@@ -249,6 +249,13 @@ std::string central_european(std::string_view bytes) {
   return iso ? "iso-8859-2" : windows ? "windows-1250" : "";
 }
 
+// A sign before a letter (20°C, 5µm) is an odd character of Big5 and GB 18030. Their text has some
+// whose second byte is beyond ASCII, too. Shift JIS takes those signs for narrow Katakana, and
+// writes wide ones with a letter behind.
+bool has_pairs(std::string_view bytes) {
+  return std::ranges::adjacent_find(bytes, [](char a, char b) { return high(a) && high(b); }) != bytes.end();
+}
+
 // Bytes that are no UTF-8. A piece of a few ten kilobytes is looked at.
 std::string detect(std::string_view bytes) {
   const std::string_view part = bytes.substr(0, kDetectBytes);
@@ -260,10 +267,16 @@ std::string detect(std::string_view bytes) {
   if (std::string name = first(50, [](const std::string& one) { return one.starts_with("iso-2022"); }); !name.empty()) return name;
   const double dense = density(part);
   if (dense >= 0.45) {
-    if (std::string name = first(60, double_byte); !name.empty() && decode(part.size() < bytes.size() ? part.substr(0, part.rfind('\n')) : part, name, true)) return name;
+    const bool pairs = has_pairs(part);
+    const auto possible = [&](std::string_view charset) { return pairs || charset == "windows-31j"; };
+    const std::string_view whole = part.size() < bytes.size() ? part.substr(0, part.rfind('\n')) : part;
+    if (std::string name = first(60, double_byte);
+        !name.empty() && possible(name) && decode(whole, name, true))
+      return name;
     const DoubleByte* best = nullptr;
     double most = 0.7;
     for (const DoubleByte& set : kDoubleByte) {
+      if (!possible(set.charset)) continue;
       if (const double mean = usual(set, part); mean > most) most = mean, best = &set;
     }
     if (best) return best->charset;

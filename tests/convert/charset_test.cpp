@@ -65,6 +65,15 @@ TEST(Charset, FoundWithoutLabel) {
   EXPECT_EQ(text("\x1b$BF|K\\8l$N%F%-%9%H\x1b(B"), "日本語のテキスト");
 }
 
+TEST(Charset, SignsBeforeLettersAreWestern) {
+  for (const char* sign : {"20\xb0""C", "5\xb5m", "-3\xb0""F", "1\xb1""A", "4\xb7""B", "\xa9""ACME", "\xa7""A"}) {
+    EXPECT_EQ(text(sign), *to_utf8(sign, "windows-1252"));
+    std::string column = "t\n";
+    for (int i = 0; i < 300; ++i) column += std::string(sign) + "\n";
+    EXPECT_EQ(text(column), *to_utf8(column, "windows-1252"));
+  }
+}
+
 TEST(Charset, FewWrongBytesInUtf8) {
   EXPECT_EQ(text("ééééé\xff!"), "ééééé\xef\xbf\xbd!");
   EXPECT_EQ(text(bytes("a\0b\rc\r\nd")), "a\xef\xbf\xbd" "b\nc\nd");
