@@ -18,9 +18,25 @@ struct FreeDocument {
 
 std::string_view name_of(const xmlNode* node) { return node->name ? reinterpret_cast<const char*>(node->name) : ""; }
 
+// `&#146;` means byte 146 of Windows-1252, an apostrophe: pages of old office programs are full of
+// them, and browsers read them so (WHATWG, 13.2.5.80). The parser makes U+0092 of it.
+std::string no_c1(const char* content) {
+  static constexpr std::string_view kWindows[32] = {
+      "€", "", "‚", "ƒ", "„", "…", "†", "‡", "ˆ", "‰", "Š", "‹", "Œ", "", "Ž", "",
+      "", "‘", "’", "“", "”", "•", "–", "—", "˜", "™", "š", "›", "œ", "", "ž", "Ÿ"};
+  std::string out;
+  for (const char* p = content ? content : ""; *p; ++p) {
+    const auto second = static_cast<unsigned char>(p[1]);
+    const bool c1 = *p == '\xc2' && second >= 0x80 && second < 0xa0;
+    if (c1 && !kWindows[second - 0x80].empty()) out += kWindows[second - 0x80], ++p;
+    else out += *p;
+  }
+  return out;
+}
+
 std::string attribute(const xmlNode* node, const char* name) {
   xmlChar* value = xmlGetProp(const_cast<xmlNode*>(node), reinterpret_cast<const xmlChar*>(name));
-  std::string text = value ? reinterpret_cast<const char*>(value) : "";
+  std::string text = no_c1(reinterpret_cast<const char*>(value));
   xmlFree(value);
   return text;
 }
@@ -60,7 +76,8 @@ class Writer {
   }
 
   void visit(const xmlNode* node) {
-    if (node->type == XML_TEXT_NODE || node->type == XML_CDATA_SECTION_NODE) return text(reinterpret_cast<const char*>(node->content));
+    if (node->type == XML_TEXT_NODE || node->type == XML_CDATA_SECTION_NODE)
+      return text(no_c1(reinterpret_cast<const char*>(node->content)).c_str());
     if (node->type != XML_ELEMENT_NODE && node->type != XML_HTML_DOCUMENT_NODE) return;
     element(node, name_of(node));
   }

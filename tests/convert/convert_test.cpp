@@ -36,6 +36,12 @@ TEST(Convert, HtmlThatIsBroken) {
   [[maybe_unused]] auto no_crash = html_to_markdown(deep + "x");
 }
 
+TEST(Convert, HtmlNumericReferencesOfWindows1252) {
+  EXPECT_EQ(*html_to_markdown("<title>don&#146;t</title><p>&#147;a&#148; &#150; b&#133; &#128;5 &#x99; &#129;</p><img src=a.png alt='&#145;x'>"),
+            "# don’t\n\n“a” – b… €5 ™ \xc2\x81\n\n![‘x](a.png)\n");
+  EXPECT_EQ(*html_to_markdown("<p>&#160;&#233; \xc2\xb0</p>"), "\xc2\xa0é °\n") << "no C1";
+}
+
 TEST(Convert, Csv) {
   EXPECT_EQ(csv_to_markdown("name,age\nAda,36\n\"x, \"\"y\"\"\",\"a|b\"\n"), "| name | age |\n| --- | --- |\n| Ada | 36 |\n| x, \"y\" | a\\|b |\n");
   EXPECT_EQ(csv_to_markdown("a;b\r\n1;2;3"), "| a | b |  |\n| --- | --- | --- |\n| 1 | 2 | 3 |\n");
