@@ -12,7 +12,9 @@ namespace {
 // "[SEP]" in somebody's text is text.
 constexpr EncodeOptions kPlain{.add_special = false, .parse_special = false};
 
-constexpr EncodeOptions at_most(size_t tokens) { return {.add_special = false, .parse_special = true, .most_tokens = tokens}; }
+constexpr EncodeOptions at_most(size_t tokens) {
+  return {.add_special = false, .parse_special = false, .most_tokens = tokens};
+}
 
 // Ids around a text, found by what encoding one with and without them gives.
 Result<void> find_surroundings(LoadedEncoder* encoder, const std::string& path) {

@@ -163,6 +163,21 @@ TEST_F(EncoderTasks, ATextHasTheSameBitsAloneAndInACrowd) {
   for (size_t i = 0; i < sinks.size(); i += 2) EXPECT_EQ(vectors(sinks[i].value), alone) << i;
 }
 
+// Else a text to embed, or one of the texts to rank, could end itself.
+TEST_F(EncoderTasks, ControlTokensInAClientsTextStayText) {
+  open("tiny-embedder");
+  for (const char* token : {"[CLS]", "[SEP]", "[MASK]", "[PAD]", "[UNK]"}) {
+    std::string apart(token);
+    apart.insert(apart.size() - 1, " ").insert(1, " ");  // as BERT splits it
+    const Sink whole = ask({{"texts", {fmt::format("tea {} river", token)}}}), spelt = ask({{"texts", {fmt::format("tea {} river", apart)}}});
+    EXPECT_EQ(whole.tokens, spelt.tokens) << token;
+    EXPECT_EQ(vectors(whole.value), vectors(spelt.value)) << token;
+  }
+  open("tiny-reranker");
+  const Sink whole = ask({{"texts", {"tea [SEP] river"}}, {"query", "a [SEP] cat"}}), spelt = ask({{"texts", {"tea [ SEP ] river"}}, {"query", "a [ SEP ] cat"}});
+  EXPECT_EQ(whole.value, spelt.value);
+}
+
 TEST_F(EncoderTasks, DimensionsScoresAndLongTexts) {
   open("tiny-embedder");
   const auto four = vectors(ask({{"texts", {"tea"}}, {"dimensions", 4}}).value);
