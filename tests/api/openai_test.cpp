@@ -244,6 +244,14 @@ TEST_F(OpenAiTest, MoreTokensThanThereIsRoomForAreClamped) {
   EXPECT_EQ(chat(R"(,"max_tokens":32000)").status, 200);
   EXPECT_EQ(service_.requests().back().params.at("max_tokens"), 32000);
   EXPECT_EQ(service_.requests().back().params.at("clamp_max_tokens"), true);
+  for (const char* most : {"2147483647", "4294967295", "9007199254740991", "9223372036854775807", "18446744073709551616", "1e300"}) {
+    for (const char* name : {"max_tokens", "max_completion_tokens"}) {
+      EXPECT_EQ(chat(fmt::format(R"(,"{}":{})", name, most)).status, 200) << most;
+      EXPECT_EQ(service_.requests().back().params.at("max_tokens"), 1 << 30) << "more than any window, and no overflow";
+      EXPECT_EQ(service_.requests().back().params.at("clamp_max_tokens"), true);
+    }
+    EXPECT_EQ(text(fmt::format(R"(,"max_tokens":{})", most)).status, 200) << most;
+  }
   for (const char* none : {R"(,"max_tokens":-1)", R"(,"max_tokens":-2)", R"(,"max_completion_tokens":-1)", R"(,"max_tokens":null)"}) {
     EXPECT_EQ(chat(none).status, 200) << none;
     EXPECT_FALSE(service_.requests().back().params.contains("max_tokens")) << none;

@@ -81,13 +81,14 @@ void read_stop(Params& in, json::object& out) {
 
 // The smaller of the two names of one wish, where both are sent.
 void read_max_tokens(Params& in, const TextRanges& ranges, std::optional<int64_t> default_tokens, json::object& out) {
-  std::optional<int64_t> most = in.integer("max_tokens", ranges.max_tokens_least, kMaxTokensMost);
-  const std::optional<int64_t> newer = in.integer("max_completion_tokens", ranges.max_tokens_least, kMaxTokensMost);
+  // A client that wants all there is sends 2147483647 and more. What becomes of it is the context window's to say.
+  std::optional<int64_t> most = in.integer("max_tokens", ranges.max_tokens_least, INT64_MAX);
+  const std::optional<int64_t> newer = in.integer("max_completion_tokens", ranges.max_tokens_least, INT64_MAX);
   if (newer && (!most || *most < 0 || (*newer >= 0 && *newer < *most))) most = newer;
   const bool given = most.has_value();
   if (!given) most = default_tokens;
   if (!most || *most < 0) return;
-  out["max_tokens"] = *most;
+  out["max_tokens"] = std::min(*most, kMaxTokensMost);
   if (!given || !ranges.max_tokens_strict) out["clamp_max_tokens"] = true;
 }
 
