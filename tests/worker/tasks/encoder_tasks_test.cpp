@@ -195,7 +195,7 @@ TEST_F(EncoderTasks, DimensionsScoresAndLongTexts) {
   for (int i = 0; i < 100; ++i) text += "river ";
   const Sink refused = ask({{"texts", {text}}, {"truncate", false}});
   EXPECT_EQ(refused.error.code, Code::ContextOverflow);
-  EXPECT_EQ(refused.error.requested, 102);
+  EXPECT_GT(refused.error.requested, 32) << "encoding stops where the text is known to be too long";
   EXPECT_EQ(refused.error.limit, 32);
   EXPECT_EQ(ask({{"texts", {text}}}).error.message, "");
   EXPECT_EQ(ask({{"texts", json::array{}}}).error.code, Code::InvalidInput);
