@@ -240,6 +240,21 @@ TEST_F(OpenAiTest, CompletionPromptsOfOtherKinds) {
   EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct"})").status, 400);
 }
 
+TEST_F(OpenAiTest, WishesInsideAMessageAreRefusedOrNamed) {
+  const auto ask = [&](std::string_view route, std::string_view member) {
+    return post(std::string(route), fmt::format(R"({{"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{{"role":"user","content":"a"}},
+                                   {{"role":"assistant","content":"b",{}}}]}})", member));
+  };
+  for (const char* name : {"prefix", "partial"}) {
+    const Answer answer = ask(kChat, fmt::format("\"{}\":true", name));
+    EXPECT_EQ(answer.status, 400);
+    EXPECT_EQ(std::string(answer.json().at("error").at("param").as_string()), fmt::format("messages.1.{}", name));
+    EXPECT_EQ(ask(kChat, fmt::format("\"{}\":false", name)).status, 200);
+  }
+  EXPECT_EQ(ask(kChat, R"("weight":1,"annotations":[{"type":"x"}])").header("verge-ignored"), "messages.weight, messages.annotations");
+  EXPECT_EQ(ask(kChat, R"("name":"x","refusal":null,"annotations":[],"tool_calls":[])").header("verge-ignored"), "");
+}
+
 TEST_F(OpenAiTest, MoreTokensThanThereIsRoomForAreClamped) {
   EXPECT_EQ(chat(R"(,"max_tokens":32000)").status, 200);
   EXPECT_EQ(service_.requests().back().params.at("max_tokens"), 32000);

@@ -76,7 +76,7 @@ Result<TextRequest> parse_openai_chat(const json::object& body, const catalogue:
   if (!in.ok()) return in.error();
   const json::value* messages = in.find("messages");
   if (!messages) return fail(Code::InvalidInput, "required properties at '/' are 'messages'");
-  VERGE_ASSIGN(list, normalise_messages(*messages));
+  VERGE_ASSIGN(list, normalise_messages(*messages, out.ignored));
   out.params["messages"] = std::move(list);
   out.params["raw"] = false;
   out.chat = true;

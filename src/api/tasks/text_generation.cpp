@@ -123,7 +123,8 @@ Result<std::string> join_parts(const json::array& parts, size_t message) {
   return text;
 }
 
-Result<json::object> normalise_message(const json::value& value, size_t index) {
+Result<json::object> normalise_message(const json::value& value, size_t index,
+                                       std::vector<std::string>& ignored) {
   auto place = [&](std::string_view field) { return fmt::format("/messages/{}{}{}", index, field.empty() ? "" : "/", field); };
   const json::object* message = value.if_object();
   if (!message) return fail(Code::InvalidInput, "Type mismatch of '{}', 'object' not in '{}'", place(""), type_name(value));
@@ -150,9 +151,20 @@ Result<json::object> normalise_message(const json::value& value, size_t index) {
   } else {
     return fail(Code::InvalidInput, "Type mismatch of '{}', 'string' not in '{}'", place("content"), type_name(*content));
   }
+  // The assistant's last message is to be gone on from (Mistral, DeepSeek; Moonshot).
+  for (std::string_view field : {"prefix", "partial"})
+    if (const json::value* flag = message->if_contains(field); flag && *flag == true)
+      return not_built(place(field), "an answer begins a message of its own");
   // Further texts of a message (name, reasoning_content …) are the template's to use.
-  for (const auto& [key, more] : *message)
-    if (!out.contains(key) && more.is_string()) out[key] = more;
+  for (const auto& [key, more] : *message) {
+    if (out.contains(key)) continue;
+    if (more.is_string()) {
+      out[key] = more;
+    } else if (std::string path = fmt::format("messages.{}", std::string_view(key));
+               !is_empty(more) && more != false && std::ranges::find(ignored, path) == ignored.end()) {
+      ignored.push_back(std::move(path));
+    }
+  }
   return out;
 }
 
@@ -166,14 +178,15 @@ Result<void> refuse_of_native_answer(const TextRequest& text) {
 
 }  // namespace
 
-Result<json::array> normalise_messages(const json::value& messages) {
+Result<json::array> normalise_messages(const json::value& messages,
+                                       std::vector<std::string>& ignored) {
   if (!messages.is_array()) return fail(Code::InvalidInput, "Type mismatch of '/messages', 'array' not in '{}'", type_name(messages));
   const json::array& list = messages.get_array();
   if (list.empty()) return fail(Code::InvalidInput, "minItems at '/messages' is 1, got 0");
   if (list.size() > limits::kMessages) return fail(Code::InvalidInput, "maxItems at '/messages' is {}, got {}", limits::kMessages, list.size());
   json::array out;
   for (size_t i = 0; i < list.size(); ++i) {
-    VERGE_ASSIGN(message, normalise_message(list[i], i));
+    VERGE_ASSIGN(message, normalise_message(list[i], i, ignored));
     out.push_back(std::move(message));
   }
   return out;
@@ -246,7 +259,7 @@ Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry&
     return fail(Code::InvalidInput, "'/chat_template_kwargs' has no effect where '/raw' is true: leave one of them out");
   if (const json::value* messages = in.find("messages")) {
     out.chat = true;
-    VERGE_ASSIGN(list, normalise_messages(*messages));
+    VERGE_ASSIGN(list, normalise_messages(*messages, out.ignored));
     if (!raw) {
       out.params["messages"] = std::move(list);
       out.params["raw"] = false;

@@ -45,8 +45,10 @@ void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& 
                    TextRequest& out);
 // logprobs and top_logprobs of a chat.
 void read_chat_logprobs(Params& in, TextRequest& out);
-// [{role, content: string, …}]: parts of text are joined, "developer" becomes "system".
-Result<json::array> normalise_messages(const json::value& messages);
+// [{role, content: string, …}]: parts of text are joined, "developer" becomes "system". Members that
+// nothing reads are added to `ignored`, as "messages.NAME".
+Result<json::array> normalise_messages(const json::value& messages,
+                                       std::vector<std::string>& ignored);
 // `reasoning_effort`: "none" turns off the switch of templates that have one; other efforts are not built.
 void read_reasoning(Params& in, TextRequest& out);
 
