@@ -4,8 +4,11 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <utility>
+
+#include "support/utf8.h"
 
 namespace verge::log {
 namespace {
@@ -31,21 +34,13 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::info;
 }
 
-// The code point at the start of `text`, and its bytes; {0xfffd, 1} where that is no UTF-8.
-std::pair<uint32_t, size_t> decode(std::string_view text) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const uint32_t first = byte(0);
-  if (first < 0x80) return {first, 1};
-  const size_t length = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 1;
-  if (length == 1 || first >= 0xf5) return {0xfffd, 1};
-  uint32_t point = first & (0xff >> (length + 1));
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {0xfffd, 1};
-    point = point << 6 | (byte(i) & 0x3f);
-  }
-  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (point < kLeast[length] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return {0xfffd, 1};
-  return {point, length};
+// The code point of one valid sequence of UTF-8.
+uint32_t code_point(std::string_view sequence) {
+  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(sequence[i])); };
+  if (sequence.size() == 1) return byte(0);
+  uint32_t point = byte(0) & (0xffu >> (sequence.size() + 1));
+  for (size_t i = 1; i < sequence.size(); ++i) point = point << 6 | (byte(i) & 0x3f);
+  return point;
 }
 
 // What a terminal or a reader of lines would act on: control characters, line separators, marks that turn text around.
@@ -57,8 +52,10 @@ bool acts(uint32_t c) {
 // Clients choose what is in a field. Nothing of it ends a line, moves a cursor or is no UTF-8.
 void append_escaped(std::string& out, std::string_view text, bool quotes) {
   while (!text.empty()) {
-    const auto [point, length] = decode(text);
-    if (acts(point) || (point == 0xfffd && length == 1)) out += fmt::format("\\u{:04x}", point);
+    const size_t valid = utf8_sequence(text);
+    const size_t length = std::max<size_t>(valid, 1);
+    const uint32_t point = valid == 0 ? 0xfffd : code_point(text.substr(0, length));
+    if (valid == 0 || acts(point)) out += fmt::format("\\u{:04x}", point);
     else if (quotes && (point == '"' || point == '\\')) (out += '\\') += static_cast<char>(point);
     else out += text.substr(0, length);
     text.remove_prefix(length);
