@@ -18,7 +18,7 @@
 #include "support/clock.h"
 #include "support/environment.h"
 #include "support/json.h"
-#include "support/load_limits.h"
+#include "support/model_file_limits.h"
 #include "support/shortage.h"
 #include "worker/sandbox.h"
 

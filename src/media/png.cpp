@@ -13,7 +13,7 @@
 #include "media/decoders.h"
 #include "media/png_mend.h"
 #include "support/limits.h"
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 
 namespace verge::media {
 namespace {

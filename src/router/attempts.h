@@ -20,7 +20,7 @@
 #include "router/choose.h"
 #include "support/error.h"
 #include "support/limits.h"
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 
 namespace verge::router {
 

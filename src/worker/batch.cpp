@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 
 namespace verge::worker {
 namespace {

@@ -4,7 +4,7 @@
 #include <bit>
 
 #include "support/limits.h"
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 
 namespace verge::worker {
 namespace {

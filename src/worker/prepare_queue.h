@@ -11,7 +11,7 @@
 #include <string>
 
 #include "support/fair_share.h"
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 
 namespace verge::worker {
 

@@ -20,7 +20,7 @@
 #include <utility>
 
 #include "support/limits.h"
-#include "support/load_limits.h"
+#include "support/model_file_limits.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define VERGE_SANITIZED 1

@@ -15,7 +15,7 @@
 #include "support/clock.h"
 #include "support/finally.h"
 #include "support/limits.h"
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 #include "worker/admission.h"
 #include "worker/tasks/table.h"
 #include "worker/tasks/text_generation.h"

@@ -4,7 +4,7 @@
 
 #include <deque>
 
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 #include "support/random.h"
 
 namespace verge::worker {

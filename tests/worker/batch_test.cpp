@@ -5,7 +5,7 @@
 #include <map>
 #include <numeric>
 
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 #include "support/random.h"
 
 namespace verge::worker {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/limits.h"
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 
 namespace verge::worker {
 namespace {

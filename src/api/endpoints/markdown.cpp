@@ -2,7 +2,7 @@
 #include "api/base64.h"
 #include "api/endpoints/endpoints.h"
 #include "api/endpoints/run.h"
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 #include "support/uuid.h"
 
 namespace verge::api {

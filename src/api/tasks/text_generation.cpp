@@ -17,7 +17,7 @@
 #include "api/tasks/parameters.h"
 #include "catalogue/schema.h"
 #include "support/limits.h"
-#include "support/limits_load.h"
+#include "support/overload_limits.h"
 
 namespace verge::api {
 namespace {

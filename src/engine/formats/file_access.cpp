@@ -12,7 +12,7 @@
 #include <optional>
 
 #include "support/limits.h"
-#include "support/load_limits.h"
+#include "support/model_file_limits.h"
 #include "support/shortage.h"
 
 namespace verge::engine {

@@ -1,4 +1,5 @@
-// Bounds of reading models' files, beside limits.h.
+// Limits of a model's files while they are opened and read, each with its reason. They stand apart from limits.h because
+// that header is included by every file.
 #pragma once
 
 #include <cstddef>
