@@ -1,14 +1,14 @@
 // Bytes before JSON: marks, encodings, content codings, content types and slashes, as clients send them on every wire.
-#include <zlib.h>
-
 #include "api/routes.h"
 #include "api/text_body.h"
 #include "tests/api/server.h"
+#include "tests/deflated.h"
 
 namespace verge::api::testing {
 namespace {
 
 using namespace std::string_literals;
+using verge::testing::gzip;
 
 std::string wide(std::string_view ascii, size_t unit, bool little) {
   std::string out;
@@ -17,20 +17,6 @@ std::string wide(std::string_view ascii, size_t unit, bool little) {
     (little ? one.front() : one.back()) = c;
     out += one;
   }
-  return out;
-}
-
-std::string gzip(const std::string& text) {
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, 16 + 15, 9, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&stream, text.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
   return out;
 }
 

@@ -1,11 +1,15 @@
 #include "http/content_coding.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 #include <zstd.h>
+
+#include "tests/deflated.h"
 
 namespace verge::http {
 namespace {
+
+using testing::deflated;
+using testing::gzip;
 
 const std::string kText = R"({"prompt":"hi","max_tokens":2})";
 
@@ -15,21 +19,6 @@ std::string from_hex(std::string_view hex) {
   return out;
 }
 
-// gzip (16 + 15), zlib (15) or the bare stream (-15).
-std::string deflated(const std::string& text, int window_bits) {
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 9, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&stream, text.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
-std::string gzip(const std::string& text) { return deflated(text, 16 + 15); }
 std::string zstd(const std::string& text) {
   std::string out(ZSTD_compressBound(text.size()), '\0');
   out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
