@@ -47,6 +47,4 @@ int64_t neurons(const std::vector<catalogue::Price>& prices, const protocol::Usa
   return std::llround(usd / kNeuronUsd * static_cast<double>(kMicro));
 }
 
-bool known_unit(std::string_view unit) { return unit == kInputTokens || find_unit(unit) != nullptr; }
-
 }  // namespace verge::accounts

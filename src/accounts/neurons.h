@@ -19,7 +19,4 @@ inline constexpr double kNeuronUsd = 0.011 / 1000;
 //  - A step is paid for each tile, as live answers are: 1024 x 1024 pixels in 4 steps are 4 x tile + 4 x 4 x step.
 int64_t neurons(const std::vector<catalogue::Price>& prices, const protocol::Usage& usage);
 
-// Whether `unit` is one that neurons() counts; the catalogue's tests ask.
-bool known_unit(std::string_view unit);
-
 }  // namespace verge::accounts

@@ -123,15 +123,7 @@ int Registry::forget(Instant now) {
 
 Instant Registry::silent_ms(const Node& node, Instant now) const {
   if (node.local) return 0;
-  return (deaf_since_ >= 0 ? std::min(now, deaf_since_) : now) - node.heard_at;
-}
-
-void Registry::set_listening(bool listening, Instant now) {
-  if (!listening && deaf_since_ < 0) deaf_since_ = now;
-  if (!listening || deaf_since_ < 0) return;
-  for (auto& [name, node] : nodes_)
-    if (node.heard_at <= deaf_since_) node.heard_at += now - deaf_since_;
-  deaf_since_ = -1;
+  return now - node.heard_at;
 }
 
 Health Registry::health(const Node& node, Instant now) const {

@@ -116,8 +116,6 @@ class Registry {
     int64_t queued_tokens = 0;
   };
   void load(const std::string& name, const std::string& model, Load load, Instant now);
-  // False while heartbeats cannot reach the router at all (its bus is down): silence then says nothing of nodes.
-  void set_listening(bool listening, Instant now);
   void set_draining(const std::string& name, bool draining);
   // For a local node, which sends no heartbeats: see ModelState::suspect.
   void set_suspect(const std::string& name, const std::string& model, bool suspect);
@@ -168,7 +166,6 @@ class Registry {
   Instant silent_ms(const Node& node, Instant now) const;
 
   Place place_;
-  Instant deaf_since_ = -1;
   std::map<std::string, Node> nodes_;  // ordered: equal inputs give equal choices
   std::unordered_map<uint64_t, Flight> flights_;
   uint64_t last_flight_ = 0, last_node_ = 0;

@@ -45,8 +45,11 @@ TEST(Neurons, NothingWithoutAPrice) {
 TEST(Neurons, EveryUnitOfTheCatalogueIsKnownAndEveryTaskHasAPrice) {
   auto catalogue = catalogue::Catalogue::load({});
   ASSERT_TRUE(catalogue);
+  const protocol::Usage everything{.prompt_tokens = 2'000'000, .completion_tokens = 1'000'000, .cached_tokens = 1'000'000, .audio_ms = 60'000,
+                                   .images = 1, .tiles = 1, .steps = 1, .characters = 1'000};
   for (const catalogue::Entry* entry : catalogue->all())
-    for (const catalogue::Price& price : entry->prices) EXPECT_TRUE(known_unit(price.unit)) << entry->id << ": " << price.unit;
+    for (const catalogue::Price& price : entry->prices)
+      EXPECT_GT(neurons({{price.unit, 1}}, everything), 0) << entry->id << ": " << price.unit;
   for (const catalogue::Entry* entry : catalogue->all())
     EXPECT_GT(neurons(catalogue->prices(*entry), {.prompt_tokens = 1'000'000, .completion_tokens = 1'000'000, .audio_ms = 60'000, .images = 1}), 0) << entry->id;
 }

@@ -171,17 +171,6 @@ TEST(Registry, SilenceMakesSuspectThenDead) {
   EXPECT_EQ(Health::Well, registry.health(*registry.find("local"), 1'000'000));
 }
 
-TEST(Registry, WhileItHearsNobodyItBuriesNobody) {
-  Registry registry = with_nodes(2);
-  registry.heartbeat("n0", NodeState{}, 1000);
-  registry.set_listening(false, 2000);
-  EXPECT_EQ(Health::Well, registry.health(*registry.find("n0"), 1'000'000));
-  EXPECT_EQ(0, registry.forget(1'000'000));
-  registry.set_listening(true, 1'000'000);
-  EXPECT_EQ(Health::Well, registry.health(*registry.find("n0"), 1'000'001)) << "they get the time that they had left";
-  EXPECT_EQ(Health::Dead, registry.health(*registry.find("n0"), 1'000'000 + limits::kNodeDeadMs));
-}
-
 TEST(Registry, BelievesTheLoadThatAnswersBring) {
   Registry registry;
   NodeState state;

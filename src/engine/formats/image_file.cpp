@@ -164,17 +164,6 @@ Result<std::shared_ptr<ImageFile>> open_checkpoint(const fs::path& path) {
 
 }  // namespace
 
-bool is_image_model(const std::string& path) {
-  if (is_folder(path)) {
-    if (!file_exists(fs::path(path) / "config.json")) return lone_checkpoint(path).has_value();
-    const auto config = read_object(fs::path(path) / "config.json", limits::kConfigJsonBytes, false);
-    return config && family_of(*config) != nullptr;
-  }
-  if (!has_checkpoint_name(path)) return false;
-  const auto map = MappedFile::open(path);
-  return map && is_torch_checkpoint((*map)->bytes());
-}
-
 Result<std::shared_ptr<ImageFile>> open_image_file(const std::string& path) {
   if (!is_folder(path)) return open_checkpoint(path);
   if (file_exists(fs::path(path) / "config.json")) return open_folder(path);

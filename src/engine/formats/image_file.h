@@ -26,10 +26,6 @@ struct ImageFile {
   std::vector<std::shared_ptr<MappedFile>> maps;  // keep the views alive
 };
 
-// True where `path` is a folder with the config.json of an image model, or a torch checkpoint (alone or in a folder with
-// nothing else to load). Reads no weights.
-bool is_image_model(const std::string& path);
-
 // A folder in the hub's layout (config.json, preprocessor_config.json, model.safetensors or pytorch_model.bin), or a bare
 // checkpoint of an architecture told from its tensors: EfficientNet-Lite0, torchvision's ResNets; with 1000 classes
 // their labels are ImageNet's. Errors: LoadFailed naming file and key or tensor, Io.

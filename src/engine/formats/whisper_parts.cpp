@@ -35,20 +35,6 @@ Result<> add_whisper_specials(const std::string& path, int64_t vocabulary, std::
   return {};
 }
 
-int timestamp_hundredths(std::string_view token) {
-  if (!token.starts_with("<|") || !token.ends_with("|>")) return -1;
-  token = token.substr(2, token.size() - 4);
-  const size_t dot = token.find('.');
-  if (dot == std::string_view::npos || dot == 0 || dot > 4 || token.size() != dot + 3) return -1;
-  int value = 0;
-  for (char c : token) {
-    if (c == '.') continue;
-    if (c < '0' || c > '9') return -1;
-    value = value * 10 + (c - '0');
-  }
-  return value;
-}
-
 Result<> align_tensors(ModelFile* file) {
   constexpr size_t kAlign = 64;
   const auto odd = [](const TensorView& view) {

@@ -23,9 +23,6 @@ std::span<const std::string_view> whisper_languages();
 // openai/whisper numbers them. LoadFailed where the numbers fit no Whisper model.
 Result<> add_whisper_specials(const std::string& path, int64_t vocabulary, std::vector<std::string>* tokens);
 
-// "<|12.34|>" -> 1234 hundredths; -1 where it is no timestamp.
-int timestamp_hundredths(std::string_view token);
-
 // Copies tensors that lie at addresses odd for their type to aligned memory that the file owns.
 Result<> align_tensors(ModelFile* file);
 

@@ -415,23 +415,6 @@ int search_pages(const WhisperInfo& info, int hypotheses) {
   return half / page + hypotheses * ((page - 1 + half + page - 1) / page + 1);
 }
 
-Result<ModelNeed> whisper_need(const ModelFile& file, const Backend& backend, Precision precision) {
-  VERGE_ASSIGN(info, read_info(file));
-  WeightReader reader(file, nullptr, backend, precision, nullptr);
-  Weights none;
-  VERGE_TRY(Loader(reader, info).read(&none));
-  ModelNeed need;
-  const SpeechRoom room = speech_room(info);
-  need.weights = reader.bytes();
-  const size_t page = backend.kv_page_bytes(info.decoder_layers, info.decoder_heads, static_cast<int>(info.width / info.decoder_heads), KvType::F16);
-  need.kv_per_token = page / limits::kPageTokens;
-  need.scratch = static_cast<size_t>(room.encoder_windows * activation_bytes(info) + (room.windows + 1) * memory_bytes(info) +
-                                     info.vocabulary * limits::kSpeechWindows * 8 * 4) +
-                 static_cast<size_t>(room.pages) * page;
-  need.context_tokens = info.text_positions;
-  return need;
-}
-
 // Whisper is no LanguageModel: load_whisper() is its door.
 std::span<const Architecture> whisper_architectures() { return {}; }
 

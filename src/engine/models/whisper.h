@@ -82,7 +82,5 @@ SpeechRoom speech_room(const WhisperInfo& info);
 int search_pages(const WhisperInfo& info, int hypotheses);
 
 Result<std::unique_ptr<Whisper>> load_whisper(std::shared_ptr<ModelFile> file, Backend& backend, const LoadOptions& options);
-// From names and shapes alone: kv_per_token is that of the decoder's own cache, scratch includes speech_room()'s memories, activations and pages.
-Result<ModelNeed> whisper_need(const ModelFile& file, const Backend& backend, Precision precision);
 
 }  // namespace verge::engine

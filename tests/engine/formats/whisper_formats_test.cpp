@@ -293,10 +293,5 @@ TEST(WhisperBin, FilesThatLieAreRefused) {
   }
 }
 
-TEST(WhisperParts, Timestamps) {
-  EXPECT_EQ(timestamp_hundredths("<|12.34|>"), 1234);
-  for (const char* text : {"<|en|>", "<|1.2|>", "1.23", "<|.12|>", "<|a.12|>", "<|99999.00|>"}) EXPECT_EQ(timestamp_hundredths(text), -1) << text;
-}
-
 }  // namespace
 }  // namespace verge::engine
