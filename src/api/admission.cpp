@@ -96,14 +96,14 @@ Result<void> admit(Call& call, const Route& route) {
   bool required = false;
   if (call.context.accounts) {
     auto asked = call.context.accounts->tokens_required();
-    if (!asked) return asked.error();
+    if (!asked) return own_failure(asked.error());
     required = *asked;
   }
   if (!required) return admit_without_token(call);
   std::string_view secret = bearer(call.in);
   if (secret.empty()) return Error{Code::Unauthenticated, "a token is needed"};
   auto token = call.context.accounts->verify(secret);
-  if (!token) return token.error();
+  if (!token) return own_failure(token.error());
   const std::string_view needed = scope_of(route.access);
   if (!token->allows(needed)) return fail(Code::Forbidden, "Authentication error: this needs a token of scope {}", needed);
   if (!token->account.empty()) {

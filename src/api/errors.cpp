@@ -181,6 +181,11 @@ std::string server_error_body(int status, std::string_view message) {
       {"result", nullptr}, {"success", false}, {"errors", std::move(errors)}, {"messages", json::array()}, {"error", std::move(openai)}});
 }
 
+Error own_failure(Error error) {
+  if (error.code == Code::LoadFailed) error.code = Code::Internal;  // published as a model's failure otherwise, with its text
+  return error;
+}
+
 Error no_such_model(std::string_view id) {
   std::string shown(id.substr(0, 128));
   for (char& c : shown)

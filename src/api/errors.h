@@ -41,6 +41,9 @@ http::Headers error_headers(const Error& error);
 // For answers that the HTTP server gives before a route is known.
 std::string server_error_body(int status, std::string_view message);
 
+// What the server's own databases say: their paths and advice are for the log, not for clients. Other errors stay.
+Error own_failure(Error error);
+
 // Raised by api itself.
 Error no_such_model(std::string_view id);
 Error no_such_route(std::string_view path);

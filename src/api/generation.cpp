@@ -319,7 +319,7 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
   if (meter) {
     auto admitted = co_await charge_for(call, requests);
     if (!admitted) {
-      co_await respond_error(call, admitted.error());
+      co_await respond_error(call, own_failure(admitted.error()));
       co_return;
     }
     charge = std::move(*admitted);

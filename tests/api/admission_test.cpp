@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "tests/api/server.h"
 
@@ -39,6 +40,19 @@ TEST_F(AdmissionTest, NoTokenIsNeededUntilOneIsMade) {
   EXPECT_EQ(answer.json().at("result"), nullptr);
   EXPECT_EQ(post(rest(), R"({"prompt":"x"})", bearer(secret)).status, 200);
   EXPECT_EQ(post(rest(), R"({"prompt":"x"})", {{"Authorization", "bearer  " + secret}}).status, 200);
+}
+
+TEST_F(AdmissionTest, NothingOfADamagedDatabaseIsToldToClients) {
+  const std::string secret = make("run");
+  start({}, &*accounts_);
+  ASSERT_EQ(post(rest(), R"({"prompt":"x"})", bearer(secret)).status, 200);
+  std::fstream(folder_ + "/accounts.db", std::ios::in | std::ios::out) << std::string(4096, 'Z');
+  for (const char* path : {"/v1/completions", "/run?version=3"}) {
+    Answer answer = post(path, R"({"model":"x","prompt":"x"})", bearer(secret));
+    EXPECT_EQ(answer.status, 500);
+    EXPECT_EQ(answer.body.find(folder_), std::string::npos) << answer.body;
+    EXPECT_EQ(answer.body.find("model_load_failed"), std::string::npos) << answer.body;
+  }
 }
 
 TEST_F(AdmissionTest, TokenOfOneAccountStaysThere) {

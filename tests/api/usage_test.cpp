@@ -1,6 +1,7 @@
 // Accounts' limits and the usage ledger, through the API.
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "accounts/local_lease_store.h"
 #include "accounts/meter.h"
@@ -233,6 +234,16 @@ TEST_F(UsageTest, ReportsForAccountsAndAdministrators) {
     EXPECT_EQ(refused.status, 400) << wrong;
     EXPECT_EQ(code_of(refused), 5006);
   }
+}
+
+TEST_F(UsageTest, NothingOfADamagedLedgerIsToldToClients) {
+  serve();
+  ASSERT_EQ(run(R"({"prompt":"x"})").status, 200);
+  std::fstream(folder_ + "/usage.db-wal", std::ios::in | std::ios::out) << std::string(256 << 10, 'Z');
+  std::fstream(folder_ + "/usage.db", std::ios::in | std::ios::out) << std::string(16 << 10, 'Z');
+  Answer answer = get("/client/v4/accounts/acc/ai/usage");
+  EXPECT_EQ(answer.body.find(folder_), std::string::npos) << answer.body;
+  EXPECT_EQ(answer.body.find("load_failed"), std::string::npos) << answer.body;
 }
 
 TEST_F(UsageTest, WithoutALedgerThereIsNoReport) {

@@ -22,11 +22,11 @@ http::task<void> answer_report(Call& call, accounts::UsageQuery query) {
   accounts::Meter* meter = call.context.options.meter;
   if (!meter || !meter->ledger()) return respond_error(call, fail(Code::NotFound, "this server keeps no usage ledger"));
   auto lines = meter->ledger()->report(query);
-  if (!lines) return respond_error(call, lines.error());
+  if (!lines) return respond_error(call, own_failure(lines.error()));
   json::object out = accounts::usage_json(query, *lines);
   if (query.account) {
     auto allocation = meter->allocation(*query.account);
-    if (!allocation) return respond_error(call, allocation.error());
+    if (!allocation) return respond_error(call, own_failure(allocation.error()));
     out["allocation"] = accounts::allocation_json(allocation->limit, allocation->used, allocation->resets_ms);
   }
   return respond_envelope(call, std::move(out));
