@@ -3,10 +3,12 @@
 #include "commands/convert.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -30,14 +32,21 @@ void limit(int what, rlim_t value) {
   setrlimit(static_cast<__rlimit_resource>(what), &both);
 }
 
-// No network, no new processes, nothing written but what stdout takes; poppler has to be executed after this, so that
-// the worker's closed list of calls is too short here.
+// Root's too. A program that is executed later gets none back: there are no new privileges. glibc has no wrapper.
+bool drop_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  return syscall(SYS_capset, &header, none) == 0;
+}
+
+// No network, no new processes, no capabilities, nothing written but what stdout takes. Poppler has to be executed after
+// this and opens its libraries and fonts, so that the worker's closed list of calls is too short here; other kinds open nothing.
 bool confine(bool executes) {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_FSIZE, 0);
   limit(RLIMIT_CPU, limits::kConvertSeconds);
   limit(RLIMIT_AS, limits::kConvertMemoryBytes);
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return false;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !drop_capabilities()) return false;
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
   if (!filter) return false;
   int rc = 0;
@@ -51,13 +60,16 @@ bool confine(bool executes) {
   // Calls whose arguments a filter cannot see; libraries take the older ones where these are absent.
   for (int call : {SCMP_SYS(clone3), SCMP_SYS(openat2), SCMP_SYS(io_uring_setup)}) rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0);
   rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
-  if (!executes) rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(execve), 0);
-  // Files are opened to be read, and are there: O_CREAT and O_TRUNC change files that are opened to be read, too.
-  constexpr std::pair<int, int> kWriting[] = {{O_ACCMODE, O_WRONLY}, {O_ACCMODE, O_RDWR}, {O_CREAT, O_CREAT}, {O_TRUNC, O_TRUNC}};
-  for (const auto& [mask, value] : kWriting) {
-    const auto bits = static_cast<scmp_datum_t>(mask), wanted = static_cast<scmp_datum_t>(value);
-    rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, bits, wanted));
-    rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, bits, wanted));
+  if (executes) {
+    // Files are opened to be read, and are there: O_CREAT and O_TRUNC change files that are opened to be read, too.
+    constexpr std::pair<int, int> kWriting[] = {{O_ACCMODE, O_WRONLY}, {O_ACCMODE, O_RDWR}, {O_CREAT, O_CREAT}, {O_TRUNC, O_TRUNC}};
+    for (const auto& [mask, value] : kWriting) {
+      const auto bits = static_cast<scmp_datum_t>(mask), wanted = static_cast<scmp_datum_t>(value);
+      rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, bits, wanted));
+      rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, bits, wanted));
+    }
+  } else {
+    for (int call : {SCMP_SYS(execve), SCMP_SYS(open), SCMP_SYS(openat)}) rc = rc ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
   }
   rc = rc ? rc : seccomp_load(filter);
   seccomp_release(filter);

@@ -55,6 +55,15 @@ def convert(server, name, data):
     return server.post("/to-everything/markdown/transformer", {"files": [{"name": name, "mimeType": "", "data": base64.b64encode(data).decode()}]})[2]
 
 
+def test_a_converter_has_no_capabilities():
+    """Its sandbox is there before the first byte of a document."""
+    with subprocess.Popen([VERGE, "convert", "html"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as converter:
+        status = lambda: dict(line.split(":\t") for line in proc(converter.pid, "status").decode().splitlines() if ":\t" in line)
+        eventually(lambda: status()["Seccomp"] == "2")
+        assert int(status()["CapEff"], 16) == int(status()["CapPrm"], 16) == 0
+        assert converter.communicate(b"<p>a</p>")[0] == b"a\n"
+
+
 def test_what_a_converter_says_when_it_breaks_down_is_no_libraries_text(models):
     with serve(models) as server:
         assert "hello" in convert(server, "a.html", b"<p>hello</p>")
