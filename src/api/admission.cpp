@@ -55,20 +55,31 @@ bool page_may_read(const Call& call) {
   return allows_origin(call.context.options.origins, origin);
 }
 
-// The binding's client names a host of Cloudflare's in every request. A page could have that name only where somebody
-// forges the name's address; what such a page sends is told by headers that browsers add and pages can't take away:
-// Origin with a POST, Accept-Language with everything.
+// A page cannot take these from its requests: Origin goes with a POST, Accept-Language with everything.
+bool sent_by_browser(const http::RequestHead& head) {
+  for (const char* name : {"origin", "referer", "accept-language", "sec-fetch-site", "sec-fetch-mode"})
+    if (http::has_header(head.headers, name)) return true;
+  return false;
+}
+
+// The binding's client names a host of Cloudflare's in every request. A page could have that name only
+// where somebody forges the name's address.
 bool sent_by_binding(const http::RequestHead& head) {
   if (http::host_of(head.header("host")) != "workers-binding.ai") return false;
   const Match match = match_route(head.method, head.path);
-  if (!match.route || match.route->shape != Shape::Binding) return false;
-  for (const char* browsers : {"origin", "referer", "accept-language", "sec-fetch-site", "sec-fetch-mode"})
-    if (http::has_header(head.headers, browsers)) return false;
-  return true;
+  return match.route && match.route->shape == Shape::Binding && !sent_by_browser(head);
+}
+
+// Programs call a machine of their network by a bare name (a compose service, a line of /etc/hosts).
+// Nobody can register one, but a hostile network may answer for it, so browsers may not use it.
+bool bare_name(const http::RequestHead& head) {
+  const std::string host = http::host_of(head.header("host"));
+  return !host.empty() && host.find_first_of(".:") == std::string::npos && !sent_by_browser(head);
 }
 
 bool own_host(const http::RequestHead& head, const Options& options) {
-  return http::names_own_host(head, {options.hosts, options.insecure}) || sent_by_binding(head);
+  return http::names_own_host(head, {options.hosts, options.insecure}) || sent_by_binding(head) ||
+         bare_name(head);
 }
 
 Error foreign_host(const http::RequestHead& head) {

@@ -214,6 +214,16 @@ TEST_F(HostTest, OthersNamesAreRefusedOnEveryRoute) {
   for (const char* host : {"127.0.0.1", "[::1]:1", "x.localhost"}) EXPECT_EQ(status(host, "/v1/models"), 200) << host;
 }
 
+// http://verge:8780 of a compose file: programs may, pages may not.
+TEST_F(HostTest, ABareNameFromAProgram) {
+  for (const char* host : {"verge", "VERGE:8780", "nas."}) {
+    EXPECT_EQ(status(host, "/v1/models"), 200) << host;
+    EXPECT_EQ(status(host, "/v1/models", "GET", "Accept-Language: en\r\n"), 403) << host;
+    EXPECT_EQ(status(host, "/v1/models", "GET", "Sec-Fetch-Site: none\r\n"), 403) << host;
+  }
+  EXPECT_EQ(status("verge", "/run", "POST", "Origin: http://verge:8780\r\n"), 403);
+}
+
 TEST_F(HostTest, TheNameThatTheBindingSends) {
   EXPECT_EQ(status("workers-binding.ai", "/ai-api/models/search"), 200);
   EXPECT_EQ(status("workers-binding.ai", "/run", "POST"), 400);  // taken, and has no model
