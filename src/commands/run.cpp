@@ -371,10 +371,12 @@ int run(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   log::configure(options.verbose ? log::Level::Info : log::Level::Warn, log::Format::Text, "run");
+  // Before the sandbox; a wrong combination of options is named first all the same.
+  std::optional<Error> unread;
   if (const std::string& file = options.image.empty() ? options.audio : options.image; !file.empty()) {
     auto bytes = file == "-" ? read_all(stdin, limits::kBodyBytes) : read_file(file);
-    if (!bytes) return complain(bytes.error().message);
-    options.payload = std::move(*bytes);
+    if (bytes) options.payload = std::move(*bytes);
+    else unread = bytes.error();
   }
   options.piped = stdin_is_piped();
   LocalTask local;
@@ -388,6 +390,7 @@ int run(int argc, char** argv) {
   const bool generates = options.server.empty() ? local.entry.task == "text-generation" : !inputs;
   const bool interactive = generates && !options.has_prompt && isatty(STDIN_FILENO) && !options.json;
   if (const std::string wrong = contradiction(options, local, generates, interactive); !wrong.empty()) return complain(wrong, 2);
+  if (unread) return complain(unread->message);
   if (!generates) {
     if (!inputs) options.texts = {options.prompt};
     return run_task(options, local);

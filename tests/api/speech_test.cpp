@@ -81,6 +81,18 @@ TEST_F(SpeechTest, WhatIsWrongIsNamed) {
   EXPECT_TRUE(service_.requests().empty());
 }
 
+// As published examples send it to env.AI: the answer is that JSON.
+TEST_F(SpeechTest, ANativeAnswerIsJsonAlready) {
+  const http::Headers json{{"content-type", "application/json"}};
+  for (const char* format : {"json", "verbose_json"}) {
+    const Answer answer = run("@cf/openai/whisper", fmt::format(R"({{"audio":"UklGRg==","response_format":"{}"}})", format), json);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+  }
+  const Answer answer = run("@cf/openai/whisper", R"({"audio":"UklGRg==","response_format":"srt"})", json);
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("/response_format"), std::string::npos) << answer.body;
+}
+
 TEST_F(SpeechTest, OpenAiFormats) {
   const std::pair<std::string, std::string> model{"model", "whisper-1"};
   Answer answer = form("/v1/audio/transcriptions", {model});

@@ -51,6 +51,8 @@ bool is_text_format(const json::value& value) {
   const json::value* type = object ? object->if_contains("type") : nullptr;
   return is_empty(value) || (type && is_text(*type, {"text"}));
 }
+// The native answer is JSON with everything that "verbose_json" has.
+bool is_json_transcript(const json::value& value) { return is_empty(value) || is_text(value, {"json", "verbose_json"}); }
 bool is_text_only(const json::value& value) {
   const json::array* list = value.if_array();
   return is_empty(value) || (list && list->size() == 1 && is_text((*list)[0], {"text"}));
@@ -193,7 +195,7 @@ constexpr Row kSpeech[] = {
     {"prefix", "mm"},
     {"temperature", "mm"},
     {"stream", "mm"},
-    {"response_format", "rm", is_empty, "the answer has text, segments, words and vtt"},
+    {"response_format", "rm", is_json_transcript, "the answer is JSON; it has text, segments, words and vtt"},
     {"timestamp_granularities", "rm", is_empty, "the answer has segments and words"},
     {"vad_filter", "mm"},
     {"beam_size", "mm"},
