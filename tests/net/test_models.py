@@ -1,5 +1,5 @@
 """Models that only some regions have: MiniLM and Whisper, real weights. The next region answers, and the one after it when that dies."""
-import signal, time
+import signal, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import pytest
 from cluster import Cluster, eventually, hosts
@@ -60,9 +60,17 @@ def test_it_dies_with_requests_under_way(partly, ask, how):
     want = ask(partly)
     assert want.whole
     with ThreadPoolExecutor(6) as pool:
-        asked = [pool.submit(lambda: [ask(partly) for _ in range(3)]) for _ in range(6)]
+        lost = threading.Event()
+
+        def keep_asking():  # until the node is lost, and three times more
+            answers = []
+            while not lost.is_set():
+                answers.append(ask(partly))
+            return answers + [ask(partly) for _ in range(3)]
+        asked = [pool.submit(keep_asking) for _ in range(6)]
         time.sleep(0.15)
         partly.signal(want.node, how)
+        lost.set()
         answers = [a for one in asked for a in one.result()]
     print(f"\n{want.node} lost: {len(answers)} answers by { {a.node for a in answers} }")
     try:
