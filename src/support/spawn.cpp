@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <csignal>
 #include <memory>
 #include <string>
 #include <utility>
@@ -119,6 +120,8 @@ asio::awaitable<bool> Interruptible::run(Start work) {
 }
 
 void run_loop(asio::io_context& io) {
+  // A pipe or socket whose reader went is an error of that write, not the end of the program.
+  std::signal(SIGPIPE, SIG_IGN);
   for (;;) {
     try {
       io.run();

@@ -64,6 +64,14 @@ TEST_F(ConverterTest, TheProgramsOwnWordsAreTheError) {
   EXPECT_EQ(text.error().message, "no such page");
 }
 
+// The signal of a pipe that nobody reads must not end the server.
+TEST_F(ConverterTest, OneThatClosesItsInputIsItsOwnError) {
+  signal(SIGPIPE, SIG_DFL);
+  auto text = convert("exec <&-; echo not mine >&2; exit 1", 60'000, std::string(4 << 20, 'x'));
+  ASSERT_FALSE(text);
+  EXPECT_EQ(text.error().message, "not mine");
+}
+
 TEST_F(ConverterTest, EndlessErrorsCostNoMemory) {
   auto text = convert("exec cat /dev/zero >&2", 300);
   EXPECT_FALSE(text);
