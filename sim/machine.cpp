@@ -31,7 +31,6 @@ void World::take(int index, Job job) {
   if (engine.state == Engine::State::Cold) return refuse(index, job);
   engine.queue.push_back(job);
   machine.ledger->touch(spec.name, engine.inside(), agenda_.now() / 1000);
-  to_gateway(machine, job.gateway, job.request, job.attempt, client.heard, [this, c = job.request] { accepted(c); });
   pump(index, model);
 }
 
@@ -130,7 +129,7 @@ void World::prefilled(int index, int model, uint64_t boot) {
     Client& client = *clients_[static_cast<size_t>(job.request)];
     if (client.attempt != job.attempt) return;
     client.decode_began = agenda_.now();
-    to_gateway(machines_[static_cast<size_t>(index)], job.gateway, job.request, job.attempt, client.heard, [this, index, c = job.request] { first_token(c, index); });
+    to_gateway(machines_[static_cast<size_t>(index)], job.gateway, job.request, job.attempt, client.heard, [this, c = job.request] { first_token(c); });
   });
   run_on(index, boot, whole, [this, index, model, boot] { finish(index, model, boot); });
   pump(index, model);
@@ -213,8 +212,8 @@ void World::place(int index) {
   const auto near = std::find_if(gateways_.begin(), gateways_.end(), [&](const auto& g) { return g->city == machine.city; });
   if (near == gateways_.end()) return;
   const Gateway& gateway = **near;
-  const router::Demand demand{{kCities[machine.city].name, gateway.demand.per_s(clock(gateway))}};
-  for (const router::PlacementAct& act : machine.placement->step(gateway.registry, wishes_, demand, clock(gateway))) {
+  const router::Demand demand{{kCities[machine.city].name, gateway.journeys->demand(clock(gateway))}};
+  for (const router::PlacementAct& act : machine.placement->step(gateway.journeys->registry(), wishes_, demand, clock(gateway))) {
     for (size_t m = 0; m < models_.size(); ++m) {
       if (models_[m].name != act.model) continue;
       if (act.kind == router::PlacementAct::Kind::Load) load(index, static_cast<int>(m));

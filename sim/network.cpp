@@ -49,7 +49,7 @@ void World::to_gateway(const Machine& machine, int g, int c, int number, Micros&
     const Client& now = *clients_[static_cast<size_t>(c)];
     if (now.attempt != number || now.machine < 0) return;
     Gateway& to = *gateways_[static_cast<size_t>(now.gateway)];
-    if (load.queued >= 0) to.registry.load(*name, now.need.model, load, clock(to));
+    if (load.queued >= 0) to.journeys->registry().load(*name, now.need.model, load, clock(to));
     what();
   });
 }
@@ -107,8 +107,9 @@ void World::heartbeat(int index) {
       const double straggles = random_.chance(0.005) ? 2000 * random_.unit() : 0;
       agenda_.in(ms(one_way(machine.city, gateway->city) + straggles), [this, state, index, g = gateway.get()] {
         const std::string& name = machines_[static_cast<size_t>(index)].name;
-        if (g->registry.heartbeat(name, *state, clock(*g))) g->last_heard[static_cast<size_t>(index)] = agenda_.now();
-        if (g->room.size()) release(g->index);
+        router::Actions actions;
+        if (g->journeys->heartbeat(name, *state, clock(*g), actions)) g->last_heard[static_cast<size_t>(index)] = agenda_.now();
+        carry_out(*g, actions);
       });
     }
   }
@@ -119,7 +120,8 @@ void World::probe(int index) {
   Gateway& gateway = *gateways_[static_cast<size_t>(index)];
   agenda_.in(ms(4500 + 1000 * random_.unit()), [this, index] { probe(index); });
   std::vector<std::pair<double, int>> order;
-  for (const auto& [name, node] : gateway.registry.nodes()) order.emplace_back(gateway.registry.rtt_ms(node), by_name_.at(name));
+  const router::Registry& registry = gateway.journeys->registry();
+  for (const auto& [name, node] : registry.nodes()) order.emplace_back(registry.rtt_ms(node), by_name_.at(name));
   const size_t nearest = std::min<size_t>(8, order.size());
   std::partial_sort(order.begin(), order.begin() + static_cast<long>(nearest), order.end());
   for (size_t i = 0; i < std::min<size_t>(10, order.size()); ++i) {
@@ -128,7 +130,7 @@ void World::probe(int index) {
     const Machine& machine = machines_[static_cast<size_t>(order[n].second)];
     if (!machine.alive || machine.frozen_until > agenda_.now() || isolated(machine) || cut(gateway.city, machine.city) || cut(machine.city, gateway.city)) continue;
     const double rtt = one_way(gateway.city, machine.city) + one_way(machine.city, gateway.city);
-    agenda_.in(ms(rtt), [&gateway, name = machine.name, rtt] { gateway.registry.rtt(name, rtt); });
+    agenda_.in(ms(rtt), [&gateway, name = machine.name, rtt] { gateway.journeys->registry().rtt(name, rtt); });
   }
 }
 

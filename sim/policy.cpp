@@ -51,11 +51,11 @@ bool World::room_exists(const Gateway& gateway, const Client& client) const {
   return std::any_of(machines_.begin(), machines_.end(), [&](const Machine& machine) { return true_ms(gateway, machine, client) < 5'000; });
 }
 
-router::Choice World::oracle(const Gateway& gateway, const Client& client) {
+router::Choice World::oracle(const Gateway& gateway, const Client& client, const router::Tried& tried) {
   router::Choice choice;
   double best = std::numeric_limits<double>::infinity();
   for (const Machine& machine : machines_) {
-    if (client.attempts->tried().count(machine.name)) continue;
+    if (tried.count(machine.name)) continue;
     const double total = true_ms(gateway, machine, client);
     if (total >= best) continue;
     best = total;
@@ -66,21 +66,20 @@ router::Choice World::oracle(const Gateway& gateway, const Client& client) {
   return choice;
 }
 
-router::Choice World::pick(Gateway& gateway, Client& client, uint64_t seed) {
+router::Choice World::pick(Gateway& gateway, const Client& client, const router::Need& need, const router::Tried& tried, router::Instant now, uint64_t seed) {
   using router::Health;
-  client.need.prompt_tokens = client.prompt + client.got;
-  const router::Instant now = clock(gateway);
-  if (config_.policy == Policy::Ours) return router::choose(gateway.registry, client.need, client.attempts->tried(), now, seed);
-  if (config_.policy == Policy::Oracle) return oracle(gateway, client);
+  const router::Registry& registry = gateway.journeys->registry();
+  if (config_.policy == Policy::Ours) return router::choose(registry, need, tried, now, seed);
+  if (config_.policy == Policy::Oracle) return oracle(gateway, client, tried);
   struct Option {
     const std::string* name;
     const router::Node* node;
     double load;
   };
   std::vector<Option> warm, cold;
-  for (const auto& [name, node] : gateway.registry.nodes()) {
+  for (const auto& [name, node] : registry.nodes()) {
     const auto held = node.state.models.find(client.need.model);
-    if (held == node.state.models.end() || gateway.registry.health(node, now) == Health::Dead || gateway.registry.ejected(node, now) || client.attempts->tried().count(name)) continue;
+    if (held == node.state.models.end() || registry.health(node, now) == Health::Dead || registry.ejected(node, now) || tried.count(name)) continue;
     const router::ModelState& model = held->second;
     if (!model.loaded && !model.loading && models_[static_cast<size_t>(client.model)].memory > node.state.memory_free_bytes) continue;
     const auto seen = node.seen.find(client.need.model);
@@ -94,7 +93,7 @@ router::Choice World::pick(Gateway& gateway, Client& client, uint64_t seed) {
   if (options.empty()) return choice;
   const Option* best = &options[gateway.turn++ % options.size()];
   for (const Option& option : options) {
-    if (config_.policy == Policy::Nearest && gateway.registry.rtt_ms(*option.node) < gateway.registry.rtt_ms(*best->node)) best = &option;
+    if (config_.policy == Policy::Nearest && registry.rtt_ms(*option.node) < registry.rtt_ms(*best->node)) best = &option;
     if (config_.policy == Policy::LeastLoaded && option.load < best->load) best = &option;
   }
   choice.node = *best->name;

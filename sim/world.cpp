@@ -54,8 +54,13 @@ World::World(const Config& config) : config_(config), random_(config.seed) {
     gateway->index = gateway->city = g;
     gateway->skew = ms(1e6 + config_.clock_skew_ms * (2 * random_.unit() - 1));
     gateway->last_heard.resize(machines_.size());
-    gateway->registry.set_place({kCities[g].name, kCities[g].latitude, kCities[g].longitude});
-    for (Machine& machine : machines_) gateway->registry.heartbeat(machine.name, describe(machine), clock(*gateway));
+    gateway->journeys.emplace(true, [this, here = gateway.get()](uint64_t id, const router::Need& need, const router::Tried& tried, router::Instant now, uint64_t seed) {
+      const auto known = here->clients.find(id);
+      return pick(*here, *clients_[static_cast<size_t>(known == here->clients.end() ? here->arriving : known->second)], need, tried, now, seed);
+    });
+    router::Registry& registry = gateway->journeys->registry();
+    registry.set_place({kCities[g].name, kCities[g].latitude, kCities[g].longitude});
+    for (Machine& machine : machines_) registry.heartbeat(machine.name, describe(machine), clock(*gateway));
     gateways_.push_back(std::move(gateway));
   }
   for (const Machine& machine : machines_) {
@@ -63,7 +68,7 @@ World::World(const Config& config) : config_(config), random_(config.seed) {
     agenda_.at(ms(1000 * random_.unit()), [this, index = machine.index] { place(index); });
   }
   for (int g = 0; g < config_.regions; ++g) {
-    agenda_.at(ms(100 * random_.unit()), [this, g] { tick(g); });
+    agenda_.at(ms(1000 * random_.unit()), [this, g] { forget(g); });
     agenda_.at(ms(1000 * random_.unit()), [this, g] { probe(g); });
   }
   arrivals_end_ = ms(config_.seconds * 1000);
@@ -200,7 +205,6 @@ void World::arrive(int g, int model, Random& random) {
   client->need.model = models_[static_cast<size_t>(model)].name;
   client->need.memory_bytes = models_[static_cast<size_t>(model)].memory;
   client->need.prompt_tokens = client->prompt;
-  client->attempts.emplace(0, client->seed);
   ++report_.requests;
   ++open_;
   clients_.push_back(std::move(client));
@@ -209,10 +213,7 @@ void World::arrive(int g, int model, Random& random) {
 
 void World::admitted(int c) {
   Client& client = *clients_[static_cast<size_t>(c)];
-  Gateway& gateway = *gateways_[static_cast<size_t>(client.gateway)];
   client.routed = agenda_.now();
-  gateway.demand.asked(client.need.model, clock(gateway));
-  gateway.budget.request_started();
   begin(c);
 }
 
@@ -279,9 +280,10 @@ void World::check_end() {
   check_books();
   if (open_) violate(fmt::format("{} requests never ended", open_));
   for (const auto& gateway : gateways_) {
-    if (gateway->budget.retries()) violate("the retry budget was not given back");
-    if (gateway->room.size()) violate("the waiting room is not empty");
-    for (const auto& [name, node] : gateway->registry.nodes())
+    if (gateway->journeys->retries()) violate("the retry budget was not given back");
+    if (gateway->journeys->waiting()) violate("the waiting room is not empty");
+    if (gateway->journeys->under_way()) violate("a request is under way for ever");
+    for (const auto& [name, node] : gateway->journeys->registry().nodes())
       for (const auto& [model, seen] : node.seen)
         if (seen.under_way || !seen.waiting.empty()) violate(name + " keeps count of requests that are over");
   }

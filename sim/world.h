@@ -1,5 +1,6 @@
-// Machines, gateways and the network between them, from one seed. Each gateway runs the router's own code (registry,
-// choose, attempts, capacity, placement, quota) as router.cpp does; only the machines' engines, the wires and the clocks are simulated.
+// Machines, gateways and the network between them, from one seed. Each gateway holds the very object
+// that decides in the product's router (router/journeys.h), each machine its ledger and placement;
+// only the machines' engines, the wires and the clocks are simulated.
 #pragma once
 
 #include <deque>
@@ -12,11 +13,8 @@
 
 #include "accounts/quota.h"
 #include "node/ledger.h"
-#include "router/attempts.h"
-#include "router/capacity.h"
-#include "router/choose.h"
+#include "router/journeys.h"
 #include "router/placement.h"
-#include "router/registry.h"
 #include "sim/agenda.h"
 #include "sim/cities.h"
 #include "sim/config.h"
@@ -78,13 +76,11 @@ struct Client {
   uint64_t session = 0, seed = 0;
   int prompt = 0, output = 0;
   Micros routed = 0;               // its allocation allowed it: the time to the first token counts from there
-  std::optional<router::Attempts> attempts;
   router::Need need;
-  uint64_t flight = 0;
+  uint64_t journey = 0;            // its number at the gateway
   int machine = -1, attempt = 0;   // attempt: its number; others are history
-  bool in_transit = false, accepted = false, progress = false, holds_budget = false, owes_budget = false;
-  router::Instant waits_until = 0;  // all its waits together
-  Micros sent = 0, heard = 0;      // of this attempt
+  bool in_transit = false, progress = false;
+  Micros heard = 0;                // of this attempt
   Micros decode_began = 0;
   int decode_tokens = 0;           // of this attempt
   double transit_tokens = 0;
@@ -117,15 +113,14 @@ struct Allowance {
 struct Gateway {
   int index = 0, city = 0;
   Micros skew = 0;
-  router::Registry registry;
-  router::RetryBudget budget;
-  router::CapacityQueue room;
-  router::DemandMeter demand;
-  uint64_t turn = 0;               // round robin
+  std::optional<router::Journeys> journeys;
+  std::map<uint64_t, int> clients;  // by journey
+  int arriving = -1;                // whose journey is not known yet
+  Micros wake_at = 0;               // when the journeys are asked next; 0 = not at all
+  uint64_t turn = 0;                // round robin
   Random arrivals{0};              // its own: the same callers for each policy
   double peak_per_s = 0;
   std::vector<Micros> last_heard;  // true time, by machine: the bound on dead nodes is checked against it
-  std::set<int> under_way;         // clients with an attempt
   std::map<int, Allowance> allowances;  // by tenant
 };
 
@@ -184,20 +179,19 @@ class World {
 
   // gateway.cpp
   void begin(int client);
-  void attempt(int client, const router::Choice& choice);
-  void accepted(int client);
-  void first_token(int client, int machine);
+  void carry_out(Gateway& gateway, router::Actions& actions);
+  void arm(Gateway& gateway);
+  void attempt(int client, const router::Choice& choice, int number);
+  void first_token(int client);
   void ended(int client);
   void lost(int client, Error error);
-  void fail_with(int client, Error error);
-  void wait_for_room(int client, const Error& error);
-  void release(int gateway);
-  void tick(int gateway);
+  void failed(int client, const Error& error);
+  void forget(int gateway);
   void leave_machine(int client);
 
   // policy.cpp
-  router::Choice pick(Gateway& gateway, Client& client, uint64_t seed);
-  router::Choice oracle(const Gateway& gateway, const Client& client);
+  router::Choice pick(Gateway& gateway, const Client& client, const router::Need& need, const router::Tried& tried, router::Instant now, uint64_t seed);
+  router::Choice oracle(const Gateway& gateway, const Client& client, const router::Tried& tried);
   double true_ms(const Gateway& gateway, const Machine& machine, const Client& client) const;
   bool room_exists(const Gateway& gateway, const Client& client) const;
 

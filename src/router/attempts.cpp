@@ -35,10 +35,10 @@ Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, 
   // such a request, so it cannot be what harms them.
   const auto elsewhere = [&]() -> Decision {
     if (over) return GiveUp{what.error};
-    if (others && in_row_ < limits::kAttempts && (what.stranded || budget.take(now))) return Retry{now, !what.stranded, false};
+    if (others && in_row_ < limits::kAttempts && (what.free || budget.take(now))) return Retry{now, !what.free, false};
     in_row_ = 0;
     if (!may_wait_ || refused_for_wait(what.error)) return GiveUp{what.error};
-    return WaitForRoom{code == Code::WorkerGone && !what.stranded};
+    return WaitForRoom{code == Code::WorkerGone};
   };
   if (!begun) return elsewhere();  // the wait for room has its own end
   if (in_all_ >= limits::kAttemptsInAll) return GiveUp{what.error};
@@ -54,7 +54,7 @@ Decision Attempts::failed(const Failed& what, bool others, RetryBudget& budget, 
   retry.at = now + static_cast<Instant>(wait * jitter);
   if (deadline_ && retry.at >= deadline_) return GiveUp{what.error};
 
-  if (!what.local && !what.stranded && in_all_ > 1) {
+  if (!what.local && !what.free && in_all_ > 1) {
     if (!budget.take(now)) return may_wait_ ? Decision(WaitForRoom{true}) : Decision(GiveUp{what.error});
     retry.costs_budget = true;
   }

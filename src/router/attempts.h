@@ -4,11 +4,13 @@
 // A2 At most kAttempts in a row that bring the client nothing new, and kAttemptsInAll, of those that a node had begun. A
 //    request that still waited in a local worker's queue when the worker died is not what killed it: only the second limit
 //    counts; one that never reached a machine has harmed nobody: it is bounded by the wait for room alone.
-// A3 Nothing starts at or past the deadline.
-// A4 Retries under way never exceed the budget, a fifth of the requests under way (at least 3), nor all of them
-//    together a fifth of all requests (and kRetryPerSecond), so that a cluster in trouble is not buried by them. Free of it are local nodes,
-//    whose supervisor holds the restarts back, what was stranded at a node that died, and the first retry of a request
-//    that a node had accepted. Where the budget is used up the request waits for it, as for room.
+// A3 Nothing starts at or past the deadline. (journeys.h forgets it once the client has something.)
+// A4 Retries under way never exceed the budget, a fifth of the requests under way (at least 3), nor
+//    all of them together a fifth of all requests (and kRetryPerSecond), so that a cluster in trouble
+//    is not buried by them. Free of it are local nodes, whose supervisor holds the restarts back;
+//    what a lost machine held, where the next one does well (Registry::doubtful); and the first
+//    retry of a request that a node had accepted. Where the budget is used up the request waits for
+//    it, as for room.
 // A5 An attempt is given up where the node is dead (Registry::health) or silent past patience(): a node that hangs
 //    delays what was sent to it, and no more.
 #pragma once
@@ -52,7 +54,7 @@ struct Failed {
   Error error;
   bool accepted = false;   // the node had taken the request
   bool progress = false;   // the client got something new from this attempt
-  bool stranded = false;   // Registry::stranded: the node is dead, not just unwilling
+  bool free = false;       // of the budget: another machine that does well takes over a lost one's
 };
 
 struct Retry {
@@ -61,7 +63,7 @@ struct Retry {
   bool same_node = false;  // the node may be chosen again: there may be no other, and it restarts its worker
 };
 struct WaitForRoom {       // in CapacityQueue; then any node again
-  bool costs_budget = false;  // leaves it only with RetryBudget::take()
+  bool costs_budget = false;  // leaves it for a doubtful node only with RetryBudget::take()
 };
 struct GiveUp {
   Error error;
@@ -75,13 +77,13 @@ class Attempts {
 
   // others: choose() finds a node that has not been tried.
   Decision failed(const Failed& what, bool others, RetryBudget& budget, Instant now);
+  void forget_deadline() { deadline_ = 0; }
   // Until when the node of an attempt that starts now may stay silent before it accepts the request.
   Instant patience(const Choice& choice, Instant now) const;
   const Tried& tried() const { return tried_; }
   // With the nodes again that were tried, for a Retry with same_node and after WaitForRoom.
   void forget_tried() { tried_.clear(); }
   void mark_tried(const std::string& node) { tried_.insert(node); }
-  int made() const { return in_all_; }
 
  private:
   Instant deadline_;

@@ -9,7 +9,7 @@ namespace {
 
 constexpr double kEqualMs = 3;           // estimates closer than this, or a twentieth, are equal
 constexpr double kEqualPart = 0.05;
-constexpr double kAffinityMs = 50;       // a session's home is worth so much before anything is known about its cache
+constexpr double kAffinityMs = 50;       // a session's home is worth so much beside what is known of its cache
 constexpr double kFailureMs = 1'000;     // a failure since the last heartbeat: the node is likely dead
 constexpr double kLoadFloorMs = 1'000;   // no model loads faster, whatever the node says: loaded beats cold
 constexpr double kTrustMs = 50;          // a first token so much later than estimated, plus a quarter, is no lie
@@ -111,7 +111,8 @@ struct Lacking {
 
 std::vector<Candidate> candidates_of(const Registry& registry, const Need& need, const Tried& tried, Instant now, Lacking& lacking) {
   std::vector<Candidate> well, suspect, ejected;
-  const Registry::Hint* hint = need.prefix ? registry.hint(need.prefix) : need.affinity.empty() ? nullptr : registry.hint(prefix_key(need.model, need.affinity));
+  const Registry::Hint* hint = need.affinity.empty() ? nullptr : registry.hint(prefix_key(need.model, need.affinity));
+  if (!hint && need.prefix) hint = registry.hint(need.prefix);
   for (const auto& [name, node] : registry.nodes()) {
     const auto held = node.state.models.find(need.model);
     const bool known = held != node.state.models.end();
@@ -164,16 +165,17 @@ std::vector<Candidate> within_reach(std::vector<Candidate> all) {
   return best_near > best + std::max(limits::kRttNearMs / 2, kWidenPart * best) ? all : near;
 }
 
-// The node that all routers find for a session without asking each other. A node that comes or goes moves only
-// its own share.
+// A session's home: the node that served it last; where that is not known, the one that all routers
+// find without asking each other. A node that comes or goes moves only its own share.
 void prefer_home(std::vector<Candidate>& candidates, uint64_t key) {
   double mean = 0;
   for (const Candidate& c : candidates) mean += c.busy / static_cast<double>(candidates.size());
+  const bool known = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.cached > 0; });
   Candidate* home = nullptr;
   uint64_t most = 0;
   for (Candidate& c : candidates) {
     const uint64_t weight = mix64(key ^ mix64(hash_text(*c.name)));
-    if (c.cold || c.busy > kBoundedLoad * mean + 0.1 || (home && weight <= most)) continue;
+    if (c.cold || c.busy > kBoundedLoad * mean + 0.1 || (known && c.cached == 0) || (home && weight <= most)) continue;
     home = &c;
     most = weight;
   }
@@ -198,8 +200,7 @@ Choice choose(const Registry& registry, const Need& need, const Tried& tried, In
     return none;
   }
   candidates = within_reach(std::move(candidates));
-  const bool home_known = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.cached > 0; });
-  if (!need.affinity.empty() && !home_known) prefer_home(candidates, hash_text(need.affinity));
+  if (!need.affinity.empty()) prefer_home(candidates, hash_text(need.affinity));
   const double best = least_cost(candidates);
   const double slack = need.affinity.empty() ? std::max(kEqualMs, best * kEqualPart) : 0;
   std::erase_if(candidates, [&](const Candidate& c) { return c.cost > best + slack; });

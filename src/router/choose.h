@@ -21,7 +21,7 @@ struct Need {
   int64_t memory_bytes = 0;   // to load it; 0 = not known
   std::string affinity;       // requests with the same one share a prefix: keep them together where it costs little
   int64_t prompt_tokens = 0;  // estimate
-  uint64_t prefix = 0;        // hash of the prompt's beginning (prefix_key); 0 = the affinity's, or none
+  uint64_t prefix = 0;        // hash of the prompt's beginning (prefix_key), beside the affinity; 0 = none
   std::vector<std::string> regions;  // allowed; empty = all
   std::string digest;         // of the model's files; empty = any
   bool no_wait = false;       // reject_if_busy: only a node that would begin at once

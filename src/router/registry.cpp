@@ -161,6 +161,11 @@ double Registry::rtt_ms(const Node& node) const {
   return std::isnan(km) ? kOtherRegionMs : kSameRegionMs + km / kKmPerMs;
 }
 
+bool Registry::doubtful(const std::string& name, Instant now) const {
+  const Node* node = find(name);
+  return node && (node->failures > 0 || ejected(*node, now));
+}
+
 uint64_t Registry::started(const std::string& name, const std::string& model, int64_t prompt_tokens, int64_t estimate_ms, Instant now) {
   const uint64_t flight = ++last_flight_;
   const auto it = nodes_.find(name);

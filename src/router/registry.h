@@ -148,6 +148,8 @@ class Registry {
 
   Health health(const Node& node, Instant now) const;
   bool ejected(const Node& node, Instant now) const { return now < node.ejected_until; }
+  // It has failed since it last did well: what is sent there is likely lost.
+  bool doubtful(const std::string& name, Instant now) const;
   const std::map<std::string, Node>& nodes() const { return nodes_; }
   const Node* find(const std::string& name) const;
 

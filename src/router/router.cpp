@@ -1,23 +1,17 @@
-// The shell: asks the pure parts and does what they say. One request is one coroutine; what it holds
-// (its place in the registry, in the retry budget) it gives back in destructors, so that a cancelled
-// one leaves nothing behind.
+// The shell: carries out what journeys.h decides. One request is one coroutine; when it ends, for
+// whatever reason, it tells Journeys so, and a cancelled one leaves nothing behind.
 #include "router/router.h"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <map>
+#include <unordered_map>
 
-#include "router/attempts.h"
-#include "router/capacity.h"
-#include "router/choose.h"
-#include "router/placement.h"
-#include "router/refusals.h"
-#include "router/registry.h"
+#include "router/journeys.h"
 #include "router/resume.h"
 #include "support/clock.h"
-#include "support/limits.h"
+#include "support/finally.h"
 #include "support/log.h"
 #include "support/spawn.h"
 #include "support/trace.h"
@@ -29,168 +23,184 @@ using namespace protocol;
 
 namespace {
 
-constexpr int kLookMs = 50;  // for room, while somebody waits for it
-
-// Calls a function at the end of the scope, also when the coroutine is destroyed there.
-template <class F>
-class AtEnd {
- public:
-  explicit AtEnd(F f) : f_(std::move(f)) {}
-  ~AtEnd() { f_(); }
-  AtEnd(const AtEnd&) = delete;
-  AtEnd& operator=(const AtEnd&) = delete;
-
- private:
-  F f_;
+// One request: what it is to do next, and how it is made to stop what it does.
+struct Call {
+  Call(const asio::any_io_executor& executor, Request request) : id(request.id), resume(std::move(request)), wake(executor) {}
+  std::string id;
+  Resume resume;
+  std::optional<Action> next;         // Start or Fail
+  asio::steady_timer wake;            // cancelled when that is there
+  bool hung_up = false;               // on the attempt under way
+  bool putting = false;               // the client is taking an event: that is not interrupted
+  Interruptible* running = nullptr;   // the attempt, where it can be
 };
 
 }  // namespace
 
-// A request that waits for room.
-struct Waiter {
-  Waiter(const asio::any_io_executor& executor, const Need& n, const Tried& t, uint64_t s) : timer(executor), need(n), tried(t), seed(s) {}
-  asio::steady_timer timer;
-  const Need& need;
-  const Tried& tried;
-  uint64_t seed;
-  bool owes_budget = false;  // goes on only with one of the retries
-  // How the wait ended.
-  Choice choice;
-  uint64_t flight = 0;
-  bool over = false;
-};
+class AttemptSink;
 
 struct Router::Impl {
+  Impl(asio::any_io_executor e, bool may_wait) : executor(std::move(e)), journeys(may_wait), timer(executor) {}
+
   asio::any_io_executor executor;
-  bool may_wait = true;
-  Registry registry;
-  RetryBudget budget;
-  CapacityQueue room;
-  Refusals refusals;
-  DemandMeter asked;
-  std::map<uint64_t, Waiter*> waiters;
-  uint64_t last_waiter = 0;
-  Instant released_at = 0;
+  Journeys journeys;
+  std::unordered_map<uint64_t, Call*> calls;
   std::map<std::string, Service*> services;
+  asio::steady_timer timer;
+  Instant armed = Journeys::kNever;
   metrics::Counter retries, resumes, failures, waits;
   metrics::Gauge waiting;
   bool counted = false;
+  double told_waiting = 0;  // others may count in the same gauge
 
-  void look_for_room();
-  task<bool> wait_for_room(Waiter& waiter, const std::string& tenant, Instant deadline);
-  bool others(const Need& need, Tried tried, const std::string& node, uint64_t seed) const;
+  void carry_out(Actions& actions);
+  void arm();
+  void leave(uint64_t id);
+  task<Action> next_action(Call& call);
+  task<void> attempt(const Action& start, Call& call, AttemptSink& sink);
 };
 
-// Gives whoever may go on its node. At once: the next one must see what this one takes.
-void Router::Impl::look_for_room() {
-  const Instant now = monotonic_ms();
-  released_at = now;
-  for (uint64_t id : room.expire(now)) {
-    if (const auto it = waiters.find(id); it != waiters.end()) {
-      it->second->over = true;
-      it->second->timer.cancel();
+// Tells each request what it is to do. Its coroutine goes on later, never inside this.
+void Router::Impl::carry_out(Actions& actions) {
+  for (Action& action : actions) {
+    const auto it = calls.find(action.id);
+    if (it == calls.end()) continue;
+    Call& call = *it->second;
+    switch (action.kind) {
+      case Action::Kind::Wait:
+        if (counted) waits.add();
+        break;
+      case Action::Kind::Again:
+        log::info("retrying", {{"request", call.id}, {"node", action.choice.node}, {"code", to_string(action.error.code)}, {"after_tokens", call.resume.request().resume_ids.size()}});
+        if (counted) retries.add(1, {to_string(action.error.code)});
+        if (counted && call.resume.resumed()) resumes.add();
+        break;
+      case Action::Kind::HangUp:
+        call.hung_up = true;
+        if (call.running && !call.putting) call.running->interrupt();
+        break;
+      case Action::Kind::Start:
+      case Action::Kind::Fail:
+        call.next = std::move(action);
+        call.wake.cancel();
+        break;
     }
   }
-  if (room.size() == 0) return;
-  room.release(now, [&](uint64_t id) {
-    const auto it = waiters.find(id);
-    if (it == waiters.end()) return true;
-    Waiter& waiter = *it->second;
-    Choice choice = choose(registry, waiter.need, waiter.tried, now, waiter.seed);
-    if (!choice || !services.contains(choice.node) || (waiter.owes_budget && !budget.take(now))) return false;
-    waiter.flight = registry.started(choice.node, waiter.need.model, waiter.need.prompt_tokens - choice.cached_tokens, choice.estimate_ms, now);
-    waiter.choice = std::move(choice);
-    waiter.timer.cancel();
-    return true;
+  actions.clear();
+  const auto waits_now = static_cast<double>(journeys.waiting());
+  if (counted && waits_now != told_waiting) waiting.add(waits_now - std::exchange(told_waiting, waits_now));
+  arm();
+}
+
+void Router::Impl::arm() {
+  const Instant at = journeys.wake();
+  if (at == Journeys::kNever && armed != at) timer.cancel();
+  if (at >= armed) {
+    if (at == Journeys::kNever) armed = at;
+    return;
+  }
+  armed = at;
+  timer.expires_after(std::chrono::milliseconds(std::max<Instant>(0, at - monotonic_ms())));
+  timer.async_wait([this](boost::system::error_code ec) {
+    if (ec) return;
+    armed = Journeys::kNever;
+    Actions actions;
+    journeys.tick(monotonic_ms(), actions);
+    carry_out(actions);
   });
 }
 
-// False: it found none in time, or may not wait.
-task<bool> Router::Impl::wait_for_room(Waiter& waiter, const std::string& tenant, Instant deadline) {
-  const uint64_t id = ++last_waiter;
-  const CapacityQueue::Entered entered = room.enter(id, tenant, waiter.need.model, std::max<int64_t>(1, waiter.need.prompt_tokens), deadline, monotonic_ms());
-  if (entered.pushed_out) {
-    if (const auto it = waiters.find(entered.pushed_out); it != waiters.end()) {
-      it->second->over = true;
-      it->second->timer.cancel();
-    }
-  }
-  if (!entered.in) co_return false;
-  waiters[id] = &waiter;
-  if (counted) waits.add();
-  if (counted) waiting.add(1);
-  AtEnd leave([this, id] {
-    room.leave(id);
-    waiters.erase(id);
-    if (counted) waiting.add(-1);
-  });
-  look_for_room();
-  while (!waiter.choice && !waiter.over) {
-    waiter.timer.expires_after(std::chrono::milliseconds(kLookMs));
+void Router::Impl::leave(uint64_t id) {
+  calls.erase(id);
+  Actions actions;
+  journeys.left(id, monotonic_ms(), actions);
+  carry_out(actions);
+}
+
+task<Action> Router::Impl::next_action(Call& call) {
+  while (!call.next) {
     boost::system::error_code woken;
-    co_await waiter.timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));
-    // Of all who wait one looks for all.
-    if (monotonic_ms() - released_at >= kLookMs) look_for_room();
+    call.wake.expires_at(asio::steady_timer::time_point::max());
+    co_await call.wake.async_wait(asio::redirect_error(asio::use_awaitable, woken));
   }
-  co_return static_cast<bool>(waiter.choice);
+  Action action = std::move(*call.next);
+  call.next.reset();
+  call.hung_up = false;
+  co_return action;
 }
 
-// Whether there is a node besides those tried and this one.
-bool Router::Impl::others(const Need& need, Tried tried, const std::string& node, uint64_t seed) const {
-  tried.insert(node);
-  return static_cast<bool>(choose(registry, need, tried, monotonic_ms(), seed));
-}
-
-namespace {
-
-// One attempt's events: on to the client as Resume allows, failures kept for Attempts.
+// One attempt's events: on to the client as Resume allows, the failure kept for Journeys.
 class AttemptSink : public EventSink {
  public:
-  AttemptSink(EventSink& client, Resume& resume, Registry& registry, uint64_t flight) : client_(client), resume_(resume), registry_(registry), flight_(flight) {}
+  AttemptSink(EventSink& client, Journeys& journeys, uint64_t id, Call& call) : client_(client), journeys_(journeys), id_(id), call_(call) {}
 
   task<bool> put(Event event) override {
-    if (ended || failure) co_return false;
-    silent = false;
+    if (ended || failure || call_.hung_up) co_return false;
+    journeys_.heard(id_);
     if (auto* failed = std::get_if<Failure>(&event)) {
       failure = std::move(failed->error);
       co_return true;
     }
-    const bool token = std::holds_alternative<Token>(event) || std::holds_alternative<Part>(event) || std::holds_alternative<protocol::Result>(event);
-    if (token && !resume_.progress()) registry_.first_token(flight_, monotonic_ms());
+    if (const auto* accepted = std::get_if<Accepted>(&event)) journeys_.accepted(id_, accepted->build);
+    const bool news = std::holds_alternative<Token>(event) || std::holds_alternative<Part>(event) || std::holds_alternative<protocol::Result>(event);
     const bool last = terminal(event);
-    auto out = resume_.pass(std::move(event));
+    const bool had = call_.resume.progress();
+    auto out = call_.resume.pass(std::move(event));
     if (!out) {
       failure = out.error();
       co_return false;
     }
+    if (news && !had && call_.resume.progress()) journeys_.progressed(id_, monotonic_ms());
     if (last) ended = true;
     if (!out->has_value()) co_return true;
     const bool resumable = std::holds_alternative<Token>(**out);
+    call_.putting = true;
+    const Finally put_over{[this] { call_.putting = false; }};
     const bool taken = co_await client_.put(std::move(**out));
     if (!taken) gone = true;
     // A reader that reads nothing keeps no slot: what it has is enough to go on from when it reads again.
     if (taken && resumable && client_.stalled()) paused = true;
-    co_return taken && !paused;
+    co_return taken && !paused && !call_.hung_up;
   }
 
-  bool ended = false;  // the terminal event has been passed on
-  bool gone = false;   // the client is
-  bool silent = true;   // no event has come
+  bool ended = false;   // the terminal event has been passed on
+  bool gone = false;    // the client is
   bool paused = false;  // the attempt was given up, for the client reads nothing
   std::optional<Error> failure;
 
  private:
   EventSink& client_;
-  Resume& resume_;
-  Registry& registry_;
-  uint64_t flight_;
+  Journeys& journeys_;
+  uint64_t id_;
+  Call& call_;
 };
 
-}  // namespace
+task<void> Router::Impl::attempt(const Action& start, Call& call, AttemptSink& sink) {
+  Request next = call.resume.next();
+  // The limit is one on the first part of an answer.
+  if (!next.resume_ids.empty()) next.deadline_ms = 0;
+  trace::Span span("attempt", trace::Kind::Client, next.traceparent);
+  span.set("verge.node", start.choice.node);
+  span.set("verge.attempt", int64_t{start.attempt});
+  span.set("verge.expected_ms", start.choice.expected_ms);
+  next.traceparent = span.traceparent();
+  const auto found = services.find(start.choice.node);
+  Service* const service = found == services.end() ? nullptr : found->second;
+  if (!service) {
+    sink.failure = fail(Code::WorkerGone, "node {} left", start.choice.node);
+  } else if (start.choice.local && !next.deadline_ms) {
+    co_await service->run(std::move(next), sink);
+  } else {
+    Interruptible work(executor, "an attempt");
+    call.running = &work;
+    const Finally over{[&call] { call.running = nullptr; }};
+    auto running = work.run([&] { return service->run(std::move(next), sink); });
+    co_await std::move(running);
+  }
+  if (sink.failure) span.fail(sink.failure->message);
+}
 
-Router::Router(asio::any_io_executor executor, metrics::Registry* metrics, bool wait_for_room) : impl_(std::make_unique<Impl>()) {
-  impl_->executor = std::move(executor);
-  impl_->may_wait = wait_for_room;
+Router::Router(asio::any_io_executor executor, metrics::Registry* metrics, bool wait_for_room) : impl_(std::make_unique<Impl>(std::move(executor), wait_for_room)) {
   if (!metrics) return;
   impl_->counted = true;
   impl_->retries = metrics->counter("verge_router_retries_total", "Attempts repeated after a failure.", {"reason"});
@@ -205,23 +215,24 @@ void Router::add_node(const std::string& name, Service& service, bool local) {
   impl_->services[name] = &service;
   NodeState state;
   state.any_model = local;
-  impl_->registry.add(name, local, std::move(state), monotonic_ms());
+  impl_->journeys.registry().add(name, local, std::move(state), monotonic_ms());
 }
 void Router::remove_node(const std::string& name) {
   impl_->services.erase(name);
-  impl_->registry.remove(name);
+  impl_->journeys.registry().remove(name);
 }
-void Router::set_draining(const std::string& name, bool draining) { impl_->registry.set_draining(name, draining); }
-void Router::set_suspect(const std::string& name, const std::string& model, bool suspect) { impl_->registry.set_suspect(name, model, suspect); }
+void Router::set_draining(const std::string& name, bool draining) { impl_->journeys.registry().set_draining(name, draining); }
+void Router::set_suspect(const std::string& name, const std::string& model, bool suspect) { impl_->journeys.registry().set_suspect(name, model, suspect); }
 void Router::update_node(const std::string& name, const NodeState& state) {
   if (!impl_->services.count(name)) return;
-  impl_->registry.heartbeat(name, state, monotonic_ms());
-  if (impl_->room.size() > 0) impl_->look_for_room();
+  Actions actions;
+  impl_->journeys.heartbeat(name, state, monotonic_ms(), actions);
+  impl_->carry_out(actions);
 }
 
-void Router::set_place(const Place& place) { impl_->registry.set_place(place); }
-std::map<std::string, double> Router::demand() const { return impl_->asked.per_s(monotonic_ms()); }
-void Router::rtt(const std::string& name, double ms) { impl_->registry.rtt(name, ms); }
+void Router::set_place(const Place& place) { impl_->journeys.registry().set_place(place); }
+std::map<std::string, double> Router::demand() const { return impl_->journeys.demand(monotonic_ms()); }
+void Router::rtt(const std::string& name, double ms) { impl_->journeys.registry().rtt(name, ms); }
 
 namespace {
 
@@ -254,36 +265,28 @@ void read_prompt(const Request& request, Need& need) {
   if (bytes >= kPrefixBytes) need.prefix = prefix_key(request.model, text);
 }
 
-bool held_somewhere(const Registry& registry, const std::string& model) {
-  for (const auto& [name, node] : registry.nodes())
-    if (node.state.any_model || node.state.models.contains(model)) return true;
-  return false;
+Arrival arrival_of(const Request& request) {
+  Arrival arrival;
+  arrival.need.model = request.model;
+  arrival.need.affinity = request.affinity;
+  arrival.need.no_wait = request.reject_if_busy;
+  read_prompt(request, arrival.need);
+  arrival.tenant = request.tenant;
+  arrival.seed = request.seed;
+  // The deadline is on the wall clock; decisions are on the one that never jumps.
+  if (request.deadline_ms) arrival.deadline = std::max<Instant>(1, monotonic_ms() + request.deadline_ms - unix_ms());
+  arrival.in_steps = request.task == "text-generation";
+  return arrival;
 }
 
 }  // namespace
 
-// False: the node said nothing for so long, and was left. (Not for a task whose only event is its answer.)
-task<bool> run_with_patience(asio::any_io_executor executor, Service& service, Request request, AttemptSink& sink, Instant patience_ms) {
-  Interruptible work(executor, "an attempt");
-  asio::steady_timer patience(executor, std::chrono::milliseconds(patience_ms));
-  bool over = false;
-  const auto alive = std::make_shared<bool>(true);
-  patience.async_wait([&, alive](boost::system::error_code ec) {
-    if (ec || !*alive || !sink.silent) return;
-    over = true;
-    work.interrupt();
-  });
-  const AtEnd leave([alive] { *alive = false; });
-  auto running = work.run([&]() mutable { return service.run(std::move(request), sink); });
-  co_await std::move(running);
-  co_return !over || !sink.silent;
-}
-
 std::set<std::string> Router::models() const {
   const Instant now = monotonic_ms();
+  const Registry& registry = impl_->journeys.registry();
   std::set<std::string> ids;
-  for (const auto& [name, node] : impl_->registry.nodes()) {
-    if (impl_->registry.health(node, now) == Health::Dead) continue;
+  for (const auto& [name, node] : registry.nodes()) {
+    if (registry.health(node, now) == Health::Dead) continue;
     for (const auto& [id, state] : node.state.models) ids.insert(id);
   }
   return ids;
@@ -291,147 +294,45 @@ std::set<std::string> Router::models() const {
 
 task<void> Router::run(Request request, EventSink& sink) {
   Impl& impl = *impl_;
-  Need need;
-  need.model = request.model;
-  need.affinity = request.affinity;
-  need.no_wait = request.reject_if_busy;
-  read_prompt(request, need);
-  const uint64_t seed = request.seed;
-  const bool answers_in_steps = request.task == "text-generation";
-  // The deadline is on the wall clock; decisions are on the one that never jumps.
-  const int64_t now = monotonic_ms();
-  if (held_somewhere(impl.registry, need.model)) impl.asked.asked(need.model, now);
-  if (std::optional<Error> refused = impl.refusals.recall(request.model, request.tenant, now)) {
-    if (impl.counted) impl.failures.add(1, {to_string(refused->code)});
-    Event failure = Failure{std::move(*refused)};
-    co_await sink.put(std::move(failure));
-    co_return;
-  }
-  const Instant deadline = request.deadline_ms ? now + (request.deadline_ms - unix_ms()) : 0;
-  const bool may_wait = impl.may_wait && !request.reject_if_busy;
-  Attempts attempts(deadline, seed, may_wait);
-  const std::string id = request.id, tenant = request.tenant;
-  Resume resume(std::move(request));
-  impl.budget.request_started();
-  AtEnd request_over([&impl] { impl.budget.request_ended(); });
-  bool holds_budget = false;
-  AtEnd budget_back([&] {
-    if (holds_budget) impl.budget.give_back();
-  });
-
-  Error error;
-  bool wait = false, owes_budget = false;
-  Instant waits_until = 0;  // all its waits together; one that got on has earned a new one
-  for (int attempt = 0;; ++attempt) {
-    const uint64_t attempt_seed = seed + static_cast<uint64_t>(attempt);
-    Choice choice;
-    uint64_t flight = 0;
-    // Who comes later waits behind those who wait already.
-    if (!wait && !(attempt == 0 && may_wait && impl.room.waits_for(need.model))) choice = choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed);
-    if (choice && impl.services.contains(choice.node)) {
-      flight = impl.registry.started(choice.node, need.model, need.prompt_tokens - choice.cached_tokens, choice.estimate_ms, monotonic_ms());
-    } else {
-      if (attempt == 0 && !impl.registry.nodes().empty() && !held_somewhere(impl.registry, need.model)) {
-        error = fail(Code::ModelUnavailable, "model {} is on no node of this cluster: run 'verge pull {}' on one, or start one with --model {}=PATH", need.model, need.model, need.model);
-        break;
-      }
-      if (attempt == 0) error = Error{Code::Busy, choice.why.empty() ? "others wait for " + need.model : choice.why, 0, 0, impl.room.retry_after_ms(need.model)};
-      if (!may_wait) break;
-      attempts.forget_tried();
-      Waiter waiter(impl.executor, need, attempts.tried(), attempt_seed);
-      waiter.owes_budget = std::exchange(owes_budget, false);
-      AtEnd unused([&] {
-        const Error cancelled{Code::Aborted, ""};
-        if (waiter.flight) impl.registry.ended(waiter.flight, &cancelled, monotonic_ms());
-      });
-      if (!waits_until) waits_until = monotonic_ms() + limits::kRoomWaitMs;
-      const bool found = co_await impl.wait_for_room(waiter, tenant, deadline ? std::min(deadline, waits_until) : waits_until);
-      if (!found) break;
-      choice = std::move(waiter.choice);
-      flight = std::exchange(waiter.flight, 0);
-      holds_budget = waiter.owes_budget;
-      wait = false;
+  Journeys& journeys = impl.journeys;
+  Arrival arrival = arrival_of(request);
+  Call call(impl.executor, std::move(request));
+  Actions actions;
+  const uint64_t id = journeys.arrived(std::move(arrival), monotonic_ms(), actions);
+  impl.calls[id] = &call;
+  const Finally over{[&impl, id] { impl.leave(id); }};
+  impl.carry_out(actions);
+  for (;;) {
+    auto coming = impl.next_action(call);
+    const Action action = co_await std::move(coming);
+    if (action.kind == Action::Kind::Fail) {
+      if (impl.counted) impl.failures.add(1, {to_string(action.error.code)});
+      co_await sink.put(Failure{action.error});
+      co_return;
     }
-    AttemptSink attempt_sink(sink, resume, impl.registry, flight);
-    const Error* outcome = nullptr;
-    {
-      const Error cancelled{Code::Aborted, ""};
-      outcome = &cancelled;
-      AtEnd attempt_over([&] {
-        impl.registry.ended(flight, outcome, monotonic_ms());
-        if (impl.room.size() > 0) impl.look_for_room();
-      });
-      Request next = resume.next();
-      trace::Span span("attempt", trace::Kind::Client, next.traceparent);
-      span.set("verge.node", choice.node);
-      span.set("verge.attempt", int64_t{attempt + 1});
-      span.set("verge.expected_ms", choice.expected_ms);
-      next.traceparent = span.traceparent();
-      const auto service = impl.services.find(choice.node);
-      if (service == impl.services.end()) {
-        attempt_sink.failure = fail(Code::WorkerGone, "node {} left", choice.node);
-      } else if (choice.local || !answers_in_steps || !impl.others(need, attempts.tried(), choice.node, attempt_seed)) {
-        co_await service->second->run(std::move(next), attempt_sink);
-      } else {
-        const Instant patience_ms = attempts.patience(choice, monotonic_ms()) - monotonic_ms();
-        auto running = run_with_patience(impl.executor, *service->second, std::move(next), attempt_sink, patience_ms);
-        const bool in_time = co_await std::move(running);
-        if (!in_time && !attempt_sink.failure) attempt_sink.failure = fail(Code::Busy, "node {} was silent for {} ms", choice.node, patience_ms);
-      }
-      if (attempt_sink.failure) span.fail(attempt_sink.failure->message);
-      if (attempt_sink.failure) outcome = &*attempt_sink.failure;
-      else if (attempt_sink.ended || attempt_sink.paused) outcome = nullptr;
+    AttemptSink attempt(sink, journeys, id, call);
+    auto trying = impl.attempt(action, call, attempt);
+    co_await std::move(trying);
+    if (attempt.gone || (attempt.ended && call.hung_up)) co_return;
+    if (call.hung_up) continue;
+    const auto tokens = static_cast<int64_t>(call.resume.request().resume_ids.size());
+    if (attempt.ended) {
+      journeys.ended(id, tokens, monotonic_ms(), actions);
+      impl.carry_out(actions);
+      co_return;
     }
-    if (need.prefix && resume.accepted()) impl.registry.cached(need.prefix, choice.node, need.prompt_tokens);
-    if (attempt_sink.ended || attempt_sink.gone) co_return;
-    if (attempt_sink.paused) {
-      if (std::exchange(holds_budget, false)) impl.budget.give_back();
+    if (attempt.paused) {
+      journeys.stalled(id, tokens, monotonic_ms(), actions);
+      impl.carry_out(actions);
       const bool reads_again = co_await sink.caught_up();
       if (!reads_again) co_return;
-      waits_until = 0;
-      continue;
+      journeys.reads_again(id, monotonic_ms(), actions);
+    } else {
+      Error error = attempt.failure ? *attempt.failure : fail(Code::WorkerGone, "{} ended without an answer", action.choice.node);
+      journeys.failed(id, std::move(error), tokens, monotonic_ms(), actions);
     }
-    if (resume.progress()) waits_until = 0;
-    need.digest = resume.build();
-    error = attempt_sink.failure ? *attempt_sink.failure : fail(Code::WorkerGone, "{} ended without an answer", choice.node);
-
-    Failed failed{choice.node, choice.local, error, resume.accepted(), resume.progress()};
-    // A node restarts its own workers and tries again there: what comes as WorkerGone from another machine is the machine's end.
-    failed.stranded = !choice.local && error.code == Code::WorkerGone;
-    attempts.mark_tried(choice.node);
-    const bool others = static_cast<bool>(choose(impl.registry, need, attempts.tried(), monotonic_ms(), attempt_seed));
-    if (std::exchange(holds_budget, false)) impl.budget.give_back();
-    const Decision decision = attempts.failed(failed, others, impl.budget, monotonic_ms());
-    if (std::holds_alternative<GiveUp>(decision)) {
-      if (refused_for_wait(error)) impl.refusals.remember(need.model, tenant, error, monotonic_ms());
-      break;
-    }
-    log::info("retrying", {{"request", id}, {"node", choice.node}, {"code", to_string(error.code)}, {"after_tokens", resume.request().resume_ids.size()}});
-    if (impl.counted) {
-      impl.retries.add(1, {to_string(error.code)});
-      if (resume.resumed()) impl.resumes.add();
-    }
-    if (const auto* room = std::get_if<WaitForRoom>(&decision)) {
-      wait = true;
-      owes_budget = room->costs_budget;
-      if (error.code == Code::WorkerGone) {
-        // What refuses connections is asked again at once by all who wait, until it is known to be dead.
-        asio::steady_timer pause(impl.executor, std::chrono::milliseconds(kLookMs));
-        co_await pause.async_wait(asio::use_awaitable);
-      }
-      continue;
-    }
-    const Retry& retry = std::get<Retry>(decision);
-    holds_budget = retry.costs_budget;
-    if (retry.same_node) attempts.forget_tried();
-    const int64_t pause = retry.at - monotonic_ms();
-    if (pause > 0) {
-      asio::steady_timer timer(impl.executor, std::chrono::milliseconds(pause));
-      co_await timer.async_wait(asio::use_awaitable);
-    }
+    impl.carry_out(actions);
   }
-  if (impl.counted) impl.failures.add(1, {to_string(error.code)});
-  co_await sink.put(Failure{error});
 }
 
 }  // namespace verge::router

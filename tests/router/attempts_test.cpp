@@ -161,23 +161,23 @@ TEST(Attempts, NodesThatWereNeverReachedDoNotSpeakAgainstARequest) {
   Attempts attempts(0, 1);
   for (const char* node : {"a", "b"}) {
     Failed unreached = failed_at(node, Code::WorkerGone);
-    unreached.stranded = true;
+    unreached.free = true;
     EXPECT_TRUE(retry_of(attempts.failed(unreached, true, budget, 0)));
   }
   Failed begun = failed_at("c", Code::WorkerGone, false, true);
-  begun.stranded = true;
+  begun.free = true;
   EXPECT_TRUE(retry_of(attempts.failed(begun, true, budget, 0)));
   EXPECT_TRUE(retry_of(attempts.failed(begun, true, budget, 0)));
   EXPECT_TRUE(std::holds_alternative<GiveUp>(attempts.failed(begun, true, budget, 0))) << "the third that had begun it";
 }
 
-TEST(Attempts, WhatADeadNodeHeldGoesElsewhereFree) {
+TEST(Attempts, WhatALostMachineHeldGoesFreeToOneThatDoesWell) {
   RetryBudget budget;
   while (budget.take(0)) {
   }
   for (bool accepted : {false, true}) {
     Failed failed = failed_at("a", Code::WorkerGone, false, accepted);
-    failed.stranded = true;
+    failed.free = true;
     const Decision decision = Attempts(0, 1).failed(failed, true, budget, 0);
     ASSERT_TRUE(retry_of(decision));
     EXPECT_FALSE(retry_of(decision)->costs_budget);

@@ -1,12 +1,10 @@
-// Many nodes, many requests, failures: the pure parts in a world of events, from one seed. The world does
-// what router.cpp does with sockets and clocks, so that thousands of worlds take a second.
+// Many nodes, many requests, failures: the router's own object (router/journeys.h) in a world of
+// events, from one seed, so that thousands of worlds take a second.
 #include <gtest/gtest.h>
 
 #include <queue>
 
-#include "router/attempts.h"
-#include "router/choose.h"
-#include "router/registry.h"
+#include "router/journeys.h"
 #include "router/resume.h"
 #include "support/limits.h"
 #include "support/random.h"
@@ -28,32 +26,32 @@ struct World {
     std::set<int> running;  // requests
   };
   struct Client {
-    Client(Request r, Instant deadline, uint64_t s) : resume(std::move(r)), attempts(deadline, s) {}
+    explicit Client(Request r) : resume(std::move(r)) {}
     Resume resume;
-    Attempts attempts;
+    uint64_t id = 0;  // of its journey
     std::string node;
     std::vector<int32_t> ids;
-    bool holds_budget = false;
+    bool under_way = false;
     int accepted = 0, terminals = 0;
     std::optional<Error> error;
     uint64_t seed = 0;
     int made = 0;
-    uint64_t flight = 0;
   };
 
   uint64_t seed;
   Random random;
-  Registry registry;
-  RetryBudget budget;
+  Journeys journeys;
   std::map<std::string, Machine> machines;
   std::vector<std::unique_ptr<Client>> clients;
-  using Action = std::pair<Instant, std::pair<uint64_t, std::function<void()>>>;
+  std::map<uint64_t, int> by_id;
+  using Event = std::pair<Instant, std::pair<uint64_t, std::function<void()>>>;
   struct Later {
-    bool operator()(const Action& a, const Action& b) const { return std::tie(a.first, a.second.first) > std::tie(b.first, b.second.first); }
+    bool operator()(const Event& a, const Event& b) const { return std::tie(a.first, a.second.first) > std::tie(b.first, b.second.first); }
   };
-  std::priority_queue<Action, std::vector<Action>, Later> agenda;
+  std::priority_queue<Event, std::vector<Event>, Later> agenda;
   uint64_t order = 0;
   Instant now = 0;
+  Instant wake_at = 0;
   int starts = 0, retries = 0;
 
   void at(Instant when, std::function<void()> what) { agenda.push({when, {order++, std::move(what)}}); }
@@ -73,78 +71,108 @@ struct World {
   }
   void heartbeat(const std::string& name) {
     Machine& machine = machines[name];
-    if (machine.alive && !machine.silent) registry.heartbeat(name, state_of(name), now);
+    Actions actions;
+    if (machine.alive && !machine.silent) journeys.heartbeat(name, state_of(name), now, actions);
+    carry_out(actions);
     at(now + 1000, [this, name] { heartbeat(name); });
+  }
+
+  void carry_out(const Actions& actions) {
+    for (const auto& action : actions) {
+      const int index = by_id.at(action.id);
+      Client& client = *clients[static_cast<size_t>(index)];
+      switch (action.kind) {
+        case router::Action::Kind::Start: start(index, action); break;
+        case router::Action::Kind::HangUp: leave(index); break;
+        case router::Action::Kind::Again: ++retries; break;
+        case router::Action::Kind::Wait: break;
+        case router::Action::Kind::Fail: finish(client, action.error); break;
+      }
+    }
+    const Instant wake = journeys.wake();
+    if (wake == Journeys::kNever || (wake_at && wake_at <= wake)) return;
+    wake_at = std::max(now, wake);
+    at(wake_at, [this, when = wake_at] {
+      if (wake_at != when) return;
+      wake_at = 0;
+      Actions due;
+      journeys.tick(now, due);
+      carry_out(due);
+    });
   }
 
   void begin(int index) {
     Client& client = *clients[static_cast<size_t>(index)];
-    const Choice choice = choose(registry, need(), client.attempts.tried(), now, client.seed + static_cast<uint64_t>(client.made));
-    if (!choice) return finish(client, client.error ? *client.error : Error{Code::Busy, choice.why});
-    // C1, seen from outside.
-    const Node* node = registry.find(choice.node);
-    const auto usable = [&](const Node& of, const std::string& name) { return registry.health(of, now) != Health::Dead && !of.draining && !client.attempts.tried().count(name); };
-    EXPECT_TRUE(usable(*node, choice.node)) << "seed " << seed;
-    // One that was ejected only where there is nobody else.
-    if (registry.ejected(*node, now)) {
-      for (const auto& [name, other] : registry.nodes()) EXPECT_TRUE(!usable(other, name) || registry.ejected(other, now)) << "seed " << seed << ": " << name;
-    }
-    client.node = choice.node;
-    ++client.made;
+    Actions actions;
+    client.id = journeys.arrived({need(), "tenant", client.seed, 0, true}, now, actions);
+    by_id[client.id] = index;
+    carry_out(actions);
+  }
+
+  void start(int index, const router::Action& action) {
+    Client& client = *clients[static_cast<size_t>(index)];
+    EXPECT_FALSE(std::exchange(client.under_way, true)) << "J3, seed " << seed;
+    // C1, from outside.
+    const Registry& registry = journeys.registry();
+    const std::string& name = action.choice.node;
+    const auto usable = [&](const Node& of) { return registry.health(of, now) != Health::Dead && !of.draining; };
+    EXPECT_TRUE(usable(*registry.find(name))) << "seed " << seed;
+    client.node = name;
+    client.made = action.attempt;
     ++starts;
-    client.flight = registry.started(choice.node, "m", 3, choice.estimate_ms, now);
     const Request request = client.resume.next();
     EXPECT_EQ(client.ids, request.resume_ids) << "seed " << seed;
-    Machine& machine = machines[choice.node];
-    if (!machine.alive) return at(now + 1, [this, index] { lose(index, "refused"); });
+    Machine& machine = machines[name];
+    if (!machine.alive) return at(now + 1, [this, index, made = client.made] { lose(index, made, "refused"); });
     machine.running.insert(index);
-    at(now + 20, [this, index, run = client.made] { token(index, run); });
+    at(now + 20, [this, index, made = client.made] { token(index, made); });
+  }
+
+  void leave(int index) {
+    Client& client = *clients[static_cast<size_t>(index)];
+    client.under_way = false;
+    machines[client.node].running.erase(index);
   }
 
   void token(int index, int run) {
     Client& client = *clients[static_cast<size_t>(index)];
-    if (client.terminals || client.made != run || !machines[client.node].running.count(index)) return;  // that attempt is over
+    if (client.terminals || client.made != run || !client.under_way || !machines[client.node].running.count(index)) return;  // that attempt is over
     if (!client.resume.accepted()) {
+      journeys.heard(client.id);
+      journeys.accepted(client.id, "");
       auto out = client.resume.pass(Accepted{3, 0, client.node, "m", false});
       ASSERT_TRUE(out);
       client.accepted += out->has_value();
     }
     const size_t position = client.resume.request().resume_ids.size();
-    if (position == kTokens) return finish(client, std::nullopt);
+    if (position == kTokens) {
+      leave(index);
+      Actions actions;
+      journeys.ended(client.id, kTokens, now, actions);
+      finish(client, std::nullopt);
+      return carry_out(actions);
+    }
+    journeys.progressed(client.id, now);
     auto out = client.resume.pass(Token{{id_at(client.seed, position)}, "x", {}});
     ASSERT_TRUE(out && *out);
     client.ids.push_back(std::get<Token>(**out).ids[0]);
     at(now + 10, [this, index, run] { token(index, run); });
   }
 
-  void lose(int index, const char* why) {
+  void lose(int index, int made, const char* why) {
     Client& client = *clients[static_cast<size_t>(index)];
-    const Error error{Code::WorkerGone, why};
-    client.error = error;
-    registry.ended(client.flight, &error, now);
-    const Failed failed{client.node, false, error, client.resume.accepted(), client.resume.progress()};
-    client.attempts.mark_tried(client.node);
-    const bool others = static_cast<bool>(choose(registry, need(), client.attempts.tried(), now, client.seed));
-    if (std::exchange(client.holds_budget, false)) budget.give_back();
-    const Decision decision = client.attempts.failed(failed, others, budget, now);
-    const Retry* retry = std::get_if<Retry>(&decision);
-    if (!retry) return finish(client, error);
-    ++retries;
-    client.holds_budget = retry->costs_budget;
-    if (retry->same_node) client.attempts.forget_tried();
-    EXPECT_LE(client.made, limits::kAttemptsInAll);
-    at(retry->at, [this, index] { begin(index); });
+    if (client.terminals || !client.under_way || client.made != made) return;
+    leave(index);
+    Actions actions;
+    journeys.failed(client.id, Error{Code::WorkerGone, why}, static_cast<int64_t>(client.ids.size()), now, actions);
+    EXPECT_LE(client.made, limits::kAttemptsInAll + retries);
+    carry_out(actions);
   }
 
   void finish(Client& client, std::optional<Error> error) {
-    if (!error) {
-      machines[client.node].running.erase(static_cast<int>(std::find_if(clients.begin(), clients.end(), [&](auto& c) { return c.get() == &client; }) - clients.begin()));
-      registry.ended(client.flight, nullptr, now);
-    }
+    EXPECT_FALSE(client.under_way) << "seed " << seed;
     client.error = error;
     ++client.terminals;
-    if (std::exchange(client.holds_budget, false)) budget.give_back();
-    budget.request_ended();
   }
 
   void kill(const std::string& name, Instant down_ms) {
@@ -152,7 +180,7 @@ struct World {
     if (!machine.alive) return;
     machine.alive = false;
     const auto lost = std::exchange(machine.running, {});
-    for (int index : lost) at(now + 1, [this, index] { lose(index, "killed"); });
+    for (int index : lost) at(now + 1, [this, index, made = clients[static_cast<size_t>(index)]->made] { lose(index, made, "killed"); });
     at(now + down_ms, [this, name] { machines[name].alive = true; });
   }
 
@@ -160,19 +188,16 @@ struct World {
     for (int i = 0; i < nodes; ++i) {
       const std::string name = "n" + std::to_string(i);
       machines[name];
-      registry.add(name, false, state_of(name), 0);
+      journeys.registry().add(name, false, state_of(name), 0);
       at(static_cast<Instant>(random.below(1000)), [this, name] { heartbeat(name); });
     }
     for (int i = 0; i < requests; ++i) {
       Request r;
       r.id = std::to_string(i), r.model = "m", r.task = "t", r.seed = random.next();
-      auto client = std::make_unique<Client>(r, 0, r.seed);
+      auto client = std::make_unique<Client>(r);
       client->seed = r.seed;
       clients.push_back(std::move(client));
-      at(static_cast<Instant>(random.below(static_cast<uint64_t>(length))), [this, i] {
-        budget.request_started();
-        begin(i);
-      });
+      at(static_cast<Instant>(random.below(static_cast<uint64_t>(length))), [this, i] { begin(i); });
     }
     const int kills = static_cast<int>(kills_per_second * static_cast<double>(length) / 1000);
     for (int i = 0; i < kills; ++i) {
@@ -210,8 +235,9 @@ TEST(RouterSimulation, EveryRequestEndsOnceAndRight) {
       ASSERT_TRUE(client->error || client->ids.size() == kTokens) << "seed " << seed;
       for (size_t i = 0; i < client->ids.size(); ++i) ASSERT_EQ(id_at(client->seed, i), client->ids[i]) << "seed " << seed;
     }
-    EXPECT_EQ(0, world.budget.retries()) << "seed " << seed;
-    for (const auto& [name, node] : world.registry.nodes()) for (const auto& [model, seen] : node.seen) EXPECT_EQ(0, seen.under_way + static_cast<int>(seen.waiting.size())) << "seed " << seed << " " << name;
+    EXPECT_EQ(0, world.journeys.retries()) << "J2, seed " << seed;
+    EXPECT_EQ(0u, world.journeys.waiting() + world.journeys.under_way()) << "J1, seed " << seed;
+    for (const auto& [name, node] : world.journeys.registry().nodes()) for (const auto& [model, seen] : node.seen) EXPECT_EQ(0, seen.under_way + static_cast<int>(seen.waiting.size())) << "seed " << seed << " " << name;
     retries += world.retries;
   }
   EXPECT_GT(retries, 300) << "the faults must be felt";
