@@ -84,12 +84,12 @@ void World::attempt(int c, const router::Choice& choice, int number) {
     });
 }
 
-void World::first_token(int c) {
+void World::first_token(int c, const protocol::Load& load) {
   Client& client = *clients_[static_cast<size_t>(c)];
   Gateway& gateway = *gateways_[static_cast<size_t>(client.gateway)];
   // In the product the word that a request was accepted comes with its first event.
   gateway.journeys->heard(client.journey);
-  gateway.journeys->accepted(client.journey, "");
+  gateway.journeys->accepted(client.journey, "", load, clock(gateway));
   gateway.journeys->progressed(client.journey, clock(gateway));
   client.progress = true;
   if (client.first_token < 0) client.first_token = agenda_.now();

@@ -129,7 +129,7 @@ void World::prefilled(int index, int model, uint64_t boot) {
     Client& client = *clients_[static_cast<size_t>(job.request)];
     if (client.attempt != job.attempt) return;
     client.decode_began = agenda_.now();
-    to_gateway(machines_[static_cast<size_t>(index)], job.gateway, job.request, job.attempt, client.heard, [this, c = job.request] { first_token(c); });
+    to_gateway(machines_[static_cast<size_t>(index)], job.gateway, job.request, job.attempt, client.heard, [this, c = job.request, load = load_of(machines_[static_cast<size_t>(index)], client.model)] { first_token(c, load); });
   });
   run_on(index, boot, whole, [this, index, model, boot] { finish(index, model, boot); });
   pump(index, model);

@@ -37,21 +37,20 @@ void World::to_gateway(const Machine& machine, int g, int c, int number, Micros&
     });
     return;
   }
-  const Engine& engine = machine.engines[static_cast<size_t>(client.model)];
-  router::Registry::Load load{static_cast<int>(engine.queue.size()) + engine.prefilling.has_value(), static_cast<int>(engine.decoding.size()), 0};
-  double tokens = engine.prefilling ? static_cast<double>(engine.prefill_ends - agenda_.now()) / 1e6 * models_[static_cast<size_t>(client.model)].tokens_per_s * machine.speed / machine.slow : 0;
-  for (const Job& job : engine.queue) tokens += job.uncached;
-  load.queued_tokens = static_cast<int64_t>(tokens);
-  if (machine.liar) load = {};
-  if (!machine.alive) load.queued = -1;
   heard = std::max(heard + 1, agenda_.now() + ms(one_way(machine.city, gateway.city)));
-  agenda_.at(heard, [this, c, number, load, name = &machine.name, what = std::move(what)] {
+  agenda_.at(heard, [this, c, number, what = std::move(what)] {
     const Client& now = *clients_[static_cast<size_t>(c)];
-    if (now.attempt != number || now.machine < 0) return;
-    Gateway& to = *gateways_[static_cast<size_t>(now.gateway)];
-    if (load.queued >= 0) to.journeys->registry().load(*name, now.need.model, load, clock(to));
-    what();
+    if (now.attempt == number && now.machine >= 0) what();
   });
+}
+
+// What a model's process says with each answer (protocol::Accepted).
+protocol::Load World::load_of(const Machine& machine, int model) const {
+  if (machine.liar) return {};
+  const Engine& engine = machine.engines[static_cast<size_t>(model)];
+  double tokens = engine.prefilling ? std::max(0.0, static_cast<double>(engine.prefill_ends - agenda_.now()) / 1e6 * models_[static_cast<size_t>(model)].tokens_per_s * machine.speed / machine.slow) : 0;
+  for (const Job& job : engine.queue) tokens += job.uncached;
+  return {static_cast<int>(engine.queue.size()) + engine.prefilling.has_value(), static_cast<int>(engine.decoding.size()), static_cast<int64_t>(tokens)};
 }
 
 router::NodeState World::describe(Machine& machine) {
@@ -61,7 +60,6 @@ router::NodeState World::describe(Machine& machine) {
   state.latitude = city.latitude, state.longitude = city.longitude;
   state.boot = machine.boot;
   state.sequence = ++machine.beat;
-  int64_t free = machine.memory - machine.used;
   for (size_t m = 0; m < models_.size(); ++m) {
     const Engine& engine = machine.engines[m];
     if (!engine.on_disk) continue;
@@ -82,8 +80,7 @@ router::NodeState World::describe(Machine& machine) {
     model.slots = spec.slots;
     model.slot_ms = static_cast<int>(100 * spec.token_ms / speed);
     model.wait_slots = 2 * spec.slots;
-    model.memory_bytes = spec.memory;
-    if (model.loaded && engine.inside() == 0) free += spec.memory;
+    model.bytes = spec.memory;
     if (machine.liar) {
       model.queued = model.running = 0;
       model.queued_tokens = 0;
@@ -91,7 +88,7 @@ router::NodeState World::describe(Machine& machine) {
       model.first_token_ms = 1;
     }
   }
-  state.memory_free_bytes = free;
+  state.memory_free_bytes = machine.memory - machine.used;
   return state;
 }
 

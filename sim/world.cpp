@@ -203,7 +203,6 @@ void World::arrive(int g, int model, Random& random) {
     client->need.affinity = "s" + std::to_string(client->session);
   }
   client->need.model = models_[static_cast<size_t>(model)].name;
-  client->need.memory_bytes = models_[static_cast<size_t>(model)].memory;
   client->need.prompt_tokens = client->prompt;
   ++report_.requests;
   ++open_;

@@ -162,6 +162,7 @@ class World {
   void to_gateway(const Machine& machine, int gateway, int client, int attempt, Micros& heard, std::function<void()> what);
   void heartbeat(int machine);
   void probe(int gateway);
+  protocol::Load load_of(const Machine& machine, int model) const;
   router::NodeState describe(Machine& machine);
 
   // machine.cpp
@@ -182,7 +183,7 @@ class World {
   void carry_out(Gateway& gateway, router::Actions& actions);
   void arm(Gateway& gateway);
   void attempt(int client, const router::Choice& choice, int number);
-  void first_token(int client);
+  void first_token(int client, const protocol::Load& load);
   void ended(int client);
   void lost(int client, Error error);
   void failed(int client, const Error& error);

@@ -236,7 +236,7 @@ void ClusterView::save() {
 
 json::object node_row(const Heartbeat& heartbeat, const char* state, double rtt_ms, int64_t heard_ms, int under_way) {
   json::array models;
-  for (const ModelReport& model : heartbeat.models)
+  for (const protocol::ModelReport& model : heartbeat.models)
     models.push_back(json::object{{"id", model.id},
                                   {"task", model.task},
                                   {"state", model.suspect ? "suspect" : model.loaded ? "ready" : model.loading ? "loading" : "cold"},

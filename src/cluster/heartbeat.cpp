@@ -8,51 +8,8 @@
 namespace verge::cluster {
 namespace {
 
-constexpr int64_t kMostTokens = int64_t{1} << 40;
-
 int64_t bounded(const json::object& object, std::string_view key, int64_t fallback, int64_t low, int64_t high) {
   return std::clamp(get_int(object, key).value_or(fallback), low, high);
-}
-
-json::object to_json(const ModelReport& model) {
-  json::object out{{"id", model.id}, {"task", model.task}, {"bytes", model.bytes}, {"load_ms", model.load_ms}};
-  if (model.loading) out["loading"] = true;
-  if (!model.build.empty()) out["build"] = model.build;
-  if (!model.loaded) return out;
-  out["loaded"] = true;
-  if (model.suspect) out["suspect"] = true;
-  out["queued"] = model.queued;
-  out["running"] = model.running;
-  out["slots"] = model.slots;
-  out["queued_tokens"] = model.queued_tokens;
-  out["first_token_ms"] = model.first_token_ms;
-  if (model.prefill_tokens_per_s > 0) out["prefill_tokens_per_s"] = model.prefill_tokens_per_s;
-  if (model.kv_free_tokens >= 0) out["kv_free_tokens"] = model.kv_free_tokens;
-  return out;
-}
-
-Result<ModelReport> model_from_json(const json::value& value) {
-  const json::object* object = value.if_object();
-  if (!object) return fail(Code::InvalidInput, "a model is no object");
-  ModelReport model;
-  model.id = get_string(*object, "id").value_or("");
-  if (model.id.empty() || model.id.size() > limits::kModelIdBytes) return fail(Code::InvalidInput, "a model without a proper id");
-  model.task = get_string(*object, "task").value_or("");
-  if (model.task.size() > 64) return fail(Code::InvalidInput, "a task's name is too long");
-  model.build = get_string(*object, "build").value_or("").substr(0, 128);
-  model.loaded = get_bool(*object, "loaded").value_or(false);
-  model.loading = get_bool(*object, "loading").value_or(false);
-  model.suspect = model.loaded && get_bool(*object, "suspect").value_or(false);
-  model.queued = static_cast<int>(bounded(*object, "queued", 0, 0, 1 << 20));
-  model.running = static_cast<int>(bounded(*object, "running", 0, 0, 1 << 20));
-  model.slots = static_cast<int>(bounded(*object, "slots", 64, 1, 1 << 20));
-  model.queued_tokens = bounded(*object, "queued_tokens", 0, 0, kMostTokens);
-  model.prefill_tokens_per_s = std::clamp(get_number(*object, "prefill_tokens_per_s").value_or(0), 0.0, 1e9);
-  model.first_token_ms = static_cast<int>(bounded(*object, "first_token_ms", 200, 0, 3'600'000));
-  model.load_ms = static_cast<int>(bounded(*object, "load_ms", 10'000, 0, 3'600'000));
-  model.kv_free_tokens = bounded(*object, "kv_free_tokens", -1, -1, kMostTokens);
-  model.bytes = bounded(*object, "bytes", 0, 0, int64_t{1} << 50);
-  return model;
 }
 
 }  // namespace
@@ -64,7 +21,7 @@ bool valid_name(std::string_view name) {
 
 json::object to_json(const Heartbeat& heartbeat) {
   json::array models;
-  for (const ModelReport& model : heartbeat.models) models.push_back(to_json(model));
+  for (const protocol::ModelReport& model : heartbeat.models) models.push_back(protocol::to_json(model));
   json::object out{{"v", kVersion},
                    {"name", heartbeat.name},
                    {"region", heartbeat.region},
@@ -115,7 +72,7 @@ Result<Heartbeat> decode_heartbeat(std::string_view text) {
   if (models && models->size() > limits::kNodeModels) return fail(Code::InvalidInput, "node {} lists {} models; the limit is {}", heartbeat.name, models->size(), limits::kNodeModels);
   if (models) {
     for (const json::value& one : *models) {
-      VERGE_ASSIGN(model, model_from_json(one));
+      VERGE_ASSIGN(model, protocol::read_report(one));
       heartbeat.models.push_back(std::move(model));
     }
   }

@@ -9,30 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/report.h"
 #include "support/error.h"
 #include "support/json.h"
 
 namespace verge::cluster {
 
 inline constexpr int kVersion = 1;
-
-struct ModelReport {
-  std::string id;
-  std::string task;
-  bool loaded = false;
-  bool loading = false;
-  bool suspect = false;             // loaded, and its process does not get on: chosen only where there is no other
-  int queued = 0;                   // requests that wait
-  int running = 0;                  // requests in the batch
-  int slots = 64;                   // that the batch has room for
-  int64_t queued_tokens = 0;        // of prompts that nobody has read yet
-  double prefill_tokens_per_s = 0;  // measured; 0 = not known
-  int first_token_ms = 200;         // of a request that does not wait
-  int load_ms = 10'000;             // where not loaded
-  int64_t kv_free_tokens = -1;      // -1 = not known
-  int64_t bytes = 0;                // of memory, to load it
-  std::string build;                // what must be equal for an answer to go on there with the same bytes: weights, arithmetic
-};
 
 struct Heartbeat {
   std::string name;
@@ -45,7 +28,7 @@ struct Heartbeat {
   bool draining = false;     // it finishes what it has and takes nothing new
   bool leaving = false;      // its last word
   int64_t memory_free_bytes = 0;
-  std::vector<ModelReport> models;  // loaded, or on its disk
+  std::vector<protocol::ModelReport> models;  // loaded, or on its disk
 };
 
 // Names of nodes and regions become words of subjects and parts of certificates: lower-case letters, digits and '-',

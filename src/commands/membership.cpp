@@ -130,7 +130,7 @@ Result<void> ClusterMembership::open() {
 
 // Models that only nodes know (`--model ID=PATH` there) can be asked for here.
 void ClusterMembership::learn(catalogue::Catalogue& catalogue, const cluster::Heartbeat& heartbeat) {
-  for (const cluster::ModelReport& model : heartbeat.models) {
+  for (const protocol::ModelReport& model : heartbeat.models) {
     if (catalogue.find(model.id) || !catalogue::valid_id(model.id) || !catalogue.task(model.task) || learned_ >= limits::kClusterModels) continue;
     ++learned_;
     catalogue::Entry entry;

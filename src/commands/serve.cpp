@@ -273,7 +273,7 @@ Result<int> serve_until_signal(Options options) {
   api_options.offered = [&] {
     std::set<std::string> ids = router.models();
     if (node)
-      for (node::ModelFigures& figures : node->figures()) ids.insert(std::move(figures.id));
+      for (protocol::ModelReport& figures : node->figures()) ids.insert(std::move(figures.id));
     return ids;
   };
   std::unique_ptr<Hosting> hosting;

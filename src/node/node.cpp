@@ -18,6 +18,7 @@
 #include "node/ledger.h"
 #include "node/liveness.h"
 #include "node/load_error.h"
+#include "node/pace.h"
 #include "node/supervisor.h"
 #include "protocol/client.h"
 #include "protocol/progress.h"
@@ -71,21 +72,29 @@ struct Slot {
   std::list<Waiter*> waiters;
   asio::steady_timer wake;
   json::object ready;       // the worker's own figures
-  json::object busy;        // what it last said of its queue
+  protocol::ModelReport own;  // what it last said of itself
   std::string build;
+  Pace pace;
   double progress = 0;
   int in_flight = 0;
   int64_t loads = 0, load_started_ms = 0, load_ms = 0;
   uint64_t requests = 0;
 };
 
-// Writes who answers into Accepted and passes all else on.
+// Writes who answers into Accepted, measures how long it took, and passes all else on.
 class NamingSink : public protocol::EventSink {
  public:
-  NamingSink(protocol::EventSink& next, const std::string& node, const Resolved& model, std::string build)
-      : next_(next), node_(node), model_(model), build_(std::move(build)) {}
+  NamingSink(protocol::EventSink& next, const std::string& node, const Resolved& model, Slot& slot)
+      : next_(next), node_(node), model_(model), slot_(slot), build_(slot.build), came_ms_(now_ms()), alone_(slot.in_flight == 1) {}
+  ~NamingSink() override {
+    if (accepted_ms_ > 0) slot_.pace.held(now_ms() - accepted_ms_);
+  }
+  NamingSink(const NamingSink&) = delete;
+  NamingSink& operator=(const NamingSink&) = delete;
   task<bool> put(protocol::Event event) override {
     if (auto* accepted = std::get_if<protocol::Accepted>(&event)) {
+      accepted_ms_ = now_ms();
+      if (alone_) slot_.pace.accepted_alone(accepted_ms_ - came_ms_, accepted->prompt_tokens - accepted->cached_tokens, slot_.own.prefill_tokens_per_s);
       accepted->node = node_;
       accepted->build = build_;
       accepted->model = model_.id;
@@ -98,7 +107,11 @@ class NamingSink : public protocol::EventSink {
   protocol::EventSink& next_;
   const std::string& node_;
   const Resolved& model_;
+  Slot& slot_;
   const std::string build_;
+  const int64_t came_ms_;
+  const bool alone_;
+  int64_t accepted_ms_ = 0;
 };
 
 class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
@@ -111,7 +124,7 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   void unload(const std::string& id) override;
   json::value status() const override;
   task<void> stop(int64_t drain_ms) override;
-  std::vector<ModelFigures> figures() override;
+  std::vector<protocol::ModelReport> figures() override;
   void on_suspect(std::function<void(const std::string&, bool)> told) override { told_ = std::move(told); }
   bool well() const override;
   uint64_t memory_free_bytes() const override { return ledger_.budget() - std::min(ledger_.budget(), ledger_.reserved()); }
@@ -288,7 +301,7 @@ void LocalNode::on_status(Slot& slot, const json::object& status) {
     slot.life.ready();
     slot.load_ms = now_ms() - slot.load_started_ms;
     const auto held = static_cast<uint64_t>(get_int(status, "weight_bytes").value_or(0) + get_int(status, "kv_bytes").value_or(0));
-    slot.busy = json::object();
+    slot.own = protocol::ModelReport();
     slot.build = build_of(slot);
     if (held > 0) (void)ledger_.adjust(slot.model.id, held + (64ull << 20));
     log::info("model ready", {{"model", slot.model.id}, {"ms", slot.load_ms}, {"context", get_int(status, "context_tokens").value_or(0)}});
@@ -369,7 +382,7 @@ task<void> LocalNode::run(protocol::Request request, protocol::EventSink& sink) 
   ++slot.requests;
   // `substituted` belongs to this request, not to the slot: the stand-in may also be asked by its own id.
   const Resolved named = *model;
-  NamingSink naming(sink, options_.name, named, slot.build);
+  NamingSink naming(sink, options_.name, named, slot);
   // A reference is not enough: a crash during the run resets slot.client.
   std::shared_ptr<protocol::Client> client = slot.client;
   co_await client->run(std::move(request), naming);
@@ -434,7 +447,7 @@ task<void> LocalNode::watch(Slot& slot, int64_t process) {
       if (!there()) co_return;
       if (status) {
         slot.life.heard(protocol::read_progress(*status));
-        slot.busy = std::move(*status);
+        if (const json::object* own = get_object(*status, "report")) protocol::read_own_report(*own, slot.own);
       }
     }
     co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -478,19 +491,20 @@ bool LocalNode::well() const {
   return !any;
 }
 
-std::vector<ModelFigures> LocalNode::figures() {
+std::vector<protocol::ModelReport> LocalNode::figures() {
   const int64_t now = now_ms();
   if (looked_ms_ == 0 || now - looked_ms_ > kLookMs) {
     looked_ms_ = now;
     offered_ = offered_models(catalogue_, options_.resolve);
   }
-  std::vector<ModelFigures> out;
+  std::vector<protocol::ModelReport> out;
   for (const auto& [id, model] : offered_) {
-    ModelFigures one;
+    protocol::ModelReport one;
     one.id = id;
     one.task = model.task;
-    one.bytes = memory_estimate(model);
-    if (one.bytes > options_.memory_bytes) continue;  // it could never be loaded here
+    const uint64_t bytes = memory_estimate(model);
+    if (bytes > options_.memory_bytes) continue;  // it could never be loaded here
+    one.bytes = static_cast<int64_t>(bytes);
     one.load_ms = static_cast<int>(std::min<uint64_t>(600'000, 300 + model.bytes / kLoadBytesPerMs));
     const auto found = slots_.find(model.id);
     if (found != slots_.end()) {
@@ -501,15 +515,16 @@ std::vector<ModelFigures> LocalNode::figures() {
       one.loading = state == Supervisor::State::Loading;
       if (slot.load_ms > 0) one.load_ms = static_cast<int>(slot.load_ms);
       if (one.loaded) {
+        static_cast<protocol::Load&>(one) = slot.own;
+        one.slots = slot.own.slots;
+        one.wait_slots = slot.own.wait_slots;
+        one.prefill_tokens_per_s = slot.own.prefill_tokens_per_s;
+        one.kv_free_tokens = slot.own.kv_free_tokens;
         one.suspect = slot.supervisor.suspect();
         one.build = slot.build;
-        one.slots = limits::kSequences;
-        one.queued = static_cast<int>(get_int(slot.busy, "waiting").value_or(0)) + static_cast<int>(slot.waiters.size());
-        one.running = static_cast<int>(get_int(slot.busy, "running").value_or(slot.in_flight));
-        one.queued_tokens = get_int(slot.busy, "waiting_cost").value_or(0);
-        one.prefill_tokens_per_s = get_number(slot.busy, "cost_per_second").value_or(0);
-        if (const auto pages = get_int(slot.busy, "free_pages"))
-          one.kv_free_tokens = (*pages + get_int(slot.busy, "cached_pages").value_or(0)) * limits::kPageTokens;
+        one.queued += static_cast<int>(slot.waiters.size());
+        one.first_token_ms = slot.pace.first_token_ms();
+        one.slot_ms = slot.pace.slot_ms();
       }
     }
     out.push_back(std::move(one));

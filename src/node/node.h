@@ -18,6 +18,7 @@
 
 #include "catalogue/catalogue.h"
 #include "node/resolve.h"
+#include "protocol/report.h"
 #include "protocol/service.h"
 
 namespace verge::node {
@@ -36,21 +37,6 @@ struct NodeOptions {
   int hung_after_ms = 0;            // a worker without progress for so long at least is killed; 0 = kHungFloorMs of liveness.h
 };
 
-// What the node can say of one model that it could answer for.
-struct ModelFigures {
-  std::string id;              // as asked for: a stand-in's figures are listed under the ids that it answers for, too
-  std::string task;
-  bool loaded = false, loading = false;
-  bool suspect = false;        // loaded, and it does not get on (liveness.h)
-  int queued = 0, running = 0, slots = 0;
-  int64_t queued_tokens = 0;   // not yet read
-  double prefill_tokens_per_s = 0;
-  int load_ms = 0;             // of the last load, else estimated from the size
-  int64_t kv_free_tokens = -1;
-  uint64_t bytes = 0;          // of memory, estimated where not loaded
-  std::string build;           // of a loaded one, see protocol::Accepted
-};
-
 class Node : public protocol::Service {
  public:
   static Result<std::shared_ptr<Node>> make(boost::asio::any_io_executor executor, const catalogue::Catalogue& catalogue, NodeOptions options);
@@ -62,7 +48,7 @@ class Node : public protocol::Service {
   // {name, memory, models: [{id, state, pid, memory, requests, …}]} for `verge ps`, /metrics.
   virtual json::value status() const = 0;
   // All models that are loaded or on the disk here. The disk is looked at once in a while, workers are asked once a second.
-  virtual std::vector<ModelFigures> figures() = 0;
+  virtual std::vector<protocol::ModelReport> figures() = 0;
   virtual uint64_t memory_free_bytes() const = 0;
   // Told of each id, as figures() lists them, whose model becomes suspect (true) or is so no longer.
   virtual void on_suspect(std::function<void(const std::string& id, bool suspect)> told) = 0;

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "protocol/load.h"
 #include "support/error.h"
 #include "support/json.h"
 
@@ -25,6 +27,7 @@ struct Accepted {
   std::string node;           // name of the node that answers
   std::string model;          // id of what really answers (a stand-in's own id)
   bool substituted = false;
+  std::optional<Load> load;   // of the model at this instant, where its process knows
   std::string build;          // of weights, arithmetic and program: answers of equal builds have equal bytes. Empty = not known
 
   Accepted() = default;

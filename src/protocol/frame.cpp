@@ -170,6 +170,7 @@ json::object to_json(const Accepted& e) {
   json::object o{{"e", "accepted"}, {"prompt_tokens", e.prompt_tokens}, {"cached_tokens", e.cached_tokens}, {"node", e.node}, {"model", e.model}};
   if (e.substituted) o["substituted"] = true;
   if (!e.build.empty()) o["build"] = e.build;
+  if (e.load) o["load"] = json::object{{"queued", e.load->queued}, {"running", e.load->running}, {"queued_tokens", e.load->queued_tokens}};
   return o;
 }
 json::object to_json(const Part& e) { return {{"e", "part"}, {"value", e.value}}; }
@@ -383,6 +384,8 @@ verge::Result<Event> decode_event(std::string_view text) {
     Accepted accepted(int_or_zero(*o, "prompt_tokens"), int_or_zero(*o, "cached_tokens"), string_or_empty(*o, "node"), string_or_empty(*o, "model"),
                       get_bool(*o, "substituted").value_or(false));
     accepted.build = string_or_empty(*o, "build");
+    if (const json::object* load = get_object(*o, "load"))
+      accepted.load = Load{static_cast<int>(int_or_zero(*load, "queued")), static_cast<int>(int_or_zero(*load, "running")), int_or_zero(*load, "queued_tokens")};
     return Event(std::move(accepted));
   }
   if (kind == "result" || kind == "part") {

@@ -104,13 +104,22 @@ void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahe
 // A cold model's digest is not known before it is loaded: whoever asks sees then.
 bool differs(const std::string& digest, const std::string& wanted) { return !digest.empty() && !wanted.empty() && digest != wanted; }
 
+// Of memory, with what models hold that nobody uses: they give way.
+int64_t free_bytes(const NodeState& state) {
+  int64_t bytes = state.memory_free_bytes;
+  if (bytes == INT64_MAX) return bytes;
+  for (const auto& [id, model] : state.models)
+    if (model.loaded && model.queued == 0 && model.running == 0) bytes += model.bytes;
+  return bytes;
+}
+
 // Why nodes were left out.
 struct Lacking {
-  int model = 0, memory = 0, health = 0, tried = 0, region = 0, room = 0;
+  int model = 0, health = 0, tried = 0, room = 0;
 };
 
 std::vector<Candidate> candidates_of(const Registry& registry, const Need& need, const Tried& tried, Instant now, Lacking& lacking) {
-  std::vector<Candidate> well, suspect, ejected;
+  std::vector<Candidate> well, suspect, without_memory, ejected;
   const Registry::Hint* hint = need.affinity.empty() ? nullptr : registry.hint(prefix_key(need.model, need.affinity));
   if (!hint && need.prefix) hint = registry.hint(need.prefix);
   for (const auto& [name, node] : registry.nodes()) {
@@ -118,15 +127,10 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
     const bool known = held != node.state.models.end();
     const Health health = registry.health(node, now);
     if (node.draining || node.state.draining || health == Health::Dead) ++lacking.health;
-    else if (!need.regions.empty() && std::find(need.regions.begin(), need.regions.end(), node.state.region) == need.regions.end()) ++lacking.region;
     else if (tried.count(name)) ++lacking.tried;
-    else if (known ? differs(held->second.digest, need.digest) : !node.state.any_model) ++lacking.model;
+    else if (known ? differs(held->second.build, need.digest) : !node.state.any_model) ++lacking.model;
     else {
       const ModelState& model = known ? held->second : kUnknown;
-      if (!model.loaded && !model.loading && need.memory_bytes > node.state.memory_free_bytes) {
-        ++lacking.memory;
-        continue;
-      }
       const auto own = node.seen.find(need.model);
       const Seen& seen = own == node.seen.end() ? kUnseen : own->second;
       Candidate c{&name, &node, registry.rtt_ms(node), 0, !model.loaded, 0, 0, 0, 0};
@@ -138,11 +142,14 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
       }
       if (hint && hint->node == name) c.cached = std::min(hint->tokens, need.prompt_tokens);
       estimate(c, model, seen, ahead, need, now);
-      (registry.ejected(node, now) ? ejected : health == Health::Suspect || model.suspect || seen.suspect ? suspect : well).push_back(c);
+      const bool crowded = !model.loaded && !model.loading && model.bytes > free_bytes(node.state);
+      (registry.ejected(node, now) ? ejected : crowded ? without_memory : health == Health::Suspect || model.suspect || seen.suspect ? suspect : well).push_back(c);
     }
   }
   // Who failed of late is better than nobody.
-  return !well.empty() ? well : !suspect.empty() ? suspect : ejected;
+  for (std::vector<Candidate>* some : {&well, &suspect, &without_memory})
+    if (!some->empty()) return std::move(*some);
+  return ejected;
 }
 
 double least_cost(const std::vector<Candidate>& candidates) {
@@ -194,9 +201,8 @@ Choice choose(const Registry& registry, const Need& need, const Tried& tried, In
     none.full = lacking.room > 0;
     if (registry.nodes().empty()) none.why = "no node is known";
     else
-      none.why = fmt::format("no node for {}: {} without the model, {} without memory for it, {} draining or failing, {} tried{}{}", need.model, lacking.model, lacking.memory,
-                             lacking.health, lacking.tried, lacking.region ? fmt::format(", {} in other regions", lacking.region) : "",
-                             lacking.room ? fmt::format(", {} full", lacking.room) : "");
+      none.why = fmt::format("no node for {}: {} without the model, {} draining or failing, {} tried{}", need.model, lacking.model,
+                             lacking.health, lacking.tried, lacking.room ? fmt::format(", {} full", lacking.room) : "");
     return none;
   }
   candidates = within_reach(std::move(candidates));

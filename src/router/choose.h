@@ -1,7 +1,6 @@
 // Picks the node for one attempt. Pure: no clock, no IO.
-// C1 Never returns a node that is draining, dead, full, tried, outside the allowed regions, or lacks the
-//    model or the memory to load it; a suspect one only if there is no other.
-//    One that was ejected is chosen only where no other is left.
+// C1 Never returns a node that is draining, dead, full, tried, or lacks the model. Only where no other
+//    is left: one that is suspect, then one that has no memory for it now, then one that was ejected.
 // C2 Equal inputs and seed give equal choices.
 // C3 Empty only if no node satisfies C1; `why` then says what was lacking, and `full` that room is all it was.
 #pragma once
@@ -18,11 +17,9 @@ namespace verge::router {
 
 struct Need {
   std::string model;
-  int64_t memory_bytes = 0;   // to load it; 0 = not known
   std::string affinity;       // requests with the same one share a prefix: keep them together where it costs little
   int64_t prompt_tokens = 0;  // estimate
   uint64_t prefix = 0;        // hash of the prompt's beginning (prefix_key), beside the affinity; 0 = none
-  std::vector<std::string> regions;  // allowed; empty = all
   std::string digest;         // of the model's files; empty = any
   bool no_wait = false;       // reject_if_busy: only a node that would begin at once
 };

@@ -113,8 +113,9 @@ void Journeys::look_for_room(Instant now, Actions& out) {
   });
 }
 
-void Journeys::accepted(uint64_t id, const std::string& build) {
+void Journeys::accepted(uint64_t id, const std::string& build, const std::optional<protocol::Load>& load, Instant now) {
   Journey& journey = journeys_.at(id);
+  if (load) registry_.load(journey.choice.node, journey.what.need.model, *load, now);
   journey.accepted = true;
   if (journey.build.empty()) journey.build = build;
 }

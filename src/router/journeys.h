@@ -73,9 +73,10 @@ class Journeys {
 
   // ---- Of one request. The number of a new one; its first action is in `out` on return.
   uint64_t arrived(Arrival arrival, Instant now, Actions& out);
-  // The attempt under way said something; what it answers with (its build), where it says so.
+  // The attempt under way said something; that it is accepted, with what it answers (its build) and
+  // how busy its model is, where it says so.
   void heard(uint64_t id) { journeys_.at(id).heard = true; }
-  void accepted(uint64_t id, const std::string& build);
+  void accepted(uint64_t id, const std::string& build, const std::optional<protocol::Load>& load, Instant now);
   // It brought the client something new.
   void progressed(uint64_t id, Instant now);
   // How the attempt ended; tokens: that the client has by now, of all attempts.

@@ -26,7 +26,7 @@ bool idle(const ModelState& state) { return state.running == 0 && state.queued =
 
 int64_t bytes_of(const Node& node, const std::string& model, const Wish* wish) {
   const ModelState* state = model_of(node, model);
-  if (state && state->memory_bytes) return state->memory_bytes;
+  if (state && state->bytes) return state->bytes;
   return wish ? wish->memory_bytes : 0;
 }
 
@@ -93,7 +93,7 @@ bool Placement::held_long(const std::string& model, Instant now) const {
 
 void Placement::meet_wish(const View& view, const Wish& wish, std::vector<PlacementAct>& acts) {
   const auto fits = [&](const Node& node) {
-    const bool knows = model_of(node, wish.model) ? wish.digest.empty() || model_of(node, wish.model)->digest == wish.digest : node.state.any_model;
+    const bool knows = model_of(node, wish.model) ? wish.digest.empty() || model_of(node, wish.model)->build == wish.digest : node.state.any_model;
     return knows && !node.draining && !node.state.draining && (wish.regions.empty() || contains(wish.regions, node.state.region));
   };
   std::vector<std::string> holders, others;
@@ -156,7 +156,7 @@ void Placement::meet_demand(const View& view, const std::vector<Wish>& wishes, c
         coming = coming || (state->loading && node->state.region == self.region);
         const double way = node->state.region == self.region ? 0 : view.registry.rtt_ms(*node);
         spared = std::min(spared, way + wait_ms(*state));
-      } else if (node->state.region == self.region && !node->state.draining && !node->draining && state->memory_bytes <= node->state.memory_free_bytes) {
+      } else if (node->state.region == self.region && !node->state.draining && !node->draining && state->bytes <= node->state.memory_free_bytes) {
         rivals.push_back(name);
       }
     }
@@ -183,7 +183,7 @@ void Placement::meet_demand(const View& view, const std::vector<Wish>& wishes, c
   for (const auto& [model, state] : self.models) {
     const auto wish = std::find_if(wishes.begin(), wishes.end(), [&, name = model](const Wish& w) { return w.model == name; });
     const bool wished = wish != wishes.end() && (wish->min > 0 || contains(wish->pins, self_));
-    if (!state.loaded || !idle(state) || wished || !held_long(model, view.now) || self.memory_free_bytes + state.memory_bytes < bytes) continue;
+    if (!state.loaded || !idle(state) || wished || !held_long(model, view.now) || self.memory_free_bytes + state.bytes < bytes) continue;
     if (rate_of(demand, self.region, model) > kIdlePart * rate) continue;
     acts.push_back({PlacementAct::Kind::Unload, model, fmt::format("{} is asked for more", best)});
     return;

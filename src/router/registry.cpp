@@ -89,7 +89,7 @@ bool Registry::heartbeat(const std::string& name, NodeState state, Instant now) 
   return true;
 }
 
-void Registry::load(const std::string& name, const std::string& model, Load load, Instant now) {
+void Registry::load(const std::string& name, const std::string& model, protocol::Load load, Instant now) {
   const auto node = nodes_.find(name);
   if (node == nodes_.end()) return;
   const auto held = node->second.state.models.find(model);

@@ -21,6 +21,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "protocol/report.h"
 #include "support/error.h"
 #include "support/limits.h"
 
@@ -28,22 +29,9 @@ namespace verge::router {
 
 using Instant = int64_t;  // ms
 
-struct ModelState {
-  bool loaded = false;
-  bool loading = false;
-  bool suspect = false;             // its process does not get on: chosen only if there is no other
-  int queued = 0;                   // requests waiting
-  int running = 0;                  // in the batch
-  int64_t queued_tokens = 0;        // prompt tokens not read yet
-  double prefill_tokens_per_s = 0;  // measured; 0 = not known
-  int first_token_ms = 200;         // of a request that does not wait, besides the reading of its prompt where the rate is known
-  int load_ms = 10'000;             // where not loaded
-  int64_t kv_free_tokens = -1;      // -1 = not known
-  int slots = limits::kSequences;   // sequences of one step
-  int slot_ms = 0;                  // a sequence holds its slot so long, mean; 0 = not known
-  int wait_slots = limits::kQueueLength;
-  int64_t memory_bytes = 0;         // it takes, or would; 0 = not known
-  std::string digest;
+struct ModelState : protocol::ModelReport {
+  ModelState() = default;
+  ModelState(protocol::ModelReport report) : protocol::ModelReport(std::move(report)) {}  // NOLINT(google-explicit-constructor)
   // Kept by the registry: the mean of late of `queued` and `queued_tokens`, to which a word that gets old returns.
   double mean_queued = 0, mean_queued_tokens = 0;
   Instant heard_at = 0;
@@ -111,11 +99,7 @@ class Registry {
   // Adds the node if it is new. False: an old one, ignored (G1).
   bool heartbeat(const std::string& name, NodeState state, Instant now);
   // A node's answers to requests say how busy the model is (fresher than any heartbeat, where the traffic is).
-  struct Load {
-    int queued = 0, running = 0;
-    int64_t queued_tokens = 0;
-  };
-  void load(const std::string& name, const std::string& model, Load load, Instant now);
+  void load(const std::string& name, const std::string& model, protocol::Load load, Instant now);
   void set_draining(const std::string& name, bool draining);
   // For a local node, which sends no heartbeats: see ModelState::suspect.
   void set_suspect(const std::string& name, const std::string& model, bool suspect);

@@ -141,7 +141,7 @@ class AttemptSink : public EventSink {
       failure = std::move(failed->error);
       co_return true;
     }
-    if (const auto* accepted = std::get_if<Accepted>(&event)) journeys_.accepted(id_, accepted->build);
+    if (const auto* accepted = std::get_if<Accepted>(&event)) journeys_.accepted(id_, accepted->build, accepted->load, monotonic_ms());
     const bool news = std::holds_alternative<Token>(event) || std::holds_alternative<Part>(event) || std::holds_alternative<protocol::Result>(event);
     const bool last = terminal(event);
     const bool had = call_.resume.progress();

@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "protocol/progress.h"
+#include "protocol/report.h"
 #include "support/clock.h"
 #include "support/finally.h"
 #include "support/limits.h"
@@ -97,14 +98,25 @@ class BatchService::Engine {
     const bool measured = cost_per_ms_ > 0;
     return {"batch", batches_, running_ > 0 || !packer_.idle(), protocol::expected_ms(measured ? cost_ : kUnmeasuredRows, cost_per_ms_ * 1000, options_.weight_bytes)};
   }
+  protocol::Load busy() const {
+    std::lock_guard lock(mutex_);
+    return load();
+  }
   json::object status() const {
     std::lock_guard lock(mutex_);
-    return {{"waiting", packer_.requests()}, {"waiting_cost", packer_.waiting_cost()}, {"running", running_}, {"stepping", running_ > 0},
+    protocol::ModelReport report;
+    report.loaded = true;
+    static_cast<protocol::Load&>(report) = load();
+    report.slots = slots_;
+    report.prefill_tokens_per_s = cost_per_ms_ * 1000;
+    return {{"report", protocol::to_json(report)}, {"waiting", packer_.requests()}, {"waiting_cost", packer_.waiting_cost()}, {"running", running_}, {"stepping", running_ > 0},
             {"steps", batches_},             {"items", items_},                        {"cost_per_second", cost_per_ms_ * 1000},
             {"last_step_ms_ago", last_ms_ == 0 ? -1 : monotonic_ms() - last_ms_}};
   }
 
  private:
+  protocol::Load load() const { return {static_cast<int>(packer_.requests()), running_, packer_.waiting_cost()}; }
+
   void loop() {
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -136,6 +148,8 @@ class BatchService::Engine {
       ++batches_;
       items_ += batch.size();
       last_ms_ = monotonic_ms();
+      const int64_t item_cost = std::max<int64_t>(1, cost / static_cast<int64_t>(batch.size()));
+      slots_ = static_cast<int>(std::clamp<int64_t>(options_.most_cost / item_cost, 1, limits::kBatchItems));
       // Small batches say little about the speed of large ones.
       if (cost >= options_.least_cost || cost_per_ms_ == 0) {
         const double now = static_cast<double>(cost) / took_ms;
@@ -169,6 +183,7 @@ class BatchService::Engine {
   std::unordered_map<uint64_t, std::shared_ptr<Call>> calls_;
   bool stop_ = false;
   int running_ = 0;
+  int slots_ = limits::kSequences;  // items like the last ones that a batch has room for
   int64_t cost_ = 0;  // of the batch that runs
   uint64_t batches_ = 0, items_ = 0;
   int64_t last_ms_ = 0;
@@ -239,6 +254,7 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
   usage.prompt_tokens = call->work->prompt_tokens;
   usage.images = call->work->images;
   protocol::Accepted accepted(usage.prompt_tokens, 0, options_.node, options_.model, false);
+  accepted.load = engine_->busy();
   co_await put_answer(sink, std::move(accepted), std::move(call->answer), usage);
 }
 

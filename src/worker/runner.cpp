@@ -101,7 +101,9 @@ void Runner::accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vec
   if (answer.accepted) return;
   answer.accepted = true;
   const auto prompt = static_cast<int64_t>(answer.generation.prompt.size());
-  out.push_back({id, protocol::Accepted{prompt, std::min(cached_tokens, prompt), options_.node, options_.model, false}});
+  protocol::Accepted accepted{prompt, std::min(cached_tokens, prompt), options_.node, options_.model, false};
+  accepted.load = {batch_.waiting(), batch_.running(), batch_.unread_tokens()};
+  out.push_back({id, std::move(accepted)});
 }
 
 // Adds the chosen token to its answer and gives out what follows from it.

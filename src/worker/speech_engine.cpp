@@ -49,9 +49,19 @@ void SpeechEngine::submit(std::shared_ptr<SpeechCall> call) {
 json::object SpeechEngine::status() const {
   std::lock_guard lock(mutex_);
   const Figures& f = figures_;
-  return {{"waiting", waiting_ + static_cast<int>(arrived_.size())}, {"running", running_}, {"stepping", running_ > 0}, {"steps", f.steps}, {"step_rows", f.rows},
+  protocol::ModelReport report;
+  report.loaded = true;
+  report.queued = waiting_ + static_cast<int>(arrived_.size());
+  report.running = running_;
+  report.slots = recognizer_.room().windows;
+  return {{"report", protocol::to_json(report)}, {"waiting", waiting_ + static_cast<int>(arrived_.size())}, {"running", running_}, {"stepping", running_ > 0}, {"steps", f.steps}, {"step_rows", f.rows},
           {"encoder_batches", f.encodes}, {"encoder_windows", f.windows}, {"audio_seconds", f.audio_s}, {"encoder_seconds", f.encoder_s},
           {"decoder_seconds", f.decoder_s}, {"busy_seconds", f.encoder_s + f.decoder_s}, {"last_step_ms_ago", f.last_ms == 0 ? -1 : monotonic_ms() - f.last_ms}};
+}
+
+protocol::Load SpeechEngine::busy() const {
+  std::lock_guard lock(mutex_);
+  return {waiting_ + static_cast<int>(arrived_.size()), running_, 0};
 }
 
 void SpeechEngine::loop() {

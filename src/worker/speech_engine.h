@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "protocol/progress.h"
+#include "protocol/report.h"
 #include "support/json.h"
 #include "worker/speech_batch.h"
 #include "worker/speech_call.h"
@@ -29,6 +30,7 @@ class SpeechEngine {
 
   void submit(std::shared_ptr<SpeechCall> call);
   json::object status() const;
+  protocol::Load busy() const;
   protocol::Progress progress() const;
 
  private:

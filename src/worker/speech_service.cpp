@@ -64,7 +64,9 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
       if (!co_await call->wait_until(something)) { co_return; }
       if (call->parts.empty()) break;
       if (!accepted) {
-        protocol::Event event = protocol::Accepted(0, 0, options_.node, options_.model, false);
+        protocol::Accepted first(0, 0, options_.node, options_.model, false);
+        first.load = engine_->busy();
+        protocol::Event event = std::move(first);
         if (!co_await sink.put(std::move(event))) { co_return; }
         accepted = true;
       }
@@ -87,6 +89,7 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
     co_await put_result(sink, std::move(call->result), usage);
   } else {
     protocol::Accepted first(0, 0, options_.node, options_.model, false);
+    first.load = engine_->busy();
     co_await put_answer(sink, std::move(first), std::move(call->result), usage);
   }
 }

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "protocol/progress.h"
+#include "protocol/report.h"
 #include "support/clock.h"
 #include "support/finally.h"
 #include "support/limits.h"
@@ -201,7 +202,15 @@ json::object TextService::status() const {
   const EngineThread::Status s = engine_->status();
   const Pool::Load prepared = prepare_->load();
   const int64_t now = monotonic_ms();
+  protocol::ModelReport report;
+  report.loaded = true;
+  report.queued = s.waiting;
+  report.running = s.running;
+  report.queued_tokens = s.unread_tokens;
+  report.prefill_tokens_per_s = s.prefill_rows_per_second;
+  report.kv_free_tokens = int64_t{s.free_pages + s.cached_pages} * limits::kPageTokens;
   return {{"task", "text-generation"},
+          {"report", protocol::to_json(report)},
           {"active", calls_->admission.here()},
           {"running", s.running},
           {"waiting", s.waiting},

@@ -17,7 +17,7 @@ Heartbeat example() {
   out.boot = 1'700'000'000'000'123;
   out.sequence = 42;
   out.memory_free_bytes = int64_t{5} << 30;
-  ModelReport model;
+  protocol::ModelReport model;
   model.id = "@cf/meta/llama-3.2-1b-instruct";
   model.task = "text-generation";
   model.loaded = true;

@@ -92,17 +92,26 @@ TEST(Choose, NeverReturnsWhatC1Excludes) {
   registry.add("no-model", false, NodeState{}, 0);
   NodeState full = holding(false);
   full.memory_free_bytes = 99;
+  full.models[kModel].bytes = 100;
   registry.add("full", false, full, 0);
-  Need need = need_of();
-  need.memory_bytes = 100;
-  const Choice none = choose(registry, need, {"tried"}, 0, 1);
+  const Need need = need_of();
+  const Choice none = choose(registry, need, {"tried", "full"}, 0, 1);
   EXPECT_FALSE(none);
-  EXPECT_NE(std::string::npos, none.why.find("1 without the model, 1 without memory for it, 2 draining or failing, 1 tried")) << none.why;
+  EXPECT_NE(std::string::npos, none.why.find("1 without the model, 2 draining or failing, 2 tried")) << none.why;
+  // Without memory only where there is no other, however suspect that is.
+  registry.set_suspect("tried", kModel, true);
   EXPECT_EQ("tried", choose(registry, need, {}, 0, 1).node);
-  // A loaded model needs no more memory.
+  EXPECT_EQ("full", choose(registry, need, {"tried"}, 0, 1).node);
+  // What nobody uses gives way; and a loaded model needs no more memory.
+  full.models["idle"].loaded = true;
+  full.models["idle"].bytes = 1;
+  registry.heartbeat("full", full, 0);
+  EXPECT_EQ("full", choose(registry, need, {}, 0, 1).node);
+  full.models.erase("idle");
   full.models[kModel].loaded = true;
   registry.heartbeat("full", full, 0);
-  EXPECT_EQ("full", choose(registry, need, {"tried"}, 0, 1).node);
+  EXPECT_EQ("full", choose(registry, need, {}, 0, 1).node);
+  registry.set_suspect("tried", kModel, false);
   EXPECT_EQ("no node is known", choose(Registry(), need, {}, 0, 1).why);
 }
 
@@ -193,21 +202,19 @@ TEST(Choose, ASuspectNodeIsTheLastResort) {
   EXPECT_EQ("silent", pick(registry, {"far-cold"}, now).node);
 }
 
-TEST(Choose, StaysInAllowedRegionsAndWithTheRightFiles) {
+TEST(Choose, StaysWithTheRightFiles) {
   Registry registry;
   NodeState us = holding(true), eu = holding(true);
   us.region = "us", eu.region = "eu";
-  us.models[kModel].digest = "new", eu.models[kModel].digest = "old";
+  us.models[kModel].build = "new", eu.models[kModel].build = "old";
   add(registry, "us", us, 1);
   add(registry, "eu", eu, 100);
   Need need = need_of();
-  need.regions = {"eu"};
+  need.digest = "old";
   EXPECT_EQ("eu", choose(registry, need, {}, 0, 1).node);
-  need.digest = "new";
-  const Choice none = choose(registry, need, {}, 0, 1);
+  const Choice none = choose(registry, need, {"eu"}, 0, 1);
   EXPECT_FALSE(none);
   EXPECT_FALSE(none.full);
-  EXPECT_NE(std::string::npos, none.why.find("1 in other regions")) << none.why;
 }
 
 TEST(Choose, SaysWhereRoomIsAllThatIsLacking) {
@@ -291,7 +298,6 @@ TEST(Choose, HoldsItsInvariantsForAnySeed) {
     const Instant now = 10'000;
     bool any_eligible = false;
     Need need = need_of(random.chance(0.5) ? "s" : "", random.chance(0.5) ? 100 : 0);
-    need.memory_bytes = static_cast<int64_t>(random.below(200));
     for (uint64_t n = random.below(8); n > 0; --n) {
       const std::string name = "n" + std::to_string(n);
       NodeState state;
@@ -301,6 +307,7 @@ TEST(Choose, HoldsItsInvariantsForAnySeed) {
         model.queued = static_cast<int>(random.below(20));
         model.running = static_cast<int>(random.below(20));
         model.prefill_tokens_per_s = random.chance(0.5) ? 1000 : 0;
+        model.bytes = static_cast<int64_t>(random.below(200));
       }
       state.memory_free_bytes = static_cast<int64_t>(random.below(200));
       state.draining = random.chance(0.2);
@@ -309,7 +316,7 @@ TEST(Choose, HoldsItsInvariantsForAnySeed) {
       const bool was_tried = random.chance(0.2);
       if (was_tried) tried.insert(name);
       const auto held = state.models.find(kModel);
-      any_eligible |= !state.draining && !late && !was_tried && held != state.models.end() && (held->second.loaded || state.memory_free_bytes >= need.memory_bytes);
+      any_eligible |= !state.draining && !late && !was_tried && held != state.models.end();
       registry.add(name, false, state, late ? 0 : now);
       if (random.chance(0.7)) registry.rtt(name, rtt_ms);
     }

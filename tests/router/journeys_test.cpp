@@ -45,7 +45,7 @@ struct JourneysTest : ::testing::Test {
   }
   void progress(uint64_t id) {
     journeys.heard(id);
-    journeys.accepted(id, "build");
+    journeys.accepted(id, "build", {}, now);
     journeys.progressed(id, now);
   }
   void pass(Instant ms) {

@@ -15,7 +15,7 @@ class Fleet {
     NodeState state;
     state.region = region;
     state.memory_free_bytes = memory;
-    for (const auto& [model, bytes] : models) state.models[model].memory_bytes = bytes;
+    for (const auto& [model, bytes] : models) state.models[model].bytes = bytes;
     states_[name] = state;
     alive_.insert(name);
     placements_.emplace(name, name);
@@ -23,7 +23,7 @@ class Fleet {
   void lose(const std::string& name) { alive_.erase(name); }
   void set(const std::string& name, const std::string& model, bool loaded) {
     ModelState& m = states_[name].models[model];
-    if (m.loaded != loaded) states_[name].memory_free_bytes += loaded ? -m.memory_bytes : m.memory_bytes;
+    if (m.loaded != loaded) states_[name].memory_free_bytes += loaded ? -m.bytes : m.bytes;
     m.loaded = loaded;
   }
   void run(int seconds, bool deaf = false) {

@@ -139,7 +139,7 @@ struct World {
     if (client.terminals || client.made != run || !client.under_way || !machines[client.node].running.count(index)) return;  // that attempt is over
     if (!client.resume.accepted()) {
       journeys.heard(client.id);
-      journeys.accepted(client.id, "");
+      journeys.accepted(client.id, "", {}, now);
       auto out = client.resume.pass(Accepted{3, 0, client.node, "m", false});
       ASSERT_TRUE(out);
       client.accepted += out->has_value();

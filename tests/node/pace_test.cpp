@@ -1,0 +1,22 @@
+#include "node/pace.h"
+
+#include <gtest/gtest.h>
+
+namespace verge::node {
+namespace {
+
+TEST(Pace, SaysWhatItMeasuredAndADefaultBefore) {
+  Pace pace;
+  EXPECT_EQ(200, pace.first_token_ms());
+  EXPECT_EQ(0, pace.slot_ms());
+  pace.accepted_alone(150, 100, 1000);
+  EXPECT_EQ(50, pace.first_token_ms()) << "less the reading of the prompt";
+  pace.accepted_alone(10, 100, 1000);
+  EXPECT_EQ(40, pace.first_token_ms()) << "never less than nothing";
+  pace.held(1000);
+  pace.held(2000);
+  EXPECT_EQ(1200, pace.slot_ms());
+}
+
+}  // namespace
+}  // namespace verge::node
