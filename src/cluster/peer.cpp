@@ -14,7 +14,7 @@ namespace {
 
 http::ClientOptions client_options(size_t idle) {
   http::ClientOptions options;
-  options.connect_timeout_ms = limits::kPeerConnectMs;
+  options.connect_timeout_ms = limits::kHopConnectMs;
   options.idle_connections = idle;
   return options;
 }

@@ -419,6 +419,7 @@ json::value LocalNode::status() const {
                           {"requests", slot->requests},
                           {"loads", slot->loads},
                           {"load_ms", slot->load_ms},
+                          {"crashes", slot->supervisor.crashes()},
                           {"progress", slot->progress}};
     if (slot->child) model["pid"] = slot->child->pid();
     for (const char* key : {"weight_bytes", "kv_bytes", "context_tokens", "pages", "architecture"})

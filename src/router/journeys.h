@@ -96,7 +96,6 @@ class Journeys {
   size_t waiting() const { return room_.size(); }
   size_t under_way() const { return journeys_.size(); }
   int retries() const { return budget_.retries(); }
-  const Tried& tried(uint64_t id) const { return journeys_.at(id).attempts.tried(); }
   // Requests a second of late, by model.
   std::map<std::string, double> demand(Instant now) const { return demand_.per_s(now); }
 

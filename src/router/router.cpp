@@ -49,9 +49,17 @@ struct Router::Impl {
   asio::steady_timer timer;
   Instant armed = Journeys::kNever;
   metrics::Counter retries, resumes, failures, waits;
-  metrics::Gauge waiting;
+  // Others may count in the same gauges.
+  struct Told {
+    void now(size_t value) {
+      const auto next = static_cast<double>(value);
+      if (next != last) gauge.add(next - std::exchange(last, next));
+    }
+    metrics::Gauge gauge;
+    double last = 0;
+  };
+  Told waiting, under_way, retrying;
   bool counted = false;
-  double told_waiting = 0;  // others may count in the same gauge
 
   void carry_out(Actions& actions);
   void arm();
@@ -87,8 +95,11 @@ void Router::Impl::carry_out(Actions& actions) {
     }
   }
   actions.clear();
-  const auto waits_now = static_cast<double>(journeys.waiting());
-  if (counted && waits_now != told_waiting) waiting.add(waits_now - std::exchange(told_waiting, waits_now));
+  if (counted) {
+    waiting.now(journeys.waiting());
+    under_way.now(journeys.under_way());
+    retrying.now(static_cast<size_t>(journeys.retries()));
+  }
   arm();
 }
 
@@ -206,7 +217,9 @@ Router::Router(asio::any_io_executor executor, metrics::Registry* metrics, bool 
   impl_->retries = metrics->counter("verge_router_retries_total", "Attempts repeated after a failure.", {"reason"});
   impl_->resumes = metrics->counter("verge_router_resumes_total", "Answers continued by another attempt after their first token.");
   impl_->waits = metrics->counter("verge_router_waits_total", "Requests that had to wait because no node had room.");
-  impl_->waiting = metrics->gauge("verge_router_waiting", "Requests that wait for room now.");
+  impl_->waiting.gauge = metrics->gauge("verge_router_waiting", "Requests that wait for room now.");
+  impl_->under_way.gauge = metrics->gauge("verge_router_under_way", "Requests that are not over.");
+  impl_->retrying.gauge = metrics->gauge("verge_router_retries_under_way", "Of the retry budget: attempts that hold some of it.");
   impl_->failures = metrics->counter("verge_router_failures_total", "Requests that failed after all attempts.", {"code"});
 }
 Router::~Router() = default;

@@ -97,7 +97,7 @@ inline constexpr int kPatienceTimes = 4;               // ... so many times what
 inline constexpr size_t kRoomWaiters = 1024;           // requests of a router that wait because all nodes are full
 inline constexpr int kRoomWaitMs = 10'000;             // each of them at most
 inline constexpr int kRetryAfterMaxMs = 30'000;
-inline constexpr int kHopConnectMs = 600;               // from gateway to node: two round trips of the longest way; then another is asked
+inline constexpr int kHopConnectMs = 1'000;            // from gateway to node, with TLS: three round trips of the longest way; then another is asked
 inline constexpr int kEjectFailures = 5;               // in a row
 inline constexpr int kEjectMs = 30'000;                // times the number of ejections
 inline constexpr int kEjectMaxMs = 300'000;
@@ -129,7 +129,6 @@ inline constexpr int kProbeMs = 1'000;                 // of the nearest nodes a
 inline constexpr int kProbeNearest = 8;
 inline constexpr int kProbeTimeoutMs = 1'500;          // two round trips around the world and a lost packet
 inline constexpr int kPathLostMs = 4'000;              // a node that is alive but cannot be reached from here
-inline constexpr int kPeerConnectMs = 2'000;
 
 // Model files are hostile: counts are checked against these before anything is allocated.
 inline constexpr uint64_t kTensorCount = 1 << 17;

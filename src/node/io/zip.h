@@ -27,7 +27,6 @@ class ZipFile {
     uint16_t flags = 0;
   };
   const Member* find(std::string_view name) const;
-  const std::map<std::string, Member, std::less<>>& members() const { return members_; }
 
   // Gives the member's bytes in order to `sink`; ends with its error. LoadFailed where the archive is
   // damaged or the CRC is wrong.
