@@ -98,7 +98,7 @@ Result<Catalogue> Catalogue::load(const std::vector<std::string>& folders) {
     if (!value) return in_file(name, value.error());
     auto entry = parse_entry(*value, lookup);
     if (!entry) return in_file(name, entry.error());
-    catalogue.add(std::move(*entry));
+    catalogue.put(std::move(*entry));
     return {};
   };
   for (const BuiltinFile& file : builtin_files())
@@ -161,6 +161,21 @@ std::vector<const Entry*> Catalogue::all() const {
 }
 
 void Catalogue::add(Entry entry) {
+  added_.insert(entry.id);
+  put(std::move(entry));
+}
+
+Result<void> Catalogue::reload(const std::vector<std::string>& folders) {
+  VERGE_ASSIGN(fresh, load(folders));
+  for (const std::string& id : added_)
+    if (const Entry* entry = find(id); entry && !fresh.find(id)) fresh.add(*entry);
+  fresh.retired_ = std::move(retired_);
+  fresh.retired_.push_back({std::move(entries_), std::move(tasks_), std::move(task_schemas_)});
+  *this = std::move(fresh);
+  return {};
+}
+
+void Catalogue::put(Entry entry) {
   std::erase_if(aliases_, [&](const auto& alias) { return alias.second == entry.id; });
   for (const std::string& alias : entry.aliases) aliases_[alias] = entry.id;
   std::string id = entry.id;

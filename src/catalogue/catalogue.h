@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,9 @@ class Catalogue {
   // Built-in entries, then every *.json of `folders` (later ones win; a wrong file is an error that
   // names the file and the field).
   static Result<Catalogue> load(const std::vector<std::string>& folders);
+  // Reads the same again, keeping what was add()ed. Where that fails nothing changes. Entries and tasks that
+  // requests hold stay good: those of before are kept, out of sight.
+  Result<void> reload(const std::vector<std::string>& folders);
   // $VERGE_CATALOGUE (colon-separated), else $XDG_CONFIG_HOME/verge/catalogue where it exists.
   static std::vector<std::string> user_folders();
 
@@ -44,10 +48,22 @@ class Catalogue {
   std::vector<const Task*> tasks() const;
 
  private:
-  std::map<std::string, Entry, std::less<>> entries_;
+  using Entries = std::map<std::string, Entry, std::less<>>;
+  using Tasks = std::map<std::string, Task, std::less<>>;
+  using Schemas = std::map<std::string, json::object, std::less<>>;
+  struct Retired {
+    Entries entries;
+    Tasks tasks;
+    Schemas schemas;
+  };
+  void put(Entry entry);
+
+  Entries entries_;
   std::map<std::string, std::string, std::less<>> aliases_;
-  std::map<std::string, Task, std::less<>> tasks_;
-  std::map<std::string, json::object, std::less<>> task_schemas_;
+  Tasks tasks_;
+  Schemas task_schemas_;
+  std::set<std::string, std::less<>> added_;  // by add()
+  std::vector<Retired> retired_;
 };
 
 bool valid_id(std::string_view id);

@@ -300,6 +300,8 @@ Result<void> Server::listen_unix(const std::string& path) {
 
 Result<void> Server::adopt(int listening_fd) { return impl_->adopt(listening_fd); }
 
+void Server::use_tls(std::shared_ptr<TlsServer> tls) { impl_->shared->options.tls = std::move(tls); }
+
 uint16_t Server::port() const { return impl_->port; }
 size_t Server::connections() const { return impl_->shared->connections.size(); }
 size_t Server::running() const { return impl_->shared->running; }

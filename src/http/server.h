@@ -77,6 +77,9 @@ class Server {
   Result<void> listen_unix(const std::string& path);  // replaces a stale socket file; mode 0600
   Result<void> adopt(int listening_fd);               // takes ownership
 
+  // Connections from now on get this one; those that are open keep theirs.
+  void use_tls(std::shared_ptr<TlsServer> tls);
+
   uint16_t port() const;        // of the first TCP listener
   size_t connections() const;   // open now
   size_t running() const;       // handlers that run now

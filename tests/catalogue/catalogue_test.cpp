@@ -128,6 +128,36 @@ TEST(Catalogue, LaterFolderWinsAndAliasesAreFound) {
   EXPECT_TRUE(catalogue->find("small")->schema.contains("input"));
 }
 
+TEST(Catalogue, ReloadsWhatChangedAndKeepsWhatIsHeld) {
+  UserFolder user;
+  const auto entry = [](const std::string& id, const std::string& more) {
+    return R"({"id":")" + id + R"(","task":"text-generation","context_tokens":512)" + more + "}";
+  };
+  user.write("a.json", entry("@me/a", R"(,"description":"before","aliases":["short"])"));
+  auto catalogue = Catalogue::load({user.path()});
+  ASSERT_TRUE(catalogue);
+  Entry added;
+  added.id = "@me/added";
+  added.task = "text-generation";
+  catalogue->add(added);
+  const Entry* held = catalogue->find("short");
+  ASSERT_NE(held, nullptr);
+
+  user.write("a.json", entry("@me/a", R"(,"description":"after")"));
+  user.write("b.json", entry("@me/b", R"(,"aliases":["short"])"));
+  ASSERT_TRUE(catalogue->reload({user.path()}));
+  EXPECT_EQ(held->description, "before");
+  EXPECT_EQ(catalogue->find("@me/a")->description, "after");
+  EXPECT_EQ(catalogue->find("short"), catalogue->find("@me/b"));
+  EXPECT_NE(catalogue->find("@me/added"), nullptr);
+
+  user.write("b.json", "{");
+  auto wrong = catalogue->reload({user.path()});
+  ASSERT_FALSE(wrong);
+  EXPECT_NE(wrong.error().message.find("b.json"), std::string::npos);
+  EXPECT_EQ(catalogue->find("short"), catalogue->find("@me/b"));
+}
+
 TEST(Catalogue, FolderThatIsMissingIsAnError) { EXPECT_EQ(Catalogue::load({"/nowhere/at/all"}).error().code, Code::Io); }
 
 struct Wrong {
