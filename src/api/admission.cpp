@@ -101,6 +101,15 @@ Result<void> admit(Call& call, const Route& route) {
   auto account = call.path.find("account");
   call.tenant = account == call.path.end() ? "default" : account->second;
   if (!plain_account(call.tenant)) return no_such_route(call.in.path);
+  if (call.vouched) {
+    const bool other = account != call.path.end() && account->second != call.vouched->account;
+    call.tenant = call.vouched->account;
+    if (route.access == Access::Admin || route.access == Access::Local)
+      return fail(Code::Forbidden, "Authentication error: a Worker's env.AI runs and lists models, nothing else");
+    if (other && route.access != Access::Open)
+      return fail(Code::Forbidden, "Authentication error: this Worker's env.AI is for account {}", call.vouched->account);
+    return {};
+  }
   if (route.access == Access::Open) return {};
   const bool here = call.in.loopback && page_may_read(call) && own_host(call.in, call.context.options);
   if (route.access == Access::Local && here) return {};

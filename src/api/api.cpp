@@ -111,6 +111,7 @@ class Record {
                 {"first_token_ms", first},
                 {"model", call_.model},
                 {"tenant", call_.tenant},
+                {"worker", call_.vouched ? call_.vouched->worker : std::string()},
                 {"prompt_tokens", call_.prompt_tokens},
                 {"completion_tokens", call_.completion_tokens},
                 {"remote", call_.in.remote}});
@@ -195,8 +196,13 @@ Api::Api(protocol::Service& service, const catalogue::Catalogue& catalogue, acco
 }
 Api::~Api() = default;
 
-http::task<void> Api::handle(http::Incoming& in, http::Responder& out) {
+http::task<void> Api::handle(http::Incoming& in, http::Responder& out) { return answer(in, out, nullptr); }
+
+http::task<void> Api::handle_vouched(http::Incoming& in, http::Responder& out, const Vouched& by) { return answer(in, out, &by); }
+
+http::task<void> Api::answer(http::Incoming& in, http::Responder& out, const Vouched* by) {
   Call call(*context_, in, out);
+  call.vouched = by;
   call.id = uuid_v4();
   call.started_us = monotonic_us();
   call.headers.push_back({"cf-ai-req-id", call.id});
@@ -252,6 +258,21 @@ bool Api::takes(const http::RequestHead& head) const {
   if (is_wrapped(head)) return true;
   const Match match = match_route(head.method, head.path);
   return match.route != nullptr || !match.allowed.empty();
+}
+
+std::vector<std::string> Api::example_paths() {
+  std::vector<std::string> paths;
+  for (const Route& route : routes()) {
+    std::string path;
+    bool inside = false;
+    for (char c : route.pattern) {
+      if (c == '{') path += 'x';
+      inside = c == '{' || (inside && c != '}');
+      if (!inside && c != '}') path += c;
+    }
+    paths.push_back(std::move(path));
+  }
+  return paths;
 }
 
 std::string Api::error_body(int status, std::string_view message) { return server_error_body(status, message); }

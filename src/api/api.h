@@ -52,6 +52,11 @@ struct Options {
 
 struct Context;
 
+// A hosted Worker whose env.AI the server itself vouches for: no token, and no other account than this one.
+struct Vouched {
+  std::string worker, account;
+};
+
 class Api {
  public:
   // accounts may be null: then no token is ever needed.
@@ -62,15 +67,20 @@ class Api {
 
   // For http::Server: its handler and some of its options.
   http::task<void> handle(http::Incoming& in, http::Responder& out);
+  // The same for what a hosted Worker asks; `by` outlives the answer. Of scope run at most.
+  http::task<void> handle_vouched(http::Incoming& in, http::Responder& out, const Vouched& by);
   size_t body_limit(const http::RequestHead& head) const;
   std::string body_coding(const http::RequestHead& head) const;
   // Whether the path is one of the API's own, whatever the method.
   bool takes(const http::RequestHead& head) const;
+  // A path of each of the API's routes.
+  static std::vector<std::string> example_paths();
   // Whether the request's Host names this machine, or a token tells who may ask. handle() refuses others (403).
   bool expects_host(const http::RequestHead& head) const;
   static std::string error_body(int status, std::string_view message);
 
  private:
+  http::task<void> answer(http::Incoming& in, http::Responder& out, const Vouched* by);
   std::unique_ptr<Context> context_;
 };
 

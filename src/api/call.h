@@ -39,6 +39,7 @@ struct Call {
   std::string id;  // cf-ai-req-id
   Shape shape = Shape::Rest;
   std::map<std::string, std::string, std::less<>> path;  // "account", "model" of the route's pattern
+  const Vouched* vouched = nullptr;                      // a hosted Worker asks
   std::string tenant;                                    // account that is charged
   http::Headers headers;                                 // of every answer: request id, CORS, verge-*
   std::vector<std::string> ignored;                      // parameters without effect, named in `verge-ignored`

@@ -48,7 +48,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/verge/v1/usage", all_usage, Shape::Rest, Access::Admin, kNone, "from to by account"},
     {"GET", "/metrics", metrics_text, Shape::Rest, Access::Local, kNone},
     {"GET", "/healthz", healthz, Shape::Rest, Access::Open, kNone},
-    {"GET", "/readyz", readyz, Shape::Rest, Access::Open, kNone},
+    {"GET", "/readyz", readyz, Shape::Rest, Access::Open, kNone, "verbose"},
 };
 
 // Cuts the next segment off the front of `path`.

@@ -17,10 +17,11 @@
 namespace verge::commands {
 namespace {
 
-sigset_t watched() {
+sigset_t watched(bool hangups) {
   sigset_t set;
   sigemptyset(&set);
-  for (int number : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&set, number);
+  for (int number : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&set, number);
+  if (hangups) sigaddset(&set, SIGHUP);
   return set;
 }
 
@@ -52,9 +53,10 @@ void reap() {
 
 }  // namespace
 
-Family::Family() {
+Family::Family(bool hangups) : hangups_(hangups) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  const sigset_t set = watched();
+  if (!hangups) ::signal(SIGHUP, SIG_IGN);
+  const sigset_t set = watched(hangups);
   sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 
@@ -97,8 +99,8 @@ bool Family::ended(pid_t child) {
   return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == child;
 }
 
-int Family::wait(pid_t child) {
-  const sigset_t set = watched();
+int Family::wait(pid_t child) const {
+  const sigset_t set = watched(hangups_);
   for (bool told = false;;) {
     int status = 0;
     const pid_t gone = waitpid(child, &status, WNOHANG);
@@ -116,7 +118,7 @@ int Family::wait(pid_t child) {
   }
 }
 
-void Family::end(int grace_ms) {
+void Family::end(int grace_ms) const {
   const int64_t limit = monotonic_ms() + grace_ms;
   for (bool told = false;; told = true) {
     reap();

@@ -12,7 +12,8 @@ namespace verge::commands {
 
 class Family {
  public:
-  Family();   // descendants whose parents end become this process's children
+  // Descendants whose parents end become this process's children. `hangups`: SIGHUP ends it, else it is ignored.
+  explicit Family(bool hangups = true);
   ~Family();  // end()
   Family(const Family&) = delete;
   Family& operator=(const Family&) = delete;
@@ -22,13 +23,16 @@ class Family {
 
   // Waits until `child` ends; SIGINT, SIGTERM and SIGHUP that come meanwhile are passed on to it as SIGTERM, the second one ends all.
   // The exit code as a shell has it.
-  int wait(pid_t child);
+  int wait(pid_t child) const;
 
   // Whether it has ended.
   static bool ended(pid_t child);
 
   // SIGTERM for all descendants, SIGKILL for those that remain after `grace_ms`.
-  void end(int grace_ms = 3000);
+  void end(int grace_ms = 3000) const;
+
+ private:
+  bool hangups_;
 };
 
 }  // namespace verge::commands

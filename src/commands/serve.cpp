@@ -26,6 +26,7 @@
 #include "commands/address.h"
 #include "commands/converter.h"
 #include "commands/data_folder.h"
+#include "commands/hangups.h"
 #include "commands/hosting.h"
 #include "commands/inspect.h"
 #include "commands/membership.h"
@@ -38,6 +39,7 @@
 #include "node/liveness.h"
 #include "node/node.h"
 #include "router/router.h"
+#include "support/clock.h"
 #include "support/log.h"
 #include "support/metrics.h"
 #include "support/spawn.h"
@@ -54,6 +56,7 @@ struct Options {
   std::vector<std::string> preload;
   std::vector<std::string> catalogues;
   std::vector<std::string> workers;    // DIR or ROUTE=DIR
+  std::vector<std::string> worker_accounts, worker_environments, worker_secrets;  // NAME=…
   std::vector<std::string> origins;    // web pages that may call without a token
   std::vector<std::string> hosts;      // names of this machine
   std::string image_result;
@@ -170,6 +173,31 @@ Result<void> check_cluster(Options& options) {
   return {};
 }
 
+http::task<void> out_of_bounds(http::Responder& out) {
+  std::string body = api::Api::error_body(403, "this port is for the Workers of this server");
+  co_await out.respond(403, {{"content-type", "application/json"}}, std::move(body));
+}
+
+HostingOptions hosting_options(const Options& options, std::vector<std::string> own_hosts, metrics::Registry& metrics) {
+  HostingOptions hosting;
+  hosting.workers = options.workers;
+  hosting.accounts = options.worker_accounts;
+  hosting.environments = options.worker_environments;
+  hosting.secrets = options.worker_secrets;
+  hosting.data = options.data;
+  hosting.image_result = options.image_result;
+  hosting.own_hosts = std::move(own_hosts);
+  for (const char* name : {"localhost", "127.0.0.1", "[::1]"}) hosting.own_hosts.emplace_back(name);
+  hosting.metrics = &metrics;
+  return hosting;
+}
+
+// What comes in for env.AI of hosted Workers: under the account of the one that asks, whatever it says.
+http::task<void> answer_worker(const Hosting& hosting, api::Api& api, http::Incoming& in, http::Responder& out) {
+  if (const api::Vouched* by = hosting.vouched(in)) return api.handle_vouched(in, out, *by);
+  return out_of_bounds(out);
+}
+
 // Two drains, of clients and of other machines, have their own limits. What hangs besides (a disk, the bus) must not keep the process.
 constexpr int kLastSeconds = 15;
 void end_in_any_case(int seconds) {
@@ -192,9 +220,12 @@ Result<int> serve_until_signal(Options options) {
   std::filesystem::create_directories(options.data, ec);
   if (ec) return fail(Code::Io, "cannot make the data folder {}: {}", options.data, ec.message());
 
-  auto folders = catalogue::Catalogue::user_folders();
-  folders.insert(folders.end(), options.catalogues.begin(), options.catalogues.end());
-  VERGE_ASSIGN(catalogue, catalogue::Catalogue::load(folders));
+  const auto catalogue_folders = [&] {
+    auto folders = catalogue::Catalogue::user_folders();
+    folders.insert(folders.end(), options.catalogues.begin(), options.catalogues.end());
+    return folders;
+  };
+  VERGE_ASSIGN(catalogue, catalogue::Catalogue::load(catalogue_folders()));
   node::NodeOptions node_options;
   node_options.resolve.stand_ins = options.stand_ins;
   node_options.threads = options.threads;
@@ -277,10 +308,12 @@ Result<int> serve_until_signal(Options options) {
     return ids;
   };
   std::unique_ptr<Hosting> hosting;
+  json::object reloaded;  // what became of the latest SIGHUP
   api_options.status = [&] {
     json::value status = node ? node->status() : json::value(json::object{{"name", options.name}, {"state", draining ? "draining" : "up"}, {"models", json::array()}});
     if (membership) status.as_object()["cluster"] = membership->status();
     if (!options.workers.empty()) status.as_object()["workers"] = hosting->status();
+    if (!reloaded.empty()) status.as_object()["reload"] = reloaded;
     return status;
   };
   api_options.nodes = [&] {
@@ -302,7 +335,7 @@ Result<int> serve_until_signal(Options options) {
   };
   for (const convert::Supported& one : convert::supported()) api_options.markdown_supported.emplace_back(one.extension, one.media_type);
   api::Api api(router, catalogue, &accounts, std::move(api_options));
-  VERGE_ASSIGN(made_hosting, Hosting::make(io.get_executor(), {options.workers, options.data, options.image_result}, [&](const http::RequestHead& head) { return api.takes(head); }));
+  VERGE_ASSIGN(made_hosting, Hosting::make(io.get_executor(), hosting_options(options, own_hosts(options, address), metrics), [&](const http::RequestHead& head) { return api.takes(head); }));
   hosting = std::move(made_hosting);
   // The Host counts on every route, the Workers' too.
   const auto for_worker = [&](const http::RequestHead& head) {
@@ -338,16 +371,33 @@ Result<int> serve_until_signal(Options options) {
   }
   // env.AI of hosted Workers comes in here: loopback, without TLS, whatever the other listener is.
   http::ServerOptions inner_options;
-  inner_options.body_limit = [&](const http::RequestHead& head) { return api.body_limit(head); };
+  inner_options.body_limit = [&](const http::RequestHead& head) { return hosting->vouched(head) ? api.body_limit(head) : 0; };
   inner_options.body_coding = [&](const http::RequestHead& head) { return api.body_coding(head); };
   inner_options.error_body = api::Api::error_body;
-  http::Server inner(io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return api.handle(in, out); }, inner_options);
+  http::Server inner(io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return answer_worker(*hosting, api, in, out); }, inner_options);
   if (!options.workers.empty()) {
-    if (tokens && !std::getenv("VERGE_TOKEN"))
-      return fail(Code::Forbidden, "tokens are required here: put the one that hosted Workers use for env.AI into VERGE_TOKEN (verge token create makes one)");
     VERGE_TRY(inner.listen_tcp("127.0.0.1", 0));
     VERGE_TRY(hosting->start(fmt::format("http://127.0.0.1:{}", inner.port())));
   }
+
+  on_hangup(io.get_executor(), [&] {
+    if (draining) return log::info("SIGHUP while stopping: nothing is read again");
+    json::array errors;
+    const auto step = [&](const char* what, Result<void> done) {
+      if (done) return;
+      log::error("not reloaded, what was there before goes on", {{"what", what}, {"error", done.error().message}});
+      errors.emplace_back(fmt::format("{}: {}", what, done.error().message));
+    };
+    step("catalogue", catalogue.reload(catalogue_folders()));
+    if (options.gateway() && !options.certificate.empty()) {
+      auto tls = http::TlsServer::load(options.certificate, options.key);
+      step("certificate", tls ? Result<void>() : Result<void>(tls.error()));
+      if (tls) server.use_tls(*tls);
+    }
+    hosting->reload();
+    log::info("reloaded", {{"errors", static_cast<int>(errors.size())}, {"workers", static_cast<int>(options.workers.size())}});
+    reloaded = json::object{{"at_ms", unix_ms()}, {"errors", std::move(errors)}};
+  });
 
   // First signal: drain. Second: stop now.
   asio::signal_set signals(io, SIGINT, SIGTERM);
@@ -438,6 +488,9 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--image-result", o.image_result, "Shape of image answers: array (as published) or results, for Workers that read result.results")->check(CLI::IsMember({"array", "results"}));
   app.add_option("--worker", o.workers, "Host a wrangler project: DIR, or ROUTE=DIR as in 'shop.example/*=./shop' (repeatable)");
+  app.add_option("--worker-account", o.worker_accounts, "NAME=ACCOUNT: whom a hosted Worker's use of models is charged to (repeatable; default: default)");
+  app.add_option("--worker-env", o.worker_environments, "NAME=ENVIRONMENT of a hosted Worker's configuration (repeatable)");
+  app.add_option("--worker-secrets", o.worker_secrets, "NAME=FILE: a hosted Worker's secrets, in the form of .dev.vars (repeatable)");
   app.add_option("--origin", o.origins, "Web origin that may call without a token, as https://app.example, https://*.example:* or * (repeatable); this machine's always may");
   app.add_option("--host", o.hosts, "Name that this server is reached by, as verge.lan, or * for any (repeatable); without tokens other Hosts are refused");
   app.add_flag("--null-engine", o.null_engine, "Answer text requests without computing: to measure everything around a model")->group("");
@@ -465,6 +518,7 @@ void raise_descriptors() {
 }  // namespace
 
 int serve(int argc, char** argv) {
+  catch_hangups();
   Options options;
   CLI::App app("Start the server: the Workers AI and OpenAI APIs on this machine", argv[0]);
   add_options(app, options);

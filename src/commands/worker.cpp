@@ -1,5 +1,7 @@
 #include "commands/worker.h"
 
+#include <signal.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -9,6 +11,7 @@
 namespace verge::commands {
 
 int worker(int argc, char** argv) {
+  ::signal(SIGHUP, SIG_IGN);  // a reload is the server's business, and no reason to lose a model
   CLI::App app("One model's process, started by `verge serve`", argv[0]);
   verge::worker::WorkerOptions options;
   std::string kv_type = "f16", weights = "native";

@@ -41,6 +41,28 @@ TEST(WorkerRoutes, PathsOfTheRuntime) {
   for (const char* path : {"/", "", "*", "/x/cdn-cgi/", "/cdn-cgi-x", "/cdn-cgi/../x", "/a/b/../cdn-cgi/x"}) EXPECT_FALSE(is_runtime_path(path)) << path;
 }
 
+RouteClaim claim(std::string worker, std::vector<std::string> patterns) {
+  RouteClaim made{std::move(worker), {}, patterns.empty()};
+  for (const std::string& pattern : patterns) made.routes.push_back(*WorkerRoute::parse(pattern));
+  return made;
+}
+
+TEST(WorkerRoutes, CollisionsAreNamed) {
+  const std::vector<std::string> own{"localhost", "verge.lan", "*"}, api{"/v1/models", "/readyz", "/client/v4/accounts/x/ai/run/x"};
+  const auto said = [&](const std::vector<RouteClaim>& claims) {
+    auto checked = check_claims(claims, own, api);
+    return checked ? std::string() : checked.error().message;
+  };
+  EXPECT_EQ(said({claim("a", {"a.example/*"}), claim("b", {"b.example/*", "a.example/x"}), claim("c", {})}), "");
+  EXPECT_EQ(said({claim("a", {"*/*"}), claim("b", {"*/images/*"})}), "");
+  EXPECT_EQ(said({claim("a", {"a.example/*", "a.example/*"})}), "");
+  EXPECT_EQ(said({claim("a", {"a.example/*"}), claim("b", {"https://A.example/*"})}), "the Workers a and b have the same route 'a.example/*'");
+  EXPECT_NE(said({claim("a", {}), claim("b", {"*/*"})}).find("the Workers a and b would both take"), std::string::npos);
+  for (const char* pattern : {"*/v1/*", "*/v1/models", "*/readyz", "*/v*", "*/client/*", "localhost/*", "VERGE.lan/v1/*", "*lan/*", "*/cdn-cgi/*", "a.example/cdn-cgi/x"})
+    EXPECT_NE(said({claim("a", {pattern})}).find("Worker a: route '"), std::string::npos) << pattern;
+  EXPECT_EQ(said({claim("a", {"localhost/images/*", "*/v1x/*", "*.example/v1/*"})}), "");
+}
+
 TEST(WorkerRoutes, RefusesOtherStars) {
   for (const char* pattern : {"", "/path", "a.*.b/*", "x/*/y", "x/y?z=1"}) EXPECT_FALSE(WorkerRoute::parse(pattern)) << pattern;
 }

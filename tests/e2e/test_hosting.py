@@ -1,5 +1,5 @@
 """verge serve --worker: Workers as services behind the gateway."""
-import contextlib, functools, http.client, json, os, pathlib, signal, subprocess, time, urllib.request
+import contextlib, functools, http.client, json, os, pathlib, re, signal, sqlite3, ssl, subprocess, time, urllib.request
 
 import pytest
 
@@ -143,7 +143,11 @@ def test_hosted_workers_are_bound_to_each_other(several):
 def test_a_worker_that_cannot_be_built_says_why_and_holds_up_nobody(several):
     row = eventually(lambda: (row := workers(several)["broken"])["state"] == "failed" and row)
     assert "src/index.js:1" in row["error"]
-    assert ask(several, "broken", "/")[0] == 502
+    status, headers, body = ask(several, "broken", "/")
+    assert status == 503 and headers["retry-after"] and "broken could not be started" in body and "index.js" not in body
+    ready = json.loads(several.get("/readyz?verbose")[2])
+    assert ready["status"] == "ready" and {w["name"]: "src/index.js:1" in w.get("error", "") for w in ready["workers"]}["broken"]
+    assert "workers" not in json.loads(several.get("/readyz")[2])
     assert '"worker did not start"' in several.log()
 
 
@@ -282,6 +286,29 @@ def test_cron_fires_once_a_tick(several):
     assert json.loads(data.read_text())["* * * * *"] >= ticks[-1]
 
 
+def test_a_runtime_that_is_killed_alone_comes_back(several):
+    before = workers(several)["talk"]["restarts"]
+    for pid in descendants(several.process.pid):
+        with contextlib.suppress(OSError):
+            parent = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1]
+            if os.readlink(f"/proc/{pid}/exe").endswith("/workerd") and "/talk" in open(f"/proc/{parent}/cmdline").read():
+                os.kill(pid, signal.SIGKILL)
+    eventually(lambda: workers(several)["talk"]["restarts"] > before)
+    eventually(lambda: ask(several, "talk", "/")[0] == 200)
+
+
+def test_workers_find_each_others_new_code(several):
+    before = workers(several)
+    several.process.send_signal(signal.SIGHUP)
+    for name in ("front", "back", "talk", "echo"):
+        eventually(lambda: (row := workers(several)[name])["reloads"] > before[name]["reloads"] and row["state"] == "ready")
+        assert "reload_error" not in workers(several)[name] and workers(several)[name]["restarts"] == before[name]["restarts"]
+    eventually(lambda: ask(several, "front", "/fetch")[2] == "front, back")
+    assert ask(several, "back", "/front")[2] == "back, front alone"
+    assert ask(several, "front", "/object")[2].isdigit()
+    assert ask(several, "broken", "/")[0] == 503
+
+
 def test_ticks_of_cron_across_a_restart():
     """The plan alone, in Node: [expression, last fired, now] -> [next, missed]."""
     cases = [
@@ -305,3 +332,297 @@ def test_ticks_of_cron_across_a_restart():
     done = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [case[3:] for case in cases]
+
+
+def row_of(server, name):
+    return workers(server)[name]
+
+
+def requests_in_log(server, name):
+    entries = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
+    return [entry for entry in entries if entry.get("message") == "worker request" and entry["worker"] == name]
+
+
+def test_requests_are_in_log_and_metrics_by_worker(several):
+    assert ask(several, "talk", "/throw")[0] == 500
+    assert ask(several, "broken", "/secret?key=hidden")[0] == 503
+    entry = next(entry for entry in requests_in_log(several, "broken") if entry["path"] == "/secret")
+    assert (entry["status"], entry["method"], entry["host"]) == (503, "GET", "broken.example") and entry["ms"] >= 0 and "hidden" not in several.log()
+    assert any(entry["status"] == 500 and entry["path"] == "/throw" for entry in requests_in_log(several, "talk"))
+    metrics = several.get("/metrics")[2]
+    for part in ('verge_worker_requests_total{status="503",worker="broken"}', 'verge_worker_requests_total{status="500",worker="talk"}', 'verge_worker_request_duration_seconds_count{worker="talk"}',
+                 'verge_worker_up{worker="talk"} 1', 'verge_worker_restarts_total{worker="broken"}'):
+        assert part in metrics, part
+
+
+def cli(*words, **options):
+    return subprocess.run([VERGE, *map(str, words)], capture_output=True, text=True, **options)
+
+
+# Asks the model, and reaches out for what is not its own.
+ASKER = """export default { async fetch(request, env) {
+  const path = new URL(request.url).pathname;
+  if (path === "/ai") return Response.json(await env.AI.run("@t/stories", { prompt: "Hi", max_tokens: 3 }));
+  const answer = await env.AI.fetch("https://workers-binding.ai" + path, { method: request.method });
+  return new Response(await answer.text(), { status: answer.status });
+} };"""
+
+
+def test_workers_have_an_account_of_their_own_and_tokens_break_nothing(tmp_path):
+    first = make_project(tmp_path / "first", ASKER, '[ai]\nbinding = "AI"\n')
+    second = make_project(tmp_path / "second", ASKER, '[ai]\nbinding = "AI"\n')
+    model = f"@t/stories={STORIES}/stories260K-f32.gguf"
+    options = ["--worker", f"first.example/*={first}", "--worker", f"second.example/*={second}", "--worker-account", "first=team-a", "--log-format", "json"]
+    with Server(*options, models=[model]) as server:
+        wait_ready(server, "first")
+        wait_ready(server, "second")
+        assert ask(server, "first", "/ai")[0] == 200
+        data = os.path.join(server.folder.name, "data")
+        made = cli("token", "create", "--name", "admin", "--scope", "admin", "--data", data)
+        token = next(word for word in made.stdout.split() if word.startswith("vrg_"))
+        # The first token was made: nobody else comes in without one, the Workers go on.
+        assert server.get("/v1/models")[0] == 401
+        assert ask(server, "first", "/ai")[0] == ask(server, "second", "/ai")[0] == 200
+        admin = {"authorization": f"Bearer {token}"}
+        rows = json.loads(server.get("/verge/v1/usage?by=account", admin)[2])["result"]["rows"]
+        assert {row["account"]: row["requests"] for row in rows} == {"team-a": 2, "default": 1}
+        asked = [json.loads(line) for line in server.log().splitlines() if '"route":"/run"' in line]
+        assert [(entry["worker"], entry["tenant"]) for entry in asked] == [("first", "team-a"), ("first", "team-a"), ("second", "default")]
+        # A Worker is no administrator, and has no other account.
+        assert ask(server, "first", "/verge/v1/status")[0] == 403
+        assert ask(server, "first", "/client/v4/accounts/other/ai/models/search")[0] == 403
+        assert ask(server, "first", "/client/v4/accounts/team-a/ai/models/search")[0] == 200
+        # The port for Workers is for those who know a Worker's secret, which no command line and no environment has.
+        below = descendants(server.process.pid)
+        inner = listening([server.process.pid]) - {server.port}
+        assert len(inner) == 1
+        for target in ("/run", "/v1/models", "/?verge_worker=", "/v1/models?verge_worker=" + "0" * 64):
+            assert raw_request(*inner, "GET", target, {"host": "localhost", "authorization": f"Bearer {token}"})[0] == 403
+        for pid in below:
+            with contextlib.suppress(OSError):
+                assert b"verge_worker=" not in open(f"/proc/{pid}/cmdline", "rb").read() + open(f"/proc/{pid}/environ", "rb").read()
+
+
+@pytest.mark.parametrize("option, text", [("nobody=x", "no hosted Worker's folder is called nobody"), ("keeper=a b", "is no account"), ("keeper", "wants NAME=VALUE")])
+def test_an_account_for_no_worker_is_an_error(kv_project, tmp_path, option, text):
+    done = cli("serve", "--listen", f"127.0.0.1:{free_port()}", "--data", tmp_path / "data", "--worker", kv_project, "--worker-account", option)
+    assert done.returncode == 1 and text in done.stderr
+
+
+VERSION = """export default { async fetch(request, env) {
+  if (new URL(request.url).pathname !== "/stream") return new Response("one");
+  const { readable, writable } = new TransformStream();
+  const writer = writable.getWriter();
+  (async () => { for (let i = 0; i < 600; i += 1) { await writer.write(new TextEncoder().encode("one\\n")); await scheduler.wait(100); } await writer.close(); })();
+  return new Response(readable);
+} };"""
+
+
+def test_new_code_goes_live_on_sighup_and_broken_code_does_not(tmp_path):
+    shop = make_project(tmp_path / "shop", VERSION)
+    counter = make_project(tmp_path / "counter", COUNTER, COUNTER_CONFIG)
+    other = make_project(tmp_path / "other", 'export default { fetch: () => new Response("other") };')
+    options = [word for folder in (shop, counter, other) for word in ("--worker", f"{folder.name}.example/*={folder}")]
+    catalogue = tmp_path / "catalogue"
+    catalogue.mkdir()
+    model = f"@t/stories={STORIES}/stories260K-f32.gguf"
+    with Server("--catalogue", str(catalogue), *options, models=[model]) as server:
+        for name in ("shop", "counter", "other"):
+            wait_ready(server, name)
+        assert server.post("/v1/completions", json.dumps({"model": "@t/stories", "prompt": "Hi", "max_tokens": 2}).encode())[0] == 200
+        loaded = json.loads(server.get("/verge/v1/status")[2])["models"][0]["pid"]
+        assert [ask(server, "counter", "/")[2] for _ in range(2)] == ["one 1", "one 2"]
+        stream = urllib.request.urlopen(urllib.request.Request(server.base + "/stream", headers={"host": "shop.example"}))
+        assert stream.readline() == b"one\n"
+
+        (catalogue / "mine.json").write_text(json.dumps({"id": "@me/alias-test", "task": "text-generation", "description": "mine", "context_tokens": 512, "aliases": ["mine-alias"]}))
+        for folder in (shop, counter):
+            source = folder / "src" / "index.js"
+            source.write_text(source.read_text().replace('"one"', '"two"').replace("one ${", "two ${"))
+        (other / "src" / "index.js").write_text("export default { fetch( {")
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: ask(server, "shop", "/")[2] == "two")
+        # What was under way goes on with the code that it began with.
+        assert stream.readline() == b"one\n"
+        stream.close()
+        # One copy of a Durable Object at a time, and its storage goes on.
+        counts = ["one 2"]
+        eventually(lambda: counts.append(ask(server, "counter", "/")[2]) or counts[-1].startswith("two"))
+        assert [int(text.split()[1]) for text in counts] == list(range(2, len(counts) + 2))
+        row = eventually(lambda: (row := row_of(server, "other")).get("reload_error") and row)
+        assert row["state"] == "ready" and "src/index.js:1" in row["reload_error"]
+        assert ask(server, "other", "/")[2] == "other"
+        ready = json.loads(server.get("/readyz?verbose")[2])
+        assert "src/index.js:1" in {w["name"]: w for w in ready["workers"]}["other"]["reload_error"] and ready["reload"]["errors"] == []
+        assert "@me/alias-test" in server.get("/client/v4/accounts/local/ai/models/search")[2]
+        assert json.loads(server.get("/verge/v1/status")[2])["models"][0]["pid"] == loaded
+        # Mended, it comes in; what else is wrong now is said, and what was there before goes on.
+        (other / "src" / "index.js").write_text('export default { fetch: () => new Response("mended") };')
+        (catalogue / "mine.json").write_text("{")
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: ask(server, "other", "/")[2] == "mended")
+        assert "reload_error" not in row_of(server, "other")
+        assert "mine.json" in json.loads(server.get("/readyz?verbose")[2])["reload"]["errors"][0]
+        assert "@me/alias-test" in server.get("/client/v4/accounts/local/ai/models/search")[2]
+
+
+COUNTER = """import { DurableObject } from "cloudflare:workers";
+export class Count extends DurableObject {
+  async fetch() {
+    const count = ((await this.ctx.storage.get("count")) ?? 0) + 1;
+    await this.ctx.storage.put("count", count);
+    return new Response(`one ${count}`);
+  }
+}
+export default { fetch: (request, env) => env.COUNT.get(env.COUNT.idFromName("x")).fetch(request) };"""
+COUNTER_CONFIG = '[[durable_objects.bindings]]\nname = "COUNT"\nclass_name = "Count"\n[[migrations]]\ntag = "v1"\nnew_sqlite_classes = ["Count"]\n'
+
+
+def test_routes_that_collide_are_refused_by_name(tmp_path):
+    plain = 'export default { fetch: () => new Response("x") };'
+    a = make_project(tmp_path / "a", plain, 'routes = ["a.example/*"]\n')
+    b = make_project(tmp_path / "b", plain, 'routes = ["b.example/*", "A.example/*"]\n')
+    c, d = make_project(tmp_path / "c", plain), make_project(tmp_path / "d", plain)
+    called = make_project(tmp_path / "called", plain, "workers_dev = false\n")
+    for workers_given, text in (([a, b], "the Workers a and b have the same route 'a.example/*'"), ([c, d], "the Workers c and d would both take"), ([f"*/v1/*={a}"], "route '*/v1/*' collides with the API's own /v1/"),
+                                ([f"localhost/*={a}"], "a name of this server")):
+        done = cli("serve", "--listen", f"127.0.0.1:{free_port()}", "--data", tmp_path / "data", *[word for one in workers_given for word in ("--worker", str(one))])
+        assert done.returncode == 1 and text in done.stderr, (done.stderr, text)
+    # Found at a reload, it is the new code that does not come in.
+    with Server("--worker", str(a), "--worker", str(c), "--worker", str(called)) as server:
+        for name in ("a", "c", "called"):
+            wait_ready(server, name)
+        config = c / "wrangler.toml"
+        config.write_text(config.read_text() + 'routes = ["a.example/*"]\n')
+        server.process.send_signal(signal.SIGHUP)
+        row = eventually(lambda: (row := row_of(server, "c")).get("reload_error") and row)
+        assert "the Workers a and c have the same route 'a.example/*'" in row["reload_error"] and row["state"] == "ready"
+        assert server.get("/")[0] == 200
+
+
+# Keeps what comes in; "bad" is never done, "loop" computes for ever, "slow" takes its time.
+QUEUED = """export default {
+  async fetch(request, env) {
+    const url = new URL(request.url);
+    if (url.pathname === "/send") { await env.JOBS.send(url.searchParams.get("body"), { delaySeconds: Number(url.searchParams.get("delay") ?? 0), contentType: "text" }); return new Response("sent"); }
+    if (url.pathname === "/batch") { await env.JOBS.sendBatch([{ body: { a: new Date(5) }, contentType: "v8" }, { body: [1], contentType: "json" }, { body: new Uint8Array([7, 8]), contentType: "bytes" }]); return new Response("sent"); }
+    if (url.pathname === "/big") { try { await env.JOBS.send("x".repeat(200000), { contentType: "text" }); } catch (error) { return new Response(error.message, { status: 500 }); } }
+    if (url.pathname === "/none") { await env.NOBODY.send("kept", { contentType: "text" }); return new Response("sent"); }
+    return Response.json((await env.KEPT.list()).keys.map(({ name }) => name));
+  },
+  async queue(batch, env) {
+    for (const message of batch.messages) {
+      const body = typeof message.body === "string" ? message.body : message.body instanceof ArrayBuffer ? `bytes ${new Uint8Array(message.body)}` : Array.isArray(message.body) ? `json ${message.body}` : `v8 ${message.body.a.getTime()}`;
+      await env.KEPT.put(`${batch.queue} ${body} ${message.attempts}`, "");
+      if (body === "loop" && batch.queue === "jobs") for (;;);
+      if (body === "slow") await scheduler.wait(60000);
+      if (body === "bad" && batch.queue === "jobs") message.retry({ delaySeconds: 1 });
+      if (body === "throw") throw new Error("on purpose");
+    }
+  },
+};"""
+QUEUED_CONFIG = """[[kv_namespaces]]
+binding = "KEPT"
+id = "kept"
+[[queues.producers]]
+binding = "JOBS"
+queue = "jobs"
+[[queues.producers]]
+binding = "NOBODY"
+queue = "nobody"
+[[queues.consumers]]
+queue = "jobs"
+max_batch_size = 1
+max_batch_timeout = 0
+max_retries = 1
+dead_letter_queue = "dead"
+[[queues.consumers]]
+queue = "dead"
+max_batch_timeout = 0
+[limits]
+cpu_ms = 1500
+"""
+
+
+def test_queues_outlive_crashes(tmp_path):
+    jobs = make_project(tmp_path / "jobs", QUEUED, QUEUED_CONFIG)
+    bystander = make_project(tmp_path / "bystander", 'export default { fetch: () => new Response("here") };')
+    options = ["--worker", f"jobs.example/*={jobs}", "--worker", f"bystander.example/*={bystander}"]
+    data = str(tmp_path / "data")
+
+    def got(server):
+        status, _, text = ask(server, "jobs", "/")
+        return set(json.loads(text)) if status == 200 else set()  # it is cut in between
+
+    with Server(*options, data=data) as server:
+        wait_ready(server, "jobs")
+        assert ask(server, "jobs", "/send?body=bad")[0] == ask(server, "jobs", "/batch")[0] == 200
+        eventually(lambda: {"jobs v8 5 1", "jobs json 1 1", "jobs bytes 7,8 1", "jobs bad 1", "jobs bad 2", "dead bad 1"} <= got(server))
+        assert "jobs bad 3" not in got(server)
+        status, _, text = ask(server, "jobs", "/big")
+        assert status == 500 and "128000" in text or "413" in text or "Too Large" in text, text
+        assert ask(server, "jobs", "/send?body=slow")[0] == 200
+        eventually(lambda: "jobs slow 1" in got(server))
+        # Sent, under way and delayed when the server is killed.
+        assert ask(server, "jobs", "/none")[0] == ask(server, "jobs", "/send?body=later&delay=5")[0] == 200
+        below = descendants(server.process.pid)
+        server.stop(signal.SIGKILL)
+        eventually(lambda: not any(alive(pid) for pid in below))
+    with Server(*options, data=data) as server:
+        wait_ready(server, "jobs")
+        eventually(lambda: "jobs later 1" in got(server))
+        # Cut short by the crash: that was no attempt of its own.
+        eventually(lambda: {"jobs slow 1", "jobs later 1"} <= got(server))
+        rows = sqlite3.connect(f"{data}/workers/queues.db").execute("SELECT queue, CAST(body AS TEXT) FROM messages ORDER BY key").fetchall()
+        assert ("nobody", "kept") in rows and ("jobs", "slow") in rows
+        # One that loops is cut, tried once more, and put aside; nobody else is hurt.
+        restarts = row_of(server, "bystander")["restarts"]
+        assert ask(server, "jobs", "/send?body=loop")[0] == 200
+        eventually(lambda: ask(server, "bystander", "/")[2] == "here" and row_of(server, "jobs")["restarts"] >= 1)
+        eventually(lambda: {"jobs loop 1", "jobs loop 2"} <= got(server))
+        eventually(lambda: "dead loop 1" in got(server))
+        assert "jobs loop 3" not in got(server)
+        assert row_of(server, "bystander")["restarts"] == restarts
+
+
+def test_sighup_never_ends_a_server(tmp_path):
+    """From its first moment to its last; certificates are read again."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+
+    def make_certificate(name):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+
+    def served(port):
+        try:
+            return ssl.get_server_certificate(("127.0.0.1", port))
+        except OSError:
+            return None
+
+    make_certificate("first")
+    first = certificate.read_text()
+    port = free_port()
+    log = open(tmp_path / "log", "w")
+    process = subprocess.Popen([VERGE, "serve", "--listen", f"127.0.0.1:{port}", "--data", tmp_path / "data", "--tls-cert", certificate, "--tls-key", key], stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        caught = lambda: int(re.search(r"SigCgt:\s*(\w+)", open(f"/proc/{process.pid}/status").read())[1], 16) & 1
+        eventually(caught)
+        while served(port) is None:  # all the way through the start
+            process.send_signal(signal.SIGHUP)
+            assert process.poll() is None
+        assert served(port).strip() == first.strip()
+        make_certificate("second")
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: served(port) == ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(certificate.read_text())))
+        second = served(port)
+        key.write_text("no key")  # the old pair goes on
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: "not reloaded" in (tmp_path / "log").read_text())
+        assert served(port) == second
+        process.send_signal(signal.SIGTERM)
+        while process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGHUP)
+        assert process.returncode == 0, (tmp_path / "log").read_text()
+    finally:
+        process.kill()
+        process.wait()

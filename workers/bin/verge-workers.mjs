@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // verge-workers dev [PROJECT] [--port N] …: what `verge dev` runs once a server is there ($VERGE_URL).
+import fs from "node:fs";
 import { parseArgs } from "node:util";
 import { dev, devWithWrangler } from "../src/dev.mjs";
-import { host } from "../src/host.mjs";
+import { describe, host } from "../src/host.mjs";
 import { withToken } from "../src/token.mjs";
 import { UserError } from "../src/wrangler.mjs";
 
@@ -17,6 +18,9 @@ const OPTIONS = {
   "test-scheduled": { type: "boolean" },
   wrangler: { type: "boolean" },
   registry: { type: "string" },
+  queues: { type: "string" },
+  secrets: { type: "string" },
+  successor: { type: "boolean" },
 };
 
 function read(argv) {
@@ -30,7 +34,7 @@ function read(argv) {
   return {
     command,
     rest: cut < 0 ? [] : argv.slice(cut + 1),
-    options: { project, port, ip: values.ip, config: values.config, env: values.env, persistTo: values["persist-to"], imageResult: values["image-result"], logLevel: values["log-level"], testScheduled: values["test-scheduled"], wrangler: values.wrangler, registry: values.registry },
+    options: { project, port, ip: values.ip, config: values.config, env: values.env, persistTo: values["persist-to"], imageResult: values["image-result"], logLevel: values["log-level"], testScheduled: values["test-scheduled"], wrangler: values.wrangler, registry: values.registry, queues: values.queues, secrets: values.secrets, successor: values.successor },
   };
 }
 
@@ -38,11 +42,18 @@ try {
   const { command, options, rest } = read(process.argv.slice(2));
   process.env.WRANGLER_SEND_METRICS = "false";
   process.noDeprecation = true; // of what wrangler uses
+  // Whoever tells all of Verge to reload means the server.
+  if (command === "host") process.on("SIGHUP", () => {});
+  if (command === "host") process.removeAllListeners("warning"); // Node's, of node:sqlite
   process.env.VERGE_URL ??= "http://127.0.0.1:8780";
   const { VERGE_URL: server, VERGE_TOKEN: token } = process.env;
-  if (token) process.env.VERGE_URL = await withToken(server, token);
+  if (token && command !== "host") process.env.VERGE_URL = await withToken(server, token);
   if (command === "dev") await (options.wrangler ? devWithWrangler(options, rest) : dev(options));
   else if (command === "host") await host(options);
+  else if (command === "describe") {
+    process.stdout.write = process.stderr.write = () => true; // wrangler says it again when it builds them
+    fs.writeSync(1, JSON.stringify(describe(JSON.parse(options.project))));
+  }
   else throw new UserError("usage: verge-workers dev|host [PROJECT] [--port N] [--ip ADDRESS] [--config FILE] [--env NAME] [--persist-to DIR] [--image-result array|results] [--wrangler [-- WRANGLER OPTIONS]]");
 } catch (error) {
   const plain = error instanceof UserError || error?.code?.startsWith?.("ERR_PARSE_ARGS");

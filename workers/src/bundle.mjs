@@ -83,9 +83,10 @@ export async function buildWorker(program, config, { file, env }) {
 }
 
 /** Miniflare's options for one hosted Worker (the shape of version 4): no explorer, no triggers by URL, no trace store, no request of `cf` data. */
-export function miniflareOptions(wrangler, miniflare, { config, name, env, bundle, ai, persistTo, registry, log }) {
-  const { workerOptions, externalWorkers } = wrangler.unstable_getMiniflareWorkerOptions(config, env, { remoteProxyConnectionString: undefined, overrides: { enableContainers: false } });
+export function miniflareOptions(wrangler, miniflare, { config, name, env, secrets, bundle, ai, persistTo, registry, log }) {
+  const { workerOptions, externalWorkers } = wrangler.unstable_getMiniflareWorkerOptions(config, env, { remoteProxyConnectionString: undefined, envFiles: secrets ? [secrets] : undefined, overrides: { enableContainers: false } });
   const { modulesRules, ...own } = workerOptions; // the bundle has its modules already
+  delete own.queueConsumers; // queues.mjs has them
   if (own.ai) own.ai = { ...own.ai, remoteProxyConnectionString: ai };
   class GatewayLog extends miniflare.Log {
     log(message) {

@@ -24,17 +24,22 @@ export function plan(Cron, expression, last, now) {
   return { next: next !== undefined && next < now ? after(now - 1) : next, missed };
 }
 
-/** Runs `fire(cron, time)` at each tick from now on; `file` keeps the last ticks, `say(message)` tells of missed ones. */
+/** Runs `fire(cron, time)` at each tick until stop() of what it gives; `file` keeps the last ticks, `say(message)` tells of missed ones. */
 export function schedule(Cron, crons, { file, fire, say }) {
-  let last = {};
-  try {
-    last = JSON.parse(fs.readFileSync(file, "utf8"));
-  } catch {} // the first start
+  const read = () => {
+    try {
+      return JSON.parse(fs.readFileSync(file, "utf8"));
+    } catch {
+      return {}; // the first start
+    }
+  };
+  let last = read();
   const keep = () => {
     fs.mkdirSync(path.dirname(file), { recursive: true });
     fs.writeFileSync(`${file}.new`, JSON.stringify(last));
     fs.renameSync(`${file}.new`, file);
   };
+  const timers = new Map();
   for (const cron of crons) {
     const { missed } = plan(Cron, cron, last[cron], Date.now());
     if (missed) say(`cron "${cron}": ${missed === COUNTED ? "at least " : ""}${missed} ticks passed while the Worker did not run; they are not made up for`);
@@ -44,12 +49,17 @@ export function schedule(Cron, crons, { file, fire, say }) {
       const { next } = plan(Cron, cron, from, from + 1);
       if (next === undefined) return; // a date that never comes
       const left = next - Date.now();
-      if (left > 0) return setTimeout(wait, Math.min(left, LONGEST_WAIT_MS));
-      last[cron] = from = next;
-      keep();
-      fire(cron, next);
+      if (left > 0) return void timers.set(cron, setTimeout(wait, Math.min(left, LONGEST_WAIT_MS)));
+      last = read(); // a predecessor may have had it
+      from = next;
+      if ((last[cron] ?? 0) < next) {
+        last[cron] = next;
+        keep();
+        fire(cron, next);
+      }
       wait();
     };
     wait();
   }
+  return { stop: () => timers.forEach((timer) => clearTimeout(timer)) };
 }

@@ -133,6 +133,10 @@ class ChildProcess : public Child {
   }
   int pid() const override { return shared_->pid; }
   const std::string& socket_path() const override { return socket_path_; }
+  void say(std::string_view line) override {
+    const std::string text = std::string(line) + "\n";
+    [[maybe_unused]] const ssize_t written = ::write(life_.fd, text.data(), text.size());
+  }
   void terminate() override { if (!shared_->reaped) ::kill(shared_->pid, SIGTERM); }
   void kill() override { if (!shared_->reaped) ::kill(shared_->pid, SIGKILL); }
 
@@ -152,10 +156,11 @@ Result<std::unique_ptr<Child>> Child::spawn(boost::asio::any_io_executor executo
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return os_error("cannot make a pipe", errno);
   Fd read_end(ends[0]), write_end(ends[1]);
-  // The child's stdin is a pipe that we never write to: its end tells a worker that its node is gone.
+  // The child's stdin is a pipe, which a worker never reads: its end tells a worker that its node is gone.
   int life[2];
   if (::pipe2(life, O_CLOEXEC) < 0) return os_error("cannot make a pipe", errno);
   Fd life_read(life[0]), life_write(life[1]);
+  ::fcntl(life_write.fd, F_SETFL, O_NONBLOCK);
 
   // The child sees 0 = the life pipe, 1 = 2 = our stderr (logs), 3 = status, 4 = socket and nothing else.
   // The originals are moved out of the way first: dup2 of a descriptor onto itself keeps CLOEXEC.

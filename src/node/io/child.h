@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "support/error.h"
@@ -25,6 +26,8 @@ class Child {
   virtual ~Child() = default;
   virtual int pid() const = 0;
   virtual const std::string& socket_path() const = 0;
+  // A line for its standard input, which a model's process never reads. Lost where the child does not read.
+  virtual void say(std::string_view line) = 0;
   virtual void terminate() = 0;  // SIGTERM: it drains and ends
   virtual void kill() = 0;       // SIGKILL
 
