@@ -22,6 +22,7 @@
 #include "commands/tokenize.h"
 #include "commands/usage.h"
 #include "commands/worker.h"
+#include "commands/wrangler.h"
 #include "support/version.h"
 
 namespace {
@@ -35,6 +36,7 @@ constexpr Command kCommands[] = {
     {"serve", verge::commands::serve, "Start the server: the Workers AI and OpenAI APIs on this machine"},
     {"run", verge::commands::run, "Ask a model once, or chat with it"},
     {"dev", verge::commands::dev, "Run a Cloudflare Workers project with env.AI answered by Verge"},
+    {"wrangler", verge::commands::wrangler, "Work on the D1, KV and R2 data of a Worker"},
     {"pull", verge::commands::pull, "Download a model"},
     {"models", verge::commands::models, "List the models of the catalogue and those on this machine"},
     {"ps", verge::commands::ps, "List the models that a server has loaded"},

@@ -585,6 +585,65 @@ def test_queues_outlive_crashes(tmp_path):
         assert row_of(server, "bystander")["restarts"] == restarts
 
 
+SECRETS = """export default { async fetch(request, env) {
+  const rows = await env.DB.prepare("SELECT name FROM things ORDER BY name").all().then(({ results }) => results.map(({ name }) => name), (error) => [error.message]);
+  return Response.json({ rows, kept: await env.KEPT.get("seed"), object: await (await env.FILES.get("seed.txt"))?.text(), secret: env.SECRET, stage: env.STAGE });
+} };"""
+SECRETS_CONFIG = """[[d1_databases]]
+binding = "DB"
+database_name = "shop-db"
+database_id = "shop-db-id"
+[[kv_namespaces]]
+binding = "KEPT"
+id = "kept"
+[[r2_buckets]]
+binding = "FILES"
+bucket_name = "files"
+[vars]
+STAGE = "production"
+[env.staging]
+vars = { STAGE = "staging" }
+d1_databases = [{ binding = "DB", database_name = "shop-db", database_id = "shop-db-id" }]
+kv_namespaces = [{ binding = "KEPT", id = "kept" }]
+r2_buckets = [{ binding = "FILES", bucket_name = "files" }]
+"""
+
+
+def test_migrations_seeds_secrets_and_environments(tmp_path):
+    shop = make_project(tmp_path / "shop", SECRETS, SECRETS_CONFIG)
+    (shop / "migrations").mkdir()
+    (shop / "migrations" / "0001_things.sql").write_text("CREATE TABLE things (name TEXT); INSERT INTO things VALUES ('first');")
+    (shop / ".dev.vars").write_text("SECRET=of the folder\n")
+    (tmp_path / "secrets").write_text("SECRET=of the server\n")
+    (tmp_path / "seed.txt").write_text("an object")
+    data = tmp_path / "data"
+
+    def seed(*where):
+        for words in (("d1", "migrations", "apply", "shop-db", "--local"), ("d1", "execute", "shop-db", "--command", "INSERT INTO things VALUES ('second')"), ("kv", "key", "put", "--binding", "KEPT", "seed", "a value"),
+                      ("r2", "object", "put", "files/seed.txt", "--file", str(tmp_path / "seed.txt"))):
+            done = cli("wrangler", shop, *where, "--", *words, stdin=subprocess.DEVNULL, cwd=tmp_path)
+            assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+    seeded = {"rows": ["first", "second"], "kept": "a value", "object": "an object"}
+    seed("--hosted", "--data", data)
+    assert not (shop / ".wrangler" / "state").exists()
+    with Server("--worker", f"shop.example/*={shop}", "--worker-env", "shop=staging", "--worker-secrets", f"shop={tmp_path}/secrets", data=str(data)) as server:
+        wait_ready(server, "shop")
+        assert json.loads(ask(server, "shop", "/")[2]) == {**seeded, "secret": "of the server", "stage": "staging"}
+        # While it runs: a migration of its own, and other secrets with a reload.
+        (shop / "migrations" / "0002_more.sql").write_text("INSERT INTO things VALUES ('third');")
+        done = cli("wrangler", shop, "--hosted", "--data", data, "--", "d1", "migrations", "apply", "shop-db", stdin=subprocess.DEVNULL)
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        (tmp_path / "secrets").write_text("SECRET=rotated\n")
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: json.loads(ask(server, "shop", "/")[2]) == {**seeded, "rows": ["first", "second", "third"], "secret": "rotated", "stage": "staging"})
+    seed()
+    assert (shop / ".wrangler" / "state" / "v3" / "d1").exists()
+    for words, text in ((("deploy",), "verge serve --worker"), (("secret", "put", "X"), ".dev.vars"), (("d1", "execute", "shop-db", "--remote", "--command", "x"), "--remote"), (("login",), "would call Cloudflare")):
+        done = cli("wrangler", shop, "--", *words)
+        assert done.returncode == 1 and text in done.stderr, (words, done.stderr)
+
+
 def test_sighup_never_ends_a_server(tmp_path):
     """From its first moment to its last; certificates are read again."""
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"

@@ -2,6 +2,7 @@
 // verge-workers dev [PROJECT] [--port N] …: what `verge dev` runs once a server is there ($VERGE_URL).
 import fs from "node:fs";
 import { parseArgs } from "node:util";
+import { runWrangler } from "../src/command.mjs";
 import { dev, devWithWrangler } from "../src/dev.mjs";
 import { describe, host } from "../src/host.mjs";
 import { withToken } from "../src/token.mjs";
@@ -21,6 +22,7 @@ const OPTIONS = {
   queues: { type: "string" },
   secrets: { type: "string" },
   successor: { type: "boolean" },
+  hosted: { type: "boolean" },
 };
 
 function read(argv) {
@@ -34,7 +36,7 @@ function read(argv) {
   return {
     command,
     rest: cut < 0 ? [] : argv.slice(cut + 1),
-    options: { project, port, ip: values.ip, config: values.config, env: values.env, persistTo: values["persist-to"], imageResult: values["image-result"], logLevel: values["log-level"], testScheduled: values["test-scheduled"], wrangler: values.wrangler, registry: values.registry, queues: values.queues, secrets: values.secrets, successor: values.successor },
+    options: { project, port, ip: values.ip, config: values.config, env: values.env, persistTo: values["persist-to"], imageResult: values["image-result"], logLevel: values["log-level"], testScheduled: values["test-scheduled"], wrangler: values.wrangler, registry: values.registry, queues: values.queues, secrets: values.secrets, successor: values.successor, hosted: values.hosted },
   };
 }
 
@@ -50,6 +52,7 @@ try {
   if (token && command !== "host") process.env.VERGE_URL = await withToken(server, token);
   if (command === "dev") await (options.wrangler ? devWithWrangler(options, rest) : dev(options));
   else if (command === "host") await host(options);
+  else if (command === "wrangler") await runWrangler(options, rest);
   else if (command === "describe") {
     process.stdout.write = process.stderr.write = () => true; // wrangler says it again when it builds them
     fs.writeSync(1, JSON.stringify(describe(JSON.parse(options.project))));
@@ -57,6 +60,6 @@ try {
   else throw new UserError("usage: verge-workers dev|host [PROJECT] [--port N] [--ip ADDRESS] [--config FILE] [--env NAME] [--persist-to DIR] [--image-result array|results] [--wrangler [-- WRANGLER OPTIONS]]");
 } catch (error) {
   const plain = error instanceof UserError || error?.code?.startsWith?.("ERR_PARSE_ARGS");
-  process.stderr.write(`verge dev: ${plain ? error.message : (error?.stack ?? error)}\n`);
+  process.stderr.write(`verge ${process.argv[2] === "wrangler" ? "wrangler" : "dev"}: ${plain ? error.message : (error?.stack ?? error)}\n`);
   process.exit(1);
 }

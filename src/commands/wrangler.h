@@ -1,0 +1,7 @@
+#pragma once
+
+namespace verge::commands {
+
+int wrangler(int argc, char** argv);
+
+}  // namespace verge::commands
