@@ -1,19 +1,17 @@
 #include "accounts/accounts.h"
 
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 
+#include "accounts/marker.h"
 #include "support/limits.h"
 #include "support/log.h"
 #include "support/random.h"
+#include "support/utf8.h"
 
 namespace verge::accounts {
 namespace {
@@ -50,10 +48,40 @@ constexpr const char* kMigrations[] = {
     " task TEXT NOT NULL,"
     " per_minute INTEGER NOT NULL,"
     " PRIMARY KEY (account, task)) STRICT",
+
+    // What a cluster's gateways share (records.h). NULL = the server's default; -1 = unlimited. Settings of before are older than
+    // any change.
+    "CREATE TABLE kept_tokens ("
+    " id TEXT PRIMARY KEY,"
+    " hash TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " scope TEXT NOT NULL CHECK (scope IN ('metrics', 'read', 'run', 'admin')),"
+    " account TEXT NOT NULL,"
+    " created_ms INTEGER NOT NULL,"
+    " expires_ms INTEGER NOT NULL DEFAULT 0,"
+    " revoked_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "INSERT INTO kept_tokens (id, hash, name, scope, account, created_ms, revoked_ms)"
+    " SELECT id, hash, name, scope, account, created_ms, revoked_ms FROM tokens;"
+    "DROP TABLE tokens;"
+    "ALTER TABLE kept_tokens RENAME TO tokens;"
+    "CREATE TABLE token_uses (id TEXT PRIMARY KEY, used_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE settings ("
+    " account TEXT NOT NULL,"
+    " field TEXT NOT NULL,"
+    " value INTEGER,"
+    " version_ms INTEGER NOT NULL,"
+    " member TEXT NOT NULL,"
+    " PRIMARY KEY (account, field)) STRICT;"
+    "INSERT INTO settings SELECT id, 'daily_neurons', daily_neurons, 1, '' FROM accounts WHERE daily_neurons IS NOT NULL;"
+    "INSERT INTO settings SELECT id, 'concurrency', concurrency, 1, '' FROM accounts WHERE concurrency IS NOT NULL;"
+    "INSERT INTO settings SELECT account, 'rate:' || task, per_minute, 1, '' FROM account_rates;"
+    "DROP TABLE account_rates;"
+    "DROP TABLE accounts;"
+    "CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
 };
 
 constexpr std::string_view kPrefix = "vrg_";
-constexpr size_t kIdLength = 12;      // hexadecimal digits: 48 bits, enough to tell tokens apart
+constexpr size_t kIdLength = kTokenIdDigits;
 constexpr size_t kSecretLength = 43;  // 32 bytes as base64url without padding
 constexpr size_t kTokenLength = kPrefix.size() + kIdLength + 1 + kSecretLength;
 
@@ -75,56 +103,48 @@ std::string base64url(const unsigned char* bytes, size_t count) {
   return out;
 }
 
-std::string sha256(std::string_view text) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  return hex(digest.data(), digest.size());
-}
-
 bool plain_id(std::string_view text) {
   return text.size() <= limits::kAccountBytes && std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
          });
 }
 
-constexpr const char* kColumns = "id, name, scope, account, created_ms, revoked_ms, hash";
+constexpr const char* kColumns = "id, name, scope, account, created_ms, revoked_ms, expires_ms, hash";
+constexpr int kHashColumn = 7;
 
-Token read_token(const store::Statement& row) { return {row.text(0), row.text(1), row.text(2), row.text(3), row.number(4), row.number(5)}; }
+Token read_token(const store::Statement& row) {
+  return {row.text(0), row.text(1), row.text(2), row.text(3), row.number(4), row.number(5), row.number(6), 0};
+}
 
 constexpr std::string_view kScopes[] = {"read", "run", "admin"};  // each may what those before it may
+constexpr std::string_view kMetricsScope = "metrics";             // ... and that one only this, as "admin" may too
 
 size_t rank_of(std::string_view scope) { return static_cast<size_t>(std::ranges::find(kScopes, scope) - std::begin(kScopes)); }
-
-// Beside the database, so that losing that does not open the server.
-std::string marker_of(const std::string& folder) { return (std::filesystem::path(folder) / "tokens-required").string(); }
-
-Result<void> write_marker(const std::string& folder) {
-  constexpr std::string_view kText =
-      "API tokens were made for this data folder, so that its server answers requests with a token only, also should\n"
-      "accounts.db be lost. Remove this file to serve without tokens again.\n";
-  const std::string path = marker_of(folder);
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-  const bool written = fd >= 0 && ::write(fd, kText.data(), kText.size()) == static_cast<ssize_t>(kText.size()) && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (!written) return fail(Code::Io, "{}: {}", path, std::strerror(error));
-  const int parent = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (parent >= 0) {
-    ::fsync(parent);
-    ::close(parent);
-  }
-  return {};
-}
 
 Error unknown_token() { return Error{Code::Unauthenticated, "no valid API token"}; }
 
 }  // namespace
 
+std::string token_hash(std::string_view text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  return hex(digest.data(), digest.size());
+}
+
+bool known_scope(std::string_view scope) { return scope == kMetricsScope || rank_of(scope) < std::size(kScopes); }
+
+bool valid_token_name(std::string_view name) {
+  return name.size() <= 64 && is_utf8(name) && std::ranges::none_of(name, [](unsigned char c) { return c < ' ' || c == 0x7f; });
+}
+
 bool valid_account(std::string_view id) { return !id.empty() && plain_id(id); }
 
-std::string valid_account_for(const std::string& id) { return valid_account(id) ? id : "sha256-" + sha256(id).substr(0, 57); }
+std::string valid_account_for(const std::string& id) { return valid_account(id) ? id : "sha256-" + token_hash(id).substr(0, 57); }
 
-bool Token::allows(std::string_view needed) const { return rank_of(scope) < std::size(kScopes) && rank_of(scope) >= rank_of(needed); }
+bool Token::allows(std::string_view needed) const {
+  if (needed == kMetricsScope) return scope == kMetricsScope || scope == "admin";
+  return rank_of(scope) < std::size(kScopes) && rank_of(scope) >= rank_of(needed);
+}
 
 Result<Accounts> Accounts::open(const std::string& data_folder) {
   VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "accounts.db").string(), kMigrations));
@@ -150,39 +170,59 @@ Result<void> Accounts::follow() {
   if (db_.place() != store::Db::Place::Moved || !std::filesystem::exists(std::filesystem::path(folder_) / "accounts.db", ec)) return {};
   log::warn("accounts.db was replaced: the new one counts", {{"folder", folder_}});
   VERGE_ASSIGN(again, open(folder_));
-  const bool required = required_;
+  again.required_ = required_;
+  again.written_ = written_ + 1;
+  again.cluster_ = cluster_;
+  again.unheard_ = unheard_;
+  again.file_given_ = file_given_;
+  again.file_ = std::move(file_);
+  again.uses_ = std::move(uses_);
   *this = std::move(again);
-  required_ = required;
   return {};
 }
 
-Result<NewToken> Accounts::create(const std::string& name, const std::string& wanted, const std::string& account, int64_t now_ms) {
+Result<int64_t> Accounts::in_transaction(const std::function<Result<int64_t>()>& work) {
+  VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
+  auto done = work();
+  if (done) {
+    auto committed = db_.execute("COMMIT");
+    if (committed && *done > 0) ++written_;
+    if (committed) return done;
+    done = committed.error();
+  }
+  (void)db_.execute("ROLLBACK");
+  return done;
+}
+
+Result<NewToken> Accounts::create(const std::string& name, const std::string& wanted, const std::string& account, int64_t now_ms, int64_t expires_ms) {
   const std::string scope = wanted == "inference" ? "run" : wanted;
-  if (rank_of(scope) == std::size(kScopes)) return fail(Code::InvalidInput, "scope must be read, run or admin, not '{}'", scope);
-  if (name.size() > 64) return fail(Code::InvalidInput, "a token's name has at most 64 bytes");
+  if (!known_scope(scope)) return fail(Code::InvalidInput, "scope must be metrics, read, run or admin, not '{}'", scope);
+  if (!valid_token_name(name)) return fail(Code::InvalidInput, "a token's name is UTF-8 text without control characters, at most 64 bytes");
   if (!plain_id(account)) return fail(Code::InvalidInput, "an account's id has letters, digits, '-' and '_' only, at most 64");
   std::array<unsigned char, kIdLength / 2> id;
   std::array<unsigned char, 32> secret;
   random_bytes(id.data(), id.size());
   random_bytes(secret.data(), secret.size());
   NewToken made;
-  made.token = {hex(id.data(), id.size()), name, scope, account, now_ms, 0};
+  made.token = {hex(id.data(), id.size()), name, scope, account, now_ms, 0, expires_ms, 0};
   made.secret = fmt::format("{}{}_{}", kPrefix, made.token.id, base64url(secret.data(), secret.size()));
   OPENSSL_cleanse(secret.data(), secret.size());
   VERGE_TRY(write_marker(folder_));  // first: a server that is killed between the two is closed, not open
-  VERGE_ASSIGN(insert, db_.prepare("INSERT INTO tokens (id, hash, name, scope, account, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
-  insert.bind(1, made.token.id).bind(2, sha256(made.secret)).bind(3, name).bind(4, scope).bind(5, account).bind(6, now_ms);
+  ++written_;
+  VERGE_ASSIGN(insert, db_.prepare("INSERT INTO tokens (id, hash, name, scope, account, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"));
+  insert.bind(1, made.token.id).bind(2, token_hash(made.secret)).bind(3, name).bind(4, scope).bind(5, account).bind(6, now_ms).bind(7, expires_ms);
   VERGE_TRY(insert.step());
   return made;
 }
 
 Result<std::vector<Token>> Accounts::list() {
-  VERGE_ASSIGN(rows, db_.prepare(fmt::format("SELECT {} FROM tokens ORDER BY created_ms, id", kColumns)));
+  VERGE_ASSIGN(rows, db_.prepare(fmt::format("SELECT {}, (SELECT used_ms FROM token_uses u WHERE u.id = tokens.id) FROM tokens ORDER BY created_ms, id", kColumns)));
   std::vector<Token> tokens;
   while (true) {
     VERGE_ASSIGN(row, rows.step());
     if (!row) return tokens;
     tokens.push_back(read_token(rows));
+    tokens.back().used_ms = rows.number(kHashColumn + 1);
   }
 }
 
@@ -190,24 +230,30 @@ Result<Token> Accounts::revoke(std::string_view id, int64_t now_ms) {
   VERGE_ASSIGN(update, db_.prepare("UPDATE tokens SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms = 0"));
   update.bind(1, id).bind(2, now_ms);
   VERGE_TRY(update.step());
+  ++written_;
   std::string hash;
   VERGE_ASSIGN(token, find(id, hash));
-  if (!token) return fail(Code::NotFound, "no token has the id '{}'", id);
+  if (!token) return fail(Code::NotFound, "no token has the id '{}' ('verge token list' shows them)", id);
   return *token;
 }
 
 Result<bool> Accounts::tokens_required() {
   VERGE_TRY(follow());
-  if (required_) return true;
+  if (required_ || file_given_) return true;
   VERGE_ASSIGN(row, any_->step());
   required_ = row && any_->number(0) != 0;
   any_->reset();
+  if (required_) return true;
   std::error_code ec;
-  if (!required_ && std::filesystem::exists(marker_of(folder_), ec))
+  if (std::filesystem::exists(marker_of(folder_), ec))
     return fail(Code::Forbidden,
-                "API tokens were made for this server's data folder, and its accounts.db has none: it was removed, emptied or replaced. Put a backup of "
-                "accounts.db back, or make new tokens with 'verge token create', or remove 'tokens-required' beside it to serve without tokens");
-  return required_;
+                "API tokens were made for this server or its cluster, and its accounts.db has none: it was removed, emptied or replaced, or the other "
+                "gateways have not told them yet. Put a backup of accounts.db back, or make new tokens with 'verge token create', or remove "
+                "'tokens-required' beside it to serve without tokens");
+  if (unheard_)
+    return fail(Code::WorkerGone,
+                "this gateway has not heard from its cluster yet whether API tokens are needed: it answers once the bus can be reached");
+  return false;
 }
 
 Result<std::optional<Token>> Accounts::find(std::string_view id, std::string& hash) {
@@ -216,86 +262,136 @@ Result<std::optional<Token>> Accounts::find(std::string_view id, std::string& ha
   std::optional<Token> token;
   if (row && *row) {
     token = read_token(*find_);
-    hash = find_->text(6);
+    hash = find_->text(kHashColumn);
   }
   find_->reset();
   if (!row) return row.error();
   return token;
 }
 
-Result<Token> Accounts::verify(std::string_view secret) {
-  if (secret.size() != kTokenLength || !secret.starts_with(kPrefix) || secret[kPrefix.size() + kIdLength] != '_') return unknown_token();
-  std::string kept;
-  VERGE_ASSIGN(token, find(secret.substr(kPrefix.size(), kIdLength), kept));
-  if (!token) return unknown_token();
-  std::string given = sha256(secret);
-  // In constant time: how much of a hash agrees must not show in the answer's delay.
-  if (kept.size() != given.size() || CRYPTO_memcmp(kept.data(), given.data(), given.size()) != 0) return unknown_token();
-  if (token->revoked_ms != 0) return unknown_token();
+Result<Token> Accounts::verify(std::string_view secret, int64_t now_ms) {
+  constexpr size_t kMostSecret = 512;
+  if (secret.size() > kMostSecret) return unknown_token();
+  const std::string given = token_hash(secret);
+  std::optional<Token> token;
+  if (secret.size() == kTokenLength && secret.starts_with(kPrefix) && secret[kPrefix.size() + kIdLength] == '_') {
+    std::string kept;
+    VERGE_ASSIGN(found, find(secret.substr(kPrefix.size(), kIdLength), kept));
+    // In constant time: how much of a hash agrees must not show in the answer's delay.
+    if (found && kept.size() == given.size() && CRYPTO_memcmp(kept.data(), given.data(), given.size()) == 0) token = std::move(found);
+  }
+  if (!token)
+    if (const auto in_file = file_.find(given); in_file != file_.end()) token = in_file->second;
+  if (!token || token->revoked_ms != 0) return unknown_token();
+  if (token->expires_ms != 0 && now_ms >= token->expires_ms) return Error{Code::Unauthenticated, "Authentication error: this token has expired; make a new one with 'verge token create'"};
+  int64_t& used = uses_[token->id];
+  used = std::max(used, now_ms);
   return *token;
 }
 
-Result<void> Accounts::set(const std::string& account, const Settings& changes) {
-  if (!valid_account(account)) return fail(Code::InvalidInput, "an account's id has letters, digits, '-' and '_' only, at most 64");
+Result<std::map<std::string, int64_t>> Accounts::write_uses() {
+  auto news = std::exchange(uses_, {});
+  std::erase_if(news, [](const auto& use) { return use.first.starts_with("file-"); });
+  auto written = merge_uses(news);
+  if (written) return news;
+  for (const auto& [id, ms] : news) uses_[id] = std::max(uses_[id], ms);
+  return written.error();
+}
+
+Result<void> Accounts::merge_uses(const std::map<std::string, int64_t>& used_ms) {
+  if (used_ms.empty()) return {};
   VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
   const auto write = [&]() -> Result<void> {
-    VERGE_ASSIGN(insert, db_.prepare("INSERT INTO accounts (id) VALUES (?1) ON CONFLICT DO NOTHING"));
-    insert.bind(1, account);
-    VERGE_TRY(insert.step());
-    for (const auto& [column, value] : {std::pair{"daily_neurons", changes.daily_neurons}, {"concurrency", changes.concurrency}}) {
-      if (!value) continue;
-      const std::string text = *value == Settings::kUnset ? "NULL" : std::to_string(*value);
-      VERGE_ASSIGN(update, db_.prepare(fmt::format("UPDATE accounts SET {} = {} WHERE id = ?1", column, text)));
-      update.bind(1, account);
-      VERGE_TRY(update.step());
-    }
-    for (const auto& [task, per_minute] : changes.rates) {
-      VERGE_ASSIGN(change, db_.prepare(per_minute == Settings::kUnset
-                                           ? "DELETE FROM account_rates WHERE account = ?1 AND task = ?2"
-                                           : fmt::format("INSERT OR REPLACE INTO account_rates VALUES (?1, ?2, {})", per_minute)));
-      change.bind(1, account).bind(2, task);
-      VERGE_TRY(change.step());
+    VERGE_ASSIGN(put, db_.prepare("INSERT INTO token_uses SELECT id, ?2 FROM tokens WHERE id = ?1"
+                                  " ON CONFLICT DO UPDATE SET used_ms = MAX(used_ms, excluded.used_ms)"));
+    for (const auto& [id, ms] : used_ms) {
+      put.bind(1, id).bind(2, ms);
+      VERGE_TRY(put.step());
     }
     return db_.execute("COMMIT");
   };
-  known_version_ = -1;
   auto written = write();
   if (!written) (void)db_.execute("ROLLBACK");
   return written;
 }
 
-Result<bool> Accounts::remove(const std::string& account) {
-  VERGE_ASSIGN(change, db_.prepare("DELETE FROM accounts WHERE id = ?1"));
-  change.bind(1, account);
-  VERGE_TRY(change.step());
-  known_version_ = -1;
-  return db_.changes() > 0;
+Result<void> Accounts::use_file(TokenFile tokens) {
+  std::error_code ec;
+  if (!std::filesystem::exists(marker_of(folder_), ec)) VERGE_TRY(write_marker(folder_));
+  file_ = std::move(tokens);
+  file_given_ = true;
+  return {};
+}
+
+// ---- Settings
+
+Result<int64_t> Accounts::next_version(const std::string& account, int64_t now_ms) {
+  VERGE_ASSIGN(last, db_.prepare("SELECT COALESCE(MAX(version_ms), 0) FROM settings WHERE account = ?1"));
+  last.bind(1, account);
+  VERGE_ASSIGN(row, last.step());
+  return std::max(now_ms, row ? last.number(0) + 1 : 1);
+}
+
+Result<void> Accounts::write_setting(const std::string& account, const std::string& field, std::optional<int64_t> value, int64_t version_ms) {
+  VERGE_ASSIGN(member, noted("member"));
+  const std::string number = value ? std::to_string(*value) : "NULL";
+  VERGE_ASSIGN(put, db_.prepare(fmt::format("INSERT OR REPLACE INTO settings VALUES (?1, ?2, {}, ?3, ?4)", number)));
+  put.bind(1, account).bind(2, field).bind(3, version_ms).bind(4, member);
+  VERGE_TRY(put.step());
+  return {};
+}
+
+Result<void> Accounts::set(const std::string& account, const Settings& changes, int64_t now_ms) {
+  if (!valid_account(account)) return fail(Code::InvalidInput, "an account's id has letters, digits, '-' and '_' only, at most 64");
+  std::map<std::string, int64_t> fields;
+  if (changes.daily_neurons) fields["daily_neurons"] = *changes.daily_neurons;
+  if (changes.concurrency) fields["concurrency"] = *changes.concurrency;
+  for (const auto& [task, per_minute] : changes.rates) fields[std::string(kRateField) + task] = per_minute;
+  for (const auto& [field, value] : fields)
+    if (!valid(SettingRecord{account, field, std::nullopt, 0, ""})) return fail(Code::InvalidInput, "'{:.64}' is no task", field.substr(kRateField.size()));
+  auto written = in_transaction([&]() -> Result<int64_t> {
+    VERGE_ASSIGN(version_ms, next_version(account, now_ms));
+    for (const auto& [field, value] : fields)
+      VERGE_TRY(write_setting(account, field, value == Settings::kUnset ? std::nullopt : std::optional(value), version_ms));
+    return static_cast<int64_t>(fields.size());
+  });
+  if (!written) return written.error();
+  return {};
+}
+
+Result<bool> Accounts::remove(const std::string& account, int64_t now_ms) {
+  VERGE_ASSIGN(all, all_settings());
+  const bool any = all->contains(account);
+  if (!any) return false;
+  auto written = in_transaction([&]() -> Result<int64_t> {
+    VERGE_ASSIGN(version_ms, next_version(account, now_ms));
+    VERGE_ASSIGN(change, db_.prepare("DELETE FROM settings WHERE account = ?1"));
+    change.bind(1, account);
+    VERGE_TRY(change.step());
+    VERGE_TRY(write_setting(account, std::string(kAllFields), std::nullopt, version_ms));
+    return int64_t{1};
+  });
+  if (!written) return written.error();
+  return true;
 }
 
 Result<void> Accounts::refresh() {
   VERGE_TRY(follow());
-  // Another process's commit changes the number; one's own does not.
-  VERGE_ASSIGN(row, version_->step());
-  const int64_t version = row ? version_->number(0) : 0;
-  version_->reset();
-  if (version == known_version_) return {};
+  VERGE_ASSIGN(now, generation());
+  if (now == known_) return {};
   std::map<std::string, Settings, std::less<>> all;
-  VERGE_ASSIGN(accounts, db_.prepare("SELECT id, daily_neurons, concurrency FROM accounts"));
+  VERGE_ASSIGN(rows, db_.prepare("SELECT account, field, value FROM settings WHERE value IS NOT NULL"));
   while (true) {
-    VERGE_ASSIGN(more, accounts.step());
+    VERGE_ASSIGN(more, rows.step());
     if (!more) break;
-    Settings& settings = all[accounts.text(0)];
-    if (!accounts.is_null(1)) settings.daily_neurons = accounts.number(1);
-    if (!accounts.is_null(2)) settings.concurrency = accounts.number(2);
-  }
-  VERGE_ASSIGN(rates, db_.prepare("SELECT account, task, per_minute FROM account_rates"));
-  while (true) {
-    VERGE_ASSIGN(more, rates.step());
-    if (!more) break;
-    all[rates.text(0)].rates[rates.text(1)] = rates.number(2);
+    Settings& settings = all[rows.text(0)];
+    const std::string field = rows.text(1);
+    if (field == "daily_neurons") settings.daily_neurons = rows.number(2);
+    else if (field == "concurrency") settings.concurrency = rows.number(2);
+    else if (field.starts_with(kRateField)) settings.rates[field.substr(kRateField.size())] = rows.number(2);
   }
   settings_ = std::move(all);
-  known_version_ = version;
+  known_ = now;
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include "accounts/accounts.h"
 #include "api/origins.h"
 #include "http/own_host.h"
+#include "support/clock.h"
 #include "support/limits.h"
 
 namespace verge::api {
@@ -21,7 +22,24 @@ std::string_view bearer(const http::RequestHead& in) {
   return {};
 }
 
-std::string_view scope_of(Access access) { return access == Access::Read ? "read" : access == Access::Run ? "run" : "admin"; }
+std::string_view scope_of(Access access) {
+  switch (access) {
+    case Access::Read: return "read";
+    case Access::Run: return "run";
+    case Access::Metrics: return "metrics";
+    default: return "admin";
+  }
+}
+
+// All that are good for it.
+std::string_view scopes_of(Access access) {
+  switch (access) {
+    case Access::Read: return "read, run or admin";
+    case Access::Run: return "run or admin";
+    case Access::Metrics: return "metrics or admin";
+    default: return "admin";
+  }
+}
 
 Result<void> admit_without_token(const Call& call) {
   if (!call.in.loopback && !call.context.options.insecure)
@@ -94,7 +112,7 @@ bool may_send_body(const Context& context, const http::RequestHead& head, const 
   const auto required = context.accounts->tokens_required();
   if (!required || !*required) return head.loopback || context.options.insecure;
   const std::string_view secret = bearer(head);
-  return !secret.empty() && context.accounts->verify(secret).ok();
+  return !secret.empty() && context.accounts->verify(secret, unix_ms()).ok();
 }
 
 Result<void> admit(Call& call, const Route& route) {
@@ -112,7 +130,7 @@ Result<void> admit(Call& call, const Route& route) {
   }
   if (route.access == Access::Open) return {};
   const bool here = call.in.loopback && page_may_read(call) && own_host(call.in, call.context.options);
-  if (route.access == Access::Local && here) return {};
+  if (route.access == Access::Metrics && here) return {};
   bool required = false;
   if (call.context.accounts) {
     auto asked = call.context.accounts->tokens_required();
@@ -122,10 +140,12 @@ Result<void> admit(Call& call, const Route& route) {
   if (!required) return admit_without_token(call);
   std::string_view secret = bearer(call.in);
   if (secret.empty()) return Error{Code::Unauthenticated, "a token is needed"};
-  auto token = call.context.accounts->verify(secret);
+  auto token = call.context.accounts->verify(secret, unix_ms());
   if (!token) return own_failure(token.error());
   const std::string_view needed = scope_of(route.access);
-  if (!token->allows(needed)) return fail(Code::Forbidden, "Authentication error: this needs a token of scope {}", needed);
+  if (!token->allows(needed))
+    return fail(Code::Forbidden, "Authentication error: this needs a token of scope {}; this token's scope is {}",
+                scopes_of(route.access), token->scope);
   if (!token->account.empty()) {
     if (account != call.path.end() && account->second != token->account)
       return fail(Code::Forbidden, "Authentication error: this token is for another account");

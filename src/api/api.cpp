@@ -164,7 +164,7 @@ http::task<void> dispatch(Call& call, Record& record) {
   call.shape = match.route->shape;
   call.path = std::move(match.path);
   if (auto admitted = admit(call, *match.route); !admitted) {
-    if (match.route->access == Access::Local)
+    if (match.route->access == Access::Metrics)
       std::erase_if(call.headers, [](const http::Header& header) { return header.name.starts_with("access-control-"); });
     return respond_error(call, admitted.error());
   }

@@ -77,7 +77,8 @@ std::string describe(const Error& error) {
     case Code::TooLarge:
       if (error.limit > 0) return fmt::format("Request is too large (limit {} bytes)", error.limit);
       return error.message.empty() ? "Request is too large" : "Request is too large: " + error.message;  // a limit of another unit
-    case Code::Unauthenticated: return "Authentication error";
+    // More is said only to who shows that the token was once good.
+    case Code::Unauthenticated: return error.message.starts_with("Authentication error") ? error.message : "Authentication error";
     case Code::Busy: return "Capacity temporarily exceeded, please try again.";
     case Code::QuotaUsed:
       return fmt::format(

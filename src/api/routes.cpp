@@ -46,7 +46,7 @@ constexpr Route kRoutes[] = {
     {"PUT", "/verge/v1/placement/{model...}", place, Shape::Rest, Access::Admin, limits::kTextBodyBytes},
     {"GET", "/verge/v1/nodes", nodes, Shape::Rest, Access::Admin, kNone},
     {"GET", "/verge/v1/usage", all_usage, Shape::Rest, Access::Admin, kNone, "from to by account"},
-    {"GET", "/metrics", metrics_text, Shape::Rest, Access::Local, kNone},
+    {"GET", "/metrics", metrics_text, Shape::Rest, Access::Metrics, kNone},
     {"GET", "/healthz", healthz, Shape::Rest, Access::Open, kNone},
     {"GET", "/readyz", readyz, Shape::Rest, Access::Open, kNone, "verbose"},
 };

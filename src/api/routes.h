@@ -13,8 +13,8 @@ namespace verge::api {
 // What a token must be good for. A route's row says it, so that none can be forgotten.
 enum class Access {
   Open,   // no token, whoever asks
-  Local,  // no token from this machine, else as Admin
-  Read,   // once tokens exist: any
+  Metrics,  // no token from this machine, else as Admin; a token of scope metrics will do
+  Read,   // once tokens exist: one of scope read, run or admin
   Run,    // once tokens exist: one of scope run or admin
   Admin,  // once tokens exist: one of scope admin
 };

@@ -101,6 +101,8 @@ std::string nats_users(const std::vector<Member>& members) {
       say.push_back("verge.demand." + member.name);
       say.push_back("verge.usage." + member.name);
       say.push_back("verge.usage." + member.name + ".*");
+      say.push_back("verge.accounts." + member.name);
+      say.push_back("verge.limits." + member.name);
       say.push_back("$KV.verge_quota.>");
       say.push_back("$KV.verge_models.>");
     }
@@ -118,6 +120,8 @@ std::string nats_users(const std::vector<Member>& members) {
     if (member.role != "node") {
       hear.push_back("verge.usage.*");
       hear.push_back("verge.usage.*." + member.name);
+      hear.push_back("verge.accounts.*");
+      hear.push_back("verge.limits.*");
     }
     out += fmt::format("      # {} ({}, {})\n      {{ nkey: \"{}\", permissions: {{ publish: {{ allow: {} }}, subscribe: {{ allow: {} }} }} }}\n", member.name, member.region, member.role,
                        member.public_key, quoted(say), quoted(hear));

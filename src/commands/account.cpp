@@ -9,6 +9,7 @@
 #include "accounts/quota.h"
 #include "accounts/usage_json.h"
 #include "commands/data_folder.h"
+#include "support/clock.h"
 #include "support/json.h"
 
 namespace verge::commands {
@@ -91,7 +92,7 @@ void print(const json::array& accounts, bool as_json_text) {
 
 Result<void> set(accounts::Accounts& accounts, const Options& options) {
   VERGE_ASSIGN(changes, read_changes(options));
-  VERGE_TRY(accounts.set(options.id, changes));
+  VERGE_TRY(accounts.set(options.id, changes, unix_ms()));
   VERGE_ASSIGN(now, accounts.settings(options.id));
   print({as_json(options.id, *now)}, options.json);
   return {};
@@ -106,7 +107,7 @@ Result<void> list(accounts::Accounts& accounts, const Options& options) {
 }
 
 Result<void> remove(accounts::Accounts& accounts, const Options& options) {
-  VERGE_ASSIGN(removed, accounts.remove(options.id));
+  VERGE_ASSIGN(removed, accounts.remove(options.id, unix_ms()));
   if (!removed) return fail(Code::NotFound, "nothing is set for the account '{}'", options.id);
   std::fprintf(stderr, "Account %s has the server's default limits again. Its tokens and its usage stay.\n", options.id.c_str());
   return {};

@@ -5,9 +5,12 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <set>
+#include <sstream>
 
+#include "accounts/accounts.h"
 #include "catalogue/catalogue.h"
 #include "cluster/announcer.h"
 #include "cluster/cluster.h"
@@ -45,6 +48,7 @@ class ClusterMembership : public Membership {
   Result<void> open();
   const std::string& name() const override { return options_.name; }
   const std::string& region() const override { return options_.region; }
+  const std::string& cluster() const override { return cluster_; }
   Result<void> follow(router::Router& router, catalogue::Catalogue& catalogue) override;
   Result<void> announce(node::Node& node, protocol::Service& service) override;
   bool ready() const override;
@@ -66,6 +70,7 @@ class ClusterMembership : public Membership {
   asio::any_io_executor executor_;
   MembershipOptions options_;
   std::optional<cluster::Identity> identity_;
+  std::string cluster_ = "insecure";
   double latitude_ = NAN, longitude_ = NAN;
   std::unique_ptr<cluster::Bus> bus_;
   std::shared_ptr<cluster::View> view_;
@@ -96,6 +101,10 @@ Result<void> ClusterMembership::open() {
       return fail(Code::InvalidInput, "--cluster needs this machine's keys: --cluster-keys FOLDER, made by `verge cluster join` (or --insecure-cluster, on loopback)");
     VERGE_ASSIGN(identity, cluster::read_identity(options_.keys));
     identity_ = std::move(identity);
+    std::ifstream authority(identity_->ca());
+    std::stringstream text;
+    text << authority.rdbuf();
+    cluster_ = accounts::token_hash(text.str());
     // The certificate and the rights on the bus are that name's alone.
     for (auto [given, own, flag] : {std::tuple{&options_.name, &identity_->member.name, "--name"}, std::tuple{&options_.region, &identity_->member.region, "--region"}}) {
       if (!given->empty() && *given != *own) return fail(Code::InvalidInput, "{} {}: the keys in {} are those of {}", flag, *given, options_.keys, *own);

@@ -55,6 +55,8 @@ class Membership {
 
   virtual const std::string& name() const = 0;
   virtual const std::string& region() const = 0;
+  // Tells this cluster from others.
+  virtual const std::string& cluster() const = 0;
   // For roles with a gateway: nodes of the cluster come to `router`, their models to `catalogue`.
   virtual Result<void> follow(router::Router& router, catalogue::Catalogue& catalogue) = 0;
   // For roles with a node: opens the door, behind which `service` answers, and announces `node`.

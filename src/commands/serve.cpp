@@ -21,8 +21,10 @@
 #include "api/api.h"
 #include "api/origins.h"
 #include "catalogue/catalogue.h"
+#include "cluster/account_gossip.h"
 #include "cluster/quota_store.h"
 #include "cluster/usage_gossip.h"
+#include "commands/account_care.h"
 #include "commands/address.h"
 #include "commands/converter.h"
 #include "commands/data_folder.h"
@@ -62,6 +64,7 @@ struct Options {
   std::string image_result;
   bool stand_ins = false;
   std::string name;
+  std::string token_file;
   std::string certificate, key;
   bool insecure = false;
   std::string log_level = "info", log_format = "text";
@@ -109,10 +112,10 @@ Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue,
   return {};
 }
 
-Result<void> check_exposure(const Options& options, const Address& address, accounts::Accounts& accounts) {
+Result<void> check_exposure(const Options& options, const Address& address, bool tokens) {
   if (is_loopback(address.host) || options.insecure) return {};
-  VERGE_ASSIGN(tokens, accounts.tokens_required());
-  if (!tokens)
+  // A cluster's tokens may be made at any gateway, later: until then nobody on the network is let in.
+  if (!tokens && options.cluster.empty())
     return fail(Code::Forbidden,
                 "{} is not loopback and no API token exists: anyone on the network could use this server. Make one with 'verge token create' "
                 "(same --data), or say --insecure to serve without",
@@ -165,6 +168,7 @@ Result<void> check_cluster(Options& options) {
   }
   if (options.role.empty()) options.role = "both";
   if (options.role == "node" && !options.workers.empty()) return fail(Code::InvalidInput, "--worker: Workers are hosted by gateways, not by --role node");
+  if (options.role == "node" && !options.token_file.empty()) return fail(Code::InvalidInput, "--tokens is for gateways: nodes ask clients for none");
   if (options.role == "both" && options.peer_listen.empty()) {
     // The node's door is no part of the public API: it has a port of its own.
     if (options.insecure_cluster) options.peer_listen = options.advertise.empty() ? "127.0.0.1:0" : options.advertise;
@@ -238,8 +242,7 @@ Result<int> serve_until_signal(Options options) {
   node_options.hung_after_ms = options.hung_after_s * 1000;
   VERGE_TRY(map_models(options, catalogue, node_options.resolve));
   VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
-  if (options.gateway()) VERGE_TRY(check_exposure(options, address, accounts));
-  VERGE_ASSIGN(tokens, accounts.tokens_required());
+  if (!options.token_file.empty()) VERGE_TRY(read_token_file(accounts, options.token_file));
 
   asio::io_context io(1);
   metrics::Registry metrics;
@@ -266,7 +269,14 @@ Result<int> serve_until_signal(Options options) {
     membership = std::move(made);
     options.name = membership->name();
     options.region = membership->region();
+    if (options.gateway()) VERGE_TRY(accounts.join(options.name, membership->cluster()));
   }
+  auto required = accounts.tokens_required();
+  // A gateway whose tokens are still with the others is closed, and gets them from there.
+  const bool awaited = !required && membership && options.gateway() && required.error().code != Code::Io;
+  if (!required && !awaited) return required.error();
+  const bool tokens = awaited || *required;
+  if (options.gateway()) VERGE_TRY(check_exposure(options, address, tokens));
   VERGE_ASSIGN(traces, TraceExport::from_environment(io.get_executor(), options.name));
   node_options.name = options.name;
   std::shared_ptr<node::Node> node;
@@ -299,7 +309,7 @@ Result<int> serve_until_signal(Options options) {
   api_options.image_results = options.image_result == "results";
   // With models that do not get on, and nothing else that does, other machines are the only hope.
   const auto others = [&] { return membership && membership->others(); };
-  api_options.ready = [&] { return ready && !draining && (!membership || node || membership->ready()) && (!node || node->well() || others()); };
+  api_options.ready = [&] { return ready && !draining && !accounts.unheard() && (!membership || node || membership->ready()) && (!node || node->well() || others()); };
   api_options.stand_ins = options.stand_ins;
   api_options.offered = [&] {
     std::set<std::string> ids = router.models();
@@ -362,13 +372,19 @@ Result<int> serve_until_signal(Options options) {
     wish = [&](std::string model, json::object body) { return placing->wish(std::move(model), std::move(body)); };
   }
   std::shared_ptr<cluster::UsageGossip> usage;
+  std::shared_ptr<cluster::AccountGossip> account_gossip;
+  AccountCareOptions caring;
+  caring.token_file = options.token_file;
   if (membership && options.gateway()) {
+    account_gossip = cluster::AccountGossip::make(io.get_executor(), membership->bus(), accounts, {options.name, 500, &metrics});
+    caring.used = [&](const std::map<std::string, int64_t>& used_ms) { account_gossip->tell_uses(used_ms); };
     cluster::UsageGossipOptions gossip;
     gossip.name = options.name;
     gossip.metrics = &metrics;
     VERGE_ASSIGN(made, cluster::UsageGossip::make(io.get_executor(), membership->bus(), *ledger, std::move(gossip)));
     usage = std::move(made);
   }
+  const auto care = AccountCare::make(io.get_executor(), accounts, std::move(caring));
   // env.AI of hosted Workers comes in here: loopback, without TLS, whatever the other listener is.
   http::ServerOptions inner_options;
   inner_options.body_limit = [&](const http::RequestHead& head) { return hosting->vouched(head) ? api.body_limit(head) : 0; };
@@ -423,6 +439,8 @@ Result<int> serve_until_signal(Options options) {
           }
           co_await hosting->stop(3000);
           co_await inner.drain(1000);
+          care->stop();
+          if (account_gossip) account_gossip->stop();
           if (usage) usage->stop();
           if (membership) {
             co_await membership->drain(options.drain_s * 1000);
@@ -441,7 +459,7 @@ Result<int> serve_until_signal(Options options) {
   if (options.gateway()) log::info("serving", {{"address", fmt::format("{}://{}:{}", options.certificate.empty() ? "http" : "https", host_of_link(address.host), server.port())},
                         {"listen", options.listen},
                         {"data", options.data},
-                        {"tokens", tokens ? "required" : "not required"}});
+                        {"tokens", accounts.unheard() ? "not known yet" : tokens ? "required" : "not required"}});
   run_loop(io);
   if (!fatal.empty()) {
     if (node) {
@@ -477,6 +495,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--kv-memory", o.kv_mib, "KV cache per model in MiB (0 = chosen)")->capture_default_str();
   app.add_option("--kv-type", o.kv_type, "f16, bf16 or f32")->check(CLI::IsMember({"f16", "bf16", "f32"}));
   app.add_option("--weights", o.weights, "native, or f32 for reference results")->check(CLI::IsMember({"native", "f32"}));
+  app.add_option("--tokens", o.token_file, "File with API tokens or their hashes, a line each, beside those of `verge token`; read again when it changes");
   app.add_option("--tls-cert", o.certificate, "PEM certificate chain");
   app.add_option("--tls-key", o.key, "PEM private key");
   app.add_flag("--insecure", o.insecure, "Serve beyond loopback without tokens or TLS");

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "accounts/accounts.h"
+#include "accounts/token_file.h"
 #include "commands/data_folder.h"
 #include "support/clock.h"
 #include "support/json.h"
@@ -15,7 +16,7 @@ namespace {
 struct Options {
   std::string data = default_data_folder();
   bool json = false;
-  std::string name, scope = "run", account, id;
+  std::string name, scope = "run", account, expires, id;
 };
 
 std::string date(int64_t ms) {
@@ -31,16 +32,23 @@ std::string date(int64_t ms) {
 json::object as_json(const accounts::Token& token) {
   json::object out{
       {"id", token.id},       {"name", token.name}, {"scope", token.scope}, {"account", nullptr}, {"created_ms", token.created_ms},
-      {"revoked_ms", nullptr}};
+      {"revoked_ms", nullptr}, {"expires_ms", nullptr}, {"used_ms", nullptr}};
   if (!token.account.empty()) out["account"] = token.account;
   if (token.revoked_ms) out["revoked_ms"] = token.revoked_ms;
+  if (token.expires_ms) out["expires_ms"] = token.expires_ms;
+  if (token.used_ms) out["used_ms"] = token.used_ms;
   return out;
 }
 
 Result<void> create(accounts::Accounts& accounts, const Options& options) {
   const auto before = accounts.tokens_required();
   const bool first = before && !*before;  // also where the database that had them is lost: this is how to go on
-  VERGE_ASSIGN(made, accounts.create(options.name, options.scope, options.account, unix_ms()));
+  int64_t expires_ms = 0;
+  if (!options.expires.empty()) {
+    VERGE_ASSIGN(until, accounts::parse_expiry(options.expires, unix_ms()));
+    expires_ms = until;
+  }
+  VERGE_ASSIGN(made, accounts.create(options.name, options.scope, options.account, unix_ms(), expires_ms));
   if (options.json) {
     json::object out = as_json(made.token);
     out["token"] = made.secret;
@@ -50,6 +58,7 @@ Result<void> create(accounts::Accounts& accounts, const Options& options) {
   std::printf("%s\n", made.secret.c_str());
   std::fprintf(stderr, "This is token %s (%s). It is shown this once: only its hash is kept.\n", made.token.id.c_str(),
                made.token.scope.c_str());
+  if (expires_ms) std::fprintf(stderr, "It expires at %s UTC.\n", date(expires_ms).c_str());
   if (first) std::fprintf(stderr, "From now on the server of this data folder answers requests with a token only.\n");
   return {};
 }
@@ -62,11 +71,11 @@ Result<void> list(accounts::Accounts& accounts, const Options& options) {
     std::printf("%s\n", json::serialize(out).c_str());
     return {};
   }
-  std::printf("%-14s %-10s %-18s %-17s %-17s %s\n", "ID", "SCOPE", "ACCOUNT", "CREATED", "REVOKED", "NAME");
+  constexpr const char* kRow = "%-14s %-8s %-18s %-17s %-17s %-17s %-17s %s\n";
+  std::printf(kRow, "ID", "SCOPE", "ACCOUNT", "CREATED", "LAST USE", "EXPIRES", "REVOKED", "NAME");
   for (const auto& token : tokens)
-    std::printf("%-14s %-10s %-18s %-17s %-17s %s\n", token.id.c_str(), token.scope.c_str(),
-                token.account.empty() ? "any" : token.account.c_str(), date(token.created_ms).c_str(), date(token.revoked_ms).c_str(),
-                token.name.c_str());
+    std::printf(kRow, token.id.c_str(), token.scope.c_str(), token.account.empty() ? "any" : token.account.c_str(), date(token.created_ms).c_str(),
+                date(token.used_ms).c_str(), date(token.expires_ms).c_str(), date(token.revoked_ms).c_str(), token.name.c_str());
   return {};
 }
 
@@ -88,10 +97,11 @@ int token(int argc, char** argv) {
   app.add_flag("--json", options.json, "Print JSON");
   CLI::App* creating = app.add_subcommand("create", "Make a token and print it");
   creating->add_option("--name", options.name, "What it is for");
-  creating->add_option("--scope", options.scope, "read (lists, usage), run (also inference), or admin (everything)")
+  creating->add_option("--scope", options.scope, "metrics (/metrics alone), read (lists, usage), run (also inference), or admin (everything)")
       ->capture_default_str()
-      ->check(CLI::IsMember({"read", "run", "admin", "inference"}));
+      ->check(CLI::IsMember({"metrics", "read", "run", "admin", "inference"}));
   creating->add_option("--account", options.account, "The one account id that it may use; left out: any");
+  creating->add_option("--expires", options.expires, "When it stops being good: 12h, 30d, 8w, 1y, or a date such as 2027-01-31 (left out: never)");
   CLI::App* listing = app.add_subcommand("list", "List tokens, revoked ones too");
   CLI::App* revoking = app.add_subcommand("revoke", "Make a token worthless, at once");
   revoking->add_option("id", options.id, "Its id, from 'list'")->required();

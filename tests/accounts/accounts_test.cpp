@@ -50,7 +50,7 @@ TEST(AccountIds, AnyNameHasAValidOneForKeys) {
 TEST_F(AccountsTest, AScopeMayWhatTheSmallerOnesMay) {
   Accounts accounts = open();
   const auto may = [&](const char* scope) {
-    const Token token = *accounts.verify(accounts.create("x", scope, "", 1)->secret);
+    const Token token = *accounts.verify(accounts.create("x", scope, "", 1)->secret, 10);
     return fmt::format("{} {} {} {}", token.scope, token.allows("read"), token.allows("run"), token.allows("admin"));
   };
   EXPECT_EQ(may("read"), "read true false false");
@@ -75,13 +75,13 @@ TEST_F(AccountsTest, TokensOfTheFirstVersionAreTaken) {
                          " scope TEXT NOT NULL CHECK (scope IN ('inference', 'admin')), account TEXT NOT NULL, created_ms INTEGER NOT NULL,"
                          " revoked_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
                          "INSERT INTO old SELECT id, hash, name, 'inference', account, created_ms, revoked_ms FROM tokens;"
-                         "DROP TABLE tokens; ALTER TABLE old RENAME TO tokens; DROP TABLE account_rates; DROP TABLE accounts; PRAGMA user_version=1",
+                         "DROP TABLE tokens; ALTER TABLE old RENAME TO tokens; DROP TABLE settings; DROP TABLE notes; DROP TABLE token_uses; PRAGMA user_version=1",
                          nullptr, nullptr, nullptr),
             SQLITE_OK)
       << sqlite3_errmsg(db);
   sqlite3_close(db);
   Accounts accounts = open();
-  auto token = accounts.verify(secret);
+  auto token = accounts.verify(secret, 10);
   ASSERT_TRUE(token) << token.error().message;
   EXPECT_EQ(token->scope, "run");
   EXPECT_EQ(token->account, "acc");
@@ -94,7 +94,7 @@ TEST_F(AccountsTest, SettingsAreSetTakenBackAndSeenByAServerAtOnce) {
   changes.daily_neurons = 5;
   changes.concurrency = 2;
   changes.rates["text-generation"] = 7;
-  ASSERT_TRUE(command.set("a", changes));
+  ASSERT_TRUE(command.set("a", changes, 5));
   EXPECT_EQ((*server.settings("a"))->daily_neurons, 5);
   EXPECT_EQ((*server.settings("a"))->rates.at("text-generation"), 7);
   EXPECT_EQ((*command.settings("a"))->concurrency, 2);
@@ -102,15 +102,15 @@ TEST_F(AccountsTest, SettingsAreSetTakenBackAndSeenByAServerAtOnce) {
   more.daily_neurons = Settings::kUnset;
   more.rates["text-generation"] = Settings::kUnset;
   more.rates["text-embeddings"] = Settings::kUnlimited;
-  ASSERT_TRUE(command.set("a", more));
+  ASSERT_TRUE(command.set("a", more, 6));
   EXPECT_FALSE((*server.settings("a"))->daily_neurons);
   EXPECT_EQ((*server.settings("a"))->concurrency, 2) << "what is not named stays";
   EXPECT_EQ((*server.settings("a"))->rates.size(), 1u);
-  EXPECT_EQ(*command.remove("a"), true);
-  EXPECT_EQ(*command.remove("a"), false);
+  EXPECT_EQ(*command.remove("a", 7), true);
+  EXPECT_EQ(*command.remove("a", 7), false);
   EXPECT_TRUE((*server.all_settings())->empty());
-  EXPECT_EQ(command.set("no such/id", changes).error().code, Code::InvalidInput);
-  EXPECT_EQ(command.set("", changes).error().code, Code::InvalidInput);
+  EXPECT_EQ(command.set("no such/id", changes, 5).error().code, Code::InvalidInput);
+  EXPECT_EQ(command.set("", changes, 5).error().code, Code::InvalidInput);
 }
 
 TEST_F(AccountsTest, ATokenMadeByAnotherProcessCountsAtOnce) {
@@ -119,7 +119,7 @@ TEST_F(AccountsTest, ATokenMadeByAnotherProcessCountsAtOnce) {
   auto made = command.create("x", "admin", "acc", 7);
   ASSERT_TRUE(made);
   EXPECT_TRUE(*server.tokens_required());
-  auto token = server.verify(made->secret);
+  auto token = server.verify(made->secret, 10);
   ASSERT_TRUE(token) << token.error().message;
   EXPECT_EQ(token->id, made->token.id);
   EXPECT_EQ(token->scope, "admin");
@@ -130,11 +130,11 @@ TEST_F(AccountsTest, ATokenMadeByAnotherProcessCountsAtOnce) {
 TEST_F(AccountsTest, RevokedIsRefusedAndTokensStayRequired) {
   Accounts accounts = open();
   auto made = accounts.create("x", "inference", "", 1);
-  ASSERT_TRUE(accounts.verify(made->secret));
+  ASSERT_TRUE(accounts.verify(made->secret, 10));
   auto revoked = accounts.revoke(made->token.id, 9);
   ASSERT_TRUE(revoked);
   EXPECT_EQ(revoked->revoked_ms, 9);
-  EXPECT_EQ(accounts.verify(made->secret).error().code, Code::Unauthenticated);
+  EXPECT_EQ(accounts.verify(made->secret, 10).error().code, Code::Unauthenticated);
   EXPECT_EQ(accounts.revoke(made->token.id, 20)->revoked_ms, 9);
   EXPECT_TRUE(*accounts.tokens_required());
   EXPECT_TRUE(*open().tokens_required());
@@ -184,13 +184,13 @@ TEST_F(AccountsTest, WhileItRunsRemovalChangesNothingAndAnotherDatabaseCounts) {
   const std::string first = server.create("a", "run", "", 1)->secret;
   fs::rename(path, folder_ + "/old");
   EXPECT_TRUE(*server.tokens_required());
-  EXPECT_TRUE(server.verify(first));
+  EXPECT_TRUE(server.verify(first, 10));
   const auto second = open().create("b", "run", "", 2);
   EXPECT_TRUE(*server.tokens_required());
-  EXPECT_FALSE(server.verify(first));
-  EXPECT_TRUE(server.verify(second->secret));
+  EXPECT_FALSE(server.verify(first, 10));
+  EXPECT_TRUE(server.verify(second->secret, 10));
   ASSERT_TRUE(open().revoke(second->token.id, 3));
-  EXPECT_FALSE(server.verify(second->secret));
+  EXPECT_FALSE(server.verify(second->secret, 10));
 }
 
 TEST_F(AccountsTest, UnknownIdIsNotFound) { EXPECT_EQ(open().revoke("000000000000", 1).error().code, Code::NotFound); }
@@ -204,11 +204,11 @@ TEST_F(AccountsTest, WrongSecretsAreRefused) {
   other_id[4] = other_id[4] == '0' ? '1' : '0';
   for (const std::string& bad : {std::string(), std::string("vrg_"), flipped, other_id, good + "x", good.substr(1),
                                  std::string(good.size(), 'a'), std::string(1 << 20, 'x'), std::string(good.size(), '\0')}) {
-    auto token = accounts.verify(bad);
+    auto token = accounts.verify(bad, 10);
     ASSERT_FALSE(token);
     EXPECT_EQ(token.error().code, Code::Unauthenticated);
   }
-  EXPECT_TRUE(accounts.verify(good));
+  EXPECT_TRUE(accounts.verify(good, 10));
 }
 
 TEST_F(AccountsTest, SecretIsNotInTheFile) {
@@ -240,6 +240,66 @@ TEST_F(AccountsTest, WrongArgumentsAreInvalid) {
   EXPECT_EQ(accounts.create(std::string(65, 'n'), "admin", "", 1).error().code, Code::InvalidInput);
   EXPECT_EQ(accounts.create("x", "admin", "a/b", 1).error().code, Code::InvalidInput);
   EXPECT_TRUE(accounts.list()->empty());
+}
+
+TEST_F(AccountsTest, AnExpiredTokenIsRefused) {
+  Accounts accounts = open();
+  const std::string secret = accounts.create("x", "run", "", 1, 100)->secret;
+  EXPECT_TRUE(accounts.verify(secret, 99));
+  EXPECT_EQ(accounts.verify(secret, 100).error().code, Code::Unauthenticated);
+  EXPECT_EQ(accounts.list()->front().expires_ms, 100);
+}
+
+TEST_F(AccountsTest, MetricsIsAScopeOfItsOwn) {
+  Accounts accounts = open();
+  const Token metrics = *accounts.verify(accounts.create("x", "metrics", "", 1)->secret, 10), read = *accounts.verify(accounts.create("x", "read", "", 1)->secret, 10),
+              admin = *accounts.verify(accounts.create("x", "admin", "", 1)->secret, 10);
+  for (const char* more : {"read", "run", "admin"}) EXPECT_FALSE(metrics.allows(more));
+  EXPECT_TRUE(metrics.allows("metrics"));
+  EXPECT_FALSE(read.allows("metrics"));
+  EXPECT_TRUE(admin.allows("metrics"));
+}
+
+// A use is no write: they are written together, and the newest stays.
+TEST_F(AccountsTest, TheLastUseIsWrittenNowAndThen) {
+  Accounts accounts = open();
+  const std::string secret = accounts.create("x", "run", "", 1)->secret;
+  const auto before = *accounts.generation();
+  ASSERT_TRUE(accounts.verify(secret, 50));
+  ASSERT_TRUE(accounts.verify(secret, 60));
+  EXPECT_EQ(open().list()->front().used_ms, 0);
+  EXPECT_EQ(accounts.write_uses()->size(), 1u);
+  EXPECT_TRUE(accounts.write_uses()->empty());
+  EXPECT_EQ(open().list()->front().used_ms, 60);
+  ASSERT_TRUE(accounts.merge_uses({{accounts.list()->front().id, 40}, {"000000000000", 70}}));
+  EXPECT_EQ(open().list()->front().used_ms, 60);
+  EXPECT_EQ(*accounts.generation(), before) << "nothing that a cluster must be told";
+}
+
+TEST_F(AccountsTest, LimitsOfTheVersionBeforeAreTaken) {
+  {
+    Accounts accounts = open();
+  }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_ + "/accounts.db").c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db,
+                         "DROP TABLE settings; DROP TABLE notes; DROP TABLE token_uses; DROP TABLE tokens;"
+                         "CREATE TABLE tokens (id TEXT PRIMARY KEY, hash TEXT NOT NULL, name TEXT NOT NULL, scope TEXT NOT NULL CHECK (scope IN ('read', 'run', 'admin')),"
+                         " account TEXT NOT NULL, created_ms INTEGER NOT NULL, revoked_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+                         "CREATE TABLE accounts (id TEXT PRIMARY KEY, daily_neurons INTEGER, concurrency INTEGER) STRICT;"
+                         "CREATE TABLE account_rates (account TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE, task TEXT NOT NULL, per_minute INTEGER NOT NULL,"
+                         " PRIMARY KEY (account, task)) STRICT;"
+                         "INSERT INTO tokens VALUES ('0123456789ab', 'h', 'old', 'run', '', 7, 9);"
+                         "INSERT INTO accounts VALUES ('a', 5, NULL); INSERT INTO account_rates VALUES ('a', 'text-generation', -1); PRAGMA user_version=2",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+  Accounts accounts = open();
+  EXPECT_EQ((*accounts.settings("a"))->daily_neurons, 5);
+  EXPECT_FALSE((*accounts.settings("a"))->concurrency);
+  EXPECT_EQ((*accounts.settings("a"))->rates.at("text-generation"), Settings::kUnlimited);
+  EXPECT_EQ(accounts.list()->front().revoked_ms, 9);
 }
 
 }  // namespace

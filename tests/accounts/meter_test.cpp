@@ -42,7 +42,7 @@ class MeterTest : public testing::FolderTest {
       co_await std::move(booking);
     });
   }
-  void set(Settings settings, const std::string& account = "a") { ASSERT_TRUE(accounts_.set(account, settings)); }
+  void set(Settings settings, const std::string& account = "a") { ASSERT_TRUE(accounts_.set(account, settings, 1)); }
   static Settings daily(double neurons) {
     Settings out;
     out.daily_neurons = static_cast<int64_t>(neurons * kMicro);

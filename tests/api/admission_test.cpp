@@ -75,7 +75,7 @@ TEST_F(AdmissionTest, AnAccountThatIsNoNameHasNoRoutes) {
 
 // X3: every route with every kind of caller. A new route is in the table and thus in here.
 TEST_F(AdmissionTest, EveryRouteAsksForWhatItsRowSays) {
-  std::string read = make("read"), inference = make("run"), admin = make("admin");
+  std::string read = make("read"), inference = make("run"), admin = make("admin"), metrics = make("metrics");
   start({}, &*accounts_);
   for (const Route& route : routes()) {
     std::string path(route.pattern);
@@ -83,16 +83,33 @@ TEST_F(AdmissionTest, EveryRouteAsksForWhatItsRowSays) {
       if (size_t at = path.find(from); at != std::string::npos) path.replace(at, from.size(), to);
     SCOPED_TRACE(std::string(route.method) + " " + path);
     auto status = [&](const http::Headers& headers) { return ask(route.method, path, route.method == "POST" ? "{}" : "", headers).status; };
-    bool open = route.access == Access::Open || route.access == Access::Local;  // the test is on this machine
+    bool open = route.access == Access::Open || route.access == Access::Metrics;  // the test is on this machine
     for (const http::Headers& bad :
          {http::Headers(), bearer("vrg_000000000000_" + std::string(43, 'A')), bearer(""), http::Headers{{"authorization", "Basic eDp5"}}})
       EXPECT_EQ(status(bad) == 401, !open);
     EXPECT_EQ(status(bearer(inference)) == 403, route.access == Access::Admin);
     EXPECT_NE(status(bearer(inference)), 401);
     EXPECT_EQ(status(bearer(read)) == 403, route.access == Access::Admin || route.access == Access::Run);
+    EXPECT_EQ(status(bearer(metrics)) == 403, !open);
     int with_admin = status(bearer(admin));
     EXPECT_TRUE(with_admin != 401 && with_admin != 403);
   }
+}
+
+TEST_F(AdmissionTest, ARefusalForTheScopeNamesBoth) {
+  const std::string read = make("read");
+  start({}, &*accounts_);
+  const Answer answer = post("/v1/chat/completions", "{}", bearer(read));
+  EXPECT_EQ(answer.status, 403);
+  EXPECT_NE(answer.body.find("a token of scope run or admin; this token's scope is read"), std::string::npos) << answer.body;
+}
+
+TEST_F(AdmissionTest, AnExpiredTokenIsToldSo) {
+  const std::string old = accounts_->create("x", "run", "", 1, 2)->secret;
+  start({}, &*accounts_);
+  const Answer answer = post("/v1/chat/completions", "{}", bearer(old));
+  EXPECT_EQ(answer.status, 401);
+  EXPECT_NE(answer.body.find("expired"), std::string::npos) << answer.body;
 }
 
 TEST_F(AdmissionTest, ErrorsOfAllShapes) {

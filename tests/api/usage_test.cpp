@@ -36,7 +36,7 @@ class UsageTest : public ApiTest {
   }
   // From another process, as it were.
   void set(const accounts::Settings& settings, const std::string& account = "acc") {
-    ASSERT_TRUE(accounts::Accounts::open(folder_)->set(account, settings));
+    ASSERT_TRUE(accounts::Accounts::open(folder_)->set(account, settings, 1));
   }
   static accounts::Settings daily(double neurons) {
     accounts::Settings out;

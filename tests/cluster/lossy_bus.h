@@ -33,6 +33,8 @@ class Wire {
   // Of what was sent, by subject.
   std::map<std::string, int> messages;
   std::map<std::string, size_t> bytes;
+  std::map<std::string, Value> values;  // by bucket and key; all read them whatever is cut
+  bool values_fail = false;
 
  private:
   friend class LossyBus;
@@ -58,8 +60,18 @@ class LossyBus final : public Bus {
   void subscribe(const std::string& subject, Handler handler) override { handlers_.emplace_back(subject, std::move(handler)); }
   bool connected() const override { return up; }
   std::string state() const override { return "in memory"; }
-  task<Result<std::optional<Value>>> get(const std::string&, const std::string&) override { co_return fail(Code::Io, "none here"); }
-  task<Result<std::optional<uint64_t>>> put_if(const std::string&, const std::string&, const std::string&, uint64_t) override { co_return fail(Code::Io, "none here"); }
+  task<Result<std::optional<Value>>> get(const std::string& bucket, const std::string& key) override {
+    if (!up || wire_.values_fail) co_return fail(Code::Io, "none here");
+    const auto found = wire_.values.find(bucket + "/" + key);
+    co_return found == wire_.values.end() ? std::optional<Value>() : std::optional<Value>(found->second);
+  }
+  task<Result<std::optional<uint64_t>>> put_if(const std::string& bucket, const std::string& key, const std::string& data, uint64_t revision) override {
+    if (!up || wire_.values_fail) co_return fail(Code::Io, "none here");
+    Value& value = wire_.values[bucket + "/" + key];
+    if (value.revision != revision) co_return std::optional<uint64_t>();
+    value = {data, revision + 1};
+    co_return std::optional<uint64_t>(value.revision);
+  }
   task<Result<std::vector<std::pair<std::string, Value>>>> list(const std::string&) override { co_return fail(Code::Io, "none here"); }
 
  private:

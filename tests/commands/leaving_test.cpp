@@ -109,8 +109,8 @@ class LeavingTest : public ::testing::Test {
     accounts::Settings plenty;
     plenty.daily_neurons = int64_t{1} << 50;  // a limit, so that there are leases
     plenty.rates["text-generation"] = plenty.rates["text-embeddings"] = plenty.rates["image-classification"] = plenty.rates["automatic-speech-recognition"] = 1'000'000;
-    EXPECT_TRUE(accounts_.set("acc", plenty));
-    EXPECT_TRUE(accounts_.set("default", plenty));
+    EXPECT_TRUE(accounts_.set("acc", plenty, 1));
+    EXPECT_TRUE(accounts_.set("default", plenty, 1));
 
     api::Options options;
     options.meter = meter_.get();

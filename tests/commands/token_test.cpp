@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "accounts/accounts.h"
+#include "support/clock.h"
 #include "support/json.h"
 
 namespace verge::commands {
@@ -42,7 +43,7 @@ TEST_F(TokenTest, CreatedTokenIsValidAndAloneOnStdout) {
   Outcome made = call({"create", "--name", "ci"});
   ASSERT_EQ(made.code, 0) << made.err;
   ASSERT_TRUE(made.out.ends_with('\n'));
-  auto token = accounts::Accounts::open(folder_)->verify(made.out.substr(0, made.out.size() - 1));
+  auto token = accounts::Accounts::open(folder_)->verify(made.out.substr(0, made.out.size() - 1), unix_ms());
   ASSERT_TRUE(token) << token.error().message;
   EXPECT_EQ(token->name, "ci");
   EXPECT_EQ(token->scope, "run");
@@ -69,7 +70,7 @@ TEST_F(TokenTest, RevokedTokenIsWorthless) {
   auto made = parse_json(call({"create", "--json"}).out);
   ASSERT_TRUE(made);
   EXPECT_EQ(call({"revoke", std::string(made->at("id").as_string())}).code, 0);
-  EXPECT_FALSE(accounts::Accounts::open(folder_)->verify(std::string(made->at("token").as_string())));
+  EXPECT_FALSE(accounts::Accounts::open(folder_)->verify(std::string(made->at("token").as_string()), unix_ms()));
   EXPECT_EQ(call({"revoke", "000000000000"}).code, 1);
 }
 
