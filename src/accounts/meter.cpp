@@ -15,6 +15,11 @@
 
 namespace verge::accounts {
 namespace asio = boost::asio;
+namespace {
+
+constexpr int kNewsMs = 50, kNewsRounds = 60;  // how often what the others have is looked at again, and for how long
+
+}  // namespace
 
 // One account on this gateway.
 struct AccountState {
@@ -24,6 +29,10 @@ struct AccountState {
   Quota quota;
   std::map<std::string, RateWindow, std::less<>> rates;  // by task, or by model where the model has a limit of its own
   int64_t under_way = 0;
+  // Of what is shared with other gateways.
+  Allowance places;
+  std::map<std::string, Allowance, std::less<>> allowances;  // as rates
+  int64_t waiting = 0;      // for news of the others
   bool leasing = false;     // one exchange with the lease store at a time; others wait in the room
   asio::steady_timer room;  // never elapses; cancelling it wakes all in it
   // As last seen: a lease then takes one round trip.
@@ -31,7 +40,7 @@ struct AccountState {
   int64_t record_day = 0;
 
   bool idle(int64_t now_ms) const {
-    return under_way == 0 && !leasing && (quota.day() != day_of(now_ms) || quota.granted() == 0) &&
+    return under_way == 0 && waiting == 0 && !leasing && (quota.day() != day_of(now_ms) || quota.granted() == 0) &&
            std::ranges::all_of(rates, [&](const auto& rate) { return rate.second.idle(now_ms); });
   }
 };
@@ -48,7 +57,8 @@ Charge::Charge(Charge&& other) noexcept
       state_(std::move(other.state_)),
       reservation_(other.reservation_),
       claim_(std::move(other.claim_)),
-      time_ms_(other.time_ms_) {}
+      time_ms_(other.time_ms_),
+      entered_ms_(other.entered_ms_) {}
 
 Charge& Charge::operator=(Charge&& other) noexcept {
   if (this == &other) return *this;
@@ -58,15 +68,17 @@ Charge& Charge::operator=(Charge&& other) noexcept {
   reservation_ = other.reservation_;
   claim_ = std::move(other.claim_);
   time_ms_ = other.time_ms_;
+  entered_ms_ = other.entered_ms_;
   return *this;
 }
 
 Charge::~Charge() { give_back(); }
 
 void Charge::give_back() {
-  if (!std::exchange(meter_, nullptr)) return;
+  Meter* meter = std::exchange(meter_, nullptr);
+  if (!meter) return;
   state_->quota.give_back(reservation_, unix_ms());
-  --state_->under_way;
+  meter->leave(*state_, entered_ms_);
   state_.reset();
 }
 
@@ -133,6 +145,90 @@ Error Meter::refusal(std::string_view account, std::string_view reason, Error er
   return error;
 }
 
+task<Result<void>> Meter::enter(std::shared_ptr<AccountState> state, Limits limits) {
+  using Verdict = Allowance::Verdict;
+  const bool shared = options_.elsewhere && (limits.concurrency >= 0 || limits.per_minute >= 0);
+  if (shared) told_[state->account] = state;
+  const std::string name = shared ? valid_account_for(state->account) : std::string();  // as others tell it
+  asio::steady_timer timer(executor_);
+  struct Waits {
+    int64_t& count;
+    explicit Waits(int64_t& c) : count(++c) {}
+    ~Waits() { --count; }
+  };
+  std::optional<Waits> waits;
+  for (int round = 0;; ++round) {
+    const int64_t now = monotonic_ms();
+    Elsewhere places, rates;
+    if (shared && limits.concurrency >= 0) places = options_.elsewhere->under_way(name, limits.concurrency, now);
+    if (shared && limits.per_minute >= 0) rates = options_.elsewhere->in_minute(name, limits.rate_name, limits.per_minute, now);
+    Verdict place = Verdict::Granted, rate = Verdict::Granted;
+    int64_t left = INT64_MAX;
+    if (limits.concurrency >= 0) {
+      place = state->places.ask(state->under_way, places, limits.concurrency, now);
+      left = limits.concurrency - state->under_way - places.count;
+    }
+    if (place == Verdict::Refused) {
+      Error error = fail(Code::RateLimited, "Too many requests at once: account {} may have {} under way", state->account, limits.concurrency);
+      error.retry_after_ms = 1000;
+      co_return refusal(state->account, "concurrency", std::move(error));
+    }
+    if (limits.per_minute >= 0) {
+      RateWindow& window = state->rates[limits.rate_name];
+      const int64_t own = window.total(unix_ms());
+      rate = state->allowances[limits.rate_name].ask(own, rates, limits.per_minute, now);
+      left = std::min(left, limits.per_minute - own - rates.count);
+      if (rate == Verdict::Refused) {
+        // What others had leaves too, within a minute.
+        const int64_t wait_ms = window.take(static_cast<int>(std::max<int64_t>(limits.per_minute - rates.count, 0)), unix_ms());
+        Error error = fail(Code::RateLimited, "Rate limit reached for {}: {} requests per minute", limits.rate_name, limits.per_minute);
+        error.retry_after_ms = std::max<int64_t>(wait_ms, 1);
+        co_return refusal(state->account, "rate", std::move(error));
+      }
+    }
+    if (place == Verdict::Granted && rate == Verdict::Granted) {
+      if (limits.per_minute >= 0) {
+        state->rates[limits.rate_name].take(static_cast<int>(limits.per_minute), unix_ms());
+        state->allowances[limits.rate_name].taken(now);
+      }
+      state->places.taken(now);
+      ++state->under_way;
+      co_return Result<void>();
+    }
+    // No more wait than there is left for.
+    if (round >= kNewsRounds || (!waits && state->waiting >= left)) {
+      Error error = fail(Code::RateLimited, "Rate limit reached for {} at this gateway for the moment; try again", limits.rate_name);
+      error.retry_after_ms = 1000;
+      co_return refusal(state->account, "shared", std::move(error));
+    }
+    if (!waits) waits.emplace(state->waiting);
+    timer.expires_after(std::chrono::milliseconds(kNewsMs));
+    boost::system::error_code woken;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+  }
+}
+
+void Meter::leave(AccountState& state, int64_t entered_ms) {
+  --state.under_way;
+  state.places.given_back(entered_ms, monotonic_ms());
+}
+
+SharedCounts::Told Meter::counts() {
+  SharedCounts::Told out;
+  const int64_t now = unix_ms();
+  for (auto it = told_.begin(); it != told_.end();) {
+    AccountState& state = *it->second;
+    SharedCounts::Counts& counts = out[it->first];
+    counts.under_way = state.under_way;
+    for (auto& [name, window] : state.rates)
+      if (const int64_t total = window.total(now)) counts.in_minute[name] = total;
+    // Said once more where nothing is left, then no longer.
+    const bool over = counts == SharedCounts::Counts() && state.waiting == 0;
+    it = over ? told_.erase(it) : std::next(it);
+  }
+  return out;
+}
+
 task<Result<Charge>> Meter::admit(Claim claim) {
   auto limits = limits_of(claim);
   if (!limits) co_return limits.error();
@@ -140,24 +236,14 @@ task<Result<Charge>> Meter::admit(Claim claim) {
   if (!found) co_return found.error();
   const std::shared_ptr<AccountState> state = *found;
 
-  if (limits->concurrency >= 0 && state->under_way >= limits->concurrency) {
-    Error error = fail(Code::RateLimited, "Too many requests at once: account {} may have {} under way", claim.account, limits->concurrency);
-    error.retry_after_ms = 1000;
-    co_return refusal(claim.account, "concurrency", std::move(error));
-  }
-  if (limits->per_minute >= 0) {
-    const int64_t wait_ms = state->rates[limits->rate_name].take(static_cast<int>(limits->per_minute), unix_ms());
-    if (wait_ms > 0) {
-      Error error = fail(Code::RateLimited, "Rate limit reached for {}: {} requests per minute", limits->rate_name, limits->per_minute);
-      error.retry_after_ms = wait_ms;
-      co_return refusal(claim.account, "rate", std::move(error));
-    }
-  }
+  auto entering = enter(state, *limits);
+  auto entered = co_await std::move(entering);
+  if (!entered) co_return entered.error();
 
   Charge charge;
   charge.meter_ = this;
   charge.state_ = state;
-  ++state->under_way;
+  charge.entered_ms_ = monotonic_ms();
   charge.time_ms_ = unix_ms();
   charge.reservation_.day = day_of(charge.time_ms_);
   const int64_t estimate = limits->daily >= 0 ? neurons(*claim.entry, claim.estimate) : 0;
@@ -259,7 +345,7 @@ UsageRow Meter::settle(Charge& charge, const protocol::Usage& usage, std::string
   }
   charge.meter_ = nullptr;
   charge.state_->quota.settle(charge.reservation_, row.neurons, unix_ms());
-  --charge.state_->under_way;
+  leave(*charge.state_, charge.entered_ms_);
   charge.state_.reset();
   requests_.add(1, {row.account, charged ? row.outcome : "failed"});
   neurons_.add(static_cast<double>(row.neurons) / static_cast<double>(kMicro), {row.account});

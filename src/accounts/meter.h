@@ -17,6 +17,7 @@
 #include "accounts/accounts.h"
 #include "accounts/ledger.h"
 #include "accounts/quota.h"
+#include "accounts/shared_counts.h"
 #include "catalogue/catalogue.h"
 #include "protocol/event.h"
 #include "support/metrics.h"
@@ -26,6 +27,7 @@ namespace verge::accounts {
 struct MeterOptions {
   bool published_limits = false;
   int cut_off_percent = 5;  // of its allocation that an account may spend here while the lease store cannot be reached
+  const SharedCounts* elsewhere = nullptr;  // what other gateways have of accounts; null: there are none
 };
 
 // A request on its way in.
@@ -55,6 +57,7 @@ class Charge {
   Reservation reservation_;
   Claim claim_;
   int64_t time_ms_ = 0;
+  int64_t entered_ms_ = 0;  // monotonic
 };
 
 // Today, as shown to the account.
@@ -83,6 +86,8 @@ class Meter {
 
   int64_t neurons(const catalogue::Entry& entry, const protocol::Usage& usage) const;
   Result<Allocation> allocation(const std::string& account);
+  // Of accounts with limits of requests: for the other gateways.
+  SharedCounts::Told counts();
   Ledger* ledger() { return ledger_; }
 
  private:
@@ -91,6 +96,9 @@ class Meter {
 
   Result<std::shared_ptr<AccountState>> state_of(const std::string& account, bool limited);
   Result<Limits> limits_of(const Claim& claim);
+  // Within the limits of requests: places are taken; else why not.
+  task<Result<void>> enter(std::shared_ptr<AccountState> state, Limits limits);
+  void leave(AccountState& state, int64_t entered_ms);
   Error refusal(std::string_view account, std::string_view reason, Error error);
   void lease(std::shared_ptr<AccountState> state, int64_t wanted, int64_t limit);
   task<void> take_lease(std::shared_ptr<AccountState> state, int64_t wanted, int64_t limit);
@@ -103,6 +111,7 @@ class Meter {
   Ledger* ledger_;
   MeterOptions options_;
   std::map<std::string, std::shared_ptr<AccountState>, std::less<>> states_;
+  std::map<std::string, std::shared_ptr<AccountState>, std::less<>> told_;  // those of counts()
   metrics::Counter requests_, neurons_, refusals_;
   metrics::Gauge unwritten_;
 };

@@ -14,6 +14,11 @@ void RateWindow::advance(int64_t second) {
   second_ = std::max(second_, second);
 }
 
+int64_t RateWindow::total(int64_t now_ms) {
+  advance(std::max<int64_t>(now_ms, 0) / 1000);
+  return total_;
+}
+
 int64_t RateWindow::take(int limit, int64_t now_ms) {
   now_ms = std::max<int64_t>(now_ms, 0);
   advance(now_ms / 1000);

@@ -12,6 +12,8 @@ class RateWindow {
  public:
   // 0: let through, and counted. Else refused: the ms after which the next one may be let through.
   int64_t take(int limit, int64_t now_ms);
+  // In the window now.
+  int64_t total(int64_t now_ms);
   // Nothing in the window: as good as new.
   bool idle(int64_t now_ms) const { return total_ == 0 || now_ms / 1000 - second_ > kSlots; }
 

@@ -22,6 +22,7 @@
 #include "api/origins.h"
 #include "catalogue/catalogue.h"
 #include "cluster/account_gossip.h"
+#include "cluster/limit_gossip.h"
 #include "cluster/quota_store.h"
 #include "cluster/usage_gossip.h"
 #include "commands/account_care.h"
@@ -296,7 +297,12 @@ Result<int> serve_until_signal(Options options) {
   std::unique_ptr<cluster::QuotaStore> shared_leases;
   if (membership) shared_leases = std::make_unique<cluster::QuotaStore>(membership->bus());
   accounts::LeaseStore& lease_store = shared_leases ? static_cast<accounts::LeaseStore&>(*shared_leases) : leases;
-  accounts::Meter meter(io.get_executor(), accounts, catalogue, lease_store, ledger.get(), metrics, {options.quotas, options.cut_off_percent});
+  std::optional<accounts::SharedCounts> shared_counts;
+  if (membership && options.gateway()) {
+    VERGE_ASSIGN(gateways, accounts.remembered_gateways());
+    shared_counts.emplace(gateways);
+  }
+  accounts::Meter meter(io.get_executor(), accounts, catalogue, lease_store, ledger.get(), metrics, {options.quotas, options.cut_off_percent, shared_counts ? &*shared_counts : nullptr});
 
   bool ready = false, draining = false;
   api::Options api_options;
@@ -373,10 +379,16 @@ Result<int> serve_until_signal(Options options) {
   }
   std::shared_ptr<cluster::UsageGossip> usage;
   std::shared_ptr<cluster::AccountGossip> account_gossip;
+  std::shared_ptr<cluster::LimitGossip> limit_gossip;
   AccountCareOptions caring;
   caring.token_file = options.token_file;
   if (membership && options.gateway()) {
     account_gossip = cluster::AccountGossip::make(io.get_executor(), membership->bus(), accounts, {options.name, 500, &metrics});
+    cluster::LimitGossipOptions limiting;
+    limiting.name = options.name;
+    limiting.own = [&] { return meter.counts(); };
+    limiting.gateways = [&](int64_t count) { (void)accounts.remember_gateways(count); };
+    limit_gossip = cluster::LimitGossip::make(io.get_executor(), membership->bus(), *shared_counts, std::move(limiting));
     caring.used = [&](const std::map<std::string, int64_t>& used_ms) { account_gossip->tell_uses(used_ms); };
     cluster::UsageGossipOptions gossip;
     gossip.name = options.name;
@@ -441,6 +453,7 @@ Result<int> serve_until_signal(Options options) {
           co_await inner.drain(1000);
           care->stop();
           if (account_gossip) account_gossip->stop();
+          if (limit_gossip) limit_gossip->stop();
           if (usage) usage->stop();
           if (membership) {
             co_await membership->drain(options.drain_s * 1000);

@@ -1,7 +1,8 @@
 """Tokens and limits of a cluster with three gateways: made at any, known at all, also without the bus; and a gateway that joins is never open."""
-import json, subprocess
+import json, subprocess, threading
+from concurrent.futures import ThreadPoolExecutor
 import pytest
-from cluster import REGIONS, VERGE, Cluster, eventually, hosts
+from cluster import MODEL, REGIONS, VERGE, Cluster, eventually, hosts
 from conftest import network
 from harness import ACCOUNT
 
@@ -60,6 +61,67 @@ def test_limits_are_those_of_all(three):
     eventually(lambda: all([a["concurrency"] for a in command(three, g, "account", "list")] == [7] for g in GATEWAYS))
     command(three, "asia-gw", "account", "remove", "acc")
     eventually(lambda: all(command(three, g, "account", "list") == [] for g in GATEWAYS))
+
+
+def hammer(cluster, secret, account, gateways, each):
+    """Statuses of requests at all gateways at the same time."""
+    def one(i):
+        connection = cluster.connection(gateways[i % len(gateways)])
+        try:
+            body = {"prompt": "Once", "raw": True, "max_tokens": 2}
+            connection.request("POST", f"/client/v4/accounts/{account}/ai/run/{MODEL}", json.dumps(body), {"content-type": "application/json", "authorization": f"Bearer {secret}"})
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+        finally:
+            connection.close()
+    with ThreadPoolExecutor(24) as pool:
+        return list(pool.map(one, range(each * len(gateways))))
+
+
+def test_a_rate_holds_over_all_gateways(three):
+    secret = command(three, "us-gw", "token", "create")["token"]
+    everywhere(three, secret, 200)
+    command(three, "eu-gw", "account", "set", "fast", "--rate", "text-generation=20")
+    eventually(lambda: all([a["id"] for a in command(three, g, "account", "list")] == ["fast"] for g in GATEWAYS))
+    statuses = hammer(three, secret, "fast", GATEWAYS, 20)
+    assert set(statuses) <= {200, 429}, statuses
+    assert 20 <= statuses.count(200) <= 20 + len(GATEWAYS) - 1, statuses
+    # One after the other at one gateway: what is left elsewhere is had there, with a wait at most.
+    command(three, "eu-gw", "account", "set", "slow", "--rate", "text-generation=6")
+    eventually(lambda: all(len(command(three, g, "account", "list")) == 2 for g in GATEWAYS))
+    answers = [hammer(three, secret, "slow", [g], 1)[0] for g in ["us-gw"] * 4 + ["eu-gw"] * 4]
+    assert 6 <= answers.count(200) <= 8 and answers[:4] == [200] * 4, answers
+
+
+def test_requests_at_once_hold_over_all_gateways(three):
+    secret = command(three, "us-gw", "token", "create")["token"]
+    everywhere(three, secret, 200)
+    command(three, "us-gw", "account", "set", "wide", "--concurrency", 4)
+    eventually(lambda: all("wide" in [a["id"] for a in command(three, g, "account", "list")] for g in GATEWAYS))
+    most, now, lock = [0], [0], threading.Lock()
+
+    def long(i):
+        connection = three.connection(GATEWAYS[i % 3])
+        try:
+            body = {"prompt": "Once upon a time", "raw": True, "max_tokens": 200, "stream": True}
+            connection.request("POST", f"/client/v4/accounts/wide/ai/run/{MODEL}", json.dumps(body), {"content-type": "application/json", "authorization": f"Bearer {secret}"})
+            answer = connection.getresponse()
+            if answer.status == 200:
+                with lock:  # its first event is here: it is under way
+                    now[0] += 1
+                    most[0] = max(most[0], now[0])
+                answer.readline()
+                with lock:
+                    now[0] -= 1
+            answer.read()
+            return answer.status
+        finally:
+            connection.close()
+    with ThreadPoolExecutor(24) as pool:
+        statuses = list(pool.map(long, range(24)))
+    assert set(statuses) <= {200, 429} and 429 in statuses, statuses
+    assert most[0] <= 4 + len(GATEWAYS) - 1
 
 
 def test_a_gateway_that_was_away_brings_nothing_back_and_gets_all(three):
