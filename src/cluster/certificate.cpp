@@ -1,5 +1,6 @@
 #include "cluster/certificate.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -134,6 +135,81 @@ Result<void> make_certificate(const std::string& authority_folder, const std::st
       X509_sign(x, authority_key.get(), EVP_sha256()) == 0)
     return broken("certificate");
   return write_pair(x, key.get(), certificate_file, key_file);
+}
+
+Result<void> renew_certificate(const std::string& authority_folder, const std::string& common_name, const std::vector<std::string>& names,
+                               const std::string& certificate_file, const std::string& key_file, int64_t now_ms) {
+  const std::string fresh_certificate = certificate_file + ".new", fresh_key = key_file + ".new";
+  ::unlink(fresh_certificate.c_str());
+  ::unlink(fresh_key.c_str());
+  VERGE_TRY(make_certificate(authority_folder, common_name, names, fresh_certificate, fresh_key, now_ms));
+  for (const auto& [fresh, file] : {std::pair{fresh_key, key_file}, {fresh_certificate, certificate_file}})
+    if (::rename(fresh.c_str(), file.c_str()) != 0) return fail(Code::Io, "cannot write {}: {}", file, std::strerror(errno));
+  return {};
+}
+
+namespace {
+
+Result<Certificate> load_certificate(const std::string& path) {
+  VERGE_ASSIGN(file, open_file(path));
+  Certificate certificate(PEM_read_X509(file, nullptr, nullptr, nullptr));
+  std::fclose(file);
+  if (!certificate) return fail(Code::InvalidInput, "{} is no certificate (PEM): copy it once more from where it was made", path);
+  return certificate;
+}
+
+int64_t seconds_of(const ASN1_TIME* time) {
+  std::tm utc{};
+  if (ASN1_TIME_to_tm(time, &utc) != 1) return 0;
+  return timegm(&utc);
+}
+
+}  // namespace
+
+Result<CertificateFacts> read_certificate(const std::string& path) {
+  VERGE_ASSIGN(certificate, load_certificate(path));
+  X509* x = certificate.get();
+  CertificateFacts out;
+  char name[256] = "";
+  X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName, name, sizeof name);
+  out.common_name = name;
+  out.not_before_s = seconds_of(X509_get0_notBefore(x));
+  out.not_after_s = seconds_of(X509_get0_notAfter(x));
+  auto* alternatives = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(x, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(alternatives); ++i) {
+    const GENERAL_NAME* one = sk_GENERAL_NAME_value(alternatives, i);
+    const ASN1_STRING* text = one->type == GEN_DNS ? one->d.dNSName : one->type == GEN_IPADD ? one->d.iPAddress : nullptr;
+    if (!text) continue;
+    const unsigned char* bytes = ASN1_STRING_get0_data(text);
+    const int length = ASN1_STRING_length(text);
+    if (one->type == GEN_DNS) {
+      out.names.emplace_back(reinterpret_cast<const char*>(bytes), static_cast<size_t>(length));
+    } else {
+      char address[INET6_ADDRSTRLEN] = "";
+      if (inet_ntop(length == 4 ? AF_INET : AF_INET6, bytes, address, sizeof address)) out.names.emplace_back(address);
+    }
+  }
+  GENERAL_NAMES_free(alternatives);
+  return out;
+}
+
+Result<void> check_pair(const std::string& authority_file, const std::string& certificate_file, const std::string& key_file) {
+  VERGE_ASSIGN(certificate, load_certificate(certificate_file));
+  VERGE_ASSIGN(authority, load_certificate(authority_file));
+  VERGE_ASSIGN(file, open_file(key_file));
+  Key key(PEM_read_PrivateKey(file, nullptr, nullptr, nullptr));
+  std::fclose(file);
+  ERR_clear_error();
+  if (!key) return fail(Code::InvalidInput, "{} is no private key (PEM): copy it once more from where it was made", key_file);
+  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
+    ERR_clear_error();
+    return fail(Code::InvalidInput, "{} is not the key of {}: one of them is of another member, or from before a renewal; copy both", key_file, certificate_file);
+  }
+  const bool signed_by = X509_verify(certificate.get(), X509_get0_pubkey(authority.get())) == 1;
+  ERR_clear_error();
+  if (!signed_by)
+    return fail(Code::InvalidInput, "{} was not signed by the authority in {}: they are of two clusters; take both from the same one", certificate_file, authority_file);
+  return {};
 }
 
 }  // namespace verge::cluster

@@ -37,7 +37,7 @@ Result<json::object> read_object(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
-  if (!file) return fail(Code::NotFound, "cannot read {}", path);
+  if (!file) return fail(Code::NotFound, "cannot read {}: {}", path, std::strerror(errno));
   auto value = parse_json(text.str());
   if (!value || !value->is_object()) return fail(Code::InvalidInput, "{} is damaged", path);
   return std::move(value->get_object());
@@ -169,8 +169,39 @@ Result<Identity> join_cluster(const std::string& folder, Member member, const st
   return identity;
 }
 
+Result<void> renew_member(const std::string& folder, const std::string& name, const std::string& keys, int64_t now_ms) {
+  VERGE_ASSIGN(members, members_of(folder));
+  const auto member = std::ranges::find(members, name, &Member::name);
+  if (member == members.end()) return fail(Code::NotFound, "{} is no member of the cluster in {}: `verge cluster join` makes one", name, folder);
+  std::error_code ec;
+  fs::create_directories(keys, ec);
+  if (ec) return fail(Code::Io, "cannot make {}: {}", keys, ec.message());
+  const Identity identity{keys, *member};
+  if (fs::exists(keys + "/cluster.json", ec)) {
+    VERGE_ASSIGN(there, read_object(keys + "/cluster.json"));
+    if (member_of(there).name != name) return fail(Code::InvalidInput, "{} holds the keys of {}, not of {}", keys, member_of(there).name, name);
+  }
+  VERGE_TRY(renew_certificate(folder, name, {certificate_name(name)}, identity.certificate(), identity.key(), now_ms));
+  fs::copy_file(folder + "/ca.crt", identity.ca(), fs::copy_options::overwrite_existing, ec);
+  if (ec) return fail(Code::Io, "cannot write {}: {}", identity.ca(), ec.message());
+  return {};
+}
+
+Result<void> renew_nats(const std::string& folder, int64_t now_ms) {
+  const std::string certificate = folder + "/nats/server.crt";
+  VERGE_ASSIGN(facts, read_certificate(certificate));
+  return renew_certificate(folder, facts.common_name, facts.names, certificate, folder + "/nats/server.key", now_ms);
+}
+
 Result<Identity> read_identity(const std::string& keys) {
-  VERGE_ASSIGN(object, read_object(keys + "/cluster.json"));
+  auto object_read = read_object(keys + "/cluster.json");
+  if (!object_read) {
+    std::error_code ec;
+    const std::string why = object_read.error().message;
+    if (!fs::exists(keys, ec)) return fail(Code::Io, "--cluster-keys {}: there is no such folder; `verge cluster join` makes it, where the authority is", keys);
+    return fail(object_read.error().code, "{}: --cluster-keys wants the whole folder that `verge cluster join` made, for this program's user to read", why);
+  }
+  const json::object object = std::move(*object_read);
   Identity identity{keys, member_of(object)};
   if (!valid_name(identity.member.name) || !valid_name(identity.member.region)) return fail(Code::InvalidInput, "{}/cluster.json is damaged", keys);
   for (const std::string& file : {identity.ca(), identity.certificate(), identity.key(), identity.nkey()}) {

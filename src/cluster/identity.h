@@ -40,6 +40,11 @@ Result<void> init_cluster(const std::string& folder, const std::vector<std::stri
 // NotFound (no cluster there), Io.
 Result<Identity> join_cluster(const std::string& folder, Member member, const std::string& keys, int64_t now_ms);
 
+// New certificates for a member (its NKey stays: NATS need not learn anything), or for the NATS servers, with the names that the old one
+// had. KEYS gets ca.crt, node.crt and node.key. Errors: NotFound (no such member or cluster), Io.
+Result<void> renew_member(const std::string& folder, const std::string& name, const std::string& keys, int64_t now_ms);
+Result<void> renew_nats(const std::string& folder, int64_t now_ms);
+
 // Errors: Io, InvalidInput (damaged).
 Result<Identity> read_identity(const std::string& keys);
 

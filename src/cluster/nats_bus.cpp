@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/nats_diagnosis.h"
 #include "cluster/nkey.h"
 #include "support/limits.h"
 #include "support/clock.h"
@@ -37,7 +38,6 @@ constexpr int kFirstComplaintMs = 2'500, kComplaintMs = 30'000;
 constexpr int kWriteMs = 1'000;    // a server that stands still must not hold the io thread, which publishes
 constexpr int kPingMs = 2'000;     // two unanswered ones: the server is gone
 constexpr int kRequestMs = limits::kLeaseStoreMs;  // of a JetStream call: requests may wait for it
-constexpr const char* kServerName = "nats.verge";  // in certificates that `verge cluster init` makes
 
 Error nats_error(natsStatus status, std::string_view what) { return fail(Code::Io, "NATS: {}: {}", what, natsStatus_GetText(status)); }
 
@@ -222,7 +222,7 @@ Result<void> NatsBus::open() {
     set(natsOptions_SetSecure(nats_, true));
     set(natsOptions_LoadCATrustedCertificates(nats_, options_.ca_file.c_str()));
     set(natsOptions_LoadCertificatesChain(nats_, options_.certificate_file.c_str(), options_.key_file.c_str()));
-    set(natsOptions_SetExpectedHostname(nats_, kServerName));
+    set(natsOptions_SetExpectedHostname(nats_, kNatsServerName));
   }
   if (status != NATS_OK) return nats_error(status, "options");
   if (!options_.nkey_seed_file.empty()) {
@@ -262,7 +262,16 @@ task<void> NatsBus::watch(std::shared_ptr<Shared> shared) {
       auto asked = co_await std::move(asking);
       if (shared->closed || !asked) co_return;
       gone = asked->first == NATS_CONN_STATUS_CLOSED;
-      why_ = asked->second;
+      const std::string refused = asked->second;
+      // Before the log is told, and not at each look: it knocks at every server.
+      if (why_.empty() || monotonic_ms() >= complain_at) {
+        auto diagnosing = on_pool<std::string>([options = options_, refused]() -> Result<std::string> { return diagnose_nats(options, refused); });
+        auto diagnosed = co_await std::move(diagnosing);
+        if (shared->closed) co_return;
+        why_ = diagnosed && !diagnosed->empty() ? *diagnosed : refused;
+      }
+    } else {
+      why_.clear();
     }
     if (monotonic_ms() >= complain_at) {
       complain_at = monotonic_ms() + kComplaintMs;

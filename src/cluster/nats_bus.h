@@ -11,6 +11,9 @@
 
 namespace verge::cluster {
 
+// In certificates of NATS servers that `verge cluster init` makes, whatever their address.
+inline constexpr const char* kNatsServerName = "nats.verge";
+
 struct NatsOptions {
   std::string servers;         // "nats://a:4222,nats://b:4222"
   std::string name;            // of this program, for the server's lists and for its inbox

@@ -11,7 +11,8 @@ namespace verge::commands {
 namespace {
 
 struct Options {
-  std::string folder, keys;
+  std::string folder, keys, name;
+  bool nats = false;
   std::vector<std::string> nats_hosts{"127.0.0.1"};
   cluster::Member member{"", "", "both", ""};
 };
@@ -36,6 +37,21 @@ Result<void> join(const Options& o) {
   return {};
 }
 
+Result<void> renew(const Options& o) {
+  if (o.nats == !o.name.empty()) return fail(Code::InvalidInput, "renew wants --name NAME, or --nats for the NATS servers");
+  if (o.nats) {
+    VERGE_TRY(cluster::renew_nats(o.folder, unix_ms()));
+    std::printf("%s/nats/server.crt and server.key are new: copy both to the NATS servers, then nats-server --signal reload\n", o.folder.c_str());
+    return {};
+  }
+  const std::string keys = o.keys.empty() ? o.folder + "/keys/" + o.name : o.keys;
+  VERGE_TRY(cluster::renew_member(o.folder, o.name, keys, unix_ms()));
+  std::printf("%s holds a new node.crt and node.key of %s: copy both (and ca.crt) into its folder of keys and restart it there.\n"
+              "Its key for NATS stays: users.conf is as it was.\n",
+              keys.c_str(), o.name.c_str());
+  return {};
+}
+
 }  // namespace
 
 int cluster(int argc, char** argv) {
@@ -51,8 +67,13 @@ int cluster(int argc, char** argv) {
   joining->add_option("--region", o.member.region, "Its region")->required();
   joining->add_option("--role", o.member.role, "gateway, node or both")->capture_default_str()->check(CLI::IsMember({"gateway", "node", "both"}));
   joining->add_option("--out", o.keys, "Folder for its keys (default: FOLDER/keys/NAME)");
+  CLI::App* renewing = app.add_subcommand("renew", "Make new certificates before the old ones expire");
+  renewing->add_option("folder", o.folder, "Folder that `verge cluster init` made")->required();
+  renewing->add_option("--name", o.name, "Of this member");
+  renewing->add_flag("--nats", o.nats, "Of the NATS servers");
+  renewing->add_option("--out", o.keys, "Folder for the member's files (default: FOLDER/keys/NAME)");
   CLI11_PARSE(app, argc, argv);
-  auto done = *making ? init(o) : join(o);
+  auto done = *making ? init(o) : *renewing ? renew(o) : join(o);
   if (done) return 0;
   std::fprintf(stderr, "verge cluster: %s\n", done.error().message.c_str());
   return 1;

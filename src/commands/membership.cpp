@@ -14,7 +14,9 @@
 #include "catalogue/catalogue.h"
 #include "cluster/announcer.h"
 #include "cluster/cluster.h"
+#include "cluster/certificate.h"
 #include "cluster/identity.h"
+#include "cluster/identity_check.h"
 #include "cluster/nats_bus.h"
 #include "commands/address.h"
 #include "commands/node_state.h"
@@ -25,6 +27,7 @@
 #include "protocol/server.h"
 #include "router/registry.h"
 #include "router/router.h"
+#include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
 #include "support/version.h"
@@ -100,7 +103,12 @@ Result<void> ClusterMembership::open() {
     if (options_.keys.empty())
       return fail(Code::InvalidInput, "--cluster needs this machine's keys: --cluster-keys FOLDER, made by `verge cluster join` (or --insecure-cluster, on loopback)");
     VERGE_ASSIGN(identity, cluster::read_identity(options_.keys));
+    VERGE_TRY(cluster::check_identity(identity, options_.role, unix_ms()));
     identity_ = std::move(identity);
+    if (options_.metrics) {
+      note_expiry(*options_.metrics, "cluster", identity_->certificate());
+      note_expiry(*options_.metrics, "authority", identity_->ca());
+    }
     std::ifstream authority(identity_->ca());
     std::stringstream text;
     text << authority.rdbuf();
@@ -246,6 +254,13 @@ http::task<void> ClusterMembership::drain(int limit_ms) {
 }
 
 }  // namespace
+
+void note_expiry(metrics::Registry& registry, const std::string& name, const std::string& certificate_file) {
+  auto facts = cluster::read_certificate(certificate_file);
+  if (!facts) return;
+  registry.gauge("verge_certificate_expiry_seconds", "When a certificate in use expires, in seconds since 1970-01-01 UTC.", {"certificate"})
+      .set(static_cast<double>(facts->not_after_s), {name});
+}
 
 json::object own_row(node::Node& node, const std::string& name, const std::string& region, bool draining) {
   cluster::Heartbeat heartbeat;

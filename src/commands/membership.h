@@ -44,6 +44,9 @@ struct MembershipOptions {
   std::function<void(std::string)> fatal;  // the program must end, with this message
 };
 
+// The metric of a certificate's end: "cluster", "authority" or "server" (--tls-cert).
+void note_expiry(metrics::Registry& registry, const std::string& name, const std::string& certificate_file);
+
 // This process's own node, as `verge nodes` lists it.
 json::object own_row(node::Node& node, const std::string& name, const std::string& region, bool draining);
 

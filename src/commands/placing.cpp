@@ -4,7 +4,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <map>
+#include <set>
 
 #include "cluster/heartbeat.h"
 #include "cluster/wishes.h"
@@ -55,13 +57,25 @@ class ClusterPlacing : public Placing, public std::enable_shared_from_this<Clust
     auto wishes = co_await cluster::read_wishes(bus_);
     if (!wishes) co_return wishes.error();
     json::array out;
-    for (const cluster::Wish& wish : *wishes) out.push_back(cluster::to_json(wish));
+    const json::array nodes = place_.nodes();
+    for (const cluster::Wish& wish : *wishes) {
+      json::object row = cluster::to_json(wish);
+      row["have"] = nodes_with(nodes, wish.model, "ready");
+      row["loading"] = nodes_with(nodes, wish.model, "loading");
+      out.push_back(std::move(row));
+    }
     co_return json::value(std::move(out));
   }
   http::task<Result<void>> wish(std::string model, json::object body) override {
     auto wish = cluster::wish_of(model, body);
     if (!wish) co_return wish.error();
     cluster::Wish value = std::move(*wish);
+    if (!value.pins.empty() || !value.regions.empty()) {
+      auto before = co_await cluster::read_wishes(bus_);
+      if (!before) co_return before.error();
+      auto known = check_names(value, *before);
+      if (!known) co_return known.error();
+    }
     co_return co_await cluster::write_wish(bus_, std::move(value));
   }
 
@@ -92,6 +106,40 @@ class ClusterPlacing : public Placing, public std::enable_shared_from_this<Clust
     for (const auto& [model, rate] : *rates)
       if (rate.is_number() && demand.per_s.size() < limits::kNodeModels) demand.per_s[std::string(model)] = std::clamp(rate.to_number<double>(), 0.0, 1e6);
     demands_[message.subject] = std::move(demand);
+  }
+
+  static json::array nodes_with(const json::array& nodes, const std::string& model, std::string_view state) {
+    json::array out;
+    for (const json::value& value : nodes) {
+      const json::object* node = value.if_object();
+      const json::array* models = node ? get_array(*node, "models") : nullptr;
+      if (!models || get_string(*node, "state").value_or("") == "dead") continue;
+      for (const json::value& one : *models)
+        if (const json::object* entry = one.if_object(); entry && get_string(*entry, "id") == model && get_string(*entry, "state") == state)
+          out.push_back(json::string(get_string(*node, "name").value_or("")));
+    }
+    return out;
+  }
+
+  // Slips of the pen. A node that was wished for before may be away for good by now.
+  Result<void> check_names(const cluster::Wish& wish, const std::vector<cluster::Wish>& all) const {
+    const auto before = std::ranges::find(all, wish.model, &cluster::Wish::model);
+    std::set<std::string> names, regions;
+    for (const json::value& value : place_.nodes()) {
+      const json::object* node = value.if_object();
+      if (!node) continue;
+      names.insert(get_string(*node, "name").value_or(""));
+      regions.insert(get_string(*node, "region").value_or(""));
+    }
+    const auto check = [&](const char* field, const char* what, const std::vector<std::string>& wanted, const std::vector<std::string>* had,
+                           const std::set<std::string>& known) -> Result<void> {
+      for (const std::string& name : wanted)
+        if (!known.contains(name) && !(had && std::ranges::find(*had, name) != had->end()))
+          return fail(Code::InvalidInput, "'/{}': no {} '{}' is known here; known: {}", field, what, name, fmt::join(known, ", "));
+      return {};
+    };
+    VERGE_TRY(check("pins", "node", wish.pins, before == all.end() ? nullptr : &before->pins, names));
+    return check("regions", "region of a node", wish.regions, before == all.end() ? nullptr : &before->regions, regions);
   }
 
   void tell_demand() {

@@ -4,6 +4,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,13 +25,15 @@ class Placing {
  public:
   struct Place {
     std::string name, region;
+    std::function<json::array()> nodes;  // all that are known here, as `verge nodes` lists them
   };
   // Null router: no gateway here; null node: no node here. All outlive it.
   static std::shared_ptr<Placing> make(boost::asio::any_io_executor executor, cluster::Bus& bus, Place place, router::Router* router, node::Node* node);
   virtual ~Placing() = default;
   virtual void stop() = 0;
 
-  // GET and PUT of /verge/v1/placement: [{model, min, max, pins, regions}].
+  // GET and PUT of /verge/v1/placement: [{model, min, max, pins, regions}]; read with have and loading: names of nodes. InvalidInput
+  // where a wish names a node or a region that is not known and was not wished before.
   virtual http::task<Result<json::value>> wishes() = 0;
   virtual http::task<Result<void>> wish(std::string model, json::object body) = 0;
 };

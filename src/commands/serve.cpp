@@ -332,11 +332,12 @@ Result<int> serve_until_signal(Options options) {
     if (!reloaded.empty()) status.as_object()["reload"] = reloaded;
     return status;
   };
-  api_options.nodes = [&] {
+  const auto all_nodes = [&] {
     json::array nodes = membership ? membership->nodes() : json::array();
     if (node) nodes.push_back(own_row(*node, options.name, options.region, draining));
     return nodes;
   };
+  api_options.nodes = all_nodes;
   // Set once there is somebody to ask.
   std::function<http::task<Result<json::value>>()> wishes;
   std::function<http::task<Result<void>>(std::string, json::object)> wish;
@@ -365,6 +366,7 @@ Result<int> serve_until_signal(Options options) {
   if (!options.certificate.empty()) {
     VERGE_ASSIGN(tls, http::TlsServer::load(options.certificate, options.key));
     http_options.tls = tls;
+    note_expiry(metrics, "server", options.certificate);
   }
   http::Server server(
       io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return for_worker(in) ? hosting->handle(in, out) : api.handle(in, out); }, http_options);
@@ -373,7 +375,7 @@ Result<int> serve_until_signal(Options options) {
   if (membership && node) VERGE_TRY(membership->announce(*node, own));
   std::shared_ptr<Placing> placing;
   if (membership) {
-    placing = Placing::make(io.get_executor(), membership->bus(), {options.name, options.region}, options.gateway() ? &router : nullptr, node.get());
+    placing = Placing::make(io.get_executor(), membership->bus(), {options.name, options.region, [&] { return all_nodes(); }}, options.gateway() ? &router : nullptr, node.get());
     wishes = [&] { return placing->wishes(); };
     wish = [&](std::string model, json::object body) { return placing->wish(std::move(model), std::move(body)); };
   }

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "cluster/certificate.h"
+#include "cluster/identity_check.h"
 #include "cluster/nkey.h"
 #include "support/clock.h"
 
@@ -69,6 +71,38 @@ TEST_F(IdentityTest, AMissingFileIsNamed) {
   auto identity = read_identity(folder_ + "/out");
   ASSERT_FALSE(identity);
   EXPECT_NE(identity.error().message.find("node.crt"), std::string::npos);
+}
+
+// Clocks: before a certificate is valid, and after.
+TEST_F(IdentityTest, CertificatesOfAnotherTimeAreNamed) {
+  const int64_t now = unix_ms(), day = 86'400'000;
+  ASSERT_TRUE(init_cluster(folder_, {}, now));
+  auto made = join_cluster(folder_, {"eu-1", "eu", "node", ""}, folder_ + "/out", now);
+  ASSERT_TRUE(made);
+  EXPECT_TRUE(check_identity(*made, "node", now));
+  const auto early = check_identity(*made, "node", now - 3 * day), late = check_identity(*made, "node", now + 6 * 365 * day);
+  ASSERT_FALSE(early);
+  EXPECT_NE(early.error().message.find("set the clock"), std::string::npos) << early.error().message;
+  ASSERT_FALSE(late);
+  EXPECT_NE(late.error().message.find("verge cluster renew FOLDER --name eu-1"), std::string::npos) << late.error().message;
+  // Renewed it is good again, with the key that NATS knows.
+  const std::string seed = read(made->nkey()), users = read(folder_ + "/nats/users.conf");
+  ASSERT_TRUE(renew_member(folder_, "eu-1", folder_ + "/out", now + 6 * 365 * day));
+  EXPECT_TRUE(check_identity(*read_identity(folder_ + "/out"), "node", now + 6 * 365 * day));
+  EXPECT_EQ(read(made->nkey()), seed);
+  EXPECT_EQ(read(folder_ + "/nats/users.conf"), users);
+  EXPECT_EQ(renew_member(folder_, "eu-2", folder_ + "/out", now).error().code, Code::NotFound);
+}
+
+TEST_F(IdentityTest, TheNatsServersCertificateIsRenewedWithItsNames) {
+  ASSERT_TRUE(init_cluster(folder_, {"nats.example", "10.0.0.1"}, 1'700'000'000'000));
+  const auto before = *read_certificate(folder_ + "/nats/server.crt");
+  ASSERT_TRUE(renew_nats(folder_, 1'800'000'000'000));
+  const auto after = *read_certificate(folder_ + "/nats/server.crt");
+  EXPECT_EQ(after.names, before.names);
+  EXPECT_EQ(after.names, (std::vector<std::string>{"nats.verge", "nats.example", "10.0.0.1"}));
+  EXPECT_EQ(after.not_after_s - before.not_after_s, 100'000'000);
+  EXPECT_TRUE(check_pair(folder_ + "/ca.crt", folder_ + "/nats/server.crt", folder_ + "/nats/server.key"));
 }
 
 TEST(NatsUsers, EachMayAnnounceItselfAlone) {

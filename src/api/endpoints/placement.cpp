@@ -25,14 +25,16 @@ http::task<void> place(Call& call) {
     co_await respond_error(call, no_cluster());
     co_return;
   }
-  if (!catalogue::valid_id(model)) {
-    const Error error = fail(Code::NoSuchModel, "No such model {} or task", model);
-    co_await respond_error(call, error);
-    co_return;
-  }
   auto body = body_object(call);
   if (!body) {
     co_await respond_error(call, body.error());
+    co_return;
+  }
+  // What was wished of a model that is known no longer can be taken back.
+  const bool known = catalogue::valid_id(model) && (body->empty() || call.context.catalogue.find(model));
+  if (!known) {
+    const Error error = no_such_model(model);
+    co_await respond_error(call, error);
     co_return;
   }
   json::object wish = std::move(*body);
