@@ -160,10 +160,11 @@ std::string diagnose_nats(const NatsOptions& options, const std::string& refused
     if (why.empty()) well = true;
     else out += (out.empty() ? "" : "; ") + why;
   }
-  // A server that is well and refuses all the same does not know the key.
+  // A server that is well up to here and refuses all the same does not know the key. libnats says of it that there is no server, where it
+  // tried more than once.
   std::string lower = refused;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  if (well && lower.find("authoriz") != std::string::npos) {
+  if (well && (lower.find("authoriz") != std::string::npos || lower.find("no server available") != std::string::npos)) {
     const std::string key = options.nkey_seed_file.empty()
                                 ? "the NATS server wants a key: start with --cluster-keys instead of --insecure-cluster"
                                 : fmt::format("the NATS server does not know the key of {}: copy nats/users.conf of the cluster's folder to every server, then "

@@ -97,7 +97,12 @@ class Brokers:
             self.processes[name] = self.net.start(name, [NATS_SERVER, "-c", str(self.file(name))], stdout=log, stderr=log, env=self.environments[name])
 
     def regions(self, brokers):
-        """Starts one broker a region, joined by gateways: {region: host}."""
+        """Starts one broker a region, joined by gateways: {region: host}. A region alone has the configuration for one."""
+        if len(brokers) == 1:
+            for host in brokers.values():
+                self.configure(host)
+                self.start(host)
+            return
         gateways = "\n".join(f'    {{ name: {region}, urls: [ "nats://{self.net.address(host)}:7222" ] }}' for region, host in brokers.items())
         for region, host in brokers.items():
             address = self.net.address(host)

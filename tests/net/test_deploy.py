@@ -78,13 +78,14 @@ def test_a_member_speaks_for_itself_only(one):
         # Another node, the same name in another region, a longer name, wildcards, the system's, the streams', another's inbox.
         for subject in ("verge.node.us.b.hb", "verge.node.us.a.hb", "verge.node.eu.aa.hb", "verge.node.eu.>", "$SYS.REQ.SERVER.PING", "$JS.API.STREAM.DELETE.KV_verge_models",
                         "$JS.API.STREAM.PURGE.KV_verge_models", "$JS.API.STREAM.CREATE.other", "_INBOX.gw.x", "verge.demand.gw", "$KV.verge_quota.x",
-                        "verge.usage.gw", "verge.usage.a", "verge.usage.a.gw"):
+                        "verge.usage.gw", "verge.usage.a", "verge.usage.a.gw",
+                        "verge.accounts.a", "verge.accounts.gw", "verge.limits.a", "verge.limits.gw"):
             with pytest.raises(nats.Refused, match="Permissions Violation"):
                 a.publish(subject, "not mine")
                 a.flush()
                 raise AssertionError(f"{subject} was taken")
         assert gateway.next(0.3) is None
-        for client, subject in ((a, "$SYS.>"), (a, "_INBOX.gw.>"), (a, "_INBOX.>"), (a, ">"), (gateway, "_INBOX.a.>"), (a, "verge.usage.*"), (a, "verge.usage.*.a"), (gateway, "verge.usage.*.other")):
+        for client, subject in ((a, "$SYS.>"), (a, "_INBOX.gw.>"), (a, "_INBOX.>"), (a, ">"), (gateway, "_INBOX.a.>"), (a, "verge.usage.*"), (a, "verge.usage.*.a"), (a, "verge.accounts.*"), (a, "verge.limits.*"), (gateway, "verge.usage.*.other")):
             with pytest.raises(nats.Refused, match="Permissions Violation"):
                 client.subscribe(subject)
                 client.flush()
@@ -98,7 +99,7 @@ def test_a_member_speaks_for_itself_only(one):
         gateway.publish("verge.usage.gw.other", "to one")
         gateway.flush()
         assert gateway.next() == ("verge.usage.gw", b"its own rows")
-        for subject in ("verge.usage.other", "verge.usage.other.gw", "verge.usage.gw.a.b"):
+        for subject in ("verge.usage.other", "verge.usage.other.gw", "verge.usage.gw.a.b", "verge.accounts.other", "verge.limits.other"):
             with pytest.raises(nats.Refused, match="Permissions Violation"):
                 gateway.publish(subject, "another's")
                 gateway.flush()
