@@ -7,6 +7,7 @@
 #include "http/own_host.h"
 #include "support/clock.h"
 #include "support/limits.h"
+#include "support/log.h"
 
 namespace verge::api {
 namespace {
@@ -134,7 +135,10 @@ Result<void> admit(Call& call, const Route& route) {
   bool required = false;
   if (call.context.accounts) {
     auto asked = call.context.accounts->tokens_required();
-    if (!asked) return own_failure(asked.error());
+    if (!asked) {
+      log::error("it is not known who may ask", {{"id", call.id}, {"error", asked.error().message}});
+      return own_failure(asked.error());
+    }
     required = *asked;
   }
   if (!required) return admit_without_token(call);
@@ -148,7 +152,7 @@ Result<void> admit(Call& call, const Route& route) {
                 scopes_of(route.access), token->scope);
   if (!token->account.empty()) {
     if (account != call.path.end() && account->second != token->account)
-      return fail(Code::Forbidden, "Authentication error: this token is for another account");
+      return fail(Code::Forbidden, "Authentication error: this token is for the account {} alone", token->account);
     call.tenant = token->account;
   }
   return {};

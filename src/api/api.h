@@ -41,6 +41,7 @@ struct Options {
   std::function<http::task<Result<json::value>>()> wishes;
   std::function<http::task<Result<void>>(std::string model, json::object wish)> wish;
   bool image_results = false;                   // image answers as {"results": […]} instead of the published list
+  std::string quota_message;                    // of 3036, see errors.h; empty = the usual one
   accounts::Meter* meter = nullptr;             // accounts' limits and the usage ledger; absent = neither
   metrics::Registry* metrics = nullptr;         // /metrics; absent = none are kept
   // toMarkdown(): the kind of a file ("" = not supported), its Markdown, and what is supported (extension, media type).

@@ -30,13 +30,16 @@ Counters::Counters(metrics::Registry& registry)
 
 namespace {
 
-// What a header may hold: the names are a client's bytes.
+// What a header may hold: the names are a client's bytes, those beyond ASCII percent-encoded.
 std::string header_list(const std::vector<std::string>& names) {
   std::string list;
   for (size_t i = 0; i < names.size() && i < limits::kIgnoredNames; ++i) {
-    std::string name = names[i].substr(0, limits::kIgnoredNameBytes);
-    std::ranges::replace_if(name, [](char c) { return c <= ' ' || c >= 0x7f || c == ',' || c == '"'; }, '?');
-    list += (i ? ", " : "") + name;
+    if (i) list += ", ";
+    for (const char c : names[i].substr(0, limits::kIgnoredNameBytes)) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte >= 0x80) list += fmt::format("%{:02X}", byte);
+      else list += byte <= ' ' || byte == 0x7f || c == ',' || c == '"' ? '?' : c;
+    }
   }
   if (names.size() > limits::kIgnoredNames) list += ", ...";
   return list;
@@ -80,7 +83,7 @@ http::task<void> respond_envelope(Call& call, json::value result, json::object m
 }
 
 http::task<void> respond_error(Call& call, const Error& error) {
-  Published published = publish(error, call.id);
+  Published published = publish(error, call.shape, call.id, call.context.options.quota_message);
   call.error_code = published.code;
   if (published.status >= 500)
     log::error("request failed", {{"id", call.id}, {"model", call.model}, {"code", to_string(error.code)}, {"error", error.message}});

@@ -37,18 +37,43 @@ constexpr Row kRows[] = {
     // No number is published for it: this is the one of 429 that clients know to retry.
     {Code::RateLimited, 429, 3040, "rate_limit_error", "rate_limit_exceeded", "AiError: "},
     {Code::QuotaUsed, 429, 3036, "insufficient_quota", "insufficient_quota", "AiError: "},
-    {Code::Timeout, 408, 3046, "timeout_error", "timeout", "AiError: AiError: "},
+    {Code::Timeout, 408, 3046, "timeout_error", "timeout", "AiError: "},
     {Code::Aborted, 408, 3008, "timeout_error", "aborted", "AiError: "},
     {Code::LoadFailed, 500, 5001, "server_error", "model_load_failed", "AiError: "},
     {Code::WorkerGone, 503, 5001, "server_error", "worker_lost", "AiError: "},
-    {Code::Io, 500, 5001, "server_error", "", "AiError: AiError: "},
-    {Code::Internal, 500, 5001, "server_error", "", "AiError: AiError: "},
+    {Code::Io, 500, 5001, "server_error", "", "AiError: "},
+    {Code::Internal, 500, 5001, "server_error", "", "AiError: "},
 };
 
 const Row& row_of(Code code) {
   for (const Row& row : kRows)
     if (row.code == code) return row;
   return kRows[std::size(kRows) - 1];
+}
+
+// The published sentence, but for its second half: there is no plan of Cloudflare's to upgrade to.
+constexpr std::string_view kQuotaMessage =
+    "You have used up your daily free allocation of {neurons} neurons. It is renewed at 00:00 UTC.";
+
+std::string quota_message(std::string_view text, int64_t micro) {
+  constexpr std::string_view kPlace = "{neurons}";
+  std::string out(text.empty() ? kQuotaMessage : text);
+  const std::string neurons = neurons_text(micro > 0 ? micro : accounts::kFreeNeurons * accounts::kMicro, true);
+  for (size_t at = out.find(kPlace); at != out.npos; at = out.find(kPlace, at + neurons.size()))
+    out.replace(at, kPlace.size(), neurons);
+  return out;
+}
+
+// What a client named, for a sentence: without control characters, and not longer than `bytes`, cut between characters.
+std::string shown(std::string_view text, size_t bytes) {
+  if (text.size() > bytes) {
+    while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+    text = text.substr(0, bytes);
+  }
+  std::string out = lossy_utf8(text);
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return out;
 }
 
 // "'/messages/0/role' must …" -> "messages.0.role"
@@ -80,11 +105,6 @@ std::string describe(const Error& error) {
     // More is said only to who shows that the token was once good.
     case Code::Unauthenticated: return error.message.starts_with("Authentication error") ? error.message : "Authentication error";
     case Code::Busy: return "Capacity temporarily exceeded, please try again.";
-    case Code::QuotaUsed:
-      return fmt::format(
-          "You have used up your daily free allocation of {} neurons. Please upgrade to Cloudflare's Workers Paid plan if you would like to continue "
-          "usage.",
-          neurons_text(error.limit > 0 ? error.limit : accounts::kFreeNeurons * accounts::kMicro, true));
     case Code::Timeout: return "Request timeout";
     case Code::Aborted: return "Request was aborted";
     case Code::Io:
@@ -104,16 +124,20 @@ std::string neurons_text(int64_t micro, bool separators) {
   return fraction.empty() ? text : text + "." + fraction;
 }
 
-Published publish(const Error& error, std::string_view request_id) {
+Published publish(const Error& error, Shape shape, std::string_view request_id, std::string_view quota_text) {
   const Row& row = row_of(error.code);
   Published out;
   out.status = row.status;
   out.code = row.published;
-  out.description = lossy_utf8(describe(error));  // parts of it are a client's bytes
+  // Parts of it are a client's bytes.
+  out.description = lossy_utf8(error.code == Code::QuotaUsed ? quota_message(quota_text, error.limit) : describe(error));
   out.type = row.type;
   out.openai_code = row.openai_code;
   if (error.code == Code::InvalidInput || error.code == Code::UnsupportedParameter) out.param = first_pointer(error.message);
-  if (error.code == Code::NoSuchModel) out.param = "model";
+  if (error.code == Code::NoSuchModel) {
+    out.param = "model";
+    if (shape == Shape::OpenAi) out.status = 404;  // OpenAI's: its SDKs raise NotFoundError
+  }
   // Published for itself: no model here takes adapters.
   if (error.code == Code::UnsupportedParameter && out.param == "lora") {
     out.status = 405;
@@ -184,22 +208,17 @@ std::string server_error_body(int status, std::string_view message) {
 
 Error own_failure(Error error) {
   if (error.code == Code::LoadFailed) error.code = Code::Internal;  // published as a model's failure otherwise, with its text
+  if (error.code == Code::Forbidden) error.message = "Authentication error: this server cannot tell who may ask; its log says why";
   return error;
 }
 
 Error no_such_model(std::string_view id) {
-  std::string shown(id.substr(0, 128));
-  for (char& c : shown)
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
-  return fail(Code::NoSuchModel, "No such model {} or task", shown);
+  return fail(Code::NoSuchModel, "No such model {} or task", shown(id, 128));
 }
 
 Error no_such_route(std::string_view path) {
   if (path.starts_with("/client/v4/") || path.starts_with("/v1/")) return Error{Code::NotFound, "No route for that URI"};
-  std::string shown(path.substr(0, 128));
-  for (char& c : shown)
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
-  return fail(Code::NotFound, "Could not route to {}, perhaps your object identifier is invalid?", shown);
+  return fail(Code::NotFound, "Could not route to {}, perhaps your object identifier is invalid?", shown(path, 128));
 }
 
 Error not_built(std::string_view pointer, std::string_view hint) {

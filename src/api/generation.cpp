@@ -346,7 +346,7 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
       co_return;
     }
     // The status line is out: the error travels inside the stream, which then closes.
-    Published published = publish(*run.failure, call.id);
+    Published published = publish(*run.failure, call.shape, call.id);
     call.error_code = published.code;
     log::error("stream failed",
                {{"id", call.id}, {"model", call.model}, {"code", to_string(run.failure->code)}, {"error", run.failure->message}});

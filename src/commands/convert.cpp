@@ -25,7 +25,7 @@
 namespace verge::commands {
 namespace {
 
-constexpr int kNotInstalled = 127;  // as a shell has it; converter.cpp tells it apart
+constexpr int kNotInstalled = 69;  // EX_UNAVAILABLE; converter.cpp tells it apart
 
 void limit(int what, rlim_t value) {
   const rlimit both{value, value};

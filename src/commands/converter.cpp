@@ -17,6 +17,7 @@
 #include "support/clock.h"
 #include "support/environment.h"
 #include "support/limits.h"
+#include "support/log.h"
 
 namespace verge::commands {
 namespace asio = boost::asio;
@@ -25,7 +26,7 @@ namespace {
 constexpr int kAtOnce = 2;
 constexpr size_t kErrorBytes = 4096;
 constexpr int kLookMs = 50;         // whether somebody waits for the document still
-constexpr int kNotInstalled = 127;  // of `verge convert`: pdftotext is missing
+constexpr int kNotInstalled = 69;  // of `verge convert`: pdftotext is missing; the loader of programs has 127
 
 struct Pipe {
   int read = -1, write = -1;
@@ -141,10 +142,14 @@ Result<std::string> run(const std::string& program, const std::string& kind, con
   if (output.late) return fail(Code::InvalidInput, "the document took longer than {} s", patience.limit_ms / 1000);
   if (output.too_long) return fail(Code::InvalidInput, "the document's text is longer than {} MiB", limits::kConvertOutputBytes >> 20);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    // Of a process that broke down, and of another's program, the words are not for clients.
-    if (!WIFEXITED(status)) return fail(Code::InvalidInput, "the document could not be read: it is damaged, or takes too much time or memory");
-    if (kind == "pdf" && WEXITSTATUS(status) != kNotInstalled) return fail(Code::InvalidInput, "the PDF could not be read: it is damaged or encrypted, or takes too much time or memory");
     while (output.errors.ends_with('\n')) output.errors.pop_back();
+    // Of a process that broke down or did not start, and of another's program, the words are not for clients: they are in the log.
+    const bool own = WIFEXITED(status) && (WEXITSTATUS(status) == kNotInstalled || (kind != "pdf" && WEXITSTATUS(status) == 1));
+    if (!own)
+      log::warn("a document could not be converted", {{"kind", kind}, {"how", WIFEXITED(status) ? "exit" : "signal"},
+                                                      {"number", WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)}, {"said", output.errors.substr(0, 500)}});
+    if (!own && kind != "pdf") return fail(Code::InvalidInput, "the document could not be read: it is damaged, or takes too much time or memory");
+    if (!own) return fail(Code::InvalidInput, "the PDF could not be read: it is damaged or encrypted, or takes too much time or memory");
     return fail(Code::InvalidInput, "{}", output.errors.empty() ? "the document could not be read" : output.errors.substr(0, 500));
   }
   return kind == "pdf" ? convert::pages_to_markdown(output.text) : std::move(output.text);

@@ -12,6 +12,21 @@ namespace {
 
 constexpr size_t kAnswerBytes = 64 << 20;
 
+// The first of an envelope's errors.
+std::string message_of(const json::value& body) {
+  const json::object* object = body.if_object();
+  const json::array* errors = object ? get_array(*object, "errors") : nullptr;
+  const json::object* first = errors && !errors->empty() ? errors->front().if_object() : nullptr;
+  return first ? get_string(*first, "message").value_or("") : "";
+}
+
+// Why a server refuses: without a token, with one that it does not know, or with one that may not.
+Error not_allowed(int status, const Result<json::value>& body, bool token) {
+  if (status == 403) return fail(Code::Forbidden, "the server refuses: {}", body ? message_of(*body) : "it does not say why");
+  if (!token) return fail(Code::Unauthenticated, "the server wants a token: set VERGE_TOKEN (made by 'verge token create')");
+  return fail(Code::Unauthenticated, "the server does not know the token in VERGE_TOKEN: it is misspelt, revoked, or another server's");
+}
+
 http::task<Result<json::value>> ask(http::Client& client, http::ClientRequest request, std::string token) {
   if (!token.empty()) request.headers.push_back({"authorization", "Bearer " + token});
   auto response = co_await client.send(std::move(request));
@@ -20,8 +35,7 @@ http::task<Result<json::value>> ask(http::Client& client, http::ClientRequest re
   if (!body) co_return body.error();
   auto parsed = parse_json(*body);
   const int status = (*response)->status;
-  if (status == 401 || status == 403)
-    co_return fail(Code::Unauthenticated, "the server wants a token: set VERGE_TOKEN (made by 'verge token create')");
+  if (status == 401 || status == 403) co_return not_allowed(status, parsed, !token.empty());
   if (status >= 400) co_return fail(Code::Internal, "the server answered {}: {}", status, body->substr(0, 400));
   co_return parsed;
 }

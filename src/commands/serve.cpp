@@ -63,6 +63,8 @@ struct Options {
   std::vector<std::string> origins;    // web pages that may call without a token
   std::vector<std::string> hosts;      // names of this machine
   std::string image_result;
+  std::string quota_message;
+  std::vector<std::string> named_stand_ins;  // ID=OTHER
   bool stand_ins = false;
   std::string name;
   std::string token_file;
@@ -351,6 +353,7 @@ Result<int> serve_until_signal(Options options) {
     return converter.convert(std::move(kind), std::move(media_type), std::move(bytes));
   };
   for (const convert::Supported& one : convert::supported()) api_options.markdown_supported.emplace_back(one.extension, one.media_type);
+  api_options.quota_message = options.quota_message;
   api::Api api(router, catalogue, &accounts, std::move(api_options));
   VERGE_ASSIGN(made_hosting, Hosting::make(io.get_executor(), hosting_options(options, own_hosts(options, address), metrics), [&](const http::RequestHead& head) { return api.takes(head); }));
   hosting = std::move(made_hosting);
@@ -494,6 +497,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--model", o.models, "ID=PATH: serve a model file or folder under an id (repeatable)");
   app.add_option("--preload", o.preload, "Load this model at start (repeatable)");
   app.add_option("--catalogue", o.catalogues, "Folder with catalogue entries of your own (repeatable)");
+  app.add_option("--quota-message", o.quota_message, "What an account is told whose daily neurons are used up (3036); {neurons} stands for the allocation");
   app.add_flag("--stand-ins", o.stand_ins, "Answer for models whose weights are not here with the small one of their task");
   app.add_option("--name", o.name, "Name of this machine in answers and logs, unique in its cluster (default: local)");
   app.add_option("--cluster", o.cluster, "Be part of a cluster: its NATS servers, nats://HOST:PORT[,…]");

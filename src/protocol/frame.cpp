@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "support/limits.h"
+#include "support/utf8.h"
 
 namespace verge::protocol {
 namespace {
@@ -44,15 +45,6 @@ bool valid_utf8(std::string_view s) {
     i += length;
   }
   return true;
-}
-
-// For people only (error messages): each byte that is not part of ASCII becomes '?'.
-std::string printable(const std::string& text) {
-  if (valid_utf8(text)) return text;
-  std::string out = text;
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
-  return out;
 }
 
 constexpr char kHex[] = "0123456789abcdef";
@@ -191,7 +183,7 @@ json::object to_json(const Usage& e) {
   return o;
 }
 json::object to_json(const Failure& e) {
-  json::object o{{"e", "error"}, {"code", to_string(e.error.code)}, {"message", printable(e.error.message)}};
+  json::object o{{"e", "error"}, {"code", to_string(e.error.code)}, {"message", lossy_utf8(e.error.message)}};
   if (e.error.requested) o["requested"] = e.error.requested;
   if (e.error.limit) o["limit"] = e.error.limit;
   if (e.error.retry_after_ms) o["retry_after_ms"] = e.error.retry_after_ms;

@@ -43,14 +43,13 @@ Result<int64_t> single_number(Db& db, std::string_view sql) {
   return row ? statement.number(0) : 0;
 }
 
-Result<void> migrate(Db& db, std::span<const char* const> migrations) {
+Result<void> migrate(Db& db, const std::string& path, std::span<const char* const> migrations) {
   // The write lock first, then the version: two processes that open a new file at once take turns.
   VERGE_TRY(db.execute("BEGIN IMMEDIATE"));
   VERGE_ASSIGN(version, single_number(db, "PRAGMA user_version"));
   if (version > static_cast<int64_t>(migrations.size())) {
     VERGE_TRY(db.execute("ROLLBACK"));
-    return fail(Code::LoadFailed, "database: its version {} is newer than this program knows ({}); use the newer program", version,
-                migrations.size());
+    return fail(Code::LoadFailed, "{}: its version {} is newer than this program knows ({}); use the newer program", path, version, migrations.size());
   }
   for (auto i = static_cast<size_t>(version); i < migrations.size(); ++i) {
     auto step = [&]() -> Result<void> {
@@ -129,7 +128,7 @@ Result<Db> Db::open(const std::string& path, std::span<const char* const> migrat
   sqlite3_busy_timeout(raw, limits::kDbBusyMs);
   for (const char* pragma : {db.log_ ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF"})
     VERGE_TRY(db.execute(pragma));
-  VERGE_TRY(migrate(db, migrations));
+  VERGE_TRY(migrate(db, path, migrations));
   (void)db.place();  // the log is there now
   return db;
 }

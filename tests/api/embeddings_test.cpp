@@ -80,11 +80,12 @@ TEST_F(EmbeddingsTest, OpenAiInBothEncodings) {
   EXPECT_EQ(json::serialize(plain.at("data").at(0).at("embedding")), "[1E0,2E0]");
   for (const char* body : {R"({"model":"@cf/baai/bge-small-en-v1.5"})", R"({"model":"@cf/baai/bge-small-en-v1.5","input":[]})", R"({"model":"@cf/baai/bge-small-en-v1.5","input":""})",
                            R"({"model":"@cf/baai/bge-small-en-v1.5","input":[[1,2]]})", R"({"model":"@cf/baai/bge-small-en-v1.5","input":"a","encoding_format":"hex"})",
-                           R"({"model":"@cf/baai/bge-small-en-v1.5","input":"a","dimensions":0})", R"({"model":"@cf/meta/llama-3.2-1b-instruct","input":"a"})"}) {
+                           R"({"model":"@cf/baai/bge-small-en-v1.5","input":"a","dimensions":0})"}) {
     Answer got = post(kUrl, body);
     EXPECT_EQ(got.status, 400) << body;
     EXPECT_TRUE(got.json().at("error").as_object().contains("message")) << body;
   }
+  EXPECT_EQ(post(kUrl, R"({"model":"@cf/meta/llama-3.2-1b-instruct","input":"a"})").status, 404) << "a model of another task";
 }
 
 TEST_F(EmbeddingsTest, ClassesAndRerankedContextsBestFirst) {

@@ -12,11 +12,12 @@ TEST(Errors, EveryCodeHasAnAnswerInEveryShape) {
   for (int i = 0; i <= static_cast<int>(Code::Internal); ++i) {
     Error error{static_cast<Code>(i), "why"};
     for (Shape shape : {Shape::Rest, Shape::Binding, Shape::OpenAi}) {
-      Published published = publish(error, "id-1");
+      Published published = publish(error, shape, "id-1");
       EXPECT_GE(published.status, 400);
       EXPECT_LT(published.status, 600);
       EXPECT_GE(published.code, 3000);
       EXPECT_FALSE(published.message.empty());
+      EXPECT_EQ(published.message.find("AiError: AiError:"), std::string::npos);
       json::object body = error_body(published, shape, "id-1");
       EXPECT_EQ(body.at("errors").at(0).at("code"), published.code);
       EXPECT_EQ(body.at("success"), false);
@@ -34,16 +35,46 @@ TEST(Errors, RetryableOnesSayWhen) {
 }
 
 TEST(Errors, NamesTheFirstParameterQuoted) {
-  EXPECT_EQ(publish(Error{Code::InvalidInput, "oneOf at '/' not met, 0 matches: '/messages/0/role' x"}, "").param,
+  EXPECT_EQ(publish(Error{Code::InvalidInput, "oneOf at '/' not met, 0 matches: '/messages/0/role' x"}, Shape::Rest, "").param,
             "messages.0.role");
-  EXPECT_EQ(publish(Error{Code::InvalidInput, "it's '/"}, "").param, "");
-  EXPECT_EQ(publish(Error{Code::Busy, "'/a'"}, "").param, "");
+  EXPECT_EQ(publish(Error{Code::InvalidInput, "it's '/"}, Shape::Rest, "").param, "");
+  EXPECT_EQ(publish(Error{Code::Busy, "'/a'"}, Shape::Rest, "").param, "");
 }
 
 TEST(Errors, IdsOfUnknownModelsAreShortAndPlain) {
   Error error = no_such_model(std::string(1000, 'x') + "\r\n");
   EXPECT_LT(error.message.size(), 200u);
-  EXPECT_EQ(no_such_model("a\r\nb\xff").message, "No such model a??b? or task");
+  EXPECT_EQ(no_such_model("a\r\nb\xff").message, "No such model a??b\uFFFD or task");
+  EXPECT_EQ(no_such_model("@cf/ñandú/猫").message, "No such model @cf/ñandú/猫 or task");
+  EXPECT_EQ(no_such_route("/où").message, "Could not route to /où, perhaps your object identifier is invalid?");
+  // Cut between characters.
+  EXPECT_TRUE(is_utf8(no_such_model("x" + std::string(42, 'y') + std::string(200, '\xc3')).message));
+  std::string long_id = "x";
+  for (int i = 0; i < 100; ++i) long_id += "ñ";
+  EXPECT_EQ(no_such_model(long_id).message.find("\uFFFD"), std::string::npos);
+}
+
+TEST(Errors, OfTheServersOwnFilesNothingIsTold) {
+  for (Code code : {Code::LoadFailed, Code::Io, Code::Internal, Code::Busy, Code::Forbidden})
+    EXPECT_EQ(publish(own_failure(Error{code, "/srv/verge/accounts.db: damaged"}), Shape::Rest, "").message.find("accounts.db"), std::string::npos)
+        << to_string(code);
+}
+
+TEST(Errors, AnUnknownModelIsNotFoundToOpenAiOnly) {
+  const Error error = no_such_model("x");
+  EXPECT_EQ(publish(error, Shape::OpenAi, "").status, 404);
+  EXPECT_EQ(publish(error, Shape::OpenAi, "").openai_code, "model_not_found");
+  EXPECT_EQ(publish(error, Shape::Rest, "").status, 400);
+  EXPECT_EQ(publish(error, Shape::Binding, "").status, 400);
+}
+
+TEST(Errors, ASpentAllocationNamesNoPlanAndIsTheOperatorsToWord) {
+  Error spent{Code::QuotaUsed, "internal"};
+  spent.limit = 10'000'000'000;
+  const Published usual = publish(spent, Shape::Rest, "");
+  EXPECT_EQ(usual.code, 3036);
+  EXPECT_EQ(usual.description, "You have used up your daily free allocation of 10,000 neurons. It is renewed at 00:00 UTC.");
+  EXPECT_EQ(publish(spent, Shape::Rest, "", "{neurons} of {neurons}: ask ops").description, "10,000 of 10,000: ask ops");
 }
 
 TEST(Errors, OfTheServerCarryBothShapes) {

@@ -207,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(OpenAiTest, ErrorsCarryAnErrorObject) {
   Answer answer = post(kChat, R"({"model":"@cf/no/such","messages":[]})");
-  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.status, 404);
   EXPECT_EQ(answer.json().at("error").at("code"), "model_not_found");
   EXPECT_EQ(answer.json().at("error").at("param"), "model");
   service_.say({failure(Code::ContextOverflow, "", 9000, 8192)});
@@ -378,7 +378,7 @@ TEST_F(OpenAiNames, AreAnsweredByAnotherModelWhereTheStandInIsNotHere) {
 
 TEST_F(OpenAiNames, AreUnknownWithoutAndTheErrorSaysWhatToDo) {
   const Answer answer = ask_for("gpt-4o");
-  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.status, 404);
   EXPECT_NE(answer.body.find("--stand-ins"), std::string::npos);
   EXPECT_EQ(ask_for("gpt-j-6b").body.find("--stand-ins"), std::string::npos);
 }
@@ -415,4 +415,5 @@ TEST_F(OpenAiTest, ListsModels) {
 }
 
 }  // namespace
+  EXPECT_EQ(get("/v1/models/nothing").status, 404);
 }  // namespace verge::api::testing

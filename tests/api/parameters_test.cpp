@@ -78,7 +78,8 @@ TEST_F(ParametersTest, WhatIsMetIsRead) {
         continue;
       }
       const Answer answer = send(route, one.name, wrong_value(one.name));
-      EXPECT_EQ(answer.status, 400) << route.label << ": " << one.name << " was not looked at";
+      const bool unknown_model = one.name == "model" && answer.status == 404;
+      EXPECT_TRUE(answer.status == 400 || unknown_model) << route.label << ": " << one.name << " was not looked at";
       EXPECT_NE(answer.body.find(one.name), std::string::npos) << route.label << ": " << one.name << ": " << answer.body;
     }
   }

@@ -324,7 +324,7 @@ INSTANTIATE_TEST_SUITE_P(
         Failed{Code::ContextOverflow, 413, 5021,
                "The estimated number of input and maximum output tokens (155740) exceeded this model context window limit (128000)."},
         Failed{Code::Busy, 429, 3040, "Capacity temporarily exceeded, please try again."},
-        Failed{Code::QuotaUsed, 429, 3036, "You have used up your daily free allocation of 0.128 neurons. Please upgrade"},
+        Failed{Code::QuotaUsed, 429, 3036, "You have used up your daily free allocation of 0.128 neurons. It is renewed at 00:00 UTC."},
         Failed{Code::RateLimited, 429, 3040, "secret cause"}, Failed{Code::Timeout, 408, 3046, "Request timeout"},
         Failed{Code::ModelUnavailable, 404, 3042, "secret cause"}, Failed{Code::InvalidInput, 400, 5006, "Bad input: Error: secret cause"},
         Failed{Code::WorkerGone, 503, 5001, "secret cause"}, Failed{Code::LoadFailed, 500, 5001, "secret cause"},

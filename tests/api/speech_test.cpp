@@ -189,7 +189,7 @@ TEST_F(SpeechTest, OpenAiErrors) {
   const std::pair<std::string, std::string> model{"model", "@cf/openai/whisper"};
   EXPECT_EQ(form("/v1/audio/transcriptions", {}).status, 400);
   EXPECT_EQ(form("/v1/audio/transcriptions", {model}, false).status, 400);
-  EXPECT_EQ(form("/v1/audio/transcriptions", {{"model", "@cf/meta/llama-3.2-1b-instruct"}}).status, 400);
+  EXPECT_EQ(form("/v1/audio/transcriptions", {{"model", "@cf/meta/llama-3.2-1b-instruct"}}).status, 404);
   EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"response_format", "xml"}}).status, 400);
   EXPECT_EQ(form("/v1/audio/transcriptions", {model, {"temperature", "hot"}}).status, 400);
   EXPECT_EQ(post("/v1/audio/transcriptions", R"({"model":"whisper-1"})", {{"content-type", "application/json"}}).status, 400);

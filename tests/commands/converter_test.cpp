@@ -40,6 +40,7 @@ struct ConverterTest : ::testing::Test {
   Result<std::string> convert(const std::string& lines, int limit_ms, const std::string& bytes = "in") {
     Converter converter(program(lines), limit_ms);
     std::optional<Result<std::string>> text;
+    io.restart();
     spawn(io.get_executor(), "a conversion", [&]() -> asio::awaitable<void> {
       auto converting = converter.convert("text", "", bytes);
       text = co_await std::move(converting);
@@ -51,6 +52,15 @@ struct ConverterTest : ::testing::Test {
   fs::path folder;
   asio::io_context io{1};
 };
+
+TEST_F(ConverterTest, WordsOfAProgramThatCannotRunAreNotForClients) {
+  for (const char* lines : {"echo '/srv/secret/verge: error while loading shared libraries' >&2; exit 127", "echo /srv/secret >&2; exit 126", "echo /srv/secret >&2; kill -9 $$"}) {
+    auto text = convert(lines, 60'000);
+    ASSERT_FALSE(text) << lines;
+    EXPECT_EQ(text.error().message.find("/srv/secret"), std::string::npos) << text.error().message;
+  }
+  EXPECT_EQ(convert("echo 'line 3 is no CSV' >&2; exit 1", 60'000).error().message, "line 3 is no CSV");
+}
 
 TEST_F(ConverterTest, GivesWhatTheProgramWrites) {
   auto text = convert("cat", 60'000, std::string(1 << 20, 'x'));

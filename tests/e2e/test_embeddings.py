@@ -86,7 +86,7 @@ def test_long_texts_are_cut(server):
 
 def test_the_wrong_task_is_refused(server):
     status, _, text = server.post("/v1/chat/completions", {"model": "@t/embedder", "messages": [{"role": "user", "content": "x"}]})
-    assert status == 400 and json.loads(text)["error"]["code"] == "model_not_found"
+    assert status == 404 and json.loads(text)["error"]["code"] == "model_not_found"
 
 
 @pytest.mark.skipif(not MINILM.is_dir(), reason="verge pull @verge/all-minilm-l6-v2 first")

@@ -107,7 +107,7 @@ TEST(EventFrame, EveryKindComesBack) {
   EXPECT_EQ("[2]", json::serialize(std::get<Part>(round_trip(Part{parse_json("[2]").value()})).value));
   const auto error = std::get<Failure>(round_trip(Failure(Error{Code::ContextOverflow, "5 tokens, limit 4 \xff", 5, 4, 7}))).error;
   EXPECT_EQ(Code::ContextOverflow, error.code);
-  EXPECT_EQ("5 tokens, limit 4 ?", error.message);
+  EXPECT_EQ("5 tokens, limit 4 \uFFFD", error.message);
   EXPECT_EQ(5, error.requested);
   EXPECT_EQ(4, error.limit);
   EXPECT_EQ(7, error.retry_after_ms);

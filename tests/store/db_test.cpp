@@ -32,6 +32,15 @@ constexpr const char* kTwo[] = {"CREATE TABLE t (a TEXT, b INTEGER) STRICT", "AL
 constexpr const char* kBroken[] = {"CREATE TABLE t (a TEXT, b INTEGER) STRICT",
                                    "ALTER TABLE t ADD COLUMN c TEXT; SELECT nonsense FROM nowhere"};
 
+TEST(Db, OneOfANewerProgramIsNamed) {
+  Folder folder;
+  constexpr const char* kTwo[] = {kOne[0], "CREATE TABLE u (a TEXT) STRICT"};
+  { ASSERT_TRUE(Db::open(folder.file(), kTwo)); }
+  auto older = Db::open(folder.file(), kOne);
+  ASSERT_FALSE(older);
+  EXPECT_NE(older.error().message.find(folder.file()), std::string::npos) << older.error().message;
+}
+
 TEST(Db, KeepsWhatIsWritten) {
   Folder folder;
   std::string text("a\0b'; DROP TABLE t; --", 22);
