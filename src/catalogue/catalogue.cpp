@@ -1,6 +1,7 @@
 #include "catalogue/catalogue.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,8 @@
 namespace verge::catalogue {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr std::string_view kWidth = "output_dimensions";
 
 Error in_file(std::string_view file, const Error& error) { return fail(Code::InvalidInput, "catalogue file {}: {}", file, error.message); }
 
@@ -69,6 +72,18 @@ bool valid_id(std::string_view id) {
   return !at_start;
 }
 
+int embedding_width(const Entry& entry) {
+  const std::string text = get_string(entry.properties, kWidth).value_or("");
+  int width = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), width);
+  return error == std::errc() && end == text.data() + text.size() ? width : 0;
+}
+
+bool may_stand_in(const Entry& other, const Entry& entry) {
+  if (other.task != entry.task) return false;
+  return entry.task != "text-embeddings" || (embedding_width(entry) > 0 && embedding_width(other) == embedding_width(entry));
+}
+
 Result<Catalogue> Catalogue::load(const std::vector<std::string>& folders) {
   Catalogue catalogue;
   std::map<std::string, json::object, std::less<>> schemas;
@@ -93,11 +108,17 @@ Result<Catalogue> Catalogue::load(const std::vector<std::string>& folders) {
     if (auto checked = check_schema(*input); !checked) return in_file(file.name, checked.error());
     schemas.emplace(schema, std::move(value->get_object()));
   }
+  for (auto& [name, task] : catalogue.tasks_)
+    if (const json::object* shared = lookup(name)) catalogue.task_schemas_.emplace(name, *shared);
+  std::map<std::string, std::string, std::less<>> files;  // id -> the file that it came from
   auto take = [&](std::string_view name, std::string_view text) -> Result<void> {
     auto value = parse_json(text);
     if (!value) return in_file(name, value.error());
     auto entry = parse_entry(*value, lookup);
     if (!entry) return in_file(name, entry.error());
+    if (!catalogue.task(entry->task)) return in_file(name, fail(Code::InvalidInput, "task: must be one of {}", catalogue.task_names()));
+    if (auto known = catalogue.check_defaults(*entry); !known) return in_file(name, known.error());
+    files[entry->id] = name;
     catalogue.put(std::move(*entry));
     return {};
   };
@@ -115,9 +136,40 @@ Result<Catalogue> Catalogue::load(const std::vector<std::string>& folders) {
       VERGE_TRY(take(path.string(), text));
     }
   }
-  for (auto& [name, task] : catalogue.tasks_)
-    if (const json::object* shared = lookup(name)) catalogue.task_schemas_.emplace(name, *shared);
+  if (auto told_apart = catalogue.check_aliases(); !told_apart.first.empty()) return in_file(files[told_apart.first], told_apart.second);
   return catalogue;
+}
+
+std::string Catalogue::task_names() const {
+  std::string names;
+  for (const auto& [name, task] : tasks_) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+// An alias that is another's name would never be looked up.
+std::pair<std::string, Error> Catalogue::check_aliases() const {
+  std::map<std::string_view, std::string_view> owners;
+  for (const auto& [id, entry] : entries_) {
+    for (const std::string& alias : entry.aliases) {
+      if (entries_.contains(alias)) return {id, fail(Code::InvalidInput, "aliases: {} is the id of a model", alias)};
+      const auto [owner, fresh] = owners.emplace(alias, id);
+      if (!fresh) return {id, fail(Code::InvalidInput, "aliases: {} is an alias of {} already", alias, owner->second)};
+    }
+  }
+  return {};
+}
+
+// A default that no parameter takes would be lost silently.
+Result<void> Catalogue::check_defaults(const Entry& entry) const {
+  const json::object* input = get_object(schema(entry), "input");
+  if (!input) return {};
+  for (const auto& [name, value] : entry.defaults) {
+    const json::object* parameter = find_property(*input, name);
+    if (!parameter) return fail(Code::InvalidInput, "defaults.{}: no parameter of this model", std::string_view(name));
+    if (value.is_null()) continue;
+    if (auto valid = validate(*parameter, value); !valid) return fail(Code::InvalidInput, "defaults.{}: {}", std::string_view(name), valid.error().message);
+  }
+  return {};
 }
 
 std::vector<std::string> Catalogue::user_folders() {

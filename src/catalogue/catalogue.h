@@ -46,6 +46,7 @@ class Catalogue {
   int requests_per_minute(const Entry& entry) const;
   const Task* task(std::string_view task) const;  // null = unknown
   std::vector<const Task*> tasks() const;
+  std::string task_names() const;  // for messages
 
  private:
   using Entries = std::map<std::string, Entry, std::less<>>;
@@ -57,6 +58,8 @@ class Catalogue {
     Schemas schemas;
   };
   void put(Entry entry);
+  std::pair<std::string, Error> check_aliases() const;  // an entry and what is wrong with it; no id = nothing
+  Result<void> check_defaults(const Entry& entry) const;
 
   Entries entries_;
   std::map<std::string, std::string, std::less<>> aliases_;
@@ -65,6 +68,13 @@ class Catalogue {
   std::set<std::string, std::less<>> added_;  // by add()
   std::vector<Retired> retired_;
 };
+
+// Numbers in a vector of a text-embeddings model, as its property `output_dimensions` says; 0 = it does not say.
+int embedding_width(const Entry& entry);
+
+// Whether `other` may answer for `entry` unless somebody asks for it in so many words: it is of the same task, and vectors have
+// the same width, or a client's index would hold two kinds.
+bool may_stand_in(const Entry& other, const Entry& entry);
 
 bool valid_id(std::string_view id);
 

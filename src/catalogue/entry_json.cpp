@@ -2,7 +2,10 @@
 // Entry: ids and file names in particular become paths and URLs later.
 #include "catalogue/entry_json.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <chrono>
 
 #include "catalogue/catalogue.h"
 #include "catalogue/schema.h"
@@ -92,9 +95,39 @@ bool safe_relative_path(std::string_view path) {
 
 bool is_sha256(std::string_view text) { return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos; }
 
+// "2026-05-30", a day that there is.
 bool is_date(std::string_view text) {
-  return text.size() == 10 && text[4] == '-' && text[7] == '-' && text.find_first_not_of("0123456789-") == text.npos;
+  if (text.size() != 10 || text[4] != '-' || text[7] != '-') return false;
+  const auto number = [&](size_t at, size_t length) {
+    int value = 0;
+    for (const char c : text.substr(at, length)) value = c < '0' || c > '9' ? -100'000 : value * 10 + (c - '0');
+    return value;
+  };
+  const int year = number(0, 4), month = number(5, 2), day = number(8, 2);
+  if (year < 0 || month < 0 || day < 0) return false;
+  return std::chrono::year_month_day{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)), std::chrono::day(static_cast<unsigned>(day))}.ok();
 }
+
+// A date, or one with a time behind it: "2023-09-25 19:21:11.898".
+bool is_moment(std::string_view text) {
+  if (!is_date(text.substr(0, 10))) return false;
+  if (text.size() == 10) return true;
+  if (text.size() < 19 || text[10] != ' ' || text[13] != ':' || text[16] != ':') return false;
+  return text.substr(11).find_first_not_of("0123456789:.") == text.npos;
+}
+
+bool is_uuid(std::string_view text) {
+  if (text.size() != 36) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : std::string_view("0123456789abcdefABCDEF").find(text[i]) == std::string_view::npos) return false;
+  }
+  return true;
+}
+
+// As accounts/neurons.cpp charges them.
+constexpr std::string_view kUnits[] = {"per M input tokens", "per M cached input tokens", "per M output tokens", "per audio minute",
+                                       "per inference request", "per 512 by 512 tile", "per step", "per 1k characters"};
 
 // "name==version" and nothing that pip would read as an option or a place.
 bool is_pinned_package(std::string_view text) {
@@ -152,6 +185,7 @@ Result<Source> parse_source(const json::value& value, const std::string& place) 
   VERGE_TRY(fields.rest());
   if (!hub.empty() + !url.empty() + !path.empty() + !packages.empty() != 1)
     return fail(Code::InvalidInput, "{}: must have exactly one of hub, url, path, packages", place);
+  if (hub.empty() && !revision.empty()) return fields.wrong("revision", "left out where the source is no hub");
   if (!hub.empty()) {
     if (!valid_id(hub) || hub.front() == '@' || std::count(hub.begin(), hub.end(), '/') != 1)
       return fields.wrong("hub", "ORGANISATION/REPOSITORY");
@@ -188,6 +222,7 @@ Result<Price> parse_price(const json::value& value, const std::string& place) {
   const json::value* usd = fields.take("usd");
   VERGE_TRY(fields.rest());
   if (!usd || !usd->is_number() || usd->to_number<double>() < 0) return fields.wrong("usd", "a number >= 0");
+  if (std::ranges::find(kUnits, unit) == std::end(kUnits)) return fields.wrong("unit", fmt::format("one of: {}", fmt::join(kUnits, "; ")));
   price.unit = std::move(unit);
   price.usd = usd->to_number<double>();
   return price;
@@ -235,6 +270,8 @@ Result<Entry> parse_entry(const json::value& value, const SchemaLookup& schemas)
   VERGE_ASSIGN(architecture, fields.text("architecture", false));
   VERGE_ASSIGN(licence, fields.text("licence", false));
   VERGE_ASSIGN(created_at, fields.text("created_at", false));
+  if (!uuid.empty() && !is_uuid(uuid)) return fields.wrong("uuid", "a UUID");
+  if (!created_at.empty() && !is_moment(created_at)) return fields.wrong("created_at", "a date such as 2026-05-30, or one with a time such as 2026-05-30 12:00:00");
   VERGE_ASSIGN(deprecated_on, fields.text("deprecated_on", false));
   if (!deprecated_on.empty() && !is_date(deprecated_on)) return fields.wrong("deprecated_on", "a date such as 2026-05-30");
   VERGE_ASSIGN(aliases, fields.texts("aliases"));
@@ -242,12 +279,14 @@ Result<Entry> parse_entry(const json::value& value, const SchemaLookup& schemas)
     if (!valid_id(alias)) return fields.wrong("aliases", "valid ids");
   VERGE_ASSIGN(tags, fields.texts("tags"));
   VERGE_ASSIGN(context_tokens, fields.count("context_tokens", task == "text-generation"));
+  if (task == "text-generation" && context_tokens == 0) return fields.wrong("context_tokens", "at least 1");
   if (context_tokens > (1 << 30)) return fields.wrong("context_tokens", "at most 2^30");
   VERGE_ASSIGN(parameters, fields.count("parameters", false));
   VERGE_ASSIGN(stand_in, fields.flag("stand_in"));
   VERGE_ASSIGN(answer_shape, fields.text("answer_shape", false));
   if (!answer_shape.empty() && answer_shape != "native" && answer_shape != "openai")
     return fields.wrong("answer_shape", "native or openai");
+  if (answer_shape == "openai" && task != "text-generation") return fields.wrong("answer_shape", "native, but for text-generation");
   VERGE_ASSIGN(properties, fields.object("properties"));
   VERGE_ASSIGN(defaults, fields.object("defaults"));
   VERGE_ASSIGN(sources, fields.array("sources"));
@@ -278,6 +317,8 @@ Result<Entry> parse_entry(const json::value& value, const SchemaLookup& schemas)
   entry.stand_in = stand_in;
   if (!answer_shape.empty()) entry.answer_shape = std::move(answer_shape);
   entry.properties = std::move(properties);
+  if (entry.properties.contains("output_dimensions") && embedding_width(entry) < 1)
+    return fields.wrong("properties.output_dimensions", "a number of at least 1, as a string");
   entry.defaults = std::move(defaults);
   entry.schema = std::move(schema);
   return entry;

@@ -353,4 +353,17 @@ Result<void> validate(const json::object& schema, const json::value& value) {
 
 Result<void> check_schema(const json::object& schema) { return check_schema_at(schema, ""); }
 
+const json::object* find_property(const json::object& schema, std::string_view name) {
+  if (const json::object* properties = get_object(schema, "properties"))
+    if (const json::object* found = get_object(*properties, name)) return found;
+  for (const char* branches : {"oneOf", "anyOf", "allOf"}) {
+    const json::array* list = get_array(schema, branches);
+    if (!list) continue;
+    for (const json::value& branch : *list)
+      if (const json::object* object = branch.if_object())
+        if (const json::object* found = find_property(*object, name)) return found;
+  }
+  return nullptr;
+}
+
 }  // namespace verge::catalogue

@@ -8,6 +8,7 @@
 #include "accounts/accounts.h"
 #include "accounts/quota.h"
 #include "accounts/usage_json.h"
+#include "catalogue/catalogue.h"
 #include "commands/data_folder.h"
 #include "support/clock.h"
 #include "support/json.h"
@@ -35,7 +36,8 @@ Result<double> read_amount(const std::string& text, double most, const char* nam
   return value;
 }
 
-Result<Settings> read_changes(const Options& options) {
+// `set`: what holds for the account now. What was set for a name that is no task may be taken back.
+Result<Settings> read_changes(const Options& options, const catalogue::Catalogue& catalogue, const Settings& set) {
   Settings changes;
   if (!options.daily.empty()) {
     VERGE_ASSIGN(daily, read_amount(options.daily, 1e12, "--daily-neurons"));
@@ -51,7 +53,10 @@ Result<Settings> read_changes(const Options& options) {
     std::string amount = text.substr(equals + 1);
     if (amount.ends_with("/min")) amount.resize(amount.size() - 4);
     VERGE_ASSIGN(rate, read_amount(amount, 1e6, "--rate"));
-    changes.rates[text.substr(0, equals)] = std::llround(rate);
+    const std::string task = text.substr(0, equals);
+    const bool taken_back = rate == static_cast<double>(Settings::kUnset) && set.rates.contains(task);
+    if (!catalogue.task(task) && !taken_back) return fail(Code::InvalidInput, "--rate {}: no such task; these are: {}", task, catalogue.task_names());
+    changes.rates[task] = std::llround(rate);
   }
   return changes;
 }
@@ -91,7 +96,9 @@ void print(const json::array& accounts, bool as_json_text) {
 }
 
 Result<void> set(accounts::Accounts& accounts, const Options& options) {
-  VERGE_ASSIGN(changes, read_changes(options));
+  VERGE_ASSIGN(catalogue, catalogue::Catalogue::load({}));
+  VERGE_ASSIGN(before, accounts.settings(options.id));
+  VERGE_ASSIGN(changes, read_changes(options, catalogue, *before));
   VERGE_TRY(accounts.set(options.id, changes, unix_ms()));
   VERGE_ASSIGN(now, accounts.settings(options.id));
   print({as_json(options.id, *now)}, options.json);

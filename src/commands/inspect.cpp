@@ -14,23 +14,40 @@
 
 #include "commands/node_package.h"
 #include "engine/formats/file_access.h"
+#include "engine/memory_need.h"
 #include "engine/task_of.h"
 #include "support/clock.h"
 #include "support/environment.h"
 #include "support/json.h"
 #include "support/model_file_limits.h"
 #include "support/shortage.h"
+#include "support/utf8.h"
 #include "worker/sandbox.h"
 
 namespace verge::commands {
 namespace {
 
-Result<std::string> task_in_sandbox(const std::string& path) {
+Result<Inspected> look(const std::string& path, bool task_only) {
+  if (task_only) {
+    VERGE_ASSIGN(task, engine::task_of(path));
+    return Inspected{std::move(task), 0};
+  }
+  VERGE_ASSIGN(need, engine::memory_needed(path));
+  return Inspected{std::move(need.task), need.weights + need.scratch};
+}
+
+Result<Inspected> look_in_sandbox(const std::string& path, bool task_only) {
   VERGE_ASSIGN(files, engine::ModelFiles::open(path));
   engine::see_only(std::move(files));
   if (worker::sandbox_supported()) VERGE_TRY(worker::enter_sandbox(limits::kInspectMemoryBytes));
   try {
-    return engine::task_of(path);
+    Result<Inspected> seen = look(path, task_only);
+    if (seen || !is_shortage(seen.error())) return seen;
+  } catch (const std::bad_alloc&) {
+  }
+  // Rare files have to be copied before they can be looked at: only a load can tell of those.
+  try {
+    return look(path, true);
   } catch (const std::bad_alloc&) {
     return fail(Code::LoadFailed, "{}: its headers take more than {} MiB of memory", path, limits::kInspectMemoryBytes >> 20);
   }
@@ -54,16 +71,16 @@ bool read_all(int fd, std::string& text) {
 }  // namespace
 
 int inspect(int argc, char** argv) {
-  if (argc != 2) return std::fprintf(stderr, "usage: verge inspect PATH\n"), 2;
-  const auto task = task_in_sandbox(argv[1]);
+  if (argc < 2 || argc > 3) return std::fprintf(stderr, "usage: verge inspect PATH [task]\n"), 2;
+  const auto seen = look_in_sandbox(argv[1], argc == 3);
   json::object out;
-  if (task) out["task"] = *task;
-  else out["error"] = json::object{{"code", to_string(task.error().code)}, {"message", task.error().message}};
+  if (seen) out = {{"task", seen->task}, {"bytes", seen->bytes}};
+  else out["error"] = json::object{{"code", to_string(seen.error().code)}, {"message", lossy_utf8(seen.error().message)}};
   const std::string text = json::serialize(out);
   return write(STDOUT_FILENO, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1;
 }
 
-Result<std::string> inspect_task(const std::string& path) {
+Result<Inspected> inspect_model(const std::string& path, bool task_only) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return shortage(fmt::format("cannot make a pipe: {}", std::strerror(errno)));
   posix_spawn_file_actions_t actions;
@@ -72,7 +89,7 @@ Result<std::string> inspect_task(const std::string& path) {
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
   const std::string program = own_path();
-  const char* argv[] = {program.c_str(), "inspect", path.c_str(), nullptr};
+  const char* argv[] = {program.c_str(), "inspect", path.c_str(), task_only ? "task" : nullptr, nullptr};
   pid_t child = 0;
   const int rc = posix_spawn(&child, program.c_str(), &actions, nullptr, const_cast<char**>(argv), bare_environment().data());
   posix_spawn_file_actions_destroy(&actions);
@@ -84,10 +101,12 @@ Result<std::string> inspect_task(const std::string& path) {
   if (!whole) kill(child, SIGKILL);
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  if (!whole && !task_only) return inspect_model(path, true);
   if (!whole) return fail(Code::Timeout, "{}: its headers were not read within {} s", path, limits::kInspectSeconds);
   const auto said = parse_json(text);
   const json::object* object = said ? said->if_object() : nullptr;
-  if (auto task = object ? get_string(*object, "task") : std::nullopt) return *task;
+  if (auto task = object ? get_string(*object, "task") : std::nullopt)
+    return Inspected{std::move(*task), static_cast<uint64_t>(get_int(*object, "bytes").value_or(0))};
   const json::object* error = object ? get_object(*object, "error") : nullptr;
   if (!error) return fail(Code::LoadFailed, "{}: the process that reads its headers broke down ({} {})", path, WIFSIGNALED(status) ? "signal" : "exit",
                           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));

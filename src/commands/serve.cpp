@@ -85,7 +85,8 @@ struct Options {
 };
 
 // --model ID=PATH. Ids are free; a path must exist now, so that a slip of the pen shows at start.
-Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue, node::ResolveOptions& resolve) {
+// So do files that no load could take, before they cost another model its place.
+Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue, node::NodeOptions& node) {
   for (const std::string& text : options.models) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) return fail(Code::InvalidInput, "--model wants ID=PATH, not '{}'", text);
@@ -95,22 +96,19 @@ Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue,
     if (ec) return fail(Code::Io, "--model {}: cannot open {}: {}", id, text.substr(equals + 1), ec.message());
     if (!catalogue::valid_id(id)) return fail(Code::InvalidInput, "--model: '{}' is no model id (as in @me/name)", id);
     const catalogue::Entry* known = catalogue.find(id);
-    auto task = inspect_task(path.string());
-    if (!task) {
-      // A damaged file fails the requests for it, with this message, and nothing else.
-      log::warn("a model's files cannot be read", {{"model", id}, {"error", task.error().message}});
-      task = known ? known->task : "text-generation";
-    }
-    if (known && known->task != *task)
-      return fail(Code::InvalidInput, "--model {}: this model is for {}, the files in {} are one for {}", id, known->task, path.string(), *task);
+    auto seen = inspect_model(path.string(), options.null_engine);
+    if (!seen) return fail(seen.error().code, "--model {}: {}", id, seen.error().message);
+    if (known && known->task != seen->task)
+      return fail(Code::InvalidInput, "--model {}: this model is for {}, the files in {} are one for {}", id, known->task, path.string(), seen->task);
     if (!known) {
       catalogue::Entry entry;
       entry.id = id;
-      entry.task = std::move(*task);
+      entry.task = std::move(seen->task);
       entry.description = "From " + path.filename().string();
       catalogue.add(std::move(entry));
     }
-    resolve.paths[known ? known->id : id] = path.string();
+    node.resolve.paths[known ? known->id : id] = path.string();
+    node.needs[known ? known->id : id] = seen->bytes;
   }
   return {};
 }
@@ -243,7 +241,7 @@ Result<int> serve_until_signal(Options options) {
   node_options.weights = options.weights;
   node_options.null_engine = options.null_engine;
   node_options.hung_after_ms = options.hung_after_s * 1000;
-  VERGE_TRY(map_models(options, catalogue, node_options.resolve));
+  VERGE_TRY(map_models(options, catalogue, node_options));
   VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
   if (!options.token_file.empty()) VERGE_TRY(read_token_file(accounts, options.token_file));
 
@@ -287,8 +285,18 @@ Result<int> serve_until_signal(Options options) {
   // Requests of other machines are the business of this node alone, restarts of its workers included.
   router::Router own(io.get_executor(), nullptr, false);
   if (options.node()) {
+    if (!options.null_engine) {
+      node_options.inspect = [](const std::string& path) -> Result<void> {
+        VERGE_TRY(inspect_model(path));
+        return {};
+      };
+    }
     VERGE_ASSIGN(made, node::Node::make(io.get_executor(), catalogue, node_options));
     node = std::move(made);
+    for (const auto& [id, path] : node_options.resolve.paths)
+      if (auto fits = node->could_load(id); !fits) return fail(fits.error().code, "--model {}: {}", id, fits.error().message);
+    for (const std::string& id : options.preload)
+      if (auto fits = node->could_load(id); !fits) return fail(fits.error().code, "--preload {}: {}", id, fits.error().message);
     router.add_node(options.name, *node);
     node->on_suspect([&router, name = options.name](const std::string& id, bool suspect) { router.set_suspect(name, id, suspect); });
     own.add_node(options.name, *node);
@@ -311,6 +319,7 @@ Result<int> serve_until_signal(Options options) {
   api_options.node = options.name;
   api_options.metrics = &metrics;
   api_options.meter = &meter;
+  api_options.quota_message = options.quota_message;
   api_options.insecure = options.insecure;
   api_options.origins = options.origins;
   api_options.hosts = own_hosts(options, address);
@@ -521,6 +530,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--drain", o.drain_s, "Seconds that running requests get after SIGTERM")->capture_default_str();
   app.add_option("--hung-after", o.hung_after_s, "Seconds without progress, at least, after which a model's process counts as hung and is started anew")->check(CLI::Range(1, 86'400))->capture_default_str();
   app.add_flag("--quotas", o.quotas, "Hold accounts to the published limits: 10,000 neurons a day, requests a minute of each task");
+  app.add_option("--quota-message", o.quota_message, "What an account is told whose daily neurons are used up (3036); {neurons} stands for the allocation");
   app.add_option("--quota-cut-off", o.cut_off_percent, "Percent of its daily neurons that an account may use here while the cluster's quota store is out of reach")
       ->check(CLI::Range(0, 100))
       ->capture_default_str();

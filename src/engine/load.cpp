@@ -1,8 +1,6 @@
 #include "engine/load.h"
 
-#include "engine/image_model.h"
 #include "engine/models/table.h"
-#include "engine/task_of.h"
 
 namespace verge::engine {
 
@@ -30,19 +28,6 @@ Result<LoadedModel> load_model(const std::string& path, Backend& backend, const 
   loaded.stop_ids = loaded.file->stop_ids;
   std::erase_if(loaded.stop_ids, [&](int32_t id) { return id >= loaded.model->info().vocabulary; });
   return loaded;
-}
-
-Result<MemoryNeed> memory_needed(const std::string& path) {
-  VERGE_ASSIGN(task, task_of(path));
-  if (task == "image-classification" || task == "object-detection") {
-    VERGE_ASSIGN(images, image_memory_needed(path));
-    return MemoryNeed{images.weights, 0, images.scratch, 0, std::move(task)};
-  }
-  VERGE_ASSIGN(file, open_model_file(path));
-  VERGE_ASSIGN(architecture, find_architecture(*file));
-  VERGE_ASSIGN(backend, make_cpu_backend({1, ""}));
-  VERGE_ASSIGN(need, architecture->need(*file, *backend, Precision::Native));
-  return MemoryNeed{need.weights, need.kv_per_token, need.scratch, need.context_tokens, std::move(task)};
 }
 
 }  // namespace verge::engine

@@ -23,14 +23,4 @@ struct LoadedModel {
 // Opens, checks, packs. Errors: LoadFailed naming the file and the tensor or key, Io.
 Result<LoadedModel> load_model(const std::string& path, Backend& backend, const LoadOptions& options);
 
-// What a load would need, from headers only (no weight is read): for the node's ledger.
-struct MemoryNeed {
-  size_t weights = 0;
-  size_t kv_per_token = 0;
-  size_t scratch = 0;
-  int context_tokens = 0;
-  std::string task;  // "text-generation", …
-};
-Result<MemoryNeed> memory_needed(const std::string& path);
-
 }  // namespace verge::engine

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <list>
+#include <utility>
 
 #include "node/io/child.h"
 #include "node/io/digest.h"
@@ -24,6 +25,7 @@
 #include "protocol/progress.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/pool.h"
 #include "support/spawn.h"
 #include "support/trace.h"
 #include "support/version.h"
@@ -121,6 +123,7 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
 
   task<void> run(protocol::Request request, protocol::EventSink& sink) override;
   void preload(const std::string& id) override;
+  Result<void> could_load(const std::string& id) const override;
   void unload(const std::string& id) override;
   json::value status() const override;
   task<void> stop(int64_t drain_ms) override;
@@ -141,6 +144,8 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   void on_status(Slot& slot, const json::object& status);
   static void release(Slot& slot, const std::optional<Error>& error);
   uint64_t memory_estimate(const Resolved& model) const;
+  Error does_not_fit(const Resolved& model) const;
+  task<bool> loadable(Slot& slot);
   std::string build_of(const Slot& slot) const;
   uint64_t kv_bytes() const { return options_.kv_bytes ? options_.kv_bytes : std::min<uint64_t>(1ull << 30, options_.memory_bytes / 4); }
 
@@ -149,6 +154,7 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   NodeOptions options_;
   std::unique_ptr<SocketFolder> sockets_;
   Ledger ledger_;
+  Pool inspecting_{1};
   std::map<std::string, std::unique_ptr<Slot>> slots_;  // never erased: coroutines hold references
   bool stopping_ = false;
   std::function<void(const std::string&, bool)> told_;  // of suspects
@@ -197,7 +203,34 @@ void LocalNode::apply(Slot& slot, const Supervisor::Event& event) {
 
 uint64_t LocalNode::memory_estimate(const Resolved& model) const {
   const uint64_t kv = model.task == "text-generation" ? kv_bytes() : 0;
-  return model.bytes + model.bytes / 8 + kv + (64ull << 20);
+  const auto need = options_.needs.find(model.id);  // some types of weights grow when they are packed
+  const uint64_t weights = std::max(model.bytes, need == options_.needs.end() ? 0 : need->second);
+  return weights + model.bytes / 8 + kv + (64ull << 20);
+}
+
+Error LocalNode::does_not_fit(const Resolved& model) const {
+  return fail(Code::LoadFailed, "model {} needs {} MiB of memory, more than the budget of {} MiB: give it more with --memory", model.id, memory_estimate(model) >> 20,
+              ledger_.budget() >> 20);
+}
+
+Result<void> LocalNode::could_load(const std::string& id) const {
+  VERGE_ASSIGN(model, resolve_model(catalogue_, options_.resolve, id));
+  if (memory_estimate(model) > ledger_.budget()) return does_not_fit(model);
+  return {};
+}
+
+// Looks at the headers, on another thread. False: the load has failed.
+task<bool> LocalNode::loadable(Slot& slot) {
+  auto looking = inspecting_.run<bool>([inspect = options_.inspect, path = slot.model.path](const Pool::Abandoned&) -> Result<bool> {
+    VERGE_TRY(inspect(path));
+    return true;
+  });
+  const Result<bool> seen = co_await std::move(looking);
+  if (seen || slot.supervisor.state() != Supervisor::State::Loading) co_return true;
+  log::error("loading failed", {{"model", slot.model.id}, {"code", to_string(seen.error().code)}, {"error", seen.error().message}});
+  apply(slot, Supervisor::LoadFailed{load_error(seen.error(), slot.model.id)});
+  apply(slot, Supervisor::Exited{"not started"});
+  co_return false;
 }
 
 // Equal on two machines only if an answer that one began can go on at the other without a byte different.
@@ -216,6 +249,7 @@ task<void> LocalNode::load(Slot& slot) {
   slot.load_started_ms = now_ms();
   const uint64_t bytes = memory_estimate(slot.model);
   asio::steady_timer timer(executor_);
+  bool inspected = false;
   for (const int64_t give_up = now_ms() + limits::kQueueTimeMs;;) {
     if (slot.supervisor.state() != Supervisor::State::Loading) {  // stopped while it waited for memory
       ledger_.release(slot.model.id);
@@ -224,11 +258,18 @@ task<void> LocalNode::load(Slot& slot) {
     }
     const Ledger::Plan plan = ledger_.plan(slot.model.id, bytes, now_ms());
     if (plan.kind == Ledger::Plan::Kind::Fits) break;
+    // Nothing goes, and nobody waits, for files that no load could take.
+    if (plan.kind != Ledger::Plan::Kind::Never && options_.inspect && !std::exchange(inspected, true)) {
+      auto looking = loadable(slot);
+      const bool fine = co_await std::move(looking);
+      if (!fine) co_return;
+      continue;
+    }
     if (plan.kind == Ledger::Plan::Kind::Never || now_ms() > give_up) {
-      const bool never = plan.kind == Ledger::Plan::Kind::Never;
-      Error error = fail(never ? Code::LoadFailed : Code::Busy,
-                         "model {} needs {} MiB of memory; the budget is {} MiB and {} MiB are in use (see --memory)", slot.model.id,
-                         bytes >> 20, ledger_.budget() >> 20, ledger_.reserved() >> 20);
+      Error error = does_not_fit(slot.model);
+      if (bytes <= ledger_.budget())
+        error = fail(Code::Busy, "model {} needs {} MiB of memory; the budget is {} MiB and {} MiB are in use (see --memory)", slot.model.id, bytes >> 20,
+                     ledger_.budget() >> 20, ledger_.reserved() >> 20);
       apply(slot, Supervisor::LoadFailed{std::move(error)});
       apply(slot, Supervisor::Exited{"no memory"});
       co_return;

@@ -12,6 +12,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,9 @@ struct NodeOptions {
   std::string kv_type;              // "" = f16
   std::string weights;              // "" = native, "f32"
   bool null_engine = false;         // text without a model, for measurements
+  std::map<std::string, uint64_t, std::less<>> needs;  // id -> bytes of its weights in memory, where they were looked at
+  // Whether a load could take the files, by their headers; blocks. Asked before another model has to go for one; absent = not asked.
+  std::function<Result<void>(const std::string& path)> inspect;
   int hung_after_ms = 0;            // a worker without progress for so long at least is killed; 0 = kHungFloorMs of liveness.h
 };
 
@@ -43,6 +47,8 @@ class Node : public protocol::Service {
 
   // Loads a model ahead of its first request.
   virtual void preload(const std::string& id) = 0;
+  // Whether it is here and fits into the budget once everything else has gone: NoSuchModel, ModelUnavailable, LoadFailed.
+  virtual Result<void> could_load(const std::string& id) const = 0;
   // Ends an idle model's worker; a busy one stays.
   virtual void unload(const std::string& id) = 0;
   // {name, memory, models: [{id, state, pid, memory, requests, …}]} for `verge ps`, /metrics.

@@ -192,7 +192,50 @@ INSTANTIATE_TEST_SUITE_P(
               "sources.0.files.0.parts"},
         Wrong{R"({"id":"x","task":"t","schema":"no-such"})", "schema:"},
         Wrong{R"({"id":"x","task":"t","schema":{"input":{"pattern":"(a"},"output":{}}})", "pattern"},
-        Wrong{R"({"id":"x","task":"t","deprecated_on":"soon"})", "deprecated_on:"}));
+        Wrong{R"({"id":"x","task":"t","deprecated_on":"soon"})", "deprecated_on:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","deprecated_on":"2026-02-31"})", "deprecated_on:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","created_at":"yesterday"})", "created_at:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","uuid":"1"})", "uuid:"},
+        Wrong{R"({"id":"x","task":"text-embedings"})", "task: must be one of automatic-speech-recognition,"},
+        Wrong{R"({"id":"x","task":"text-generation","context_tokens":0})", "context_tokens:"},
+        Wrong{R"({"id":"x","task":"text-generation","context_tokens":"8192"})", "context_tokens:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","prices":[{"unit":"per token","usd":1}]})", "prices.0.unit:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","prices":[{"unit":"per step","usd":1,"eur":1}]})", "prices.0.eur: unknown field"},
+        Wrong{R"({"id":"x","task":"text-embeddings","prices":[{"unit":"per step","usd":"1"}]})", "prices.0.usd:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","sources":[{"hub":"a/b","branch":"x"}]})", "sources.0.branch: unknown field"},
+        Wrong{R"({"id":"x","task":"text-embeddings","sources":[{"path":"/m","revision":"x"}]})", "sources.0.revision:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","sources":[{"url":"https://c","files":[{"name":"m","size":1}]}]})", "sources.0.files.0.size: unknown field"},
+        Wrong{R"({"id":"x","task":"text-embeddings","answer_shape":"openai"})", "answer_shape:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","properties":{"output_dimensions":"many"}})", "properties.output_dimensions:"},
+        Wrong{R"({"id":"x","task":"text-generation","context_tokens":9,"defaults":{"temprature":1}})", "defaults.temprature:"},
+        Wrong{R"({"id":"x","task":"text-generation","context_tokens":9,"defaults":{"temperature":"hot"}})", "defaults.temperature:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","aliases":["@cf/baai/bge-m3"]})", "aliases: @cf/baai/bge-m3 is the id of a model"},
+        Wrong{R"({"id":"x","task":"text-embeddings","aliases":"y"})", "aliases:"}, Wrong{R"({"id":"x","task":"text-embeddings","stand_in":1})", "stand_in:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","tags":[1]})", "tags:"}, Wrong{R"({"id":"x","task":"text-embeddings","licence":1})", "licence:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","parameters":1.5})", "parameters:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","requests_per_minute":2000000})", "requests_per_minute:"},
+        Wrong{R"({"id":"x","task":"text-embeddings","requests_per_minut":2})", "requests_per_minut: unknown field"}));
+
+TEST(Catalogue, TwoModelsCannotShareAnAlias) {
+  UserFolder folder;
+  folder.write("a.json", R"({"id":"a","task":"text-embeddings","aliases":["same"]})");
+  folder.write("b.json", R"({"id":"b","task":"text-embeddings","aliases":["same"]})");
+  auto loaded = Catalogue::load({folder.path()});
+  ASSERT_FALSE(loaded);
+  EXPECT_NE(loaded.error().message.find("b.json: aliases: same is an alias of a already"), std::string::npos) << loaded.error().message;
+}
+
+TEST(Catalogue, EmbeddersStandInForThoseOfTheirWidthOnly) {
+  Catalogue catalogue = builtin();
+  const Entry* stand_in = catalogue.stand_in("text-embeddings");
+  ASSERT_NE(stand_in, nullptr);
+  EXPECT_EQ(embedding_width(*stand_in), 384);
+  EXPECT_TRUE(may_stand_in(*stand_in, *catalogue.find("@cf/baai/bge-small-en-v1.5")));
+  for (const char* id : {"@cf/baai/bge-base-en-v1.5", "@cf/baai/bge-large-en-v1.5", "@cf/baai/bge-m3", "@cf/qwen/qwen3-embedding-0.6b"})
+    EXPECT_FALSE(may_stand_in(*stand_in, *catalogue.find(id))) << id;
+  EXPECT_FALSE(may_stand_in(*stand_in, *catalogue.find("@cf/meta/llama-3.2-1b-instruct"))) << "another task";
+  EXPECT_TRUE(may_stand_in(*catalogue.stand_in("text-generation"), *catalogue.find("@cf/meta/llama-3.2-1b-instruct")));
+}
 
 TEST(ValidId, AcceptsPublishedIdsOnly) {
   for (const char* id : {"@cf/meta/llama-3.2-1b-instruct", "@hf/thebloke/x_1.0", "stories", "a/b"}) EXPECT_TRUE(valid_id(id)) << id;

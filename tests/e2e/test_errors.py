@@ -1,7 +1,7 @@
 """Bad input: the published status and code in each wire's shape, and a server that lives on."""
-import json, os, signal, socket, struct
+import json, os, shutil, signal, socket, struct, subprocess
 import pytest
-from harness import ACCOUNT, STORIES, Server, eventually
+from harness import ACCOUNT, STORIES, VERGE, Server, eventually
 
 RUN = f"{ACCOUNT}/run/@t/stories"
 BINDING = {"cf-consn-model-id": "@t/stories", "cf-consn-sdk-version": "2.0.0"}
@@ -74,19 +74,66 @@ def hostile_files(tmp_path):
     yield "hub", None
 
 
+def refused(*options, env=None):
+    """What a server that must not start says."""
+    done = subprocess.run([VERGE, "serve", "--listen", "127.0.0.1:0", "--data", "/tmp/verge-e2e-none", *options], capture_output=True, text=True, env={**os.environ, **(env or {})})
+    assert done.returncode == 1, done
+    return done.stderr.strip().splitlines()[-1]
+
+
 def test_hostile_model_files_hurt_nobody(tmp_path, stories):
     files = []
     for name, data in hostile_files(tmp_path):
         if data is not None:
             (tmp_path / name).write_bytes(data)
         files.append((f"@bad/{name}", tmp_path / name))
+        said = refused("--model", f"@bad/{name}={tmp_path / name}")  # at start, with the file's name
+        assert f"--model @bad/{name}: " in said and str(tmp_path / name) in said, said
+    hostile = {path: path.with_name(path.name + ".hostile") for _, path in files}
+    for path, aside in hostile.items():
+        path.rename(aside)
+        shutil.copytree(STORIES, path) if aside.is_dir() else shutil.copyfile(STORIES / "stories260K-f32.gguf", path)
     with Server(models=[f"{i}={p}" for i, p in files] + [f"@t/stories={STORIES}/stories260K-f32.gguf"]) as server:
+        for path, aside in hostile.items():  # they change under a running server
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            aside.rename(path)
         for model, path in files:
             status, _, text = server.post(f"{ACCOUNT}/run/{model}", {"prompt": "x"})
             assert status >= 400 and json.loads(text)["success"] is False, (model, text)
             assert json.loads(text)["errors"][0]["message"]
             eventually(lambda: "pid" not in (server.worker(model) or {}))  # its process is gone
         assert server.run("@t/stories", {"prompt": "Once", "raw": True, "max_tokens": 4})["response"]
+
+
+def test_a_damaged_file_costs_no_other_model_its_place(tmp_path):
+    """Room for one of two: the second one is looked at before the first has to go."""
+    good = STORIES / "stories260K-f32.gguf"
+    shutil.copyfile(good, tmp_path / "m.gguf")
+    with Server("--memory", "100", models=[f"@t/stories={good}", f"@t/other={tmp_path / 'm.gguf'}"]) as server:
+        assert server.run("@t/stories", {"prompt": "Once", "raw": True, "max_tokens": 4})["response"]
+        pid = server.worker("@t/stories")["pid"]
+        os.truncate(tmp_path / "m.gguf", 5000)
+        status, _, text = server.post(f"{ACCOUNT}/run/@t/other", {"prompt": "x"})
+        assert status == 500 and "cannot be loaded" in text and "m.gguf" not in text, text
+        assert server.worker("@t/stories")["pid"] == pid and "evicting" not in server.log()
+        assert "m.gguf" in server.log()
+
+
+def test_what_can_never_fit_or_is_not_there_is_refused_at_start():
+    good = f"@t/stories={STORIES}/stories260K-f32.gguf"
+    said = refused("--model", good, "--memory", "50")
+    assert "--model @t/stories: " in said and "50 MiB" in said and "--memory" in said
+    assert "--preload @t/none: " in refused("--preload", "@t/none")
+    said = refused("--preload", "@cf/meta/llama-3.2-1b-instruct", env={"VERGE_MODELS": "/nowhere"})
+    assert "verge pull" in said
+
+
+def test_a_rate_of_an_unknown_task_is_refused(tmp_path):
+    def account(*options):
+        return subprocess.run([VERGE, "account", "set", "team", "--data", str(tmp_path), *options], capture_output=True, text=True)
+    done = account("--rate", "text-generatoin=5")
+    assert done.returncode == 1 and "text-generatoin" in done.stderr and "text-generation" in done.stderr.split("these are:")[1]
+    assert account("--rate", "text-generation=5").returncode == 0
 
 
 def test_path_traversal(stories):
@@ -103,7 +150,5 @@ def test_half_a_request_then_gone(stories):
 
 
 def test_refuses_the_network_without_token_and_tls():
-    import subprocess
-    from harness import VERGE
     done = subprocess.run([VERGE, "serve", "--listen", "0.0.0.0:0", "--data", "/tmp/verge-e2e-none"], capture_output=True, text=True)
     assert done.returncode == 1 and "token" in done.stderr

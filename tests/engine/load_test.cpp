@@ -95,14 +95,13 @@ TEST_F(LoadTest, StoriesTellsItsStory) {
 
 TEST_F(LoadTest, NeedIsWhatTheLoadTakes) {
   for (const char* path : {"models/stories260K", "reference/gemma3", "reference/quant/llama-q4_k.gguf", "reference/quant/llama-q8_0.gguf"}) {
-    auto need = memory_needed(data(path));
-    ASSERT_TRUE(need.ok()) << need.error().message;
-    EXPECT_EQ(need->task, "text-generation");
-    EXPECT_GT(need->context_tokens, 0);
     auto file = open_model_file(data(path));
     ASSERT_TRUE(file.ok());
     auto architecture = find_architecture(**file);
     ASSERT_TRUE(architecture.ok());
+    auto need = (*architecture)->need(**file, *backend_, Precision::Native);
+    ASSERT_TRUE(need.ok()) << need.error().message;
+    EXPECT_GT(need->context_tokens, 0);
     auto model = (*architecture)->load(*file, *backend_, {});
     ASSERT_TRUE(model.ok()) << model.error().message;
     EXPECT_EQ(need->weights, (*model)->info().weight_bytes);

@@ -400,6 +400,17 @@ Result<std::unique_ptr<Whisper>> load_whisper(std::shared_ptr<ModelFile> file, B
   return std::unique_ptr<Whisper>(std::make_unique<WhisperModel>(std::move(file), info, backend, std::move(weights)));
 }
 
+Result<ModelNeed> whisper_need(const ModelFile& file, const Backend& backend, Precision precision) {
+  VERGE_ASSIGN(info, read_info(file));
+  WeightReader reader(file, nullptr, backend, precision, nullptr);
+  Weights none;
+  VERGE_TRY(Loader(reader, info).read(&none));
+  ModelNeed need;
+  need.weights = reader.bytes();
+  need.context_tokens = info.text_positions;
+  return need;
+}
+
 SpeechRoom speech_room(const WhisperInfo& info) {
   SpeechRoom room;
   room.windows = static_cast<int>(std::clamp<int64_t>(limits::kSpeechMemoryBytes / memory_bytes(info), 1, limits::kSpeechWindows));

@@ -83,4 +83,7 @@ int search_pages(const WhisperInfo& info, int hypotheses);
 
 Result<std::unique_ptr<Whisper>> load_whisper(std::shared_ptr<ModelFile> file, Backend& backend, const LoadOptions& options);
 
+// As Architecture::need.
+Result<ModelNeed> whisper_need(const ModelFile& file, const Backend& backend, Precision precision);
+
 }  // namespace verge::engine

@@ -270,4 +270,15 @@ Result<std::unique_ptr<Encoder>> load_bert(std::shared_ptr<ModelFile> file, Back
   return std::unique_ptr<Encoder>(std::make_unique<Bert>(std::move(file), c, backend, std::move(weights), std::move(info)));
 }
 
+Result<ModelNeed> bert_need(const ModelFile& file, const Backend& backend, Precision precision) {
+  VERGE_ASSIGN(c, read_config(file));
+  WeightReader reader(file, nullptr, backend, precision, nullptr);
+  Weights none;
+  VERGE_TRY(read_weights(reader, file, c, &none));
+  ModelNeed need;
+  need.weights = reader.bytes();
+  need.context_tokens = c.context_tokens;
+  return need;
+}
+
 }  // namespace verge::engine

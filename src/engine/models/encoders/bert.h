@@ -5,10 +5,13 @@
 #include <memory>
 
 #include "engine/encoder.h"
+#include "engine/models/table.h"
 
 namespace verge::engine {
 
 bool is_bert(const ModelFile& file);
 Result<std::unique_ptr<Encoder>> load_bert(std::shared_ptr<ModelFile> file, Backend& backend, const LoadOptions& options);
+// As Architecture::need.
+Result<ModelNeed> bert_need(const ModelFile& file, const Backend& backend, Precision precision);
 
 }  // namespace verge::engine

@@ -1,0 +1,47 @@
+#include "engine/memory_need.h"
+
+#include <map>
+#include <string>
+
+#include "engine/image_model.h"
+#include "engine/models/encoders/bert.h"
+#include "engine/models/table.h"
+#include "engine/models/whisper.h"
+#include "engine/task_of.h"
+#include "engine/tokenizers/tokenizer.h"
+
+namespace verge::engine {
+namespace {
+
+Result<ModelNeed> need_of(ModelFile& file, const std::string& task, const Backend& backend) {
+  if (task == "automatic-speech-recognition") {
+    if (file.architecture != "whisper") return fail(Code::LoadFailed, "{}: architecture '{}' is not supported for speech", file.path, file.architecture);
+    return whisper_need(file, backend, Precision::Native);
+  }
+  auto tokenizer = make_tokenizer(file);
+  if (!tokenizer) return fail(Code::LoadFailed, "{}: {}", file.path, tokenizer.error().message);
+  const auto embedding = file.tensors.find("token_embd.weight");
+  if (embedding != file.tensors.end() && (*tokenizer)->vocabulary() > embedding->second.shape[0])
+    return fail(Code::LoadFailed, "{}: the tokenizer has {} tokens, the model {}", file.path, (*tokenizer)->vocabulary(), embedding->second.shape[0]);
+  // Layers behind the pooling are no part of the network (models/encoders/projection.h).
+  if (task == "text-embeddings") std::erase_if(file.tensors, [](const auto& tensor) { return tensor.first.starts_with("dense_"); });
+  if (is_bert(file) && task != "text-generation") return bert_need(file, backend, Precision::Native);
+  VERGE_ASSIGN(architecture, find_architecture(file));
+  return architecture->need(file, backend, Precision::Native);
+}
+
+}  // namespace
+
+Result<MemoryNeed> memory_needed(const std::string& path) {
+  VERGE_ASSIGN(task, task_of(path));
+  if (task == "image-classification" || task == "object-detection") {
+    VERGE_ASSIGN(images, image_memory_needed(path));
+    return MemoryNeed{std::move(task), images.weights, 0, images.scratch};
+  }
+  VERGE_ASSIGN(file, open_model_file(path));
+  VERGE_ASSIGN(backend, make_cpu_backend({1, ""}));
+  VERGE_ASSIGN(need, need_of(*file, task, *backend));
+  return MemoryNeed{std::move(task), need.weights, need.kv_per_token, need.scratch};
+}
+
+}  // namespace verge::engine
