@@ -330,14 +330,15 @@ task<void> Meter::take_lease(std::shared_ptr<AccountState> state, int64_t wanted
   state->quota.unreachable(day, unix_ms());
 }
 
-UsageRow Meter::settle(Charge& charge, const protocol::Usage& usage, std::string node, std::string outcome, bool charged) {
+UsageRow Meter::settle(Charge& charge, const protocol::Usage& usage, std::string node, std::string answered_by, std::string outcome, bool charged) {
   UsageRow row;
   row.id = charge.claim_.id;
   row.time_ms = charge.time_ms_;
   row.account = charge.claim_.account;
-  row.model = charge.claim_.entry->id;
+  row.model = charge.claim_.model.empty() ? charge.claim_.entry->id : charge.claim_.model;
   row.task = charge.claim_.entry->task;
   row.node = std::move(node);
+  row.answered_by = std::move(answered_by);
   row.outcome = std::move(outcome);
   if (charged) {
     row.usage = usage;
@@ -353,20 +354,20 @@ UsageRow Meter::settle(Charge& charge, const protocol::Usage& usage, std::string
   return row;
 }
 
-task<void> Meter::book(Charge& charge, protocol::Usage usage, std::string node) {
-  UsageRow row = settle(charge, usage, std::move(node), "ok", true);
+task<void> Meter::book(Charge& charge, protocol::Usage usage, std::string node, std::string answered_by) {
+  UsageRow row = settle(charge, usage, std::move(node), std::move(answered_by), "ok", true);
   if (!ledger_) { co_return; }
   auto committing = ledger_->commit(std::move(row));
   co_await std::move(committing);
 }
 
-void Meter::book_aborted(Charge& charge, protocol::Usage usage, std::string node) {
-  UsageRow row = settle(charge, usage, std::move(node), "aborted", true);
+void Meter::book_aborted(Charge& charge, protocol::Usage usage, std::string node, std::string answered_by) {
+  UsageRow row = settle(charge, usage, std::move(node), std::move(answered_by), "aborted", true);
   if (ledger_) ledger_->add(std::move(row));
 }
 
-void Meter::book_failure(Charge& charge, Code code, std::string node) {
-  UsageRow row = settle(charge, {}, std::move(node), to_string(code), false);
+void Meter::book_failure(Charge& charge, Code code, std::string node, std::string answered_by) {
+  UsageRow row = settle(charge, {}, std::move(node), std::move(answered_by), to_string(code), false);
   if (ledger_) ledger_->add(std::move(row));
 }
 

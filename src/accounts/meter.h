@@ -34,6 +34,7 @@ struct MeterOptions {
 struct Claim {
   std::string account, id;
   const catalogue::Entry* entry = nullptr;
+  std::string model;  // what was asked for, as it is booked; empty = the entry's id
   protocol::Usage estimate;  // no lower than what it will take, where that can be told
 };
 
@@ -78,11 +79,12 @@ class Meter {
   task<Result<Charge>> admit(Claim claim);
 
   // The answer is complete: waits until its row is on disk. Give the usage before anything of the answer's end is sent.
-  task<void> book(Charge& charge, protocol::Usage usage, std::string node);
+  // `answered_by`: the model that did.
+  task<void> book(Charge& charge, protocol::Usage usage, std::string node, std::string answered_by);
   // The client left: what was made is charged. Nobody waits.
-  void book_aborted(Charge& charge, protocol::Usage usage, std::string node);
+  void book_aborted(Charge& charge, protocol::Usage usage, std::string node, std::string answered_by);
   // A model was asked and failed: a row, and nothing is charged.
-  void book_failure(Charge& charge, Code code, std::string node);
+  void book_failure(Charge& charge, Code code, std::string node, std::string answered_by);
 
   int64_t neurons(const catalogue::Entry& entry, const protocol::Usage& usage) const;
   Result<Allocation> allocation(const std::string& account);
@@ -102,7 +104,7 @@ class Meter {
   Error refusal(std::string_view account, std::string_view reason, Error error);
   void lease(std::shared_ptr<AccountState> state, int64_t wanted, int64_t limit);
   task<void> take_lease(std::shared_ptr<AccountState> state, int64_t wanted, int64_t limit);
-  UsageRow settle(Charge& charge, const protocol::Usage& usage, std::string node, std::string outcome, bool charged);
+  UsageRow settle(Charge& charge, const protocol::Usage& usage, std::string node, std::string answered_by, std::string outcome, bool charged);
 
   boost::asio::any_io_executor executor_;
   Accounts& accounts_;

@@ -42,6 +42,18 @@ constexpr const char* kMigrations[] = {
     "INSERT INTO usage_sums SELECT account, day, COALESCE((SELECT MAX(gateway) FROM usage), 'local'), model, task, requests, failed, neurons,"
     " prompt_tokens, completion_tokens, cached_tokens, audio_ms, images, tiles, steps, characters FROM sums_before;"
     "DROP TABLE sums_before",
+    // Stand-ins are told apart. Who answered the rows until now is not known.
+    "ALTER TABLE usage ADD COLUMN answered_by TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE usage_sums RENAME TO sums_before;"
+    "CREATE TABLE usage_sums ("
+    " account TEXT NOT NULL, day INTEGER NOT NULL, gateway TEXT NOT NULL, model TEXT NOT NULL, task TEXT NOT NULL, answered_by TEXT NOT NULL,"
+    " requests INTEGER NOT NULL, failed INTEGER NOT NULL, neurons INTEGER NOT NULL,"
+    " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,"
+    " audio_ms INTEGER NOT NULL, images INTEGER NOT NULL, tiles INTEGER NOT NULL, steps INTEGER NOT NULL, characters INTEGER NOT NULL,"
+    " PRIMARY KEY (account, day, gateway, model, task, answered_by)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO usage_sums SELECT account, day, gateway, model, task, '', requests, failed, neurons,"
+    " prompt_tokens, completion_tokens, cached_tokens, audio_ms, images, tiles, steps, characters FROM sums_before;"
+    "DROP TABLE sums_before",
 };
 
 constexpr int64_t kDay = 86'400'000;
@@ -93,12 +105,12 @@ Result<UsageBook> UsageBook::open(const std::string& data_folder) {
   VERGE_ASSIGN(db, store::Db::open((std::filesystem::path(data_folder) / "usage.db").string(), kMigrations, store::Db::Sharing::Alone));
   VERGE_TRY(db.sync_later());
   UsageBook book(std::move(db));
-  VERGE_ASSIGN(insert, book.db_.prepare(fmt::format("INSERT INTO usage (gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {})"
-                                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
+  VERGE_ASSIGN(insert, book.db_.prepare(fmt::format("INSERT INTO usage (gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {}, answered_by)"
+                                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
                                                     " ON CONFLICT DO NOTHING",
                                                     kUnits)));
-  VERGE_ASSIGN(sum, book.db_.prepare(fmt::format("INSERT INTO usage_sums (account, day, gateway, model, task, requests, failed, neurons, {})"
-                                                 " VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15){}",
+  VERGE_ASSIGN(sum, book.db_.prepare(fmt::format("INSERT INTO usage_sums (account, day, gateway, model, task, requests, failed, neurons, {}, answered_by)"
+                                                 " VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16){}",
                                                  kUnits, kAddSums)));
   book.insert_ = std::move(insert);
   book.sum_ = std::move(sum);
@@ -155,12 +167,14 @@ Result<int64_t> UsageBook::write_all(std::span<const UsageRow> rows) {
     insert_->bind(1, row.gateway).bind(2, row.boot).bind(3, row.seq).bind(4, row.id).bind(5, row.time_ms).bind(6, row.account).bind(7, row.model);
     insert_->bind(8, row.task).bind(9, row.node).bind(10, row.outcome).bind(11, row.neurons);
     bind_units(*insert_, 12, row.usage);
+    insert_->bind(20, row.answered_by);
     VERGE_TRY(insert_->step());
     if (db_.changes() == 0) continue;
     ++added;
     const bool failed = row.outcome != "ok" && row.outcome != "aborted";
     sum_->bind(1, row.account).bind(2, row.time_ms / kDay).bind(3, row.gateway).bind(4, row.model).bind(5, row.task).bind(6, int64_t{failed}).bind(7, row.neurons);
     bind_units(*sum_, 8, row.usage);
+    sum_->bind(16, row.answered_by);
     VERGE_TRY(sum_->step());
   }
   return added;
@@ -204,7 +218,7 @@ Result<std::map<std::string, UsageMark>> UsageBook::marks() {
 }
 
 Result<std::vector<UsageRow>> UsageBook::rows_after(const std::string& gateway, UsageMark after, int limit) {
-  VERGE_ASSIGN(rows, db_.prepare(fmt::format("SELECT gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {} FROM usage"
+  VERGE_ASSIGN(rows, db_.prepare(fmt::format("SELECT gateway, boot, seq, id, time_ms, account, model, task, node, outcome, neurons, {}, answered_by FROM usage"
                                              " WHERE gateway = ?1 AND (boot, seq) > (?2, ?3) ORDER BY boot, seq LIMIT {}",
                                              kUnits, limit)));
   rows.bind(1, gateway).bind(2, after.boot).bind(3, after.seq);
@@ -225,6 +239,7 @@ Result<std::vector<UsageRow>> UsageBook::rows_after(const std::string& gateway, 
     row.outcome = rows.text(9);
     row.neurons = rows.number(10);
     row.usage = read_units(rows, 11);
+    row.answered_by = rows.text(19);
   }
 }
 
@@ -251,7 +266,7 @@ Result<void> UsageBook::share_as(const std::string& gateway) {
     for (const std::string& name : names) {
       for (const std::string& sql : {
                std::string("UPDATE OR IGNORE usage SET gateway = ?1 WHERE gateway = ?2"),
-               fmt::format("INSERT INTO usage_sums SELECT account, day, ?1, model, task, requests, failed, neurons, {} FROM usage_sums WHERE gateway = ?2{}", kUnits, kAddSums),
+               fmt::format("INSERT INTO usage_sums SELECT account, day, ?1, model, task, answered_by, requests, failed, neurons, {} FROM usage_sums WHERE gateway = ?2{}", kUnits, kAddSums),
                std::string("DELETE FROM usage_sums WHERE gateway = ?2"),
            }) {
         VERGE_ASSIGN(move, db_.prepare(sql));
@@ -268,14 +283,15 @@ Result<void> UsageBook::share_as(const std::string& gateway) {
 
 Result<std::vector<UsageLine>> UsageBook::report(const UsageQuery& query) {
   std::string groups, columns;
-  for (const auto& [wanted, name] : {std::pair{query.by_account, "account"}, {query.by_day, "day"}, {query.by_gateway, "gateway"}, {query.by_model, "model"}, {query.by_task, "task"}}) {
+  for (const auto& [wanted, name] : {std::pair{query.by_account, "account"}, {query.by_day, "day"}, {query.by_gateway, "gateway"}, {query.by_model, "model"}, {query.by_task, "task"},
+                                     {query.by_answered, "answered_by"}}) {
     columns += wanted ? fmt::format("{}, ", name) : std::string_view(name) == "day" ? "0, " : "'', ";
     if (wanted) groups += (groups.empty() ? "" : ", ") + std::string(name);
   }
   std::string sql = "SELECT " + columns;
   for (const char* name : {"requests", "failed", "neurons", "prompt_tokens", "completion_tokens", "cached_tokens", "audio_ms", "images", "tiles", "steps"})
     sql += fmt::format("SUM({}), ", name);
-  sql += "SUM(characters) FROM usage_sums WHERE day BETWEEN ?1 AND ?2";
+  sql += "SUM(characters), SUM(CASE WHEN answered_by IN ('', model) THEN 0 ELSE requests END) FROM usage_sums WHERE day BETWEEN ?1 AND ?2";
   if (query.account) sql += " AND account = ?3";
   if (!groups.empty()) sql += fmt::format(" GROUP BY {} ORDER BY {}", groups, groups);
   VERGE_ASSIGN(rows, db_.prepare(sql));
@@ -285,17 +301,19 @@ Result<std::vector<UsageLine>> UsageBook::report(const UsageQuery& query) {
   while (true) {
     VERGE_ASSIGN(more, rows.step());
     if (!more) return out;
-    if (rows.is_null(5)) continue;  // the one line of no groups, with nothing in it
+    if (rows.is_null(6)) continue;  // the one line of no groups, with nothing in it
     UsageLine& line = out.emplace_back();
     line.account = rows.text(0);
     line.day = rows.number(1);
     line.gateway = rows.text(2);
     line.model = rows.text(3);
     line.task = rows.text(4);
-    line.requests = rows.number(5);
-    line.failed = rows.number(6);
-    line.neurons = rows.number(7);
-    line.usage = read_units(rows, 8);
+    line.answered_by = rows.text(5);
+    line.requests = rows.number(6);
+    line.failed = rows.number(7);
+    line.neurons = rows.number(8);
+    line.usage = read_units(rows, 9);
+    line.substituted = rows.number(17);
   }
 }
 

@@ -32,6 +32,7 @@ struct UsageRow {
   int64_t time_ms = 0;  // admission: it decides the day
   std::string account, model, task;
   std::string node;     // that answered
+  std::string answered_by;  // id of the model that did: a stand-in's own; empty = not known (rows of older programs)
   protocol::Usage usage;
   int64_t neurons = 0;  // micro-neurons
   // "ok": the answer was complete before it was sent. "aborted": the client left; what was made until then is charged.
@@ -51,14 +52,14 @@ inline UsageMark mark_of(const UsageRow& row) { return {row.boot, row.seq}; }
 struct UsageQuery {
   std::optional<std::string> account;             // absent = all
   int64_t from_day = 0, to_day = INT64_MAX;       // days since 1970-01-01 UTC, both inclusive
-  bool by_account = false, by_day = false, by_gateway = false, by_model = false, by_task = false;
+  bool by_account = false, by_day = false, by_gateway = false, by_model = false, by_task = false, by_answered = false;
 };
 
 // Sums of the requests that agree in what the query groups by; the other names are empty.
 struct UsageLine {
-  std::string account, gateway, model, task;
+  std::string account, gateway, model, task, answered_by;
   int64_t day = 0;
-  int64_t requests = 0, failed = 0;
+  int64_t requests = 0, failed = 0, substituted = 0;  // substituted: answered by another model than the one that was asked for
   protocol::Usage usage;
   int64_t neurons = 0;
 };

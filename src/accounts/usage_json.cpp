@@ -11,6 +11,7 @@ namespace {
 void add_sums(json::object& out, const UsageLine& line) {
   out["requests"] = line.requests;
   out["failed"] = line.failed;
+  out["substituted"] = line.substituted;
   out["prompt_tokens"] = line.usage.prompt_tokens;
   out["cached_tokens"] = line.usage.cached_tokens;
   out["completion_tokens"] = line.usage.completion_tokens;
@@ -45,7 +46,8 @@ Result<UsageQuery> usage_query(std::string_view from, std::string_view to, std::
     else if (name == "gateway") query.by_gateway = true;
     else if (name == "model") query.by_model = true;
     else if (name == "task") query.by_task = true;
-    else return fail(Code::InvalidInput, "'/by' takes day, model, task, account and gateway, not '{:.32}'", name);
+    else if (name == "answered_by") query.by_answered = true;
+    else return fail(Code::InvalidInput, "'/by' takes day, model, answered_by, task, account and gateway, not '{:.32}'", name);
   }
   return query;
 }
@@ -62,10 +64,12 @@ json::object usage_json(const UsageQuery& query, const std::vector<UsageLine>& l
     if (query.by_gateway) row["gateway"] = line.gateway;
     if (query.by_model) row["model"] = line.model;
     if (query.by_task) row["task"] = line.task;
+    if (query.by_answered) row["answered_by"] = line.answered_by;
     add_sums(row, line);
     rows.push_back(std::move(row));
     total.requests += line.requests;
     total.failed += line.failed;
+    total.substituted += line.substituted;
     total.neurons += line.neurons;
     total.usage += line.usage;
   }

@@ -10,10 +10,10 @@
 namespace verge::accounts {
 
 // from, to: dates such as 2026-11-24, both inclusive; empty = `today` (from: that of `to`). by: names of account, day,
-// gateway, model, task, separated by commas; empty = one sum. InvalidInput names what is wrong.
+// gateway, model, task, answered_by, separated by commas; empty = one sum. InvalidInput names what is wrong.
 Result<UsageQuery> usage_query(std::string_view from, std::string_view to, std::string_view by, int64_t today);
 
-// {"from","to","account","rows":[{…groups, requests, failed, units, neurons}],"total":{…}}
+// {"from","to","account","rows":[{…groups, requests, failed, substituted, units, neurons}],"total":{…}}
 json::object usage_json(const UsageQuery& query, const std::vector<UsageLine>& lines);
 
 // {"daily_neurons": null = unlimited, "used_today", "remaining", "resets_at"}

@@ -50,6 +50,8 @@ struct Call {
 
   // For the access log and the metrics, filled on the way.
   std::string model;
+  std::string asked;        // one of OpenAI's names, where another model is asked for it
+  std::string answered_by;  // the model that answered: another one where a stand-in did
   int status = 0;  // 0 = the client left before an answer
   int error_code = 0;
   int64_t prompt_tokens = 0, completion_tokens = 0;

@@ -20,6 +20,7 @@
 
 #include "accounts/meter.h"
 #include "api/estimate.h"
+#include "api/openai_names.h"
 #include "api/sse.h"
 #include "support/clock.h"
 #include "support/log.h"
@@ -90,6 +91,7 @@ class Sink : public protocol::EventSink {
     if (run_.accepted) return ready(true);  // a retry after the first token, or another answer of this call
     run_.accepted = true;
     run_.node = accepted.node;
+    run_.call.answered_by = accepted.model.empty() ? run_.call.model : accepted.model;
     counters().queue_time.observe(static_cast<double>(monotonic_us() - run_.call.started_us) / 1e6, {run_.call.model});
     http::Headers& headers = run_.call.headers;
     std::erase_if(headers, [](const http::Header& header) { return header.name == "verge-node"; });
@@ -286,6 +288,7 @@ http::task<Result<accounts::Charge>> charge_for(Call& call, const std::vector<pr
   claim.account = call.tenant;
   claim.id = call.id;
   claim.entry = call.context.catalogue.find(requests.front().model);
+  claim.model = family_of_openai_name(call.asked);
   claim.estimate = estimate(requests, *claim.entry);
   return call.context.options.meter->admit(std::move(claim));
 }
@@ -294,8 +297,8 @@ http::task<Result<accounts::Charge>> charge_for(Call& call, const std::vector<pr
 void book_incomplete(Run& run, accounts::Charge& charge, const protocol::Usage& usage) {
   accounts::Meter* meter = run.call.context.options.meter;
   if (!meter || !run.accepted) return;  // the charge gives back what it holds
-  if (run.client_gone) meter->book_aborted(charge, usage, run.node);
-  else if (run.failure) meter->book_failure(charge, run.failure->code, run.node);
+  if (run.client_gone) meter->book_aborted(charge, usage, run.node, run.call.answered_by);
+  else if (run.failure) meter->book_failure(charge, run.failure->code, run.node, run.call.answered_by);
 }
 
 http::task<void> close_stream(Run& run) {
@@ -357,7 +360,8 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
   if (meter) {
     const catalogue::Entry* entry = call.context.catalogue.find(model);
     call.headers.push_back({"cf-ai-neurons", neurons_text(meter->neurons(*entry, usage))});
-    co_await meter->book(charge, usage, run.node);
+    auto booking = meter->book(charge, usage, run.node, call.answered_by);
+    co_await std::move(booking);
   }
   if (stream) {
     co_await close_stream(run);

@@ -6,14 +6,16 @@ namespace {
 struct Family {
   std::string_view start;
   std::string_view task;
+  int width = 0;  // of vectors
 };
 // The first that fits counts.
 constexpr Family kFamilies[] = {
     {"gpt-4o-transcribe", "automatic-speech-recognition"},
     {"gpt-4o-mini-transcribe", "automatic-speech-recognition"},
     {"whisper-1", "automatic-speech-recognition"},
-    {"text-embedding-3-", "text-embeddings"},
-    {"text-embedding-ada-002", "text-embeddings"},
+    {"text-embedding-3-large", "text-embeddings", 3072},
+    {"text-embedding-3-", "text-embeddings", 1536},
+    {"text-embedding-ada-002", "text-embeddings", 1536},
     {"gpt-3.5-turbo", "text-generation"},
     {"gpt-4", "text-generation"},
     {"gpt-5", "text-generation"},
@@ -31,19 +33,39 @@ bool contains(std::string_view text, std::string_view part) { return text.find(p
 
 }  // namespace
 
-std::string_view task_of_openai_name(std::string_view name) {
+namespace {
+
+const Family* family_of(std::string_view name) {
   if (name.starts_with("openai/")) name.remove_prefix(7);
   // Sound out, pictures, live conversations, the web: tasks that a model of text alone does not do.
   for (std::string_view other : {"-tts", "-audio", "-realtime", "-image", "-search", "-live", "-diarize", "-deep-research"})
-    if (contains(name, other)) return {};
+    if (contains(name, other)) return nullptr;
   for (const Family& family : kFamilies) {
     if (!name.starts_with(family.start)) continue;
     // "o1-mini" and "gpt-4.1" are of the family; "o1x" is not.
     const char next = name.size() > family.start.size() ? name[family.start.size()] : '-';
     const bool open = family.start.ends_with('-');
-    if (open || next == '-' || next == '.' || (family.start == "gpt-4" && next == 'o')) return family.task;
+    if (open || next == '-' || next == '.' || (family.start == "gpt-4" && next == 'o')) return &family;
   }
-  return {};
+  return nullptr;
+}
+
+}  // namespace
+
+std::string_view task_of_openai_name(std::string_view name) {
+  const Family* family = family_of(name);
+  return family ? family->task : std::string_view();
+}
+
+std::string_view family_of_openai_name(std::string_view name) {
+  const Family* family = family_of(name);
+  if (!family) return {};
+  return family->start.ends_with('-') ? family->start.substr(0, family->start.size() - 1) : family->start;
+}
+
+int width_of_openai_name(std::string_view name) {
+  const Family* family = family_of(name);
+  return family ? family->width : 0;
 }
 
 }  // namespace verge::api

@@ -53,6 +53,7 @@ json::object to_json(const UsageRow& row) {
     // Two accounts must not become one.
     out[name] = plain(text) ? text : value == &UsageRow::account ? accounts::valid_account_for(text) : made_plain(text);
   }
+  if (!row.answered_by.empty()) out["answered_by"] = made_plain(row.answered_by);
   if (row.neurons) out["neurons"] = std::clamp<int64_t>(row.neurons, 0, kMostOfAUnit);
   for (const auto& [name, value] : kUnits)
     if (row.usage.*value) out[name] = std::clamp<int64_t>(row.usage.*value, 0, kMostOfAUnit);
@@ -86,6 +87,11 @@ Result<UsageRow> row_of(const json::value& value, const std::string& gateway) {
     auto given = get_string(*object, name);
     if (!given || !plain(*given)) return fail(Code::InvalidInput, "'{}' is no proper text", name);
     row.*text = std::move(*given);
+  }
+  // Older programs do not say.
+  if (auto given = get_string(*object, "answered_by")) {
+    if (!plain(*given)) return fail(Code::InvalidInput, "'answered_by' is no proper text");
+    row.answered_by = std::move(*given);
   }
   VERGE_ASSIGN(time_ms, number(*object, "time_ms", kLatestMs));
   row.time_ms = time_ms;

@@ -113,6 +113,35 @@ Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue,
   return {};
 }
 
+// --stand-in ID=OTHER: ids of the catalogue or of --model; an ID that nobody knows becomes one.
+Result<void> name_stand_ins(const Options& options, catalogue::Catalogue& catalogue, node::ResolveOptions& resolve) {
+  for (const std::string& text : options.named_stand_ins) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) return fail(Code::InvalidInput, "--stand-in wants ID=OTHER, not '{}'", text);
+    const std::string id = text.substr(0, equals), other = text.substr(equals + 1);
+    if (!catalogue::valid_id(id)) return fail(Code::InvalidInput, "--stand-in: '{}' is no model id (as in @me/name)", id);
+    const catalogue::Entry* answers = catalogue.find(other);
+    if (!answers) return fail(Code::NoSuchModel, "--stand-in {}: no such model: {}", id, other);
+    if (!catalogue.find(id)) {
+      catalogue::Entry entry = *answers;
+      entry.id = id;
+      entry.uuid.clear();
+      entry.aliases.clear();
+      entry.sources.clear();
+      entry.stand_in = false;
+      entry.description = "Answered by " + answers->id;
+      catalogue.add(std::move(entry));
+      answers = catalogue.find(other);
+    }
+    const catalogue::Entry* asked = catalogue.find(id);
+    if (asked == answers) return fail(Code::InvalidInput, "--stand-in {}: this is {} itself", id, other);
+    if (asked->task != answers->task) return fail(Code::InvalidInput, "--stand-in {}: it is for {}, {} is for {}", id, asked->task, other, answers->task);
+    if (resolve.paths.contains(asked->id)) return fail(Code::InvalidInput, "--stand-in {}: --model gives it files of its own", id);
+    resolve.named_stand_ins[asked->id] = answers->id;
+  }
+  return {};
+}
+
 Result<void> check_exposure(const Options& options, const Address& address, bool tokens) {
   if (is_loopback(address.host) || options.insecure) return {};
   // A cluster's tokens may be made at any gateway, later: until then nobody on the network is let in.
@@ -242,6 +271,7 @@ Result<int> serve_until_signal(Options options) {
   node_options.null_engine = options.null_engine;
   node_options.hung_after_ms = options.hung_after_s * 1000;
   VERGE_TRY(map_models(options, catalogue, node_options));
+  VERGE_TRY(name_stand_ins(options, catalogue, node_options.resolve));
   VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
   if (!options.token_file.empty()) VERGE_TRY(read_token_file(accounts, options.token_file));
 
@@ -295,6 +325,8 @@ Result<int> serve_until_signal(Options options) {
     node = std::move(made);
     for (const auto& [id, path] : node_options.resolve.paths)
       if (auto fits = node->could_load(id); !fits) return fail(fits.error().code, "--model {}: {}", id, fits.error().message);
+    for (const auto& [id, other] : node_options.resolve.named_stand_ins)
+      if (auto fits = node->could_load(id); !fits) return fail(fits.error().code, "--stand-in {}: {}", id, fits.error().message);
     for (const std::string& id : options.preload)
       if (auto fits = node->could_load(id); !fits) return fail(fits.error().code, "--preload {}: {}", id, fits.error().message);
     router.add_node(options.name, *node);
@@ -508,6 +540,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--catalogue", o.catalogues, "Folder with catalogue entries of your own (repeatable)");
   app.add_option("--quota-message", o.quota_message, "What an account is told whose daily neurons are used up (3036); {neurons} stands for the allocation");
   app.add_flag("--stand-ins", o.stand_ins, "Answer for models whose weights are not here with the small one of their task");
+  app.add_option("--stand-in", o.named_stand_ins, "ID=OTHER: requests for ID are answered by OTHER, whatever the width of its vectors (repeatable)");
   app.add_option("--name", o.name, "Name of this machine in answers and logs, unique in its cluster (default: local)");
   app.add_option("--cluster", o.cluster, "Be part of a cluster: its NATS servers, nats://HOST:PORT[,…]");
   app.add_option("--role", o.role, "In a cluster: gateway (the API), node (the models) or both")->check(CLI::IsMember({"gateway", "node", "both"}));

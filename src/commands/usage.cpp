@@ -44,16 +44,16 @@ Result<json::object> read_book(const Options& options) {
 
 void print_line(const json::object& line, const std::string& name) {
   const auto number = [&](const char* key) { return static_cast<long long>(get_int(line, key).value_or(0)); };
-  std::printf("%-56s %9lld %7lld %12lld %12lld %10.1f %7lld %14.3f\n", name.c_str(), number("requests"), number("failed"), number("prompt_tokens"), number("completion_tokens"),
+  std::printf("%-56s %9lld %7lld %9lld %12lld %12lld %10.1f %7lld %14.3f\n", name.c_str(), number("requests"), number("failed"), number("substituted"), number("prompt_tokens"), number("completion_tokens"),
               get_number(line, "audio_seconds").value_or(0), number("images"), get_number(line, "neurons").value_or(0));
 }
 
 void print_table(const json::object& report) {
-  std::printf("%-56s %9s %7s %12s %12s %10s %7s %14s\n", "", "REQUESTS", "FAILED", "PROMPT", "GENERATED", "AUDIO S", "IMAGES", "NEURONS");
+  std::printf("%-56s %9s %7s %9s %12s %12s %10s %7s %14s\n", "", "REQUESTS", "FAILED", "STOOD IN", "PROMPT", "GENERATED", "AUDIO S", "IMAGES", "NEURONS");
   for (const json::value& value : report.at("rows").as_array()) {
     const json::object& row = value.as_object();
     std::string name;
-    for (const char* key : {"account", "day", "gateway", "model", "task"})
+    for (const char* key : {"account", "day", "gateway", "model", "answered_by", "task"})
       if (auto text = get_string(row, key)) name += (name.empty() ? "" : "  ") + *text;
     print_line(row, name);
   }
@@ -70,7 +70,7 @@ int usage(int argc, char** argv) {
   app.add_option("--account", options.account, "One account only");
   app.add_option("--from", options.from, "First day (UTC), as 2026-11-24; left out: the last one");
   app.add_option("--to", options.to, "Last day; left out: today");
-  app.add_option("--by", options.by, "Group by day, model, task, account, gateway; separated by commas")->capture_default_str();
+  app.add_option("--by", options.by, "Group by day, model, answered_by, task, account, gateway; separated by commas")->capture_default_str();
   app.add_flag("--json", options.json, "Print JSON");
   CLI11_PARSE(app, argc, argv);
   auto report = options.server.empty() ? read_book(options) : ask_server(options);

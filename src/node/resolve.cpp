@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 namespace verge::node {
 namespace {
@@ -55,6 +56,11 @@ Resolved resolved(const std::string& id, const std::string& task, const std::str
   return {.id = id, .task = task, .path = path, .bytes = weight_bytes(path), .substituted = substituted};
 }
 
+std::string width_text(const catalogue::Entry& entry) {
+  const int width = catalogue::embedding_width(entry);
+  return width > 0 ? std::to_string(width) : "a number that is not known";
+}
+
 }  // namespace
 
 std::string default_models_folder() {
@@ -79,29 +85,51 @@ std::string installed_path(const catalogue::Entry& entry, const std::string& mod
   return {};
 }
 
+namespace {
+
+std::optional<Resolved> here(const ResolveOptions& options, const catalogue::Entry& entry, bool substituted) {
+  if (auto it = options.paths.find(entry.id); it != options.paths.end()) return resolved(entry.id, entry.task, it->second, substituted);
+  if (std::string path = installed_path(entry, options.models_folder); !path.empty()) return resolved(entry.id, entry.task, path, substituted);
+  return std::nullopt;
+}
+
+// The task's own stand-in; where that is not here, the model that travels with the program.
+std::optional<Resolved> stand_in_for(const catalogue::Catalogue& catalogue, const ResolveOptions& options, const catalogue::Entry& entry) {
+  const catalogue::Entry* usual = catalogue.stand_in(entry.task);
+  if (usual && catalogue::may_stand_in(*usual, entry))
+    if (auto model = here(options, *usual, true)) return model;
+  for (const catalogue::Entry* other : catalogue.all()) {
+    if (!catalogue::may_stand_in(*other, entry) || other->sources.empty() || !other->sources[0].location.starts_with("builtin:")) continue;
+    if (auto model = here(options, *other, true)) return model;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 Result<Resolved> resolve_model(const catalogue::Catalogue& catalogue, const ResolveOptions& options, std::string_view id) {
   const catalogue::Entry* entry = catalogue.find(id);
   const std::string name = entry ? entry->id : std::string(id);
   if (auto it = options.paths.find(name); it != options.paths.end())
     return resolved(name, entry ? entry->task : "text-generation", it->second, false);
   if (!entry) return fail(Code::NoSuchModel, "No such model {} or task", id);
-  if (std::string path = installed_path(*entry, options.models_folder); !path.empty()) return resolved(name, entry->task, path, false);
-  if (options.stand_ins) {
-    const catalogue::Entry* stand_in = catalogue.stand_in(entry->task);
-    if (stand_in) {
-      if (auto it = options.paths.find(stand_in->id); it != options.paths.end()) return resolved(stand_in->id, stand_in->task, it->second, true);
-      if (std::string path = installed_path(*stand_in, options.models_folder); !path.empty())
-        return resolved(stand_in->id, stand_in->task, path, true);
-    }
-    // Without the task's own stand-in the model that travels with the program still answers.
-    for (const catalogue::Entry* other : catalogue.all()) {
-      if (other->task != entry->task || other->sources.empty() || !other->sources[0].location.starts_with("builtin:")) continue;
-      if (std::string path = installed_path(*other, options.models_folder); !path.empty()) return resolved(other->id, other->task, path, true);
-    }
+  if (auto named = options.named_stand_ins.find(name); named != options.named_stand_ins.end()) {
+    const catalogue::Entry* other = catalogue.find(named->second);
+    if (auto model = other ? here(options, *other, true) : std::nullopt) return *model;
+    return fail(Code::ModelUnavailable, "model {}, which answers for {}, is not on this machine: run 'verge pull {}', or start the server with --model {}=PATH", named->second, name,
+                named->second, named->second);
   }
-  return fail(Code::ModelUnavailable,
-              "model {} is not on this machine: run 'verge pull {}', or start the server with --model {}=PATH{}", name, name, name,
-              options.stand_ins ? "" : " or --stand-ins");
+  if (std::string path = installed_path(*entry, options.models_folder); !path.empty()) return resolved(name, entry->task, path, false);
+  std::string hint;
+  if (options.stand_ins) {
+    if (auto other = stand_in_for(catalogue, options, *entry)) return *other;
+    const catalogue::Entry* usual = catalogue.stand_in(entry->task);
+    if (usual && usual != entry && !catalogue::may_stand_in(*usual, *entry))
+      hint = fmt::format(". Its stand-in {} makes vectors of another width ({} numbers, not {}), which do not go with its own; --stand-in {}={} answers with it all the same", usual->id,
+                         catalogue::embedding_width(*usual), width_text(*entry), name, usual->id);
+  }
+  return fail(Code::ModelUnavailable, "model {} is not on this machine: run 'verge pull {}', or start the server with --model {}=PATH{}{}", name, name, name,
+              options.stand_ins ? "" : " or --stand-ins", hint);
 }
 
 std::vector<std::pair<std::string, Resolved>> offered_models(const catalogue::Catalogue& catalogue, const ResolveOptions& options) {

@@ -16,6 +16,8 @@ namespace verge::node {
 struct ResolveOptions {
   std::map<std::string, std::string, std::less<>> paths;  // `--model ID=PATH`
   std::string models_folder;                              // where `verge pull` puts models
+  // `--stand-in ID=OTHER`: answered by OTHER, of whatever width its vectors are.
+  std::map<std::string, std::string, std::less<>> named_stand_ins;
   bool stand_ins = false;                                 // answer for absent weights by the task's stand-in
 };
 

@@ -38,7 +38,7 @@ class MeterTest : public testing::FolderTest {
       protocol::Usage usage;
       usage.completion_tokens = tokens_out;
       std::string node = "n";
-      auto booking = meter_->book(charge, usage, std::move(node));
+      auto booking = meter_->book(charge, usage, std::move(node), "@x/answers");
       co_await std::move(booking);
     });
   }
@@ -130,10 +130,10 @@ TEST_F(MeterTest, AFailedOrForgottenRequestGivesBackWhatItHeld) {
   }
   auto next = admit(1);
   ASSERT_TRUE(next);
-  meter_->book_failure(*next, Code::WorkerGone, "n");
+  meter_->book_failure(*next, Code::WorkerGone, "n", "");
   auto aborted = admit(100);
   ASSERT_TRUE(aborted);
-  meter_->book_aborted(*aborted, {.completion_tokens = 4}, "n");
+  meter_->book_aborted(*aborted, {.completion_tokens = 4}, "n", "");
   ASSERT_TRUE(admit(1));
   ledger_.reset();  // writes what nobody waited for
   auto book = UsageBook::open(folder_);

@@ -203,6 +203,26 @@ TEST_F(UsageBookTest, ABookOfTheFirstVersionIsTakenOver) {
   EXPECT_EQ(*book.neurons_of("a", 20'000, "g"), 3000);
 }
 
+TEST_F(UsageBookTest, StandInsAreToldApart) {
+  UsageBook book = open();
+  UsageRow itself = row(1), stood_in = row(2), unknown = row(3);
+  itself.answered_by = itself.model;
+  stood_in.answered_by = "@verge/small";
+  ASSERT_TRUE(book.write(std::vector<UsageRow>{itself, stood_in, unknown}));
+  EXPECT_EQ(*book.rows_after("g", {}, 10), (std::vector<UsageRow>{itself, stood_in, unknown}));
+  EXPECT_EQ(total(book).requests, 3);
+  EXPECT_EQ(total(book).substituted, 1);
+  auto query = usage_query("2024-01-01", "", "model,answered_by", 20'781);
+  ASSERT_TRUE(query);
+  const auto lines = *book.report(*query);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[1].answered_by, "@verge/small");
+  EXPECT_EQ(lines[1].substituted, 1);
+  const json::object report = usage_json(*query, lines);
+  EXPECT_EQ(report.at("rows").at(1).at("answered_by"), "@verge/small");
+  EXPECT_EQ(report.at("total").at("substituted"), 1);
+}
+
 TEST_F(UsageBookTest, ABootIsNeverTheSameTwice) {
   UsageBook book = open();
   EXPECT_EQ(*book.next_boot("g", 4), 4);

@@ -18,6 +18,7 @@ UsageRow row(int64_t seq) {
   out.model = "@cf/meta/llama-3.2-1b-instruct";
   out.task = "text-generation";
   out.node = "fra1-a";
+  out.answered_by = "@verge/smollm2-135m-instruct";
   out.outcome = "ok";
   out.neurons = 71'727;
   out.usage = {7, 3, 1, 0, 2, 0, 5, 9};
@@ -40,6 +41,14 @@ TEST(UsageMessages, RowsThereAndBack) {
   EXPECT_EQ(read.upto, batch.upto);
   // Whose they are is whose subject they came on.
   EXPECT_EQ(decoded(batch.text, "h").rows.front().gateway, "h");
+}
+
+TEST(UsageMessages, OlderProgramsDoNotSayWhoAnswered) {
+  UsageRow old = row(1);
+  old.answered_by.clear();
+  const std::string text = encode_batch({}, {}, std::vector<UsageRow>{old}).text;
+  EXPECT_EQ(text.find("answered_by"), std::string::npos);
+  EXPECT_EQ(decoded(text).rows, std::vector<UsageRow>{old});
 }
 
 TEST(UsageMessages, NoRowsUpToSomewhere) {

@@ -91,12 +91,35 @@ def test_the_wrong_task_is_refused(server):
 
 @pytest.mark.skipif(not MINILM.is_dir(), reason="verge pull @verge/all-minilm-l6-v2 first")
 def test_the_stand_in_knows_what_is_alike(server):
-    status, headers, text = server.post(f"{ACCOUNT}/run/@cf/baai/bge-base-en-v1.5", {"text": ["a cat on a mat", "a kitten lies on a rug", "quarterly revenue"]})
+    status, headers, text = server.post(f"{ACCOUNT}/run/@cf/baai/bge-small-en-v1.5", {"text": ["a cat on a mat", "a kitten lies on a rug", "quarterly revenue"]})
     assert status == 200 and headers["verge-substituted"] == "1" and headers["verge-model"] == "@verge/all-minilm-l6-v2"
     result = json.loads(text)["result"]
     assert result["shape"] == [3, 384]
     cat, kitten, money = result["data"]
     assert cosine(cat, kitten) > 0.5 > 0.2 > cosine(cat, money)
-    answer = server.post("/v1/embeddings", {"model": "@cf/baai/bge-m3", "input": "a cat on a mat", "encoding_format": "base64"})[2]
+    answer = server.post("/v1/embeddings", {"model": "@cf/baai/bge-small-en-v1.5", "input": "a cat on a mat", "encoding_format": "base64"})[2]
     vector = struct.unpack("<384f", base64.b64decode(json.loads(answer)["data"][0]["embedding"]))
     assert cosine(vector, cat) > 0.999999
+
+
+def test_an_embedder_stands_in_for_its_own_width_only():
+    """Vectors of two widths, or a fallback that nobody asked for, would end in one index."""
+    tiny = f"@t/embedder={TINY['embedder']}"
+    with Server("--stand-ins", "--stand-in", "@cf/baai/bge-base-en-v1.5=@t/embedder", "--stand-in", "text-embedding-3-small=@t/embedder", models=[tiny],
+                env={"VERGE_MODELS": "/nowhere"}) as server:
+        for model in ("@cf/baai/bge-large-en-v1.5", "@cf/baai/bge-m3"):
+            status, _, text = server.post(f"{ACCOUNT}/run/{model}", {"text": "a"})
+            assert status == 404 and f"--stand-in {model}=" in text, text
+        assert server.post("/v1/embeddings", {"model": "text-embedding-ada-002", "input": "a"})[0] == 404
+        # Asked for in so many words.
+        status, headers, text = server.post(f"{ACCOUNT}/run/@cf/baai/bge-base-en-v1.5", {"text": "a"})
+        assert status == 200 and headers["verge-substituted"] == "1" and headers["verge-model"] == "@t/embedder", text
+        status, headers, _ = server.post("/v1/embeddings", {"model": "text-embedding-3-small", "input": "a"})
+        assert status == 200 and headers["verge-substituted"] == "1"
+        listed = [m["id"] for m in json.loads(server.get("/v1/models")[2])["data"]]
+        assert "@cf/baai/bge-base-en-v1.5" in listed and "@cf/baai/bge-large-en-v1.5" not in listed
+        # It is told in the log and in the usage.
+        assert "model=@cf/baai/bge-base-en-v1.5 answered_by=@t/embedder" in server.log()
+        rows = json.loads(server.get("/verge/v1/usage?by=model,answered_by")[2])["result"]["rows"]
+        row = next(r for r in rows if r["model"] == "@cf/baai/bge-base-en-v1.5")
+        assert row["answered_by"] == "@t/embedder" and row["substituted"] == row["requests"] == 1

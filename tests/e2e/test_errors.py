@@ -126,6 +126,8 @@ def test_what_can_never_fit_or_is_not_there_is_refused_at_start():
     assert "--preload @t/none: " in refused("--preload", "@t/none")
     said = refused("--preload", "@cf/meta/llama-3.2-1b-instruct", env={"VERGE_MODELS": "/nowhere"})
     assert "verge pull" in said
+    assert "no such model: @t/none" in refused("--model", good, "--stand-in", "@t/other=@t/none")
+    assert "is for text-embeddings" in refused("--model", good, "--stand-in", "@cf/baai/bge-m3=@t/stories")
 
 
 def test_a_rate_of_an_unknown_task_is_refused(tmp_path):

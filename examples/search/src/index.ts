@@ -5,7 +5,7 @@ interface Env {
   AI: Ai
   NOTES: D1Database
 }
-const MODEL = '@cf/baai/bge-base-en-v1.5'
+const MODEL = '@cf/baai/bge-small-en-v1.5'
 
 async function embed(env: Env, text: string): Promise<number[]> {
   const { data } = await env.AI.run(MODEL, { text: [text] })

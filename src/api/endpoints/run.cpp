@@ -41,13 +41,16 @@ class TaskAnswer : public AnswerFormat {
   bool image_results_;
 };
 
-// The task's stand-in; where its weights are not here, another model of the task whose weights are.
-const catalogue::Entry* stand_in_of_task(const Context& context, std::string_view task) {
+// The task's stand-in; where its weights are not here, another model of the task whose weights are. Of `width` (0 = any): vectors
+// of two widths do not go into one index.
+const catalogue::Entry* stand_in_of_task(const Context& context, std::string_view task, int width) {
+  const auto fits = [&](const catalogue::Entry& entry) { return entry.task == task && (width == 0 || catalogue::embedding_width(entry) == width); };
   const catalogue::Entry* usual = context.catalogue.stand_in(task);
+  if (usual && !fits(*usual)) usual = nullptr;
   const Availability here(context);
   if (usual && here.has(*usual)) return usual;
   for (const catalogue::Entry* entry : context.catalogue.all())
-    if (entry->task == task && here.has(*entry)) return entry;
+    if (fits(*entry) && here.has(*entry)) return entry;
   return usual;
 }
 
@@ -55,12 +58,17 @@ const catalogue::Entry* stand_in_of_task(const Context& context, std::string_vie
 
 Result<const catalogue::Entry*> find_model(Call& call, std::string_view id, std::string_view task) {
   const catalogue::Entry* entry = catalogue::valid_id(id) ? call.context.catalogue.find(id) : nullptr;
-  const std::string_view named = task_of_openai_name(id);
+  const std::string_view named = catalogue::valid_id(id) ? task_of_openai_name(id) : std::string_view();
   if (!named.empty() && (!entry || (call.context.options.stand_ins && !Availability(call.context).has(*entry)))) {
     if (!call.context.options.stand_ins)
       return fail(Code::NoSuchModel, "No such model {} or task: it is OpenAI's. Start the server with --stand-ins to have it answered by a model that is here, or with --model {}=PATH", id, id);
-    entry = stand_in_of_task(call.context, named);
+    const int width = width_of_openai_name(id);
+    entry = stand_in_of_task(call.context, named, width);
+    if (!entry && width > 0)
+      return fail(Code::NoSuchModel, "No such model {} or task: it is OpenAI's, and no model here makes vectors of {} numbers. --stand-in {}=ID has another one answer all the same", id,
+                  width, id);
     call.substituted = entry != nullptr;
+    if (entry) call.asked = id;
   }
   if (!entry || (!task.empty() && entry->task != task)) return no_such_model(id);
   if (entry->task != "text-generation" && !find_task_handler(entry->task)) return no_such_model(id);

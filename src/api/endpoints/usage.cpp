@@ -1,7 +1,7 @@
 // What accounts have used. The published API has it in GraphQL analytics only; these two routes are Verge's own:
 //   GET /client/v4/accounts/{account}/ai/usage   one account: for its own tokens
 //   GET /verge/v1/usage                          all accounts, or ?account=: for administrators
-// Query: from, to (dates, both inclusive, UTC; absent = today), by (day, model, task, account, gateway; comma-separated).
+// Query: from, to (dates, both inclusive, UTC; absent = today), by (day, model, answered_by, task, account, gateway; comma-separated).
 #include <limits>
 
 #include "accounts/ledger.h"
