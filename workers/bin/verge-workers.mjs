@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { runWrangler } from "../src/command.mjs";
 import { dev, devWithWrangler } from "../src/dev.mjs";
 import { describe, host } from "../src/host.mjs";
-import { withToken } from "../src/token.mjs";
+import { check, forward, reach } from "../src/server.mjs";
 import { UserError } from "../src/wrangler.mjs";
 
 const OPTIONS = {
@@ -49,15 +49,22 @@ try {
   if (command === "host") process.removeAllListeners("warning"); // Node's, of node:sqlite
   process.env.VERGE_URL ??= "http://127.0.0.1:8780";
   const { VERGE_URL: server, VERGE_TOKEN: token } = process.env;
-  if (token && command !== "host") process.env.VERGE_URL = await withToken(server, token);
-  if (command === "dev") await (options.wrangler ? devWithWrangler(options, rest) : dev(options));
-  else if (command === "host") await host(options);
-  else if (command === "wrangler") await runWrangler(options, rest);
-  else if (command === "describe") {
+  if (command === "dev") {
+    await check(server, token);
+    const told = new Set();
+    process.env.VERGE_URL = await forward(server, token, (asked, model) => {
+      if (!told.has(asked + model)) process.stdout.write(`verge dev: ${asked} is answered by ${model}\n`);
+      told.add(asked + model);
+    });
+    await (options.wrangler ? devWithWrangler(options, rest) : dev({ ...options, server }));
+  } else if (command === "host") await host(options); // its server vouches for it
+  else if (command === "wrangler") {
+    process.env.VERGE_URL = await reach(server, token);
+    await runWrangler(options, rest);
+  } else if (command === "describe") {
     process.stdout.write = process.stderr.write = () => true; // wrangler says it again when it builds them
     fs.writeSync(1, JSON.stringify(describe(JSON.parse(options.project))));
-  }
-  else throw new UserError("usage: verge-workers dev|host [PROJECT] [--port N] [--ip ADDRESS] [--config FILE] [--env NAME] [--persist-to DIR] [--image-result array|results] [--wrangler [-- WRANGLER OPTIONS]]");
+  } else throw new UserError("usage: verge-workers dev|host [PROJECT] [--port N] [--ip ADDRESS] [--config FILE] [--env NAME] [--persist-to DIR] [--image-result array|results] [--wrangler [-- WRANGLER OPTIONS]]");
 } catch (error) {
   const plain = error instanceof UserError || error?.code?.startsWith?.("ERR_PARSE_ARGS");
   process.stderr.write(`verge ${process.argv[2] === "wrangler" ? "wrangler" : "dev"}: ${plain ? error.message : (error?.stack ?? error)}\n`);

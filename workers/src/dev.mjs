@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
-import { stripVTControlCharacters } from "node:util";
 import { tapRuntime } from "./runtime_log.mjs";
 import { findConfig, findWrangler, loadWrangler, readConfig, startWorker, UserError } from "./wrangler.mjs";
 
@@ -33,40 +32,25 @@ function portIsFree(port, host) {
   });
 }
 
-// wrangler's own lines that are wrong here: nothing is remote, nothing is charged. What a Worker says is never held against them.
-const NOISE = [/^🪵 +Logs were written to /, /^▲ \[WARNING\] AI bindings? always access(es)? remote resources/, /^(▲ \[WARNING\]|\[wrangler:warn\]) Unable to fetch the `Request\.cf` object/];
 // What a Worker that expects {"results": […]} of an image model does with the published array.
 const READS_RESULTS = /Cannot read properties of undefined \(reading '(sort|map|slice|filter|forEach|length|0)'\)/;
 
-/** Looks at what is written from now on: drops wrangler's NOISE, explains READS_RESULTS once. Gives a function that writes past it. */
-function watchOutput(explain) {
+/** Looks at what is written from now on: wrangler's words that are wrong here (hook.cjs), and READS_RESULTS, which is explained once. */
+function watchOutput(hook, explain) {
+  hook.mendWords();
+  if (!explain) return;
   let explained = false;
-  let past = false;
   for (const stream of [process.stdout, process.stderr]) {
     const write = stream.write.bind(stream);
     stream.write = (chunk, ...rest) => {
-      const text = String(chunk);
-      if (!past && NOISE.some((noise) => noise.test(stripVTControlCharacters(text).trimStart()))) {
-        const done = rest.find((r) => typeof r === "function");
-        if (done) process.nextTick(done);
-        return true;
-      }
       const written = write(chunk, ...rest);
-      if (!explained && explain && READS_RESULTS.test(text)) {
+      if (!explained && READS_RESULTS.test(String(chunk))) {
         explained = true;
         warn(explain);
       }
       return written;
     };
   }
-  return (print) => {
-    past = true;
-    try {
-      print();
-    } finally {
-      past = false;
-    }
-  };
 }
 
 /** Stops once, whatever asks first; a stop that hangs is cut off. */
@@ -89,7 +73,7 @@ async function waitForExit(child) {
 
 /**
  * Runs until it is stopped.
- * options: {project, config, env, ip, port, persistTo, imageResult, logLevel, testScheduled}; $VERGE_URL is the server.
+ * options: {project, config, env, ip, port, persistTo, imageResult, logLevel, testScheduled, server}; $VERGE_URL leads to the server.
  */
 export async function dev(options) {
   const config = findConfig(options.project, options.config);
@@ -101,17 +85,18 @@ export async function dev(options) {
   const persistTo = options.persistTo && path.resolve(options.persistTo);
   process.chdir(folder); // build commands run there, and wrangler's relative paths start there
 
-  const writePast = watchOutput(
+  const { wrangler, version, hook } = loadWrangler(folder);
+  watchOutput(
+    hook,
     shape === "results"
       ? undefined
       : "the Worker read `.results` of an answer that has none. Image models answer with an array, as published; for Workers that expect {results: […]}: verge dev --image-result results, or {\"imageResult\": \"results\"} in verge.json",
   );
-  const { wrangler, version, hook } = loadWrangler(folder);
   const read = readConfig(wrangler, config, options.env);
   if (!read.ai?.binding)
     warn(`${path.basename(config)} has no AI binding, so env.AI will be undefined in the Worker. To add it: ${config.endsWith(".toml") ? '[ai] binding = "AI"' : '"ai": { "binding": "AI" }'}`);
   hook.quiet = true;
-  const print = (said) => writePast(() => hook.print?.(said));
+  const print = (said) => hook.past(() => hook.print?.(said));
   const allRead = tapRuntime(print, (errors) => errors.forEach((message) => print({ level: "error", message })));
   const worker = await startWorker(wrangler, config, { ...options, persistTo }, { logLevel: options.logLevel ?? "log", watch: true, liveReload: true, testScheduled: options.testScheduled }).catch(async (error) => {
     await allRead();
@@ -128,7 +113,9 @@ export async function dev(options) {
     warn(`env.AI did not reach Verge: wrangler ${version} starts Workers in a way that this version does not know (4.86.0 and 4.164.0 work)`);
     return end(1);
   }
-  say(`ready on ${url.origin}${read.ai?.binding ? `, env.${read.ai.binding} answered by ${process.env.VERGE_URL}` : ""}`);
+  say(`ready on ${url.origin}${read.ai?.binding ? `, env.${read.ai.binding} answered by ${options.server}` : ""}`);
+  if (read.triggers?.crons?.length && !options.testScheduled)
+    say(`cron triggers do not fire by themselves here; this runs the handler: curl "${url.origin}/cdn-cgi/handler/scheduled"`);
 }
 
 /** `verge dev --wrangler`: stock `wrangler dev`, with the hook; further arguments are wrangler's. */

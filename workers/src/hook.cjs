@@ -10,10 +10,64 @@
 const Module = require("node:module");
 const fs = require("node:fs");
 const path = require("node:path");
+const { stripVTControlCharacters } = require("node:util");
 
 // seen: Miniflare was patched; bindings: filled ones; wrangler: version, once it is loaded; library: the hook's user ends the process itself;
-// quiet: what Workers print is read elsewhere; print: wrangler's way of printing that.
-const state = (globalThis[Symbol.for("verge.hook")] ??= { seen: false, bindings: 0, wrangler: undefined, library: false, quiet: false, print: undefined });
+// quiet: what Workers print is read elsewhere; print: wrangler's way of printing that; mended: wrangler's words are;
+// speaking: what is written now is a Worker's.
+const state = (globalThis[Symbol.for("verge.hook")] ??= {
+  seen: false, bindings: 0, wrangler: undefined, library: false, quiet: false, print: undefined, mended: false, speaking: false, mendWords, past,
+});
+
+// wrangler's own lines that are wrong here: nothing is remote, nothing is charged, nothing is collected.
+const NOISE = [
+  /^🪵 +Logs were written to /,
+  /^▲ \[WARNING\] AI bindings? always access(es)? remote resources/,
+  /^(▲ \[WARNING\]|\[wrangler:warn\]) Unable to fetch the `Request\.cf` object/,
+  /^Cloudflare collects anonymous telemetry about your usage of Wrangler/,
+];
+const AI_ROW = /^\s*env\.\S+\s+AI\s+(not supported|remote|local)( \[.*\])?\s*$/;
+
+/** Of wrangler's table of bindings: who answers for AI. */
+function mendTable(text) {
+  const mend = (line) => {
+    const [, mode] = AI_ROW.exec(stripVTControlCharacters(line)) ?? [];
+    const at = mode ? line.lastIndexOf(mode) : -1;
+    return at < 0 ? line : `${line.slice(0, at)}Verge${line.slice(at + mode.length)}`;
+  };
+  return text.split("\n").map(mend).join("\n");
+}
+
+/** From now on, until what it gives is called, wrangler's words are dropped and put right as above; a Worker's are never looked at (past). */
+function mendWords() {
+  if (state.mended) return () => {};
+  state.mended = true;
+  const undo = [() => (state.mended = false)];
+  for (const stream of [process.stdout, process.stderr]) {
+    const before = stream.write;
+    const write = before.bind(stream);
+    undo.push(() => (stream.write = before));
+    stream.write = (chunk, ...rest) => {
+      if (state.speaking) return write(chunk, ...rest);
+      const text = String(chunk), plain = stripVTControlCharacters(text).trimStart();
+      if (!NOISE.some((noise) => noise.test(plain))) return write(plain.includes("env.") ? mendTable(text) : chunk, ...rest);
+      const done = rest.find((r) => typeof r === "function");
+      if (done) process.nextTick(done);
+      return true;
+    };
+  }
+  return () => undo.forEach((one) => one());
+}
+
+/** Runs `print`, which says what a Worker says. */
+function past(print) {
+  state.speaking = true;
+  try {
+    return print();
+  } finally {
+    state.speaking = false;
+  }
+}
 
 function refuse(message) {
   if (state.library) throw new Error(message);
@@ -24,10 +78,27 @@ function refuse(message) {
 const tooOld = () => `wrangler ${state.wrangler ?? "(of an unknown version)"} sends env.AI to the cloud in a way that cannot be turned to Verge; nothing was started. ` +
   "4.86.0 and 4.164.0 work: npm install --save-dev wrangler@4";
 
+// Where nobody else has asked the server (workers/src/server.mjs does), its refusal is told before the first request meets it.
+async function ask(server) {
+  const say = (text) => process.stderr.write(`verge: ${text}\n`);
+  try {
+    const { status } = await fetch(new URL("/run", server), { signal: AbortSignal.timeout(10_000) });
+    if (status === 401) say(`the server at ${server.origin} wants a token, which this hook cannot send: verge dev --wrangler sends the one in VERGE_TOKEN`);
+    else if (status === 403) say(`the server at ${server.origin} refuses this machine: see its log`);
+  } catch (error) {
+    const { code = "", message } = error.cause ?? error;
+    if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(code)) say(`the certificate of ${server.origin} is not trusted (${message}); verge dev --wrangler trusts the authority in NODE_EXTRA_CA_CERTS`);
+    else say(`nobody answers on ${server.origin} (${message}): start it with verge serve`);
+  }
+}
+
+let server; // once it is known
 function connection() {
-  const url = process.env.VERGE_URL;
-  if (!url) throw new Error("VERGE_URL is not set: the address of a Verge server, as in http://127.0.0.1:8780");
+  const url = process.env.VERGE_URL ?? "http://127.0.0.1:8780";
+  if (!URL.canParse("/", url) || !/^https?:/.test(url)) throw new Error(`VERGE_URL is ${url}: it wants the address of a Verge server, as http://127.0.0.1:8780`);
   const to = new URL("/", url);
+  if (!server && !state.library) void ask(to);
+  server = to;
   if (process.env.VERGE_IMAGE_RESULT) to.searchParams.set("image_result", process.env.VERGE_IMAGE_RESULT);
   return to;
 }
@@ -46,6 +117,10 @@ function fill(options) {
   }
   // Request.cf would be fetched from the cloud; Miniflare has a placeholder.
   if (options.cf === undefined || options.cf === true) options.cf = false;
+  if (state.mended && !state.quiet && options.handleStructuredLogs && !options.handleStructuredLogs.verge) {
+    const print = options.handleStructuredLogs;
+    options.handleStructuredLogs = Object.assign((said) => past(() => print(said)), { verge: true });
+  }
   if (state.quiet) {
     if (options.handleStructuredLogs !== silent && !workers.some((worker) => worker?.name === "ProxyWorker")) state.print = options.handleStructuredLogs;
     options.handleStructuredLogs = silent;
@@ -85,7 +160,8 @@ function beforeWrangler(filename) {
   if (own.some((word) => ["--remote", "-r", "--remote=true"].includes(word)))
     refuse("wrangler dev --remote runs the Worker in the cloud, which Verge does not: leave --remote out");
   if (!own.some((word) => ["--local", "-l"].includes(word))) process.argv.splice(3, 0, "--local"); // bindings marked `remote` stay here
-  process.env.WRANGLER_SEND_METRICS ??= "false";
+  process.env.WRANGLER_HIDE_BANNER ??= "true"; // it asks the npm registry for a newer wrangler
+  mendWords();
 }
 
 // The exports are replaced while the module loads: an import of a CommonJS module keeps what they are at the end of that, and does
@@ -101,3 +177,4 @@ Module._extensions[".js"] = function (module, filename) {
 
 // Cloudflare's Vite plugin would open a session in the cloud for the AI binding; what it is told here it passes to Miniflare.
 process.env.CLOUDFLARE_VITE_FORCE_LOCAL ??= "true";
+process.env.WRANGLER_SEND_METRICS ??= "false";

@@ -46,7 +46,7 @@ export class InferenceUpstreamError extends Error {}
 export class AiInternalError extends Error {}
 
 export function createAI(options?: ServerOptions): AI;
-export function getEnv<Env = Record<string, unknown>>(options?: { project?: string; config?: string; env?: string; server?: string; persist?: boolean }): Promise<{
+export function getEnv<Env = Record<string, unknown>>(options?: { project?: string; config?: string; env?: string; server?: string; token?: string; persist?: boolean }): Promise<{
   env: Env;
   ctx: { waitUntil(promise: Promise<unknown>): void; passThroughOnException(): void };
   caches: unknown;

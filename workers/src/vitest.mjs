@@ -1,4 +1,4 @@
-import { withToken } from "./token.mjs";
+import { reach } from "./server.mjs";
 
 /**
  * Options of cloudflareTest() in @cloudflare/vitest-plugin, once @cloudflare/vitest-pool-workers, with env.AI on Verge. No need
@@ -8,7 +8,7 @@ export function verge(options = {}, { server = process.env.VERGE_SERVER ?? "http
   let forwarder; // one for all files and reruns
   return async (context) => {
     const given = typeof options === "function" ? await options(context) : options;
-    forwarder ??= token ? withToken(server, token) : server;
+    forwarder ??= reach(server, token);
     const remoteProxyConnectionString = new URL("/", await forwarder);
     if (imageResult) remoteProxyConnectionString.searchParams.set("image_result", imageResult);
     return {

@@ -1,9 +1,11 @@
 // Finds the wrangler of a project, or the one that this package brings, and loads it with the hook in place.
+import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 
 const require = createRequire(import.meta.url);
 const CONFIGS = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"];
@@ -57,15 +59,25 @@ export async function forgetDead(registry) {
   }
 }
 
+const own = () => require("../package.json");
+
+/** Where workers/install puts what this package depends on: found where npm linked the package and brought nothing with it. */
+function installed() {
+  const lock = new URL("../package-lock.json", import.meta.url);
+  if (!fs.existsSync(lock)) return undefined;
+  const key = createHash("sha256").update(fs.readFileSync(lock)).digest("hex").slice(0, 12);
+  return path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache"), "verge", "workers", key);
+}
+
 /** Folder of the wrangler package: the project's own where it has one. */
 export function findWrangler(project) {
-  const places = [project, process.env.VERGE_NPM, path.dirname(new URL(import.meta.url).pathname)].filter(Boolean);
+  const places = [project, process.env.VERGE_NPM, process.cwd(), path.dirname(fileURLToPath(import.meta.url)), installed()].filter(Boolean);
   for (const place of places) {
     try {
       return path.dirname(createRequire(path.join(path.resolve(place), "x.js")).resolve("wrangler/package.json"));
     } catch {}
   }
-  throw new UserError("wrangler is not installed: run workers/install, or npm install wrangler in the project");
+  throw new UserError(`wrangler is not installed here, and an npm that links a folder brings nothing of what it needs. In ${path.resolve(project ?? ".")}: npm install --save-dev wrangler@${own().dependencies.wrangler}`);
 }
 
 /** The wrangler module, its Miniflare patched so that env.AI goes to $VERGE_URL. */
@@ -75,7 +87,7 @@ export function loadWrangler(project) {
   const wanted = /(\d+)\.(\d+)/.exec(engines?.node ?? "");
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (wanted && (major < +wanted[1] || (major === +wanted[1] && minor < +wanted[2])))
-    throw new UserError(`wrangler ${version} needs Node ${engines.node}, this is ${process.version}`);
+    throw new UserError(`wrangler ${version} needs Node ${engines.node}, this is ${process.version}: run it with that, or install an older wrangler (4.86.0 works on Node 20)`);
   require("./hook.cjs");
   const hook = globalThis[Symbol.for("verge.hook")];
   hook.library = true;
