@@ -57,7 +57,7 @@ class OwnServer {
     if (!mkdtemp(pattern.data())) return fail(Code::Io, "cannot make a folder in {}", std::filesystem::temp_directory_path().string());
     folder_ = pattern;
     const std::string address = "127.0.0.1:" + std::to_string(free_port());
-    std::vector<std::string> argv{own_path(), "serve", "--stand-ins", "--listen", address, "--data", folder_ + "/data", "--drain", "1", "--log-level", "warn"};
+    std::vector<std::string> argv{own_path(), "serve", "--stand-ins", "--listen", address, "--data", folder_ + "/data", "--drain", "1", "--drain-delay", "0", "--log-level", "warn"};
     for (const std::string& one : stand_ins) argv.insert(argv.end(), {"--stand-in", one});
     VERGE_ASSIGN(server, family.start(argv, {}, true));
     const int64_t limit = monotonic_ms() + kServerStartMs;

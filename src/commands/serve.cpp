@@ -9,10 +9,13 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "accounts/accounts.h"
@@ -29,6 +32,7 @@
 #include "commands/address.h"
 #include "commands/converter.h"
 #include "commands/data_folder.h"
+#include "commands/drain_delay.h"
 #include "commands/hangups.h"
 #include "commands/hosting.h"
 #include "commands/inspect.h"
@@ -77,6 +81,7 @@ struct Options {
   bool quotas = false;
   int cut_off_percent = accounts::MeterOptions().cut_off_percent;
   int drain_s = limits::kDrainMs / 1000;
+  std::optional<int> drain_delay_s;
   std::string role, cluster, region, coordinates, keys, advertise, peer_listen;
   int hung_after_s = node::kHungFloorMs / 1000;
   bool insecure_cluster = false, null_engine = false;
@@ -347,6 +352,7 @@ Result<int> serve_until_signal(Options options) {
   accounts::Meter meter(io.get_executor(), accounts, catalogue, lease_store, ledger.get(), metrics, {options.quotas, options.cut_off_percent, shared_counts ? &*shared_counts : nullptr});
 
   bool ready = false, draining = false;
+  DrainDelay drain_delay(options.drain_delay_s);
   api::Options api_options;
   api_options.node = options.name;
   api_options.metrics = &metrics;
@@ -358,7 +364,10 @@ Result<int> serve_until_signal(Options options) {
   api_options.image_results = options.image_result == "results";
   // With models that do not get on, and nothing else that does, other machines are the only hope.
   const auto others = [&] { return membership && membership->others(); };
-  api_options.ready = [&] { return ready && !draining && !accounts.unheard() && (!membership || node || membership->ready()) && (!node || node->well() || others()); };
+  api_options.ready = [&] {
+    drain_delay.asked(monotonic_ms());
+    return ready && !draining && !accounts.unheard() && (!membership || node || membership->ready()) && (!node || node->well() || others());
+  };
   api_options.stand_ins = options.stand_ins;
   api_options.offered = [&] {
     std::set<std::string> ids = router.models();
@@ -370,6 +379,7 @@ Result<int> serve_until_signal(Options options) {
   json::object reloaded;  // what became of the latest SIGHUP
   api_options.status = [&] {
     json::value status = node ? node->status() : json::value(json::object{{"name", options.name}, {"state", draining ? "draining" : "up"}, {"models", json::array()}});
+    if (draining) status.as_object()["state"] = "draining";
     if (membership) status.as_object()["cluster"] = membership->status();
     if (!options.workers.empty()) status.as_object()["workers"] = hosting->status();
     if (!reloaded.empty()) status.as_object()["reload"] = reloaded;
@@ -484,14 +494,20 @@ Result<int> serve_until_signal(Options options) {
       std::_Exit(128 + number);
     }
     draining = true;
-    end_in_any_case(2 * options.drain_s + kLastSeconds);
-    log::info("draining", {{"signal", number}, {"limit_s", options.drain_s}});
+    const int delay_s = options.gateway() ? drain_delay.seconds(number, monotonic_ms()) : 0;
+    end_in_any_case(delay_s + 2 * options.drain_s + kLastSeconds);
+    log::info("draining", {{"signal", number}, {"delay_s", delay_s}, {"limit_s", options.drain_s}});
     signals.async_wait(on_signal);
     spawn(
         io.get_executor(), "draining",
-        [&]() -> asio::awaitable<void> {
+        [&, delay_s]() -> asio::awaitable<void> {
           if (membership) membership->stop_taking();
           if (placing) placing->stop();
+          if (delay_s > 0) {
+            server.close_after_answers();
+            asio::steady_timer delay(io, std::chrono::seconds(delay_s));
+            co_await delay.async_wait(asio::use_awaitable);
+          }
           if (options.gateway()) {
             co_await server.drain(options.drain_s * 1000);
           }
@@ -561,6 +577,8 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tls-key", o.key, "PEM private key");
   app.add_flag("--insecure", o.insecure, "Serve beyond loopback without tokens or TLS");
   app.add_option("--drain", o.drain_s, "Seconds that running requests get after SIGTERM")->capture_default_str();
+  app.add_option("--drain-delay", o.drain_delay_s, fmt::format("Seconds after SIGTERM in which /readyz says 503 and connections are still taken (default: {} where /readyz is watched)", kDrainDelayS))
+      ->check(CLI::Range(0, 3600));
   app.add_option("--hung-after", o.hung_after_s, "Seconds without progress, at least, after which a model's process counts as hung and is started anew")->check(CLI::Range(1, 86'400))->capture_default_str();
   app.add_flag("--quotas", o.quotas, "Hold accounts to the published limits: 10,000 neurons a day, requests a minute of each task");
   app.add_option("--quota-message", o.quota_message, "What an account is told whose daily neurons are used up (3036); {neurons} stands for the allocation");

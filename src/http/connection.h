@@ -43,7 +43,7 @@ struct Shared {
 
   // Closes the connection without a request that has waited longest, one of the client that has most. False: there is none.
   bool evict_idle();
-  bool draining = false;
+  bool draining = false;         // answers are their connections' last
   std::unique_ptr<Waiter> emptied;  // notified when a draining server's last connection ends
 };
 

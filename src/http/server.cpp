@@ -306,6 +306,7 @@ uint16_t Server::port() const { return impl_->port; }
 size_t Server::connections() const { return impl_->shared->connections.size(); }
 size_t Server::running() const { return impl_->shared->running; }
 void Server::stop_accepting() { impl_->stop_accepting(); }
+void Server::close_after_answers() { impl_->shared->draining = true; }
 
 task<void> Server::drain(int limit_ms) {
   const auto impl = impl_;  // the server may be destroyed while this waits

@@ -85,6 +85,8 @@ class Server {
   size_t running() const;       // handlers that run now
 
   void stop_accepting();
+  // From now on each answer says `Connection: close` and is its connection's last; new ones are taken still.
+  void close_after_answers();
   // Stops accepting, closes idle connections, lets handlers end (answers say `Connection: close`), and cancels
   // those that still run after limit_ms. Always ends.
   task<void> drain(int limit_ms);

@@ -22,14 +22,16 @@ def installed(model_id):
 
 
 class Server:
-    def __init__(self, *options, models=(), env=None, data=None):
-        self.port = free_port()
+    def __init__(self, *options, models=(), env=None, data=None, port=None):
+        self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.folder = tempfile.TemporaryDirectory(prefix="verge-e2e-")
         self.log_path = os.path.join(self.folder.name, "log")
         command = [VERGE, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", data or os.path.join(self.folder.name, "data")]
         for model in models:
             command += ["--model", model]
+        if "--drain-delay" not in options:
+            command += ["--drain-delay", "0"]  # no balancer stands before it
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(command + list(options), stderr=log, stdout=log, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
         while True:

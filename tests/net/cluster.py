@@ -100,7 +100,7 @@ class Cluster:
         host = host or f"{region}-gw"
         name = name or host
         command = [VERGE, "serve", "--role", "gateway", "--cluster", cluster or self.urls[region], "--name", name, "--region", region, "--listen", f"{self.front(host)}:{GATEWAY_PORT}",
-                   "--data", str(self.folder / "data" / name)]
+                   "--data", str(self.folder / "data" / name), "--drain-delay", "0"]
         return self._spawn(name, host, command + self._keys(name, region, "gateway") + list(options), env)
 
     def start(self, nodes=1, regions=REGIONS, node_options=()):

@@ -71,16 +71,32 @@ def test_units_are_valid_and_hardened(unit, tmp_path):
     assert float(re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)[1]) < 2.5
 
 
-def test_units_wait_for_the_drain():
-    drain = int(re.search(r"kDrainMs = ([\d']+)", text_of(ROOT / "src" / "support" / "limits.h"))[1].replace("'", "")) / 1000
-    for unit in UNITS:
-        if "nats" not in unit.name:
-            assert int(re.search(r"TimeoutStopSec=(\d+)", text_of(unit))[1]) > drain + 5
+def constant(name, *path):
+    return int(re.search(rf"\b{name} = ([\d']+)", text_of(ROOT.joinpath("src", *path)))[1].replace("'", ""))
+
+
+def needs(words):
+    """Seconds that `verge serve` with these words needs to end, at most, unless something hangs."""
+    given = lambda option, default: int(words[words.index(option) + 1]) if option in words else default
+    delay = 0 if "node" in words else given("--drain-delay", constant("kDrainDelayS", "commands", "drain_delay.h"))
+    return delay + given("--drain", constant("kDrainMs", "support", "limits.h") / 1000) + 5
+
+
+def test_all_wait_for_the_drain():
+    wait = {unit.name: int(re.search(r"TimeoutStopSec=(\d+)", text_of(unit))[1]) for unit in UNITS}
     for document in yaml.safe_load_all(text_of(MANIFEST)):
-        if document["metadata"]["name"] in ("gateway", "node") and document["kind"] == "StatefulSet":
-            assert document["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > drain + 5
+        for container in pods(document):
+            wait[f"kubernetes {container['name']}"] = document["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     for name, service in yaml.safe_load(text_of(DEPLOY / "compose" / "compose.yaml"))["services"].items():
-        assert int(service["stop_grace_period"].rstrip("s")) > drain + 5, name
+        wait[f"compose {name}"] = int(service["stop_grace_period"].rstrip("s"))
+    for where, words in commands():
+        assert wait[where] >= needs(words), where
+
+
+def test_gateways_behind_balancers_say_when_they_leave():
+    for where, words in commands():
+        if "gateway" in words and "compose" not in where:
+            assert "--drain-delay" in words, where
 
 
 # --- containers ---
