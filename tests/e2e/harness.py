@@ -22,12 +22,12 @@ def installed(model_id):
 
 
 class Server:
-    def __init__(self, *options, models=(), env=None, data=None, port=None):
+    def __init__(self, *options, models=(), env=None, data=None, port=None, program=(VERGE,)):
         self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.folder = tempfile.TemporaryDirectory(prefix="verge-e2e-")
         self.log_path = os.path.join(self.folder.name, "log")
-        command = [VERGE, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", data or os.path.join(self.folder.name, "data")]
+        command = [*program, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", data or os.path.join(self.folder.name, "data")]
         for model in models:
             command += ["--model", model]
         if "--drain-delay" not in options:

@@ -1,5 +1,5 @@
 """Units, containers, dashboards and alerts of deploy/: what they call and name is there."""
-import json, os, re, shutil, subprocess, sys
+import base64, json, os, pathlib, re, shutil, subprocess, sys, tempfile
 import pytest
 import yaml
 from brokers import DEPLOY
@@ -69,6 +69,41 @@ def test_units_are_valid_and_hardened(unit, tmp_path):
     assert done.returncode == 0 and not done.stderr.strip(), done.stderr
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", copy], capture_output=True, text=True, env={**os.environ, "SYSTEMD_COLORS": "0"})
     assert float(re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)[1]) < 2.5
+
+
+@pytest.fixture
+def open_folder():
+    """That anybody may enter, as the user of a unit."""
+    with tempfile.TemporaryDirectory(prefix="verge-unit-") as folder:
+        os.chmod(folder, 0o755)
+        yield pathlib.Path(folder)
+
+
+PDF = b"%PDF-1.1\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj 3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]" \
+      b"/Contents 4 0 R/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>endobj 4 0 obj<</Length 44>>stream\nBT /F 24 Tf 20 200 Td (Words in a PDF) Tj ET   \nendstream endobj trailer<</Root 1 0 R>>"
+
+
+@pytest.mark.parametrize("unit", [u for u in UNITS if "nats" not in u.name], ids=lambda u: u.name)
+def test_the_program_works_under_the_units_filter(unit, open_folder):
+    """Models and documents have processes that lock themselves in: the unit must let them."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze tells what the sets of system calls are")
+    program, model = open_folder / "verge", open_folder / "model.gguf"
+    shutil.copy(VERGE, program)
+    shutil.copy(STORIES / "stories260K-f32.gguf", model)
+    data = open_folder / "data"
+    data.mkdir(mode=0o777)
+    data.chmod(0o777)
+    with Server(models=[f"@t/text={model}"], data=str(data), program=[sys.executable, str(ROOT / "tests/net/unit.py"), str(unit), str(program)]) as server:
+        assert server.run("@t/text", {"prompt": "Once upon a time", "raw": True, "max_tokens": 4})["response"], server.log()
+        documents = [{"name": "a.html", "mimeType": "text/html", "data": base64.b64encode(b"<h1>Words in HTML</h1>").decode()}]
+        if shutil.which("pdftotext"):
+            documents.append({"name": "a.pdf", "mimeType": "application/pdf", "data": base64.b64encode(PDF).decode()})
+        status, _, text = server.post("/to-everything/markdown/transformer", {"files": documents})
+        assert status == 200
+        for document, answer in zip(documents, json.loads(text)["result"]):
+            assert answer["format"] == "markdown" and "Words in" in answer["data"], answer
+        assert server.get("/metrics")[0] == 200
 
 
 def constant(name, *path):
