@@ -24,6 +24,17 @@ std::string_view trim(std::string_view s) {
   return s;
 }
 
+// `filename`, or `filename*` (RFC 5987) where that is what is there: UTF-8''na%C3%AFve.txt
+std::string file_name_of(std::string_view disposition) {
+  const std::string extended = header_parameter(disposition, "filename*");
+  const size_t language = extended.find('\''), text = language == extended.npos ? language : extended.find('\'', language + 1);
+  if (text != extended.npos) {
+    auto decoded = http::percent_decode(std::string_view(extended).substr(text + 1));
+    if (decoded) return std::move(*decoded);
+  }
+  return header_parameter(disposition, "filename");
+}
+
 struct PartHeader {
   FormPart part;
   std::string coding, transfer;  // Content-Encoding, Content-Transfer-Encoding
@@ -40,7 +51,9 @@ Result<PartHeader> read_header(std::string_view lines) {
     if (http::equal_names(name, "content-disposition")) {
       header.part.name = header_parameter(value, "name");
       header.part.file = has_parameter(value, "filename");
+      header.part.file_name = file_name_of(value);
     } else if (http::equal_names(name, "content-type")) {
+      header.part.type = value;
       header.part.charset = header_parameter(value, "charset");
     } else if (http::equal_names(name, "content-encoding")) {
       header.coding = value;

@@ -12,6 +12,8 @@ namespace verge::api {
 struct FormPart {
   std::string name;         // of the field
   bool file = false;        // it came with a file name
+  std::string file_name;
+  std::string type;         // its Content-Type, with parameters; empty = none
   std::string charset;      // of its header, or of the form; empty = none is named
   std::string data;         // as it came, without a Content-Transfer-Encoding
 };

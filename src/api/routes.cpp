@@ -32,6 +32,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/client/v4/accounts/{account}/ai/models/schema", model_schema, Shape::Rest, Access::Read, kNone, "model"},
     {"GET", "/client/v4/accounts/{account}/ai/tasks/search", search_tasks, Shape::Rest, Access::Read, kNone},
     {"GET", "/client/v4/accounts/{account}/ai/authors/search", search_authors, Shape::Rest, Access::Read, kNone},
+    {"POST", "/client/v4/accounts/{account}/ai/tomarkdown", markdown_form, Shape::Rest, Access::Run, kMedia},
+    {"GET", "/client/v4/accounts/{account}/ai/tomarkdown/supported", markdown_supported, Shape::Rest, Access::Read, kNone},
     {"GET", "/client/v4/accounts/{account}/ai/usage", account_usage, Shape::Rest, Access::Read, kNone, "from to by"},
     VERGE_OPENAI_ROUTES("/client/v4/accounts/{account}/ai/v1"),
     VERGE_OPENAI_ROUTES("/v1"),

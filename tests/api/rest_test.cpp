@@ -20,6 +20,47 @@ TEST_F(RestTest, AnswersInTheEnvelope) {
   EXPECT_EQ(body.at("result").at("usage"), usage);
 }
 
+// As curl -F files=@…, and the SDKs, send documents.
+TEST_F(RestTest, DocumentsBecomeMarkdown) {
+  Options options;
+  options.markdown_kind = [](std::string_view name, std::string_view) { return std::string(name.ends_with(".html") ? "html" : ""); };
+  options.convert = [](std::string kind, std::string media_type, std::string bytes) -> http::task<Result<std::string>> {
+    co_return fmt::format("{} of {}: {}", kind, media_type, bytes);
+  };
+  options.markdown_supported = {{".html", "text/html"}};
+  start(std::move(options));
+  const auto part = [](std::string_view disposition, std::string_view data) {
+    return fmt::format("--b\r\nContent-Disposition: form-data; {}\r\nContent-Type: text/html; charset=koi8-r\r\n\r\n{}\r\n", disposition, data);
+  };
+  const auto form = [&](const std::string& body, std::string_view type = "multipart/form-data; boundary=b") {
+    return post("/client/v4/accounts/a/ai/tomarkdown", body + "--b--\r\n", {{"content-type", std::string(type)}});
+  };
+  for (const char* name : {"files", "files[]", "files[0]"}) {
+    const Answer answer = form(part(fmt::format("name=\"{}\"; filename=\"a.html\"", name), "<p>1") + part(fmt::format("name=\"{}\"; filename*=UTF-8''n%C3%AF.html", name), "<p>2") +
+                               part(fmt::format("name=\"{}\"; filename=\"c.exe\"", name), "3") + part("name=\"conversionOptions\"", "{}"));
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    const json::value body = answer.json();
+    EXPECT_EQ(body.at("success"), true);
+    const json::value& files = body.at("result");
+    ASSERT_EQ(files.as_array().size(), 3u);
+    EXPECT_EQ(files.at(0).at("name"), "a.html");
+    EXPECT_EQ(files.at(0).at("mimeType"), "text/html; charset=koi8-r");
+    EXPECT_EQ(files.at(0).at("format"), "markdown");
+    EXPECT_EQ(files.at(0).at("data"), "html of text/html; charset=koi8-r: <p>1");
+    EXPECT_EQ(files.at(1).at("name"), "n\xc3\xaf.html");
+    EXPECT_EQ(files.at(1).at("tokens").as_int64(), 10);
+    EXPECT_EQ(files.at(2).at("format"), "error");
+  }
+  for (const auto& [body, why] : {std::pair{part("name=\"other\"; filename=\"a.html\"", "x"), "'files'"}, {part("name=\"files\"", "x") + part("name=\"conversionOptions\"", "{\"pdf\":{\"metadata\":false}}"), "/conversionOptions"},
+                                  {part("name=\"files\"", "x") + part("name=\"conversionOptions\"", "no"), "JSON"}}) {
+    const Answer answer = form(body);
+    EXPECT_EQ(answer.status, 400);
+    EXPECT_NE(answer.body.find(why), std::string::npos) << answer.body;
+  }
+  EXPECT_NE(form("{}", "application/json").body.find("multipart/form-data"), std::string::npos);
+  EXPECT_EQ(get("/client/v4/accounts/a/ai/tomarkdown/supported").json().at("result").at(0).at("extension"), ".html");
+}
+
 TEST_F(RestTest, HeadersNameRequestNodeAndModel) {
   Answer answer = run(R"({"prompt":"hi"})");
   EXPECT_TRUE(is_uuid(answer.header("cf-ai-req-id")));

@@ -12,7 +12,8 @@ http::task<void> run_rest_universal(Call& call);  // …/ai/run with {"model","i
 http::task<void> run_binding(Call& call);
 http::task<void> run_websocket(Call& call);
 // markdown.cpp
-http::task<void> markdown(Call& call);
+http::task<void> markdown(Call& call);       // the binding's
+http::task<void> markdown_form(Call& call);  // POST …/ai/tomarkdown
 http::task<void> markdown_supported(Call& call);
 // models.cpp
 std::string_view author_of(std::string_view id);  // "@cf/meta/x" -> "meta"

@@ -1,7 +1,8 @@
-// env.AI.toMarkdown(): files in, Markdown out, each file with an answer or an error of its own.
+// env.AI.toMarkdown() and REST's /tomarkdown: files in, Markdown out, each file with an answer or an error of its own.
 #include "api/base64.h"
 #include "api/endpoints/endpoints.h"
 #include "api/endpoints/run.h"
+#include "api/multipart.h"
 #include "support/overload_limits.h"
 #include "support/uuid.h"
 
@@ -12,7 +13,13 @@ struct File {
   std::string name, media_type, data;
 };
 
-Result<std::vector<File>> read_files(Call& call) {
+Result<void> check_count(size_t files) {
+  if (files <= limits::kDocuments) return {};
+  return fail(Code::InvalidInput, "maxItems at '/files' is {}, got {}", limits::kDocuments, files);
+}
+
+// JSON with base64, as the binding sends it.
+Result<std::vector<File>> read_json_files(Call& call) {
   VERGE_ASSIGN(body, body_object(call));
   const json::array* list = get_array(body, "files");
   if (!list) return fail(Code::InvalidInput, "required properties at '/' are 'files'");
@@ -20,7 +27,7 @@ Result<std::vector<File>> read_files(Call& call) {
   for (const char* name : {"conversionOptions", "options"})
     if (const json::object* options = get_object(body, name); options && !options->empty()) return not_built(fmt::format("/{}", name));
   note_members_beside(call, body, {"files", "conversionOptions", "options"});
-  if (list->size() > limits::kDocuments) return fail(Code::InvalidInput, "maxItems at '/files' is {}, got {}", limits::kDocuments, list->size());
+  VERGE_TRY(check_count(list->size()));
   std::vector<File> files;
   for (const json::value& value : *list) {
     const json::object* object = value.if_object();
@@ -34,13 +41,41 @@ Result<std::vector<File>> read_files(Call& call) {
   return files;
 }
 
+// SDKs write a list's name as "files", "files[]" or "files[0]".
+bool is_files(std::string_view name) {
+  if (!name.starts_with("files")) return false;
+  name.remove_prefix(5);
+  return name.empty() || (name.starts_with('[') && name.find(']') == name.size() - 1);
+}
+
+// A form with one part a file, as REST has it.
+Result<std::vector<File>> read_form_files(Call& call) {
+  const std::string_view type = call.in.header("content-type");
+  if (!is_multipart(type)) return fail(Code::InvalidInput, "the body must be a form: multipart/form-data with one or more 'files'");
+  VERGE_ASSIGN(parts, parse_multipart(type, call.in.body));
+  std::vector<File> files;
+  std::vector<std::string> ignored;
+  for (FormPart& part : parts) {
+    if (is_files(part.name)) {
+      files.push_back({std::move(part.file_name), std::move(part.type), std::move(part.data)});
+    } else if (part.name == "conversionOptions") {
+      VERGE_ASSIGN(options, parse_json(part.data));
+      if (!options.is_object()) return fail(Code::InvalidInput, "'/conversionOptions' must be a JSON object");
+      if (!options.get_object().empty()) return not_built("/conversionOptions");
+    } else {
+      ignored.push_back(std::move(part.name));
+    }
+  }
+  note_ignored(call, std::move(ignored));
+  if (files.empty()) return fail(Code::InvalidInput, "required properties at '/' are 'files'");
+  VERGE_TRY(check_count(files.size()));
+  return files;
+}
+
 // Some four characters a token, as tokenizers have it for English.
 int64_t about_tokens(std::string_view text) { return static_cast<int64_t>((text.size() + 3) / 4); }
 
-}  // namespace
-
-http::task<void> markdown(Call& call) {
-  auto files = read_files(call);
+http::task<void> answer_files(Call& call, Result<std::vector<File>> files) {
   if (!files) {
     co_await respond_error(call, files.error());
     co_return;
@@ -74,6 +109,11 @@ http::task<void> markdown(Call& call) {
   json::value body = envelope(std::move(results));
   co_await respond_json(call, body);
 }
+
+}  // namespace
+
+http::task<void> markdown(Call& call) { return answer_files(call, read_json_files(call)); }
+http::task<void> markdown_form(Call& call) { return answer_files(call, read_form_files(call)); }
 
 http::task<void> markdown_supported(Call& call) {
   json::array list;

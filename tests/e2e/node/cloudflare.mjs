@@ -23,6 +23,11 @@ assert.ok(found > 10);
 const schema = await client.ai.models.schema.get({ account_id, model: "@cf/meta/llama-3.2-1b-instruct" });
 assert.ok(schema.input && schema.output);
 
+const page = await client.ai.toMarkdown.transform({ account_id, file: { files: [new File(["<h1>T</h1>"], "a.html", { type: "text/html" }), new File(["a,b"], "b.csv")] } });
+assert.deepEqual(page.result.map((one) => [one.name, one.format]), [["a.html", "markdown"], ["b.csv", "markdown"]]);
+assert.equal(page.result[0].data, "# T\n");
+assert.ok((await client.ai.toMarkdown.supported({ account_id })).result.some((one) => one.extension === ".pdf"));
+
 await assert.rejects(client.ai.run("@cf/nobody/nothing", { account_id, prompt: "x" }), (e) => e instanceof Cloudflare.APIError && e.errors[0].code === 5007);
 await assert.rejects(client.ai.run("@t/stories", { account_id, prompt: 5 }), (e) => e instanceof Cloudflare.BadRequestError && e.errors[0].code === 5006);
 console.log("ok");
