@@ -52,9 +52,20 @@ install_packages() {  # "PACKAGE PACKAGE…"
   rm -f "$log"
 }
 
+# A build folder that was made for a copy of the sources elsewhere (and came along when this one was moved or copied) is made
+# anew: CMake would refuse it, or build the other copy.
+drop_foreign() {  # FOLDER
+  local made_for
+  made_for=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$1/CMakeCache.txt" 2>/dev/null) || return 0
+  if [ "$made_for" -ef . ]; then return 0; fi
+  say "$1 was made for $made_for: it is made anew"
+  rm -rf "$1"
+}
+
 # build PRESET TARGET...: a bar on a terminal (ninja's own), a line every tenth elsewhere.
 build() {
   local preset=$1; shift
+  drop_foreign "build/$preset"
   cmake --preset "$preset" >"/tmp/verge-configure.$$" 2>&1 || { cat "/tmp/verge-configure.$$" >&2; die "configuration failed"; }
   rm -f "/tmp/verge-configure.$$"
   if [ -t 1 ]; then

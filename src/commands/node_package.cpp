@@ -14,13 +14,13 @@ Result<fs::path> package_folder() {
   std::vector<fs::path> places;
   if (const char* named = std::getenv("VERGE_WORKERS")) places.emplace_back(named);
   const fs::path program = fs::path(own_path()).parent_path();
-  places.push_back(program / ".." / ".." / "workers");
   places.push_back(program / ".." / "share" / "verge" / "workers");
+  places.push_back(program / ".." / ".." / "workers");
   std::error_code ec;
   for (const fs::path& place : places) {
     if (fs::exists(place / "bin" / "verge-workers.mjs", ec)) return fs::canonical(place, ec);
   }
-  return fail(Code::Io, "the folder workers/ of Verge is not beside this program; VERGE_WORKERS can name it");
+  return fail(Code::Io, "Verge's folder workers/ is neither in ../share/verge nor in ../.. of this program; VERGE_WORKERS can name it");
 }
 
 std::string quote(const std::string& word) {
@@ -45,8 +45,12 @@ Result<std::string> output_of(const std::string& command) {
 }  // namespace
 
 std::string own_path() {
-  std::error_code ec;
-  return fs::read_symlink("/proc/self/exe", ec).string();
+  // Asked once: the link of a program whose file was replaced meanwhile ends with " (deleted)".
+  static const std::string path = [] {
+    std::error_code ec;
+    return fs::read_symlink("/proc/self/exe", ec).string();
+  }();
+  return path;
 }
 
 Result<NodePackage> node_package() {
