@@ -16,6 +16,7 @@
 #include "commands/place.h"
 #include "commands/ps.h"
 #include "commands/pull.h"
+#include "commands/rm.h"
 #include "commands/run.h"
 #include "commands/serve.h"
 #include "commands/token.h"
@@ -38,6 +39,7 @@ constexpr Command kCommands[] = {
     {"dev", verge::commands::dev, "Run a Cloudflare Workers project with env.AI answered by Verge"},
     {"wrangler", verge::commands::wrangler, "Work on the D1, KV and R2 data of a Worker"},
     {"pull", verge::commands::pull, "Download a model"},
+    {"rm", verge::commands::rm, "Remove a downloaded model"},
     {"models", verge::commands::models, "List the models of the catalogue and those on this machine"},
     {"ps", verge::commands::ps, "List the models that a server has loaded"},
     {"nodes", verge::commands::nodes, "List the nodes of a cluster"},

@@ -6,7 +6,10 @@
 #include <filesystem>
 
 #include "catalogue/catalogue.h"
+#include "commands/sizes.h"
+#include "node/download_size.h"
 #include "node/io/pull.h"
+#include "node/io/remove.h"
 #include "node/resolve.h"
 #include "support/json.h"
 
@@ -18,36 +21,23 @@ struct Row {
   std::string path;    // where it is; empty = not on this machine
   std::string state;   // "installed", "partial", "available", "no source"
   uint64_t bytes = 0;  // on disk, else what a pull would bring (0 = not known)
+  bool exact = true;   // else computed from the number of parameters
 };
 
-uint64_t bytes_at(const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code ec;
-  if (fs::is_regular_file(path, ec)) return fs::file_size(path, ec);
-  uint64_t sum = 0;
-  for (auto it = fs::recursive_directory_iterator(path, ec); !ec && it != fs::recursive_directory_iterator(); it.increment(ec)) {
-    std::error_code ignored;
-    if (it->is_regular_file(ignored)) sum += it->file_size(ignored);
-  }
-  return sum;
-}
-
 Row row_of(const catalogue::Entry& entry, const std::string& folder) {
-  Row row{&entry, node::installed_path(entry, folder), "available", 0};
+  Row row{&entry, node::installed_path(entry, folder), "available", 0, true};
   const std::string own = folder + "/" + entry.id;
   std::error_code ec;
   if (!row.path.empty()) {
     row.state = "installed";
-    row.bytes = bytes_at(std::filesystem::is_directory(own, ec) ? own : row.path);
+    row.bytes = node::bytes_at(std::filesystem::is_directory(own, ec) ? own : row.path);
     return row;
   }
-  if (std::filesystem::is_directory(own, ec) && bytes_at(own) > 0) row.state = "partial";
+  if (std::filesystem::is_directory(own, ec) && node::bytes_at(own) > 0) row.state = "partial";
   if (entry.sources.empty()) row.state = "no source";
-  for (const catalogue::Source& source : entry.sources) {
-    uint64_t sum = 0;
-    for (const catalogue::File& f : source.files) sum += f.bytes;
-    if (sum > 0 && row.bytes == 0) row.bytes = sum;
-  }
+  const node::Download download = node::download_of(entry);
+  row.bytes = download.bytes;
+  row.exact = download.exact;
   return row;
 }
 
@@ -55,19 +45,15 @@ json::object as_json(const Row& row) {
   json::array sources;
   for (const catalogue::Source& source : row.entry->sources) sources.emplace_back(node::describe(source));
   json::object out{{"id", row.entry->id},       {"task", row.entry->task},         {"state", row.state}, {"path", nullptr},
-                   {"bytes", nullptr},          {"parameters", nullptr},           {"context_tokens", row.entry->context_tokens},
+                   {"bytes", nullptr}, {"bytes_about", nullptr}, {"parameters", nullptr},           {"context_tokens", row.entry->context_tokens},
                    {"licence", row.entry->licence}, {"stand_in", row.entry->stand_in}, {"sources", std::move(sources)}};
   if (!row.path.empty()) out["path"] = row.path;
-  if (row.bytes > 0) out["bytes"] = row.bytes;
+  if (row.bytes > 0) out[row.exact ? "bytes" : "bytes_about"] = row.bytes;
   if (row.entry->parameters > 0) out["parameters"] = row.entry->parameters;
   return out;
 }
 
-std::string size_text(uint64_t bytes) {
-  if (bytes == 0) return "-";
-  double b = static_cast<double>(bytes);
-  return b < 1e9 ? fmt::format("{:.1f} MB", b / 1e6) : fmt::format("{:.2f} GB", b / 1e9);
-}
+std::string size_of(const Row& row) { return row.bytes == 0 ? "-" : (row.exact ? "" : "~") + size_text(row.bytes); }
 
 std::string parameters_text(int64_t n) {
   if (n <= 0) return "-";
@@ -108,10 +94,10 @@ int models(int argc, char** argv) {
   }
   size_t width = 2;
   for (const Row& row : rows) width = std::max(width, row.entry->id.size());
-  std::printf("%-*s  %-16s %6s %10s  %-9s  %s\n", static_cast<int>(width), "ID", "TASK", "PARAMS", "SIZE", "STATE", "WHERE");
+  std::printf("%-*s  %-16s %6s %10s  %-9s  %-12s  %s\n", static_cast<int>(width), "ID", "TASK", "PARAMS", "SIZE", "STATE", "LICENCE", "WHERE");
   for (const Row& row : rows) {
-    std::printf("%-*s  %-16s %6s %10s  %-9s  %s\n", static_cast<int>(width), row.entry->id.c_str(), row.entry->task.c_str(),
-                parameters_text(row.entry->parameters).c_str(), size_text(row.bytes).c_str(), row.state.c_str(), row.path.c_str());
+    std::printf("%-*s  %-16s %6s %10s  %-9s  %-12s  %s\n", static_cast<int>(width), row.entry->id.c_str(), row.entry->task.c_str(),
+                parameters_text(row.entry->parameters).c_str(), size_of(row).c_str(), row.state.c_str(), row.entry->licence.c_str(), row.path.c_str());
   }
   return 0;
 }

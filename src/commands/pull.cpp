@@ -11,6 +11,9 @@
 #include <optional>
 
 #include "catalogue/catalogue.h"
+#include "commands/hub_entry.h"
+#include "commands/sizes.h"
+#include "node/download_size.h"
 #include "node/io/pull.h"
 #include "node/resolve.h"
 #include "support/clock.h"
@@ -26,13 +29,6 @@ struct Options {
   std::string models = node::default_models_folder();
   bool json = false;
 };
-
-std::string size_text(uint64_t bytes) {
-  double b = static_cast<double>(bytes);
-  if (b < 1e6) return fmt::format("{:.0f} kB", b / 1e3);
-  if (b < 1e9) return fmt::format("{:.1f} MB", b / 1e6);
-  return fmt::format("{:.2f} GB", b / 1e9);
-}
 
 std::string time_text(int64_t seconds) {
   if (seconds < 60) return fmt::format("{}s", seconds);
@@ -134,26 +130,22 @@ class Display {
   int tenth_ = -1;
 };
 
-// "hub:org/repository" or "hub:org/repository@revision": an entry of its own, outside the catalogue.
-std::optional<catalogue::Entry> hub_entry(std::string_view id) {
-  if (!id.starts_with("hub:")) return std::nullopt;
-  id.remove_prefix(4);
-  catalogue::Source source;
-  source.kind = catalogue::Source::Kind::Hub;
-  if (size_t at = id.find('@'); at != std::string_view::npos) {
-    source.revision = id.substr(at + 1);
-    id = id.substr(0, at);
+// What the weights may be used for is said before they come.
+void tell_licence(const catalogue::Entry& entry, Display& display, bool json) {
+  const std::string terms = get_string(entry.properties, "terms").value_or("");
+  const node::Download download = node::download_of(entry);
+  if (json) {
+    display.line({{"event", "model"}, {"model", entry.id}, {"licence", entry.licence}, {"terms", terms}, {"bytes", download.bytes}, {"exact", download.exact}});
+    return;
   }
-  source.location = id;
-  catalogue::Entry entry;
-  entry.id = id;
-  entry.task = "text-generation";
-  entry.sources.push_back(std::move(source));
-  return entry;
+  std::string text = entry.id;
+  if (download.bytes > 0) text += fmt::format(", {}{}", download.exact ? "" : "about ", size_text(download.bytes));
+  text += entry.licence.empty() ? ", licence: see where it comes from" : ", licence: " + entry.licence;
+  display.note(terms.empty() ? text : text + " (" + terms + ")");
 }
 
 Result<void> pull_one(const catalogue::Catalogue& catalogue, const std::string& id, const Options& options) {
-  std::optional<catalogue::Entry> own = hub_entry(id);
+  VERGE_ASSIGN(own, hub_entry(id));
   const catalogue::Entry* entry = own ? &*own : catalogue.find(id);
   if (!entry) return fail(Code::NoSuchModel, "no model {} in the catalogue. 'verge models' lists it; 'verge pull hub:ORGANISATION/REPOSITORY' takes one that is not in it", id);
   Display display(entry->id, options.json);
@@ -162,6 +154,7 @@ Result<void> pull_one(const catalogue::Catalogue& catalogue, const std::string& 
   pull.hub = node::Hub::from_environment();
   pull.progress = [&](const std::string& file, uint64_t done, uint64_t total) { display.progress(file, done, total); };
   pull.note = [&](const std::string& text) { display.note(text); };
+  if (node::installed_path(*entry, options.models).empty()) tell_licence(*entry, display, options.json);
   auto pulled = node::pull(*entry, pull);
   display.clear();
   if (!pulled) return std::move(pulled.error());

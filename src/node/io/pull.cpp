@@ -1,7 +1,6 @@
 #include "node/io/pull.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <sstream>
 
 #include "catalogue/catalogue.h"
+#include "node/io/model_lock.h"
 #include "node/io/package.h"
 #include "node/resolve.h"
 #include "support/clock.h"
@@ -33,31 +33,6 @@ struct Wanted {
   Expected expected;
   std::string sha256;  // once it is there
   uint64_t bytes = 0;
-};
-
-class Lock {
- public:
-  static Result<Lock> take(const std::string& path, const std::function<void()>& waiting) {
-    Lock lock;
-    lock.fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (lock.fd_ < 0) return fail(Code::Io, "{}: {}", path, std::strerror(errno));
-    if (::flock(lock.fd_, LOCK_EX | LOCK_NB) == 0) return lock;
-    if (errno != EWOULDBLOCK) return fail(Code::Io, "{}: {}", path, std::strerror(errno));
-    waiting();
-    while (::flock(lock.fd_, LOCK_EX) != 0) {
-      if (errno != EINTR) return fail(Code::Io, "{}: {}", path, std::strerror(errno));
-    }
-    return lock;
-  }
-  Lock(Lock&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
-  Lock& operator=(Lock&&) = delete;
-  ~Lock() {
-    if (fd_ >= 0) ::close(fd_);  // lets go of it
-  }
-
- private:
-  Lock() = default;
-  int fd_ = -1;
 };
 
 // One pull of one source into one folder.
@@ -277,11 +252,7 @@ Result<Pulled> pull(const catalogue::Entry& entry, const PullOptions& options) {
   if (auto found = there()) return *found;
   if (entry.sources.empty()) return fail(Code::ModelUnavailable, "the catalogue knows no source of {}. {}", entry.id, by_hand(entry, folder));
 
-  const std::string locks = options.models_folder + "/.locks";
-  VERGE_TRY(make_folders(locks));
-  std::string lock_name = entry.id;
-  for (char& c : lock_name) c = c == '/' ? '+' : c;
-  VERGE_ASSIGN(lock, Lock::take(locks + "/" + lock_name, [&] { options.note(fmt::format("another pull of {} is running: waiting for it", entry.id)); }));
+  VERGE_ASSIGN(lock, ModelLock::take(options.models_folder, entry.id, [&] { options.note(fmt::format("another pull of {} is running: waiting for it", entry.id)); }));
   if (auto found = there()) return *found;
 
   VERGE_TRY(make_folders(folder));
