@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "commands/account.h"
+#include "commands/backup.h"
 #include "commands/bench.h"
 #include "commands/cluster.h"
 #include "commands/convert.h"
@@ -47,6 +48,7 @@ constexpr Command kCommands[] = {
     {"cluster", verge::commands::cluster, "Make a cluster's certificates and keys"},
     {"token", verge::commands::token, "Create, list and revoke API tokens"},
     {"account", verge::commands::account, "Set what accounts may use"},
+    {"backup", verge::commands::backup, "Copy a server's data folder, also while it runs"},
     {"usage", verge::commands::usage, "Show what accounts have used"},
     {"tokenize", verge::commands::tokenize, "Print the token ids of a text"},
     {"bench", verge::commands::bench, "Measure a model on this machine"},
