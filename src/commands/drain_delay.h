@@ -1,5 +1,5 @@
-// How long a server that was told to end still takes connections, while /readyz answers 503: a load balancer sends it clients until
-// it has asked again. Pure: the time comes in.
+// How long a server that was told to end still takes connections, while /readyz answers 503: a load
+// balancer sends it clients until it has asked again. Pure: the time comes in.
 #pragma once
 
 #include <csignal>

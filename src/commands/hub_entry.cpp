@@ -21,7 +21,8 @@ Result<std::optional<catalogue::Entry>> hub_entry(std::string_view id) {
   }
   // It becomes a folder's name.
   if (!catalogue::valid_id(id) || id.front() == '@' || std::ranges::count(id, '/') > 1)
-    return fail(Code::InvalidInput, "'{}' names no repository: write hub:ORGANISATION/REPOSITORY", whole);
+    return fail(Code::InvalidInput, "'{}' names no repository: write hub:ORGANISATION/REPOSITORY",
+                whole);
   source.location = id;
   catalogue::Entry entry;
   entry.id = id;

@@ -53,7 +53,9 @@ json::object as_json(const Row& row) {
   return out;
 }
 
-std::string size_of(const Row& row) { return row.bytes == 0 ? "-" : (row.exact ? "" : "~") + size_text(row.bytes); }
+std::string size_of(const Row& row) {
+  return row.bytes == 0 ? "-" : (row.exact ? "" : "~") + size_text(row.bytes);
+}
 
 std::string parameters_text(int64_t n) {
   if (n <= 0) return "-";

@@ -135,12 +135,18 @@ void tell_licence(const catalogue::Entry& entry, Display& display, bool json) {
   const std::string terms = get_string(entry.properties, "terms").value_or("");
   const node::Download download = node::download_of(entry);
   if (json) {
-    display.line({{"event", "model"}, {"model", entry.id}, {"licence", entry.licence}, {"terms", terms}, {"bytes", download.bytes}, {"exact", download.exact}});
+    display.line({{"event", "model"},
+                  {"model", entry.id},
+                  {"licence", entry.licence},
+                  {"terms", terms},
+                  {"bytes", download.bytes},
+                  {"exact", download.exact}});
     return;
   }
   std::string text = entry.id;
-  if (download.bytes > 0) text += fmt::format(", {}{}", download.exact ? "" : "about ", size_text(download.bytes));
-  text += entry.licence.empty() ? ", licence: see where it comes from" : ", licence: " + entry.licence;
+  if (download.bytes > 0)
+    text += fmt::format(", {}{}", download.exact ? "" : "about ", size_text(download.bytes));
+  text += ", licence: " + (entry.licence.empty() ? "see where it comes from" : entry.licence);
   display.note(terms.empty() ? text : text + " (" + terms + ")");
 }
 

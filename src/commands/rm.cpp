@@ -17,10 +17,13 @@
 namespace verge::commands {
 namespace {
 
-Result<uint64_t> remove_one(const catalogue::Catalogue& catalogue, const std::string& id, const node::RemoveOptions& options) {
+Result<uint64_t> remove_one(const catalogue::Catalogue& catalogue, const std::string& id,
+                            const node::RemoveOptions& options) {
   VERGE_ASSIGN(own, hub_entry(id));
   const catalogue::Entry* entry = own ? &*own : catalogue.find(id);
-  if (!entry) return fail(Code::NoSuchModel, "no model {} in the catalogue. 'verge models --installed' lists what is here", id);
+  if (!entry)
+    return fail(Code::NoSuchModel,
+                "no model {} in the catalogue. 'verge models --installed' lists what is here", id);
   return node::remove_model(*entry, options);
 }
 
@@ -34,10 +37,14 @@ int rm(int argc, char** argv) {
   std::vector<std::string> ids;
   bool as_objects = false;
   app.add_option("id", ids, "Model ids, or hub:ORGANISATION/REPOSITORY")->required();
-  app.add_option("--models", options.models_folder, "Folder of models ($VERGE_MODELS)")->capture_default_str();
-  app.add_flag("--force", options.force, "Though a server has the model loaded: requests under way end, later ones are refused");
+  app.add_option("--models", options.models_folder, "Folder of models ($VERGE_MODELS)")
+      ->capture_default_str();
+  app.add_flag(
+      "--force", options.force,
+      "Though a server has the model loaded: requests under way end, later ones are refused");
   app.add_flag("--json", as_objects, "Print one JSON object a model");
-  app.footer("Exit status: 0 all are gone, 1 one could not be removed, 2 there is no such model here.");
+  app.footer(
+      "Exit status: 0 all are gone, 1 one could not be removed, 2 there is no such model here.");
   CLI11_PARSE(app, argc, argv);
 
   auto catalogue = catalogue::Catalogue::load(catalogue::Catalogue::user_folders());
@@ -53,7 +60,8 @@ int rm(int argc, char** argv) {
       std::fprintf(stderr, "verge rm: %s\n", freed.error().message.c_str());
       continue;
     }
-    if (as_objects) std::printf("%s\n", json::serialize(json::object{{"model", id}, {"bytes", *freed}}).c_str());
+    if (as_objects)
+      std::printf("%s\n", json::serialize(json::object{{"model", id}, {"bytes", *freed}}).c_str());
     else std::printf("%s removed, %s freed\n", id.c_str(), size_text(*freed).c_str());
   }
   return status;

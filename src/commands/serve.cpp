@@ -577,7 +577,10 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tls-key", o.key, "PEM private key");
   app.add_flag("--insecure", o.insecure, "Serve beyond loopback without tokens or TLS");
   app.add_option("--drain", o.drain_s, "Seconds that running requests get after SIGTERM")->capture_default_str();
-  app.add_option("--drain-delay", o.drain_delay_s, fmt::format("Seconds after SIGTERM in which /readyz says 503 and connections are still taken (default: {} where /readyz is watched)", kDrainDelayS))
+  app.add_option("--drain-delay", o.drain_delay_s,
+                 fmt::format("Seconds after SIGTERM in which /readyz says 503 and connections are still "
+                             "taken (default: {} where /readyz is watched)",
+                             kDrainDelayS))
       ->check(CLI::Range(0, 3600));
   app.add_option("--hung-after", o.hung_after_s, "Seconds without progress, at least, after which a model's process counts as hung and is started anew")->check(CLI::Range(1, 86'400))->capture_default_str();
   app.add_flag("--quotas", o.quotas, "Hold accounts to the published limits: 10,000 neurons a day, requests a minute of each task");

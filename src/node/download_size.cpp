@@ -6,8 +6,10 @@
 namespace verge::node {
 namespace {
 
-// Decoders are published in 16 bits; encoders and image models in 32, and so are these decoders that embed.
-constexpr std::string_view kWide[] = {"bert", "xlm-roberta", "distilbert", "detr", "resnet", "vit", "gemma3_text"};
+// Decoders are published in 16 bits; encoders and image models in 32, and so are these decoders
+// that embed.
+constexpr std::string_view kWide[] = {"bert",   "xlm-roberta", "distilbert", "detr",
+                                      "resnet", "vit",         "gemma3_text"};
 
 }  // namespace
 

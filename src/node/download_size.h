@@ -9,7 +9,8 @@ namespace verge::node {
 
 struct Download {
   uint64_t bytes = 0;  // 0 = not known
-  bool exact = false;  // the catalogue lists the files; else parameters times the usual width of such weights
+  bool exact = false;  // the catalogue lists the files; else parameters times the usual width of
+                       // such weights
 };
 
 // Of the first source that names its files' sizes, else of the hub's weights.

@@ -30,7 +30,8 @@ Result<Handle> open(const std::string& path, int flags) {
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   Handle db(raw);
-  if (code != SQLITE_OK) return fail(Code::Io, "{}: {}", path, raw ? sqlite3_errmsg(raw) : "out of memory");
+  if (code != SQLITE_OK)
+    return fail(Code::Io, "{}: {}", path, raw ? sqlite3_errmsg(raw) : "out of memory");
   sqlite3_busy_timeout(raw, kBusyMs);
   return db;
 }
@@ -47,15 +48,21 @@ Result<bool> copy_shared(const std::string& from, const std::string& to) {
   }
   sqlite3_backup_finish(backup);
   if (code == SQLITE_DONE) return true;
-  if (code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_CANTOPEN || code == SQLITE_READONLY) return false;
-  return fail(code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? Code::LoadFailed : Code::Io, "{}: {}", from, sqlite3_errstr(code));
+  if (code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_CANTOPEN ||
+      code == SQLITE_READONLY)
+    return false;
+  return fail(code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? Code::LoadFailed : Code::Io,
+              "{}: {}", from, sqlite3_errstr(code));
 }
 
-// Database and log as they lie on the disk. The log is only appended to while the database file stays as it is: copied between two
-// looks at an unchanged one, both are of one moment, but for a commit at the log's end that is not whole and is left out.
+// Database and log as they lie on the disk. The log is only appended to while the database file
+// stays as it is: copied between two looks at an unchanged one, both are of one moment, but for a
+// commit at the log's end that is not whole and is left out.
 Result<void> copy_files(const std::string& from, const std::string& to) {
   std::error_code ec;
-  const auto state = [&] { return std::pair(fs::last_write_time(from, ec), fs::file_size(from, ec)); };
+  const auto state = [&] {
+    return std::pair(fs::last_write_time(from, ec), fs::file_size(from, ec));
+  };
   for (int i = 0; i < kSnapshots; ++i) {
     const auto before = state();
     fs::copy_file(from, to, fs::copy_options::overwrite_existing, ec);
@@ -70,11 +77,13 @@ Result<void> copy_files(const std::string& from, const std::string& to) {
 Result<void> run(sqlite3* db, const std::string& path, const char* sql) {
   std::string first;
   const auto row = [](void* text, int columns, char** values, char**) {
-    if (columns > 0 && values[0] && static_cast<std::string*>(text)->empty()) *static_cast<std::string*>(text) = values[0];
+    if (columns > 0 && values[0] && static_cast<std::string*>(text)->empty())
+      *static_cast<std::string*>(text) = values[0];
     return 0;
   };
   const bool checks = std::string_view(sql).ends_with("quick_check");
-  if (sqlite3_exec(db, sql, row, &first, nullptr) != SQLITE_OK) return fail(Code::LoadFailed, "{}: {}", path, sqlite3_errmsg(db));
+  if (sqlite3_exec(db, sql, row, &first, nullptr) != SQLITE_OK)
+    return fail(Code::LoadFailed, "{}: {}", path, sqlite3_errmsg(db));
   if (checks && first != "ok") return fail(Code::LoadFailed, "{} is damaged: {}", path, first);
   return {};
 }

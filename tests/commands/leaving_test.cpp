@@ -316,6 +316,13 @@ std::vector<Ask> asks_for(const api::Route& route) {
   } else if (pattern.ends_with("/markdown/transformer")) {
     const std::string file = R"({"name":"a.txt","mimeType":"text/plain","data":"aGVsbG8="})";
     post(kText, R"({"files":[)" + file + "," + file + "]}", json);
+  } else if (pattern.ends_with("/ai/tomarkdown")) {
+    std::string body;
+    for (const char* name : {"a.txt", "b.html"})
+      body += fmt::format(
+          "--b0\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{}\"\r\n\r\nHi.\r\n", name);
+    const http::Headers form{http::Header("content-type", "multipart/form-data; boundary=b0")};
+    post(kText, body + "--b0--\r\n", form);
   } else if (route.method == "PUT") {
     post(kText, R"({"min":1})", json);
   } else {

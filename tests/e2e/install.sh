@@ -8,7 +8,7 @@ mkdir -p "$tools"; tools=$(realpath "$tools")
 
 if ! cmp -s requirements.txt "$tools/requirements.txt"; then
   python3 -m venv "$tools/venv"
-  "$tools/venv/bin/pip" install -q --disable-pip-version-check -r requirements.txt
+  "$tools/venv/bin/python" -m pip install -q --disable-pip-version-check -r requirements.txt
   cp requirements.txt "$tools/"
 fi
 npm_install() {  # FOLDER, which has a package.json

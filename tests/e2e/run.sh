@@ -7,4 +7,5 @@ cd "$(dirname "$0")"
 ./install.sh
 tools=$(realpath "${E2E_TOOLS:-../../build/e2e}")
 export NODE_PATH=$tools/node/node_modules E2E_NODE_MODULES=$tools/node/node_modules E2E_OLD_WRANGLER=$tools/wrangler-4.86 E2E_RECIPES=$tools/recipes E2E_POOL_WORKERS=$tools/pool-workers-0.23
-exec "$tools/venv/bin/pytest" -q -p no:cacheprovider "$@" .
+# By the interpreter: the scripts of a venv name the folder that it was made in, which may have been moved.
+exec "$tools/venv/bin/python" -m pytest -q -p no:cacheprovider "$@" .

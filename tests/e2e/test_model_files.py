@@ -1,4 +1,5 @@
 """`verge models`, `pull` and `rm`: what a model costs before it comes, and how it goes."""
+
 import json, os, shutil, subprocess
 import pytest
 from harness import ACCOUNT, STORIES, VERGE, Server, free_port
@@ -7,7 +8,11 @@ ID = "@verge/smollm2-135m-instruct"
 
 
 def verge(folder, *words):
-    env = {**os.environ, "VERGE_MODELS": str(folder), "VERGE_HUB": f"http://127.0.0.1:{free_port()}"}
+    env = {
+        **os.environ,
+        "VERGE_MODELS": str(folder),
+        "VERGE_HUB": f"http://127.0.0.1:{free_port()}",
+    }
     return subprocess.run([VERGE, *words], capture_output=True, text=True, env=env)
 
 
@@ -33,7 +38,11 @@ def test_removed_models_are_gone_and_their_bytes_told(folder):
     again = verge(folder, "rm", ID)
     assert again.returncode == 2 and "nothing to remove" in again.stderr
     state = json.loads(verge(folder, "models", ID, "--json").stdout)[0]
-    assert state["state"] == "available" and state["bytes"] == 98362432 and state["licence"] == "apache-2.0"
+    assert (
+        state["state"] == "available"
+        and state["bytes"] == 98362432
+        and state["licence"] == "apache-2.0"
+    )
 
 
 def test_an_unfinished_pull_can_be_removed(folder):
@@ -42,11 +51,25 @@ def test_an_unfinished_pull_can_be_removed(folder):
     assert verge(folder, "rm", ID).returncode == 0 and not (folder / ID).exists()
 
 
-@pytest.mark.parametrize("word", ["hub:../../x", "hub:a/../../x", "hub:/etc", "hub:", "../models", "@cf/none/none", "@verge/stories-260k", "@cf/meta/llama-3.2-1b-instruct"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "hub:../../x",
+        "hub:a/../../x",
+        "hub:/etc",
+        "hub:",
+        "../models",
+        "@cf/none/none",
+        "@verge/stories-260k",
+        "@cf/meta/llama-3.2-1b-instruct",
+    ],
+)
 def test_nothing_else_is_removed(folder, word):
     before = sorted(folder.rglob("*"))
     assert verge(folder, "rm", word).returncode != 0
-    assert (folder / ID / "verge-model.json").exists() and [p for p in sorted(folder.rglob("*")) if ".locks" not in str(p)] == before
+    assert (folder / ID / "verge-model.json").exists() and [
+        p for p in sorted(folder.rglob("*")) if ".locks" not in str(p)
+    ] == before
 
 
 def test_a_loaded_model_stays_unless_forced(folder):
@@ -55,7 +78,9 @@ def test_a_loaded_model_stays_unless_forced(folder):
         assert server.run(ID, ask)
         pid = server.worker(ID)["pid"]
         refused = verge(folder, "rm", ID)
-        assert refused.returncode == 1 and str(pid) in refused.stderr and "--force" in refused.stderr
+        assert (
+            refused.returncode == 1 and str(pid) in refused.stderr and "--force" in refused.stderr
+        )
         (folder.parent / "link").symlink_to(folder)  # by another name of the folder too
         assert verge(folder.parent / "link", "rm", ID).returncode == 1
         assert (folder / ID / "verge-model.json").exists()
@@ -70,11 +95,26 @@ def test_size_and_licence_are_told_before_a_pull(folder):
         assert model["bytes"] or model["bytes_about"], model["id"]
         assert model["licence"]
     assert listed["@cf/meta/llama-3.2-1b-instruct"]["bytes_about"] == 2 * 1235814400
-    line = next(l for l in verge(folder, "models", "llama-3.2-1b").stdout.splitlines() if l.startswith("@cf"))
+    line = next(
+        l
+        for l in verge(folder, "models", "llama-3.2-1b").stdout.splitlines()
+        if l.startswith("@cf")
+    )
     assert "~2.47 GB" in line and "llama3.2" in line
     # No hub can be reached here: what is told comes before.
     pulled = verge(folder, "pull", "@cf/meta/llama-3.2-1b-instruct")
     first = pulled.stderr.splitlines()[0]
-    assert pulled.returncode == 1 and "about 2.47 GB" in first and "licence: llama3.2 (https://" in first
-    first = json.loads(verge(folder, "pull", "--json", "@cf/meta/llama-3.2-1b-instruct").stdout.splitlines()[0])
-    assert first["event"] == "model" and first["licence"] == "llama3.2" and first["bytes"] == 2 * 1235814400 and not first["exact"]
+    assert (
+        pulled.returncode == 1
+        and "about 2.47 GB" in first
+        and "licence: llama3.2 (https://" in first
+    )
+    first = json.loads(
+        verge(folder, "pull", "--json", "@cf/meta/llama-3.2-1b-instruct").stdout.splitlines()[0]
+    )
+    assert (
+        first["event"] == "model"
+        and first["licence"] == "llama3.2"
+        and first["bytes"] == 2 * 1235814400
+        and not first["exact"]
+    )

@@ -1,5 +1,6 @@
 """Servers behind a load balancer that are restarted one after the other: clients notice nothing."""
-import contextlib, http.client, json, signal, socket, socketserver, threading, time, urllib.error, urllib.request
+
+import contextlib, http.client, json, signal, socket, socketserver, threading, urllib.request
 from concurrent.futures import ThreadPoolExecutor
 import pytest
 from harness import ACCOUNT, STORIES, Server, eventually, free_port
@@ -10,8 +11,9 @@ POLL_S = 0.15
 
 
 class Balancer(socketserver.ThreadingTCPServer):
-    """As Kubernetes' Service: new connections go to the endpoints that were ready when they were last asked; a connection stays
-    where it is. Nothing is tried again."""
+    """As Kubernetes' Service: new connections go to the endpoints that were ready when they were last
+    asked; a connection stays where it is. Nothing is tried again."""
+
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
@@ -67,8 +69,16 @@ class Way(socketserver.BaseRequestHandler):
 
 
 def ask(connection, kind):
-    body = {"prompt": "Once upon a time", "raw": True, "max_tokens": 24, "seed": 3, "stream": kind == "stream"}
-    connection.request("POST", f"{ACCOUNT}/run/{MODEL}", json.dumps(body), {"content-type": "application/json"})
+    body = {
+        "prompt": "Once upon a time",
+        "raw": True,
+        "max_tokens": 24,
+        "seed": 3,
+        "stream": kind == "stream",
+    }
+    connection.request(
+        "POST", f"{ACCOUNT}/run/{MODEL}", json.dumps(body), {"content-type": "application/json"}
+    )
     answer = connection.getresponse()
     text = answer.read().decode()
     assert answer.status == 200, text
@@ -141,7 +151,10 @@ def test_what_watches_is_told_before_connections_are_refused():
         assert server.process.wait() == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize("first,options", [(signal.SIGINT, ("--drain-delay", "600")), (signal.SIGTERM, ("--drain-delay", "0"))])
+@pytest.mark.parametrize(
+    "first,options",
+    [(signal.SIGINT, ("--drain-delay", "600")), (signal.SIGTERM, ("--drain-delay", "0"))],
+)
 def test_who_waits_for_the_prompt_is_not_delayed(first, options):
     with Server(*options, models=MAP) as server:
         assert server.stop(first) == 0

@@ -265,15 +265,6 @@ def test_rules_and_scrapes_are_valid_prometheus():
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_tokens_of_instructions_have_scopes_that_there_are():
-    known = subprocess.run([VERGE, "token", "create", "--help"], capture_output=True, text=True, check=True).stdout
-    for path in [*DEPLOY.rglob("*"), *(ROOT / "docs").glob("*.md")]:
-        if path.is_file():
-            for scope in re.findall(r"verge token create[^\n`]*--scope (\w+)", path.read_text(errors="replace")):
-                assert scope in known, f"{path.name}: {scope}"
-
-
-
 def named(expressions):
     return {name for e in expressions for name in re.findall(r"\bverge_[a-z0-9_]+", e)}
 

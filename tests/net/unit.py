@@ -1,5 +1,7 @@
-"""Runs a command as systemd would by a unit file, as far as that needs no systemd: its user's rights, no new privileges, no capabilities
-but the unit's, and its filter of system calls.   usage: unit.py UNIT COMMAND [ARGUMENTS]"""
+"""Runs a command as systemd would by a unit file, as far as that needs no systemd: as nobody, with
+no capabilities, no new privileges and the unit's filter of system calls.
+usage: unit.py UNIT COMMAND [ARGUMENTS]"""
+
 import ctypes, os, re, shutil, subprocess, sys
 
 NOBODY = 65534
@@ -16,8 +18,17 @@ def calls_of(name):
     """The calls of a set, those of the sets in it too; a call is itself."""
     if not name.startswith("@"):
         return {name}
-    listed = subprocess.run(["systemd-analyze", "--no-pager", "syscall-filter", name], capture_output=True, text=True, check=True).stdout
-    words = [line.strip() for line in listed.splitlines()[1:] if line.startswith("    ") and not line.strip().startswith("#")]
+    listed = subprocess.run(
+        ["systemd-analyze", "--no-pager", "syscall-filter", name],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    words = [
+        line.strip()
+        for line in listed.splitlines()[1:]
+        if line.startswith("    ") and not line.strip().startswith("#")
+    ]
     return set().union(*(calls_of(word) for word in words))
 
 

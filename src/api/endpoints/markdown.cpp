@@ -51,7 +51,8 @@ bool is_files(std::string_view name) {
 // A form with one part a file, as REST has it.
 Result<std::vector<File>> read_form_files(Call& call) {
   const std::string_view type = call.in.header("content-type");
-  if (!is_multipart(type)) return fail(Code::InvalidInput, "the body must be a form: multipart/form-data with one or more 'files'");
+  if (!is_multipart(type))
+    return fail(Code::InvalidInput, "the body must be a form: multipart/form-data with one or more 'files'");
   VERGE_ASSIGN(parts, parse_multipart(type, call.in.body));
   std::vector<File> files;
   std::vector<std::string> ignored;

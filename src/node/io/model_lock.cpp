@@ -13,7 +13,8 @@
 
 namespace verge::node {
 
-Result<ModelLock> ModelLock::take(const std::string& models_folder, const std::string& id, const std::function<void()>& waiting) {
+Result<ModelLock> ModelLock::take(const std::string& models_folder, const std::string& id,
+                                  const std::function<void()>& waiting) {
   const std::string locks = models_folder + "/.locks";
   VERGE_TRY(make_folders(locks));
   std::string name = id;
