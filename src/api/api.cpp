@@ -7,6 +7,7 @@
 #include "accounts/accounts.h"
 #include "api/admission.h"
 #include "api/call.h"
+#include "api/deadline.h"
 #include "api/routes.h"
 #include "support/clock.h"
 #include "support/log.h"
@@ -169,6 +170,7 @@ http::task<void> dispatch(Call& call, Record& record) {
       std::erase_if(call.headers, [](const http::Header& header) { return header.name.starts_with("access-control-"); });
     return respond_error(call, admitted.error());
   }
+  if (auto read = read_deadline(call); !read) return respond_error(call, read.error());
   if (in.body_too_large) {
     Error error{Code::TooLarge, "Request is too large"};
     error.limit = static_cast<int64_t>(in.body_limit);

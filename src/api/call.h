@@ -46,6 +46,7 @@ struct Call {
   bool substituted = false;                              // the client named another model than the one that is asked
   bool image_results = false;                            // see Options; a wrapped request may say otherwise
   int64_t started_us = 0;
+  int64_t deadline_ms = 0;                               // Unix time by which the answer must have begun; 0 = any
   trace::Span span;                                      // the whole request
 
   // For the access log and the metrics, filled on the way.

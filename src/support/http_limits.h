@@ -27,4 +27,7 @@ inline constexpr size_t kQueuedBytes = 256 << 10;        // of a stream behind w
 // Charsets of text. Names are a few words; the longest registered one has 45 characters.
 inline constexpr size_t kCharsetBytes = 64;
 
+// An answer that has not begun by then: nobody waits for it.
+inline constexpr int64_t kRequestMs = 3'600'000;
+
 }  // namespace verge::limits

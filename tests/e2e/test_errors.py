@@ -54,6 +54,14 @@ def test_unknown_model_on_every_wire(stories):
     assert status in (400, 404) and "nothing" in json.loads(text)["error"]["message"]
 
 
+def test_an_answer_that_begins_too_late_is_the_published_timeout(stories):
+    for body in ({"prompt": "Once", "max_tokens": 400}, {"prompt": "Once", "max_tokens": 400, "stream": True}):
+        status, headers, text = stories.post(RUN, body, headers={"cf-aig-request-timeout": "1"})
+        assert (status, json.loads(text)["errors"][0]["code"]) == (408, 3046), text
+        status, headers, text = stories.post(RUN, body, headers={"cf-aig-request-timeout": "60000"})
+        assert status == 200
+
+
 def test_too_large_a_body(stories):
     status, _, text = stories.post(RUN, b'{"prompt": "' + b"x" * (101 << 20) + b'"}')
     assert status == 413 and json.loads(text)["errors"][0]["code"] == 3006

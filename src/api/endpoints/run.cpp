@@ -99,6 +99,7 @@ protocol::Request make_request(Call& call, const catalogue::Entry& entry, const 
   request.tenant = call.tenant;
   request.seed = random_u64();
   request.reject_if_busy = options.reject_if_busy;
+  request.deadline_ms = call.deadline_ms;
   if (auto affinity = call.in.header("x-session-affinity"); plain_affinity(affinity)) request.affinity = affinity;
   request.traceparent = call.span.traceparent();
   return request;
