@@ -21,6 +21,7 @@ struct Config {
   double max_requests = 1e9;
   // Faults, each per node (or pair of regions) and minute.
   double crashes = 0, freezes = 0, slowdowns = 0, cuts = 0;
+  double gateway_crashes = 0;
   int liars = 0;             // nodes that say they are idle and fast
   double heartbeat_loss = 0.01, heartbeat_twice = 0.01;
   bool flood = false;        // one tenant sends half of everything, at more than all nodes can do

@@ -6,6 +6,44 @@ namespace {
 constexpr double kBytesPerToken = 5, kBytesPerRequest = 600, kBytesPerAnswerToken = 60;
 }
 
+// Without what it knew: nodes tell it in a second.
+void World::start_gateway(Gateway& gateway) {
+  gateway.journeys.emplace(true, [this, here = &gateway](uint64_t id, const router::Need& need, const router::Tried& tried, router::Instant now, uint64_t seed) {
+    const auto known = here->clients.find(id);
+    return pick(*here, *clients_[static_cast<size_t>(known == here->clients.end() ? here->arriving : known->second)], need, tried, now, seed);
+  });
+  const City& city = kCities[gateway.city];
+  gateway.journeys->registry().set_place({city.name, city.latitude, city.longitude});
+}
+
+// Its connections break: machines drop what came over them, and clients have an error that nobody could spare them.
+void World::crash_gateway(int g, Micros down) {
+  Gateway& gateway = *gateways_[static_cast<size_t>(g)];
+  if (gateway.down_until > agenda_.now()) return;
+  ++report_.faults;
+  gateway.down_until = agenda_.now() + down;
+  gateway.wake_at = 0;
+  const auto over = [&](Client& client) {
+    if (++client.ends != 1) violate("a request was answered twice");
+    --open_;
+    ++report_.broken;
+    client.error = Error{Code::WorkerGone, "its gateway died"};
+  };
+  for (const auto& [id, c] : std::exchange(gateway.clients, {})) {
+    Client& client = *clients_[static_cast<size_t>(c)];
+    if (client.machine >= 0) leave_machine(c);
+    over(client);
+    settle(client);
+  }
+  for (auto& [tenant, allowance] : gateway.allowances) {
+    for (const auto& [c, round] : std::exchange(allowance.waiting, {})) {
+      over(*clients_[static_cast<size_t>(c)]);
+      clients_[static_cast<size_t>(c)]->refused = true;  // it never had a reservation
+    }
+  }
+  start_gateway(gateway);
+}
+
 void World::begin(int c) {
   Client& client = *clients_[static_cast<size_t>(c)];
   Gateway& gateway = *gateways_[static_cast<size_t>(client.gateway)];

@@ -212,6 +212,8 @@ void World::place(int index) {
   const auto near = std::find_if(gateways_.begin(), gateways_.end(), [&](const auto& g) { return g->city == machine.city; });
   if (near == gateways_.end()) return;
   const Gateway& gateway = **near;
+  // A machine has a registry of its own; here its gateway's stands for it.
+  if (gateway.down_until > 0 && agenda_.now() < gateway.down_until + ms(limits::kNodeSuspectMs)) return;
   const router::Demand demand{{kCities[machine.city].name, gateway.journeys->demand(clock(gateway))}};
   for (const router::PlacementAct& act : machine.placement->step(gateway.journeys->registry(), wishes_, demand, clock(gateway))) {
     for (size_t m = 0; m < models_.size(); ++m) {

@@ -29,7 +29,7 @@ Config config_of(const Options& options, uint64_t seed, Policy policy) {
   if (options.regions) config.regions = std::min<int>(options.regions, kCityCount);
   if (options.seconds > 0) config.seconds = options.seconds;
   if (options.load > 0) config.load = options.load;
-  if (options.calm) config.crashes = config.freezes = config.slowdowns = config.cuts = 0;
+  if (options.calm) config.crashes = config.freezes = config.slowdowns = config.cuts = config.gateway_crashes = 0;
   return config;
 }
 
@@ -67,13 +67,13 @@ void print(const Options& options, Policy policy, const Report& r, double wall_s
     std::string served;
     for (int64_t n : r.served_from) served += (served.empty() ? "" : ",") + std::to_string(n);
     fmt::print("{{\"policy\":\"{}\",\"seeds\":{},\"from\":{},\"requests\":{},\"errors\":{},\"avoidable\":{},\"refused\":{},\"overshoot\":{:.2f},\"mean_ms\":{:.1f},\"p50_ms\":{:.1f},\"p90_ms\":{:.1f},\"p99_ms\":{:.1f},\"cold_loads\":{},\"retries\":{},\"waited\":{},"
-               "\"faults\":{},\"megabytes_far\":{:.1f},\"cached\":{:.3f},\"simulated_s\":{:.0f},\"events\":{},\"violations\":{},\"hash\":\"{:016x}\",\"wall_s\":{:.2f},\"served_from\":[{}]}}\n",
-               name_of(policy), options.seeds, options.from, r.requests, r.errors, r.avoidable, r.refused, r.overshoot, r.mean(), r.quantile(0.5), r.quantile(0.9), r.quantile(0.99), r.cold_loads, r.retries, r.waited, r.faults, r.bytes_far / 1e6,
+               "\"faults\":{},\"broken\":{},\"megabytes_far\":{:.1f},\"cached\":{:.3f},\"simulated_s\":{:.0f},\"events\":{},\"violations\":{},\"hash\":\"{:016x}\",\"wall_s\":{:.2f},\"served_from\":[{}]}}\n",
+               name_of(policy), options.seeds, options.from, r.requests, r.errors, r.avoidable, r.refused, r.overshoot, r.mean(), r.quantile(0.5), r.quantile(0.9), r.quantile(0.99), r.cold_loads, r.retries, r.waited, r.faults, r.broken, r.bytes_far / 1e6,
                r.cached_tokens / std::max(1.0, r.prompt_tokens), r.simulated_s, r.events, r.violations.size(), r.hash, wall_s, served);
     return;
   }
-  fmt::print("{:<13} {:>8} requests  ttft mean {:7.1f}  p50 {:7.1f}  p90 {:7.1f}  p99 {:8.1f} ms  errors {} ({} avoidable)  over quota {} (overshoot {:.2f} of the bound)  loads {}  retries {}  waited {}  far {:.1f} MB  cached {:.1f} %  faults {}  {:016x}  {:.1f} s\n", name_of(policy),
-             r.requests, r.mean(), r.quantile(0.5), r.quantile(0.9), r.quantile(0.99), r.errors, r.avoidable, r.refused, r.overshoot, r.cold_loads, r.retries, r.waited, r.bytes_far / 1e6, 100 * r.cached_tokens / std::max(1.0, r.prompt_tokens), r.faults, r.hash, wall_s);
+  fmt::print("{:<13} {:>8} requests  ttft mean {:7.1f}  p50 {:7.1f}  p90 {:7.1f}  p99 {:8.1f} ms  errors {} ({} avoidable)  over quota {} (overshoot {:.2f} of the bound)  loads {}  retries {}  waited {}  far {:.1f} MB  cached {:.1f} %  faults {} (broke {})  {:016x}  {:.1f} s\n", name_of(policy),
+             r.requests, r.mean(), r.quantile(0.5), r.quantile(0.9), r.quantile(0.99), r.errors, r.avoidable, r.refused, r.overshoot, r.cold_loads, r.retries, r.waited, r.bytes_far / 1e6, 100 * r.cached_tokens / std::max(1.0, r.prompt_tokens), r.faults, r.broken, r.hash, wall_s);
 }
 
 // What ours has to hold beside the oracle on the same worlds. False: it does not.

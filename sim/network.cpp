@@ -98,7 +98,7 @@ void World::heartbeat(int index) {
   if (!machine.alive || machine.frozen_until > agenda_.now()) return;
   const auto state = std::make_shared<const router::NodeState>(describe(machine));
   for (const auto& gateway : gateways_) {
-    if (isolated(machine) || cut(machine.city, gateway->city)) continue;
+    if (isolated(machine) || cut(machine.city, gateway->city) || gateway->down_until > agenda_.now()) continue;
     const int copies = random_.chance(config_.heartbeat_loss) ? 0 : random_.chance(config_.heartbeat_twice) ? 2 : 1;
     for (int copy = 0; copy < copies; ++copy) {
       const double straggles = random_.chance(0.005) ? 2000 * random_.unit() : 0;

@@ -20,6 +20,7 @@ void Report::add(const Report& other) {
   retries += other.retries;
   waited += other.waited;
   faults += other.faults;
+  broken += other.broken;
   bytes_far += other.bytes_far;
   cached_tokens += other.cached_tokens;
   prompt_tokens += other.prompt_tokens;

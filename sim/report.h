@@ -17,6 +17,7 @@ struct Report {
   int64_t avoidable = 0;         // errors while a machine that could be reached had room
   int64_t cold_loads = 0, retries = 0, waited = 0;  // waited: for room
   int64_t faults = 0;
+  int64_t broken = 0;            // requests that their gateway took with it when it died
   double bytes_far = 0;          // between regions
   double cached_tokens = 0, prompt_tokens = 0;
   std::vector<float> ttft_ms;    // of those answered

@@ -20,7 +20,7 @@ double lognormal(Random& random, double mean, double sigma) {
 Config full_size(uint64_t seed) {
   Config config;
   config.seed = seed;
-  config.crashes = 0.05, config.freezes = 0.02, config.slowdowns = 0.05, config.cuts = 0.5;
+  config.crashes = 0.05, config.freezes = 0.02, config.slowdowns = 0.05, config.cuts = 0.5, config.gateway_crashes = 0.05;
   return config;
 }
 
@@ -42,6 +42,7 @@ Config small_world(uint64_t seed) {
   config.flood = random.chance(0.1);
   config.heartbeat_loss = random.chance(0.3) ? 0.1 : 0.01;
   config.heartbeat_twice = random.chance(0.3) ? 0.1 : 0.01;
+  if (random.chance(0.3)) config.gateway_crashes = random.unit();
   return config;
 }
 
@@ -54,12 +55,8 @@ World::World(const Config& config) : config_(config), random_(config.seed) {
     gateway->index = gateway->city = g;
     gateway->skew = ms(1e6 + config_.clock_skew_ms * (2 * random_.unit() - 1));
     gateway->last_heard.resize(machines_.size());
-    gateway->journeys.emplace(true, [this, here = gateway.get()](uint64_t id, const router::Need& need, const router::Tried& tried, router::Instant now, uint64_t seed) {
-      const auto known = here->clients.find(id);
-      return pick(*here, *clients_[static_cast<size_t>(known == here->clients.end() ? here->arriving : known->second)], need, tried, now, seed);
-    });
+    start_gateway(*gateway);
     router::Registry& registry = gateway->journeys->registry();
-    registry.set_place({kCities[g].name, kCities[g].latitude, kCities[g].longitude});
     for (Machine& machine : machines_) registry.heartbeat(machine.name, describe(machine), clock(*gateway));
     gateways_.push_back(std::move(gateway));
   }
@@ -191,6 +188,8 @@ void World::next_arrival(int g) {
 
 void World::arrive(int g, int model, Random& random) {
   auto client = std::make_unique<Client>();
+  // Where a gateway is down, the next one's address is used.
+  for (size_t tried = 0; gateways_[static_cast<size_t>(g)]->down_until > agenda_.now() && tried < gateways_.size(); ++tried) g = (g + 1) % static_cast<int>(gateways_.size());
   client->gateway = g;
   client->model = model;
   client->seed = random.next();
@@ -248,6 +247,12 @@ void World::schedule_faults() {
         ++report_.faults;
         agenda_.in(length, [=, this] { machines_[static_cast<size_t>(index)].slow = 1; });
       });
+    });
+  }
+  for (int g = 0; g < config_.regions; ++g) {
+    draw(config_.gateway_crashes, [&](Micros when) {
+      const Micros down = ms(500 + 5'000 * random_.unit());
+      agenda_.at(when, [=, this] { crash_gateway(g, down); });
     });
   }
   for (int r = 0; r < config_.regions; ++r) {

@@ -118,6 +118,7 @@ struct Gateway {
   int arriving = -1;                // whose journey is not known yet
   Micros wake_at = 0;               // when the journeys are asked next; 0 = not at all
   uint64_t turn = 0;                // round robin
+  Micros down_until = 0;           // it has died and is not back
   Random arrivals{0};              // its own: the same callers for each policy
   double peak_per_s = 0;
   std::vector<Micros> last_heard;  // true time, by machine: the bound on dead nodes is checked against it
@@ -188,6 +189,8 @@ class World {
   void lost(int client, Error error);
   void failed(int client, const Error& error);
   void forget(int gateway);
+  void start_gateway(Gateway& gateway);
+  void crash_gateway(int gateway, Micros down);
   void leave_machine(int client);
 
   // policy.cpp
