@@ -554,7 +554,6 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--model", o.models, "ID=PATH: serve a model file or folder under an id (repeatable)");
   app.add_option("--preload", o.preload, "Load this model at start (repeatable)");
   app.add_option("--catalogue", o.catalogues, "Folder with catalogue entries of your own (repeatable)");
-  app.add_option("--quota-message", o.quota_message, "What an account is told whose daily neurons are used up (3036); {neurons} stands for the allocation");
   app.add_flag("--stand-ins", o.stand_ins, "Answer for models whose weights are not here with the small one of their task");
   app.add_option("--stand-in", o.named_stand_ins, "ID=OTHER: requests for ID are answered by OTHER, whatever the width of its vectors (repeatable)");
   app.add_option("--name", o.name, "Name of this machine in answers and logs, unique in its cluster (default: local)");
