@@ -10,6 +10,7 @@
 #include "commands/cluster.h"
 #include "commands/convert.h"
 #include "commands/dev.h"
+#include "commands/grammar.h"
 #include "commands/host.h"
 #include "commands/inspect.h"
 #include "commands/models.h"
@@ -51,6 +52,7 @@ constexpr Command kCommands[] = {
     {"backup", verge::commands::backup, "Copy a server's data folder, also while it runs"},
     {"usage", verge::commands::usage, "Show what accounts have used"},
     {"tokenize", verge::commands::tokenize, "Print the token ids of a text"},
+    {"grammar", verge::commands::grammar, "Tell which texts a JSON schema admits, with a model's tokenizer"},
     {"bench", verge::commands::bench, "Measure a model on this machine"},
     {"convert", verge::commands::convert, nullptr},
     {"host", verge::commands::host, nullptr},

@@ -1,0 +1,116 @@
+#include "commands/grammar.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "engine/formats/model_file.h"
+#include "engine/grammar/grammar.h"
+#include "engine/tokenizers/tokenizer.h"
+#include "support/json.h"
+#include "worker/confine.h"
+
+namespace verge::commands {
+namespace {
+
+namespace grammar_ = engine::grammar;
+
+int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+struct Judge {
+  const engine::Tokenizer& tokenizer;
+  const grammar_::TokenBytes& tokens;
+
+  // One case: {"id", "schema" or "regex" or "choice", "instances"}.
+  json::object judge(const json::object& request) const {
+    json::object out;
+    if (const json::value* id = request.if_contains("id")) out["id"] = *id;
+    const int64_t begin = now_ns();
+    grammar_::SourceKind kind = grammar_::SourceKind::JsonSchema;
+    std::string source;
+    if (const json::value* schema = request.if_contains("schema")) {
+      source = json::serialize(*schema);
+    } else if (const auto regex = get_string(request, "regex")) {
+      kind = grammar_::SourceKind::Regex;
+      source = *regex;
+    } else if (const json::value* choice = request.if_contains("choice")) {
+      kind = grammar_::SourceKind::Choice;
+      source = json::serialize(*choice);
+    }
+    auto compiled = grammar_::Grammar::compile(kind, source, tokens);
+    if (!compiled) {
+      out["refused"] = compiled.error().message;
+      return out;
+    }
+    grammar_::Grammar& g = **compiled;
+    g.mask(g.start(false));
+    out["compile_us"] = static_cast<double>(now_ns() - begin) / 1e3;  // to the first mask
+    json::array accepted, mask_us;
+    if (const json::array* instances = get_array(request, "instances")) {
+      for (const json::value& instance : *instances)
+        accepted.push_back(instance.is_string() && admitted(g, std::string_view(instance.get_string()), mask_us));
+    }
+    out["accepted"] = std::move(accepted);
+    out["mask_us"] = std::move(mask_us);
+    return out;
+  }
+
+  bool admitted(grammar_::Grammar& g, std::string_view text, json::array& mask_us) const {
+    grammar_::Matcher at = g.start(false);
+    for (int32_t id : tokenizer.encode(text, {.add_special = false, .parse_special = false})) {
+      const int64_t begin = now_ns();
+      const auto mask = g.mask(at);
+      mask_us.push_back(static_cast<double>(now_ns() - begin) / 1e3);
+      if (!grammar_::admits(*mask, id) || !g.advance(at, id)) return false;
+    }
+    return g.complete(at);
+  }
+};
+
+Result<void> run(const std::string& path) {
+  worker::HostOptions host;
+  host.path = path;
+  VERGE_TRY(worker::confine_command(host));
+  VERGE_ASSIGN(file, engine::open_model_file(path));
+  VERGE_ASSIGN(tokenizer, engine::make_tokenizer(*file));
+  const grammar_::TokenBytes tokens(*tokenizer, file->stop_ids, tokenizer->vocabulary());
+  const Judge judge{*tokenizer, tokens};
+  std::string line;
+  constexpr size_t kDepth = 2500;  // deeper than any schema that is taken, so that it is the schema which is refused
+  while (std::getline(std::cin, line)) {
+    if (line.empty()) continue;
+    json::object answer;
+    Result<json::value> request = parse_json(line, kDepth);
+    if (!request || !request->is_object()) answer["refused"] = request ? "a line must be an object" : request.error().message;
+    else answer = judge.judge(request->get_object());
+    const std::string text = json::serialize(answer) + "\n";
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+  return {};
+}
+
+}  // namespace
+
+int grammar(int argc, char** argv) {
+  CLI::App app(
+      "Judge texts by schemas, token by token as decoding would. A line of standard input is\n"
+      "{\"id\", \"schema\" (or \"regex\", or \"choice\"), \"instances\": [text, …]}; the answer is {\"id\", \"refused\": why} or\n"
+      "{\"id\", \"accepted\": [bool, …], \"compile_us\", \"mask_us\": [µs, …]}.",
+      argv[0]);
+  std::string path;
+  app.add_option("PATH", path, "A GGUF file or a folder in the hub's layout: its tokenizer is used")->required();
+  CLI11_PARSE(app, argc, argv);
+  if (auto done = run(path); !done) {
+    std::fprintf(stderr, "verge grammar: %s\n", done.error().message.c_str());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace verge::commands

@@ -1,0 +1,70 @@
+// What a grammar is once it is compiled: places of a JSON text (rules), each with the values that may stand there.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/grammar/language.h"
+
+namespace verge::engine::grammar {
+
+constexpr uint32_t kNoRule = 0;  // of rules: nothing may stand there
+constexpr int kNoHeight = 1 << 20;
+
+struct ArrayRule {
+  std::vector<uint32_t> prefix;  // rules of the first items
+  uint32_t rest = kNoRule;       // of the others
+  uint32_t least = 0, most = kUnbounded;
+  // `contains`: each item is one that is counted, or one that is not.
+  bool contains = false;
+  std::vector<uint32_t> prefix_counted;
+  uint32_t rest_counted = kNoRule;
+  uint32_t least_counted = 0, most_counted = kUnbounded;
+  // No item twice: items are strings and other scalars, numbers in one spelling.
+  bool unique = false;
+  Lang unique_string = Languages::kNone, unique_raw = Languages::kNone;
+  int height = kNoHeight;   // levels of arrays and objects that the shortest such array has
+  int highest = 0;          // of the rules that it leads to
+};
+
+struct ObjectRule {
+  struct Property {
+    std::u32string name;
+    uint32_t rule = kNoRule;
+    bool required = false;
+  };
+  struct Extra {  // keys that are not declared
+    Lang keys = Languages::kNone;
+    uint32_t rule = kNoRule;
+  };
+  std::vector<Property> properties;  // in the order that a text has them
+  std::vector<Extra> extras;
+  uint32_t least = 0, most = kUnbounded;
+  uint32_t least_extras = 0;
+  bool endless = false;  // there is no end of extra keys
+  std::vector<uint32_t> required_from, open_from;  // of the properties from i on: required ones, all
+  int height = kNoHeight, highest = 0;
+};
+
+struct Rule {
+  Lang string = Languages::kNone;  // decoded texts of the strings
+  Lang raw = Languages::kNone;     // numbers, true, false and null as spelled
+  Lang raw_once = Languages::kNone;  // of them one spelling for each value
+  std::vector<uint32_t> arrays, objects;
+  int height = kNoHeight;          // 0 where a scalar will do
+};
+
+enum class RootKind : uint8_t { Json, Text };
+
+struct Rules {
+  Languages languages;
+  std::vector<Rule> rules;  // the first one is kNoRule
+  std::vector<ArrayRule> arrays;
+  std::vector<ObjectRule> objects;
+  uint32_t root = kNoRule;
+  RootKind kind = RootKind::Json;
+  Lang text = Languages::kNone;  // RootKind::Text: the whole answer
+};
+
+}  // namespace verge::engine::grammar
