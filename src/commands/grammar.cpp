@@ -26,7 +26,7 @@ struct Judge {
   const engine::Tokenizer& tokenizer;
   const grammar_::TokenBytes& tokens;
 
-  // One case: {"id", "schema" or "regex" or "choice", "instances"}.
+  // One case: {"id", "schema" or "regex" or "choice", "instances"}. `reached`: how many bytes of each were admitted.
   json::object judge(const json::object& request) const {
     json::object out;
     if (const json::value* id = request.if_contains("id")) out["id"] = *id;
@@ -50,23 +50,28 @@ struct Judge {
     grammar_::Grammar& g = **compiled;
     g.mask(g.start(false));
     out["compile_us"] = static_cast<double>(now_ns() - begin) / 1e3;  // to the first mask
-    json::array accepted, mask_us;
+    json::array accepted, mask_us, reached;
     if (const json::array* instances = get_array(request, "instances")) {
-      for (const json::value& instance : *instances)
-        accepted.push_back(instance.is_string() && admitted(g, std::string_view(instance.get_string()), mask_us));
+      for (const json::value& instance : *instances) {
+        size_t bytes = 0;
+        accepted.push_back(instance.is_string() && admitted(g, std::string_view(instance.get_string()), bytes, mask_us));
+        reached.push_back(bytes);
+      }
     }
     out["accepted"] = std::move(accepted);
+    out["reached"] = std::move(reached);
     out["mask_us"] = std::move(mask_us);
     return out;
   }
 
-  bool admitted(grammar_::Grammar& g, std::string_view text, json::array& mask_us) const {
+  bool admitted(grammar_::Grammar& g, std::string_view text, size_t& reached, json::array& mask_us) const {
     grammar_::Matcher at = g.start(false);
     for (int32_t id : tokenizer.encode(text, {.add_special = false, .parse_special = false})) {
       const int64_t begin = now_ns();
       const auto mask = g.mask(at);
       mask_us.push_back(static_cast<double>(now_ns() - begin) / 1e3);
       if (!grammar_::admits(*mask, id) || !g.advance(at, id)) return false;
+      reached += tokens.bytes(id).size();
     }
     return g.complete(at);
   }
@@ -101,7 +106,7 @@ int grammar(int argc, char** argv) {
   CLI::App app(
       "Judge texts by schemas, token by token as decoding would. A line of standard input is\n"
       "{\"id\", \"schema\" (or \"regex\", or \"choice\"), \"instances\": [text, …]}; the answer is {\"id\", \"refused\": why} or\n"
-      "{\"id\", \"accepted\": [bool, …], \"compile_us\", \"mask_us\": [µs, …]}.",
+      "{\"id\", \"accepted\": [bool, …], \"reached\": [bytes, …], \"compile_us\", \"mask_us\": [µs, …]}.",
       argv[0]);
   std::string path;
   app.add_option("PATH", path, "A GGUF file or a folder in the hub's layout: its tokenizer is used")->required();

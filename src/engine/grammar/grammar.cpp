@@ -35,19 +35,20 @@ Result<std::unique_ptr<Rules>> text_rules(SourceKind kind, std::string_view sour
   return rules;
 }
 
+void set(Mask& mask, int32_t id) { mask[static_cast<size_t>(id) >> 5] |= 1u << (id & 31); }
+void clear(Mask& mask, int32_t id) { mask[static_cast<size_t>(id) >> 5] &= ~(1u << (id & 31)); }
+
 }  // namespace
 
 // One mask while it is made.
 struct Grammar::Fill {
-  Machine& machine;
-  const TokenBytes& tokens;
+  Grammar& grammar;
   const Machine::Position& from;
   Mask mask;
   bool read_text = false;  // captured bytes mattered
-  std::vector<int32_t> path;
-
-  void set(int32_t id) { mask[static_cast<size_t>(id) >> 5] |= 1u << (id & 31); }
-  void clear(int32_t id) { mask[static_cast<size_t>(id) >> 5] &= ~(1u << (id & 31)); }
+  Machine& machine = grammar.machine_;
+  const TokenBytes& tokens = *grammar.tokens_;
+  std::vector<int32_t> path = std::vector<int32_t>(tokens.longest() + 2);
 
   bool runs(int32_t id) {
     Machine::Position at = from;
@@ -56,78 +57,137 @@ struct Grammar::Fill {
     return true;
   }
 
-  // Tokens of the nodes [first, last) of `trie`, from `place`. Those that come to `rest` are in the mask already.
-  void walk(const ByteTrie& trie, uint32_t first, uint32_t last, int32_t place, uint16_t depth, int32_t rest) {
-    path.resize(tokens.longest() + 2);
+  // Adds tokens of the nodes [first, last) of `trie` that can follow `place`; with `only`, no others than those in it.
+  void walk(const ByteTrie& trie, uint32_t first, uint32_t last, int32_t place, size_t depth, const Mask* only) {
     path[depth] = place;
-    const bool clears = rest != Machine::kDead;
     for (uint32_t i = first; i < last;) {
       const ByteTrie::Node& n = trie.nodes[i];
-      const int32_t here = path[n.depth - 1];
+      const int32_t here = path[n.depth - 1u];
       if (machine.needs_text(here, n.byte)) {
         read_text = true;
-        for (uint32_t t = n.first_token; t < trie.nodes[n.end].first_token; ++t) {
-          if (runs(trie.tokens[t])) set(trie.tokens[t]);
-          else clear(trie.tokens[t]);
-        }
+        for (uint32_t t = n.first_token; t < trie.nodes[n.end].first_token; ++t)
+          if ((!only || admits(*only, trie.tokens[t])) && runs(trie.tokens[t])) set(mask, trie.tokens[t]);
         i = n.end;
         continue;
       }
       const int32_t to = machine.step(here, n.byte);
-      if (to == Machine::kDead || (clears && to == rest)) {
-        if (clears && to == Machine::kDead)
-          for (uint32_t t = n.first_token; t < trie.nodes[n.end].first_token; ++t) clear(trie.tokens[t]);
+      if (to == Machine::kDead) {
         i = n.end;
         continue;
       }
       path[n.depth] = to;
-      for (uint32_t t = n.first_token; t < n.first_token + n.own; ++t) set(trie.tokens[t]);
+      for (uint32_t t = n.first_token; t < n.first_token + n.own; ++t)
+        if (!only || admits(*only, trie.tokens[t])) set(mask, trie.tokens[t]);
       ++i;
     }
   }
+  void walk_all(int32_t place) { walk(tokens.trie(), 0, static_cast<uint32_t>(tokens.trie().size()), place, 0, nullptr); }
 
-  // Of a place that is plain().
-  void plain(int32_t place) {
-    const std::vector<uint32_t>& body = tokens.body();
-    for (size_t i = 0; i < body.size(); ++i) mask[i] |= body[i];
-    const int32_t out = machine.step(place, '"');
-    if (out == Machine::kDead) return;
-    for (int32_t id : tokens.bare_exits()) set(id);
-    walk(tokens.exits(), 0, static_cast<uint32_t>(tokens.exits().size()), out, 0, Machine::kDead);
+  void string(const Machine::Part& part) {
+    if (part.state < 0) return walk_all(part.place);
+    const auto state = static_cast<uint32_t>(part.state);
+    std::shared_ptr<const StringMasks>& known = grammar.strings_[state];
+    if (!known) {
+      known = std::make_shared<const StringMasks>(grammar.string_masks(state));
+      grammar.mask_bytes_ += mask.size() * 8 + 128;
+    }
+    const StringMasks& masks = *known;
+    for (size_t i = 0; i < mask.size(); ++i) mask[i] |= masks.stay[i];
+    if (part.closed == Machine::kDead) return;
+    for (int32_t id : tokens.bare_exits())
+      if (admits(masks.leave, id)) set(mask, id);
+    walk(tokens.exits(), 0, static_cast<uint32_t>(tokens.exits().size()), part.closed, 0, &masks.leave);
   }
 
-  // The plain place that most bytes lead to from inside a string, kDead where there is none.
-  int32_t mostly(int32_t place) {
-    if (!machine.in_string(place)) return Machine::kDead;
-    int32_t found = Machine::kDead;
-    for (char c : std::string_view("qzJQ7~;^")) {
-      const int32_t to = machine.step(place, static_cast<uint8_t>(c));
-      if (to == Machine::kDead || !machine.plain(to)) continue;
-      if (found == to) return found;
-      found = to;
+  // After a backslash: what the escape's bytes lead to is inside the string again, where tokens are known.
+  void escape(int32_t place) {
+    const ByteTrie& trie = tokens.trie();
+    for (uint32_t i = 0; i < trie.size(); i = trie.nodes[i].end) {
+      const ByteTrie::Node& n = trie.nodes[i];
+      const int32_t to = machine.step(place, n.byte);
+      if (to == Machine::kDead) continue;
+      if (!machine.plain(to) || n.byte == '"' || n.byte == '\\') {
+        walk(trie, i, n.end, place, 0, nullptr);
+        continue;
+      }
+      for (uint32_t t = n.first_token; t < trie.nodes[n.end].first_token; ++t) {
+        const int32_t id = trie.tokens[t];
+        if (admits(tokens.body(), id) || (admits(tokens.leaving(), id) && runs(id))) set(mask, id);
+      }
     }
-    return Machine::kDead;
   }
 
   void make(bool begins_text) {
     const int32_t place = from.place;
-    const ByteTrie& trie = tokens.trie();
-    const auto size = static_cast<uint32_t>(trie.size());
-    if (machine.plain(place)) {
-      plain(place);
+    if (machine.in_string(place)) {
+      for (const Machine::Part& part : machine.parts(place)) string(part);
+    } else if (machine.in_escape(place)) {
+      escape(place);
     } else {
-      const int32_t rest = mostly(place);
-      if (rest != Machine::kDead) plain(rest);
-      walk(trie, 0, size, place, 0, rest);
-      if (begins_text) {
-        for (uint32_t i = 0; i < size; i = trie.nodes[i].end)
-          if (trie.nodes[i].byte == ' ') walk(trie, i + 1, trie.nodes[i].end, place, 1, Machine::kDead);
-      }
+      walk_all(place);
+      const ByteTrie& trie = tokens.trie();
+      for (uint32_t i = 0; begins_text && i < trie.size(); i = trie.nodes[i].end)
+        if (trie.nodes[i].byte == ' ') walk(trie, i + 1, trie.nodes[i].end, place, 1, nullptr);
     }
     if (machine.complete(place))
-      for (int32_t id : tokens.stops()) set(id);
+      for (int32_t id : tokens.stops()) set(mask, id);
   }
 };
+
+Grammar::StringMasks Grammar::string_masks(uint32_t state) {
+  Lexer& lexer = machine_.lexer();
+  StringMasks out{Mask(tokens_->words(), 0), Mask(tokens_->words(), 0)};
+  uint32_t least = 0, most = 0;
+  if (machine_.languages().counted(lexer.set(state), least, most)) {
+    out.stay = tokens_->body_up_to(most);
+    if (least == 0 && most == kUnbounded) {
+      out.leave = tokens_->leaving();
+    } else {
+      const auto one = [&](int32_t id) {
+        const uint32_t n = tokens_->before_exit(id);
+        if (n >= least && n <= most) set(out.leave, id);
+      };
+      for (int32_t id : tokens_->bare_exits()) one(id);
+      for (int32_t id : tokens_->exits().tokens) one(id);
+    }
+    return out;
+  }
+  // Where most bytes lead to an open string, all of its tokens are taken first and the others' are put right.
+  const auto open = static_cast<int32_t>(lexer.start(Languages::kAll, true));
+  int opens = 0;
+  for (char c : std::string_view("qzJQ7~;^")) opens += lexer.step(state, static_cast<uint8_t>(c)) == open;
+  const bool rest = opens >= 4;
+  if (rest) out = {tokens_->body(), tokens_->leaving()};
+  const ByteTrie& trie = tokens_->trie();
+  std::vector<uint32_t> path(tokens_->longest() + 2);
+  path[0] = state;
+  for (uint32_t i = 0; i < trie.size();) {
+    const ByteTrie::Node& n = trie.nodes[i];
+    const uint32_t here = path[n.depth - 1u];
+    const uint32_t end = trie.nodes[n.end].first_token;
+    if (n.byte == '"' && lexer.between(here)) {
+      const bool closes = lexer.accepts(here);
+      for (uint32_t t = n.first_token; t < end; ++t) {
+        if (closes) set(out.leave, trie.tokens[t]);
+        else if (rest) clear(out.leave, trie.tokens[t]);
+      }
+      i = n.end;
+      continue;
+    }
+    const int32_t to = lexer.step(here, n.byte);
+    if (to == Lexer::kDead) {
+      for (uint32_t t = n.first_token; rest && t < end; ++t) clear(out.leave, trie.tokens[t]), clear(out.stay, trie.tokens[t]);
+      i = n.end;
+    } else if (rest && to == open) {
+      i = n.end;
+    } else {
+      path[n.depth] = static_cast<uint32_t>(to);
+      for (uint32_t t = n.first_token; t < n.first_token + n.own; ++t) set(out.stay, trie.tokens[t]);
+      ++i;
+    }
+  }
+  return out;
+}
 
 Result<std::shared_ptr<Grammar>> Grammar::compile(SourceKind kind, std::string_view source, const TokenBytes& tokens) {
   Result<std::unique_ptr<Rules>> rules = kind == SourceKind::JsonSchema ? compile_schema(source) : text_rules(kind, source);
@@ -139,7 +199,7 @@ std::shared_ptr<const Mask> Grammar::mask(const Matcher& at) {
   const std::lock_guard lock(mutex_);
   if (!at.begins_text)
     if (const auto it = masks_.find(at.position.place); it != masks_.end()) return it->second;
-  Fill fill{machine_, *tokens_, at.position, Mask(tokens_->words(), 0), false, {}};
+  Fill fill{*this, at.position, Mask(tokens_->words(), 0)};
   fill.make(at.begins_text);
   auto mask = std::make_shared<const Mask>(std::move(fill.mask));
   if (!fill.read_text && !at.begins_text) {
@@ -148,6 +208,7 @@ std::shared_ptr<const Mask> Grammar::mask(const Matcher& at) {
   }
   if (mask_bytes_ + machine_.bytes() > bounds::kCacheBytes) {
     masks_.clear();
+    strings_.clear();
     mask_bytes_ = 0;
     machine_.forget_steps();
   }

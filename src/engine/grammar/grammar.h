@@ -53,6 +53,11 @@ class Grammar {
   Machine machine_;
   const TokenBytes* tokens_;
   std::unordered_map<int32_t, std::shared_ptr<const Mask>> masks_;  // of places whose mask needs no captured bytes
+  struct StringMasks {  // of tokens inside a string's body
+    Mask stay, leave;   // that stay in it, and that close it where their quote is
+  };
+  StringMasks string_masks(uint32_t state);
+  std::unordered_map<uint32_t, std::shared_ptr<const StringMasks>> strings_;  // by the lexer's state
   size_t mask_bytes_ = 0;
 };
 

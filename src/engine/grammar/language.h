@@ -48,6 +48,13 @@ class Languages {
   bool contains(Lang a, std::u32string_view text);
   // Ascending; next(a, ·) is the same for all code points from one cut to before the following one. The first is 0.
   const std::vector<char32_t>& cuts(Lang a);
+  // Where the set is every text of least..most code points.
+  bool counted(Lang a, uint32_t& least, uint32_t& most) const {
+    const Node& n = nodes_[a];
+    least = n.m;
+    most = n.n;
+    return n.kind == Kind::Repeat && n.a == kAny;
+  }
   // How many texts are in it, at most `most`.
   size_t count(Lang a, size_t most);
   // Where the set is words(): the place in the sorted list of the one that ends here, -1 where none does.

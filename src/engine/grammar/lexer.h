@@ -27,6 +27,8 @@ class Lexer {
   bool accepts(uint32_t state) const { return states_[state].kind == Kind::Between && l_.nullable(states_[state].set); }
   // Inside a JSON string of which anything may follow.
   bool plain(uint32_t state) const { return states_[state].json && states_[state].kind == Kind::Between && states_[state].set == Languages::kAll; }
+  bool between(uint32_t state) const { return states_[state].kind == Kind::Between; }  // no character is cut
+  bool escaping(uint32_t state) const { return states_[state].kind == Kind::Slash || states_[state].kind == Kind::Hex; }
   Lang set(uint32_t state) const { return states_[state].set; }
   size_t bytes() const { return states_.size() * (sizeof(State) + 64) + tables_ * sizeof(Table); }
 

@@ -86,10 +86,12 @@ int32_t Machine::intern(std::vector<Head> heads) {
   for (; from != to; ++from)
     if (places_[from->second].heads == heads) return from->second;
   Place p;
-  p.in_string = true;
+  p.in_string = p.in_escape = true;
   for (const Head& x : heads) {
     p.complete |= x.mode == Mode::Done || ((x.mode == Mode::Text || (x.mode == Mode::Raw && x.frame == 0)) && lexer_.accepts(x.state));
-    p.in_string &= x.mode == Mode::String || x.mode == Mode::KeyExtra || x.mode == Mode::KeyDeclared;
+    const bool body = x.mode == Mode::String || x.mode == Mode::KeyExtra || x.mode == Mode::KeyDeclared;
+    p.in_string &= body && lexer_.between(x.state);
+    p.in_escape &= body && lexer_.escaping(x.state);
     p.captures |= captures(x);
     p.pending |= frames_[x.frame].pending;
     p.commits |= (x.mode == Mode::After && frames_[x.frame].pending) || (x.mode == Mode::Raw && captures(x));
@@ -143,6 +145,22 @@ bool Machine::advance(Position& at, uint8_t byte) {
   }
   at.place = to;
   return true;
+}
+
+std::vector<Machine::Part> Machine::parts(int32_t place) {
+  const std::vector<Head> heads = places_[place].heads;
+  std::vector<Part> out;
+  for (const Head& h : heads) {
+    Part part{intern(std::vector<Head>{h}), -1, kDead};
+    if (h.mode != Mode::KeyDeclared) {
+      Head open = h;
+      open.state = lexer_.start(Languages::kAll, true);
+      part.state = h.state;
+      part.closed = step(intern(std::vector<Head>{open}), '"');
+    }
+    out.push_back(part);
+  }
+  return out;
 }
 
 // The frame once it knows of the key or item that was written.
@@ -207,7 +225,7 @@ void Machine::move(const Head& h, uint8_t byte, const std::string* text, std::ve
         const uint32_t property = declared_words(f).properties[static_cast<size_t>(std::max(rules_->languages.word(lexer_.set(h.state)), 0))];
         const ObjectRule& o = rules_->objects[f.rule];
         const uint32_t rule = o.properties[property].rule;
-        f.position = property + 1;
+        f.position = o.any_order ? take(f.position, property) : property + 1;
         f.count += counts(o);
         out.push_back({intern(f), Mode::Colon, 0, 0, rule});
         return;
@@ -220,7 +238,7 @@ void Machine::move(const Head& h, uint8_t byte, const std::string* text, std::ve
       if (byte == '"' && lexer_.accepts(h.state)) {
         Frame f = frames_[h.frame];
         const ObjectRule& o = rules_->objects[f.rule];
-        f.position = static_cast<uint32_t>(o.properties.size()) + 1;
+        f.position = o.any_order ? take(f.position, kExtra) : static_cast<uint32_t>(o.properties.size()) + 1;
         ++f.count;
         f.pending = true;
         out.push_back({intern(f), Mode::Colon, 0, 0, o.extras[h.extra].rule});
@@ -369,9 +387,34 @@ bool Machine::can_close(const Frame& f) {
     return f.position >= a.least && f.count >= a.least_counted && f.count <= a.most_counted;
   }
   const ObjectRule& o = rules_->objects[f.rule];
-  const uint32_t at = std::min<uint32_t>(f.position, static_cast<uint32_t>(o.properties.size()));
-  if (o.least_extras > 0 && f.position <= o.properties.size()) return false;
-  return o.required_from[at] == 0 && f.count >= o.least && f.count <= o.most;
+  const Left rest = left(o, f);
+  if (o.least_extras > 0 && !rest.extra_had) return false;
+  return rest.required == 0 && f.count >= o.least && f.count <= o.most;
+}
+
+uint32_t Machine::take(uint32_t taken, uint32_t property) {
+  std::vector<uint32_t> set = taken_[taken];
+  const auto at = std::lower_bound(set.begin(), set.end(), property);
+  if (at == set.end() || *at != property) set.insert(at, property);
+  const auto [it, fresh] = taken_ids_.try_emplace(std::move(set), static_cast<uint32_t>(taken_.size()));
+  if (fresh) taken_.push_back(it->first);
+  return it->second;
+}
+
+Machine::Left Machine::left(const ObjectRule& o, const Frame& f) const {
+  const auto size = static_cast<uint32_t>(o.properties.size());
+  if (!o.any_order) {
+    const uint32_t at = std::min(f.position, size);
+    return {o.required_from[at], o.open_from[at], f.position > size};
+  }
+  const std::vector<uint32_t>& set = taken_[f.position];
+  Left out{o.required_from[0], o.open_from[0], !set.empty() && set.back() == kExtra};
+  for (uint32_t i : set) {
+    if (i == kExtra) continue;
+    --out.open;
+    out.required -= o.properties[i].required;
+  }
+  return out;
 }
 
 // The declared keys that may come next.
@@ -384,13 +427,19 @@ const Machine::Declared& Machine::declared_words(const Frame& f) {
   Declared d;
   std::vector<std::pair<std::u32string, uint32_t>> names;
   const bool extras = !o.extras.empty() && o.endless;
-  for (uint32_t i = f.position; i < o.properties.size(); ++i) {
+  const Left rest = left(o, f);
+  const uint32_t extra_wanted = o.least_extras > 0 && !rest.extra_had ? 1 : 0;
+  const std::vector<uint32_t> taken = o.any_order ? taken_[f.position] : std::vector<uint32_t>{};
+  for (uint32_t i = o.any_order ? 0 : f.position; i < o.properties.size(); ++i) {
     const auto& p = o.properties[i];
-    const uint32_t after = o.required_from[i + 1] + o.least_extras;  // that must come behind it
+    if (o.any_order && std::binary_search(taken.begin(), taken.end(), i)) continue;
+    // What must, and what may, come behind it.
+    const uint32_t after = (o.any_order ? rest.required - p.required : o.required_from[i + 1]) + extra_wanted;
+    const uint32_t open = o.any_order ? rest.open - 1 : o.open_from[i + 1];
     const bool room_for = o.most == kUnbounded || f.count + 1 + after <= o.most;
-    const bool enough = extras || f.count + 1 + o.open_from[i + 1] >= o.least;
+    const bool enough = extras || f.count + 1 + open >= o.least;
     if (room_for && enough && fits(p.rule, f)) names.emplace_back(p.name, i);
-    if (p.required) break;
+    if (p.required && !o.any_order) break;
   }
   std::sort(names.begin(), names.end());
   std::vector<std::u32string> words;
@@ -407,9 +456,10 @@ void Machine::keys(uint32_t frame, std::vector<Head>& out) {
   const ObjectRule& o = rules_->objects[f.rule];
   if (const Lang words = declared_words(f).words; words != Languages::kNone)
     out.push_back({frame, Mode::KeyDeclared, 0, lexer_.start(words, true), 0});
-  const uint32_t at = std::min<uint32_t>(f.position, static_cast<uint32_t>(o.properties.size()));
-  if (o.required_from[at] > 0 || (o.most != kUnbounded && f.count + 1 > o.most)) return;
-  if (!o.endless && f.count + 1 < o.least) return;
+  const Left rest = left(o, f);
+  if (rest.required > 0 && !o.any_order) return;
+  if (o.most != kUnbounded && f.count + 1 + rest.required > o.most) return;
+  if (!o.endless && f.count + 1 + (o.any_order ? rest.open : 0) < o.least) return;
   if (f.count >= bounds::kRemembered + o.properties.size()) return;
   Languages& l = rules_->languages;
   for (uint32_t i = 0; i < o.extras.size(); ++i) {

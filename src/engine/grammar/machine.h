@@ -38,9 +38,21 @@ class Machine {
     return step_new(place, byte);
   }
   bool needs_text(int32_t place, uint8_t byte) const { return byte == ',' && places_[place].commits; }
+  // Between two characters of a JSON string, by whichever head.
+  bool in_string(int32_t place) const { return places_[place].in_string; }
+  // After a backslash in one.
+  bool in_escape(int32_t place) const { return places_[place].in_escape; }
   // Inside a JSON string in which anything may follow.
   bool plain(int32_t place) const { return places_[place].plain; }
-  bool in_string(int32_t place) const { return places_[place].in_string; }
+  // The heads of a place that is in_string().
+  struct Part {
+    int32_t place;     // of this head alone
+    int64_t state;     // of the lexer, where what follows the closing quote does not depend on the text; else -1
+    int32_t closed;    // then the place after the quote
+  };
+  std::vector<Part> parts(int32_t place);
+  Lexer& lexer() { return lexer_; }
+  const Languages& languages() const { return rules_->languages; }
 
   size_t bytes() const { return places_.size() * 160 + frames_.size() * 120 + tables_ * sizeof(Table) + lexer_.bytes(); }
   void forget_steps();  // they are found again
@@ -64,14 +76,14 @@ class Machine {
     bool pending = false;     // a key or item is written that `unused` does not know of yet
     uint16_t depth = 0;
     uint32_t outer = 0, rule = 0;
-    uint32_t position = 0;    // items begun; or the first property that may follow
+    uint32_t position = 0;    // items begun; or the first property that may follow; or which keys were (in any order)
     uint32_t count = 0;       // keys so far; or items counted by `contains`
     Lang unused = Languages::kAll, unused_raw = Languages::kAll;  // keys, or strings and other items, that may still come
     bool operator==(const Frame&) const = default;
   };
   struct Place {
     std::vector<Head> heads;
-    bool complete = false, plain = false, in_string = false, captures = false, pending = false, commits = false;
+    bool complete = false, plain = false, in_string = false, in_escape = false, captures = false, pending = false, commits = false;
     std::unique_ptr<Table> next;
   };
 
@@ -102,6 +114,16 @@ class Machine {
   };
   std::map<std::array<uint32_t, 4>, Declared> declared_;  // by object, position, count, room
   const Declared& declared_words(const Frame& f);
+  // Keys of objects in any order: the properties had so far, ascending; kExtra after them for an extra key.
+  static constexpr uint32_t kExtra = UINT32_MAX;
+  std::vector<std::vector<uint32_t>> taken_{{}};
+  std::map<std::vector<uint32_t>, uint32_t> taken_ids_{{{}, 0}};
+  uint32_t take(uint32_t taken, uint32_t property);
+  struct Left {  // what may and must still come of an object
+    uint32_t required = 0, open = 0;
+    bool extra_had = false;
+  };
+  Left left(const ObjectRule& o, const Frame& f) const;
   size_t tables_ = 0;
   int32_t start_ = 0;
 };

@@ -38,11 +38,12 @@ struct ObjectRule {
     Lang keys = Languages::kNone;
     uint32_t rule = kNoRule;
   };
-  std::vector<Property> properties;  // in the order that a text has them
+  std::vector<Property> properties;  // in the order that a text has them, unless any_order
   std::vector<Extra> extras;
   uint32_t least = 0, most = kUnbounded;
   uint32_t least_extras = 0;
   bool endless = false;  // there is no end of extra keys
+  bool any_order = false;
   std::vector<uint32_t> required_from, open_from;  // of the properties from i on: required ones, all
   int height = kNoHeight, highest = 0;
 };

@@ -58,6 +58,7 @@ struct Merged {
   std::vector<std::string_view> required, absent;
   std::vector<ObjectPart> surplus;  // at least one key that is not declared there
   uint32_t least_properties = 0, most_properties = kUnbounded;
+  bool lacks = false;  // told apart from others by what it lacks or must not meet
   std::vector<Term> names;
   Blame type_blame, string_blame, number_blame, array_blame, object_blame;
 };
@@ -206,7 +207,7 @@ class Compiler {
     const Json& node = *item.node;
     switch (item.kind) {
       case Item::Schema: return schema(w, node, item.chain);
-      case Item::NotSchema: return not_schema(w, node, item.chain);
+      case Item::NotSchema: m.lacks = true; return not_schema(w, node, item.chain);
       case Item::Equal: return equal_to(w, node);
       case Item::Differ: return differ_from(w, node);
       case Item::Scalars: return scalars(m, node, true);
@@ -226,6 +227,7 @@ class Compiler {
         m.object_blame = {&node, item.keyword};
         return;
       case Item::Absent:
+        m.lacks = true;
         m.absent.push_back(item.name);
         m.object_blame = {&node, item.keyword};
         return;
@@ -443,6 +445,8 @@ class Compiler {
       if (const Json* target = follow(s, *ref)) must(*target);
       return;
     }
+    if (ref && s.find("$id") && !tree_.root().find("$schema"))
+      return refuse(s, "$id", "beside a $ref it means other things in other drafts; say which by $schema");
     bool object_words = false, array_words_seen = false, contains_seen = false;
     for (size_t i = 0; i < s.keys.size(); ++i) {
       const std::string& k = s.keys[i];
@@ -1079,6 +1083,7 @@ class Compiler {
     ObjectRule o;
     o.least = m.least_properties;
     o.most = m.most_properties;
+    o.any_order = m.lacks;
     if (o.least > o.most) return blame(id, m.object_blame);
     std::vector<std::string_view> names;
     std::unordered_set<std::string_view> seen;

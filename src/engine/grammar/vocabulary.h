@@ -39,6 +39,12 @@ class TokenBytes {
   // Of a JSON string's body in which anything may follow: tokens that stay in it, and those that leave it by what
   // follows the quote.
   const std::vector<uint32_t>& body() const { return body_; }
+  // Of them those of at most so many characters, one that is cut counted too.
+  std::vector<uint32_t> body_up_to(uint32_t characters) const;
+  // Characters of the token up to the quote that leaves the body; kNoExit for other tokens.
+  static constexpr uint16_t kNoExit = UINT16_MAX;
+  uint16_t before_exit(int32_t id) const { return before_exit_[static_cast<size_t>(id)]; }
+  const std::vector<uint32_t>& leaving() const { return leaving_; }  // tokens that have one
   const ByteTrie& exits() const { return exits_; }
   const std::vector<int32_t>& bare_exits() const { return bare_exits_; }  // that end with the quote
   const std::vector<int32_t>& stops() const { return stops_; }
@@ -51,7 +57,11 @@ class TokenBytes {
   std::string arena_;
   std::vector<size_t> offsets_;
   ByteTrie trie_, exits_;
-  std::vector<uint32_t> body_;
+  std::vector<uint32_t> body_, leaving_;
+  static constexpr uint32_t kShort = 24;
+  std::vector<std::vector<uint32_t>> short_bodies_;        // by characters, 0 to kShort
+  std::vector<std::pair<uint16_t, int32_t>> long_bodies_;  // (characters, id), ascending, the longer ones
+  std::vector<uint16_t> before_exit_;
   std::vector<int32_t> bare_exits_, stops_;
   bool drops_space_ = false;
   size_t longest_ = 0;
