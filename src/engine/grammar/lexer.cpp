@@ -60,7 +60,17 @@ int32_t Lexer::step_new(uint32_t id, uint8_t byte) {
   switch (s.kind) {
     case Kind::Between: {
       if (byte < 0x80) {
-        if (!s.json || (byte >= 0x20 && byte != '"' && byte != '\\')) return between(s, l_.next(s.set, byte));
+        if (!s.json || (byte >= 0x20 && byte != '"' && byte != '\\')) {
+          // All bytes that lead where this one does, at once.
+          const std::vector<char32_t>& cuts = l_.cuts(s.set);
+          const auto above = std::upper_bound(cuts.begin(), cuts.end(), static_cast<char32_t>(byte));
+          const uint32_t low = *(above - 1), high = above == cuts.end() ? 0x80 : std::min<char32_t>(*above, 0x80);
+          const int32_t to = between(s, l_.next(s.set, byte));
+          Table& known = table(id);
+          for (uint32_t c = low; c < high; ++c)
+            if (!s.json || (c >= 0x20 && c != '"' && c != '\\')) known[c] = to;
+          return to;
+        }
         if (byte != '\\') return kDead;
         for (char32_t c = 0; c <= U'\\'; ++c)
           if ((c < 0x20 || c == U'"' || c == U'\\') && l_.next(s.set, c) != Languages::kNone)
