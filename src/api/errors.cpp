@@ -92,7 +92,10 @@ std::string first_pointer(std::string_view message) {
   return "";
 }
 
+constexpr std::string_view kJsonModeUnmet = "JSON Mode couldn't be met";  // published in these words, without a prefix
+
 std::string describe(const Error& error) {
+  if (error.message == kJsonModeUnmet) return error.message;
   switch (error.code) {
     case Code::InvalidInput:
     case Code::UnsupportedParameter: return "Bad input: Error: " + error.message;
@@ -220,6 +223,8 @@ Error no_such_route(std::string_view path) {
   if (path.starts_with("/client/v4/") || path.starts_with("/v1/")) return Error{Code::NotFound, "No route for that URI"};
   return fail(Code::NotFound, "Could not route to {}, perhaps your object identifier is invalid?", shown(path, 128));
 }
+
+Error json_mode_unmet() { return Error{Code::InvalidInput, std::string(kJsonModeUnmet)}; }
 
 Error not_built(std::string_view pointer, std::string_view hint) {
   return fail(Code::UnsupportedParameter, "'{}' is not supported by this server yet{}{}", pointer, hint.empty() ? "" : ": ", hint);

@@ -48,6 +48,7 @@ Error own_failure(Error error);
 // Raised by api itself.
 Error no_such_model(std::string_view id);
 Error no_such_route(std::string_view path);
+Error json_mode_unmet();  // the answer was cut before it was what the request's schema asks for
 Error not_built(std::string_view pointer, std::string_view hint = "");  // UnsupportedParameter
 
 }  // namespace verge::api

@@ -363,7 +363,15 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
     auto booking = meter->book(charge, usage, run.node, call.answered_by);
     co_await std::move(booking);
   }
-  if (stream) {
+  const std::optional<Error> unmet = format->unmet(run.answers);
+  if (unmet && !run.sse.started()) {
+    co_await respond_error(call, *unmet);
+  } else if (unmet) {
+    Published published = publish(*unmet, call.id);
+    call.error_code = published.code;
+    std::string event = format->failure(published, call.id);
+    co_await run.sse.finish(std::move(event));
+  } else if (stream) {
     co_await close_stream(run);
   } else {
     json::value body = format->whole(run.answers);

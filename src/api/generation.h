@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,8 @@ class AnswerFormat {
   virtual std::string part(size_t /*index*/, const json::value& /*part*/) { return {}; }
   virtual std::string ending(size_t /*index*/, const Answer& /*answer*/) { return {}; }  // an answer is complete
   virtual std::string closing(const std::vector<Answer>& answers) = 0;
+  // Answers that ended, and are still not what the request asks for: they are paid for, and an error is what the client gets.
+  virtual std::optional<Error> unmet(const std::vector<Answer>& /*answers*/) const { return std::nullopt; }
   // Of the whole call, for the account.
   virtual protocol::Usage usage(const std::vector<Answer>& answers) const { return total_usage(answers, 1); }
   virtual std::string failure(const Published& error, std::string_view request_id) = 0;

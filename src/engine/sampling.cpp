@@ -146,6 +146,20 @@ void apply_penalties(std::span<float> logits, const SamplingParams& p, std::span
   }
 }
 
+void bar(std::span<float> logits, std::span<const uint32_t> mask) {
+  for (size_t word = 0; word * 32 < logits.size(); ++word) {
+    const uint32_t bits = word < mask.size() ? mask[word] : 0;
+    const size_t end = std::min(logits.size(), word * 32 + 32);
+    if (bits == UINT32_MAX) continue;
+    if (bits == 0) {
+      std::fill(logits.begin() + static_cast<ptrdiff_t>(word * 32), logits.begin() + static_cast<ptrdiff_t>(end), kNever);
+      continue;
+    }
+    for (size_t i = word * 32; i < end; ++i)
+      if ((bits >> (i & 31) & 1) == 0) logits[i] = kNever;
+  }
+}
+
 // The `count` best tokens in order.
 std::vector<Token> best(std::span<const float> logits, size_t count) {
   std::vector<Token> heap;  // the worst kept one in front
@@ -274,7 +288,8 @@ int32_t draw(std::span<const float> logits, const SamplingParams& p, int32_t bes
 
 }  // namespace
 
-Sample sample(std::span<float> logits, const SamplingParams& params, std::span<const int32_t> prompt, std::span<const int32_t> answer) {
+Sample sample(std::span<float> logits, const SamplingParams& params, std::span<const int32_t> prompt, std::span<const int32_t> answer,
+              std::span<const uint32_t> mask) {
   Sample out;
   const bool wants_logprobs = params.logprobs >= 0;
   std::vector<float> plain;
@@ -287,6 +302,7 @@ Sample sample(std::span<float> logits, const SamplingParams& params, std::span<c
       out.top.push_back({t.id, static_cast<float>(t.logit - normaliser)});
     }
   }
+  if (!mask.empty()) bar(logits, mask);
   apply_penalties(logits, params, prompt, answer);
   out.id = best_of(logits);
   if (params.temperature > 0) out.id = draw(logits, params, out.id, uniform(params.seed, answer.size()));

@@ -34,6 +34,9 @@ struct Sample {
 
 // `logits` {vocabulary} is scratch and is changed. `prompt` and `answer` are the ids so far;
 // the draw's key is (params.seed, answer.size()).
-Sample sample(std::span<float> logits, const SamplingParams& params, std::span<const int32_t> prompt, std::span<const int32_t> answer);
+// `mask`: one bit a token, 32 to a word; empty = all. Tokens that it bars are gone before penalties, bias and filters, so
+// that one that it admits is always chosen; logprobs are those of the distribution without it.
+Sample sample(std::span<float> logits, const SamplingParams& params, std::span<const int32_t> prompt, std::span<const int32_t> answer,
+              std::span<const uint32_t> mask = {});
 
 }  // namespace verge::engine

@@ -13,13 +13,19 @@ Runner::Runner(const engine::LoadedModel& model, engine::KvCache& cache, RunnerO
 void Runner::submit(Job job, int64_t now_ms, std::vector<Output>& out) {
   const uint64_t id = job.id;
   TextStream stream(*model_->tokenizer, job.generation.stop, job.generation.starts_text);
-  Answer answer{std::move(job.generation), std::move(stream), {}, false};
+  Answer answer{std::move(job.generation), std::move(stream), {}, {}, false};
+  const auto& grammar = answer.generation.grammar;
+  if (grammar) answer.matcher = grammar->start(answer.generation.starts_text);
   // What the client already has is read again for its state only; it may also have been the whole answer.
   const char* ended = nullptr;
   for (int32_t token : answer.generation.resume) {
     if (is_stop(token) && !answer.generation.ignore_eos) {
       ended = "stop";
       break;
+    }
+    if (grammar && !grammar->advance(answer.matcher, token)) {
+      out.push_back({id, protocol::Failure{fail(Code::InvalidInput, "the ids to resume from do not follow the request's grammar")}});
+      return;
     }
     answer.stream.push(token);
     answer.ids.push_back(token);
@@ -90,7 +96,10 @@ void Runner::choose(const Plan& plan) {
     auto& [id, sample] = chosen_[static_cast<size_t>(i)];
     const Answer& answer = answers_.at(id);
     const std::span<float> logits(logits_.data() + static_cast<size_t>(i) * vocabulary, vocabulary);
-    sample = engine::sample(logits, answer.generation.sampling, answer.generation.prompt, answer.ids);
+    const Generation& g = answer.generation;
+    std::shared_ptr<const engine::grammar::Mask> mask;
+    if (g.grammar) mask = g.grammar->mask(answer.matcher);
+    sample = engine::sample(logits, g.sampling, g.prompt, answer.ids, mask ? std::span<const uint32_t>(*mask) : std::span<const uint32_t>());
   };
   const int count = static_cast<int>(chosen_.size());
   if (options_.threads && count > 1) options_.threads->for_each(count, one);
@@ -119,6 +128,12 @@ void Runner::take(uint64_t id, const engine::Sample& sample, std::vector<Output>
       out.push_back({id, std::move(token)});
     }
     end(id, "stop", out);
+    return;
+  }
+  if (g.grammar && !g.grammar->advance(answer.matcher, sample.id)) {  // no mask admits it: never text that breaks a schema
+    out.push_back({id, protocol::Failure{fail(Code::Internal, "The model's choice does not follow the grammar.")}});
+    batch_.remove(id);
+    answers_.erase(id);
     return;
   }
   ++tokens_;

@@ -65,6 +65,7 @@ class Runner {
   struct Answer {
     Generation generation;
     TextStream stream;
+    engine::grammar::Matcher matcher;  // after `ids`, where there is a grammar
     std::vector<int32_t> ids;
     bool accepted = false;
   };

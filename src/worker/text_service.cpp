@@ -94,7 +94,7 @@ struct TextService::Calls {
 };
 
 TextService::TextService(asio::any_io_executor io, Host& host, Options options)
-    : io_(std::move(io)), host_(&host), calls_(std::make_shared<Calls>(options.queue)) {
+    : io_(std::move(io)), host_(&host), calls_(std::make_shared<Calls>(options.queue)), grammars_(std::make_shared<Grammars>(host.model)) {
   RunnerOptions runner;
   runner.node = std::move(options.node);
   runner.model = std::move(options.model);
@@ -152,8 +152,8 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   const auto asked = std::make_shared<const protocol::Request>(std::move(request));
   auto preparing = prepare_->run<Generation>(
       asked->tenant, input_bytes,
-      [asked, host = host_, now_unix_s = now_unix_ms / 1000](const Pool::Abandoned&) {
-        return prepare_generation(*asked, host->model, host->context_tokens, now_unix_s);
+      [asked, host = host_, grammars = grammars_, now_unix_s = now_unix_ms / 1000](const Pool::Abandoned&) {
+        return prepare_generation(*asked, host->model, *grammars, host->context_tokens, now_unix_s);
   });
   auto generation = co_await std::move(preparing);
   if (!generation) {

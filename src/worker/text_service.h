@@ -14,6 +14,7 @@
 
 #include "support/pool.h"
 #include "worker/engine_thread.h"
+#include "worker/grammars.h"
 #include "worker/model_service.h"
 #include "worker/prepare_threads.h"
 
@@ -41,6 +42,7 @@ class TextService : public ModelService {
   std::unique_ptr<Host> own_host_;  // null where the caller keeps it
   Host* host_;
   std::shared_ptr<Calls> calls_;
+  std::shared_ptr<Grammars> grammars_;
   std::unique_ptr<EngineThread> engine_;
   std::unique_ptr<PrepareThreads> prepare_;
   bool draining_ = false;

@@ -43,7 +43,8 @@ Generation generation(Host& host, const std::string& prompt, uint64_t seed, int 
   protocol::Request request;
   request.seed = seed;
   request.params = {{"prompt", prompt}, {"raw", true}, {"max_tokens", max_tokens}, {"temperature", temperature}};
-  auto g = prepare_generation(request, host.model, host.context_tokens, 0);
+  Grammars grammars(host.model);
+  auto g = prepare_generation(request, host.model, grammars, host.context_tokens, 0);
   EXPECT_TRUE(g) << g.error().message;
   return *g;
 }

@@ -4,6 +4,7 @@
 
 #include "api/errors.h"
 #include "api/tasks/parameters.h"
+#include "api/tasks/structured.h"
 #include "support/utf8.h"
 #include "support/limits.h"
 
@@ -72,6 +73,7 @@ Result<TextRequest> parse_openai_chat(const json::object& body, const catalogue:
   read_sampling(in, entry, kOpenAiRanges, std::nullopt, out);
   read_reasoning(in, out);
   read_chat_logprobs(in, out);
+  read_structured(in, false, out);
   read_stream(in, out);
   if (!in.ok()) return in.error();
   const json::value* messages = in.find("messages");
@@ -92,6 +94,7 @@ Result<TextRequest> parse_openai_completion(const json::object& body, const cata
   read_reasoning(in, out);
   out.params.erase("chat_template_kwargs");  // there is no template that could reason
   if (auto top = in.integer("logprobs", 0, limits::kTopLogprobs)) out.params["logprobs"] = *top;
+  read_structured(in, false, out);
   read_stream(in, out);
   auto best_of = in.integer("best_of", 1, limits::kAnswers);
   if (!in.ok()) return in.error();

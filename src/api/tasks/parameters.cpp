@@ -46,11 +46,6 @@ bool is_auto(const json::value& value) { return is_empty(value) || is_text(value
 bool is_usual_tier(const json::value& value) { return is_text(value, {"auto", "default"}); }
 bool is_medium(const json::value& value) { return is_text(value, {"medium"}); }
 bool is_none(const json::value& value) { return is_empty(value) || is_text(value, {"none"}); }
-bool is_text_format(const json::value& value) {
-  const json::object* object = value.if_object();
-  const json::value* type = object ? object->if_contains("type") : nullptr;
-  return is_empty(value) || (type && is_text(*type, {"text"}));
-}
 // The native answer is JSON with everything that "verbose_json" has.
 bool is_json_transcript(const json::value& value) { return is_empty(value) || is_text(value, {"json", "verbose_json"}); }
 bool is_text_only(const json::value& value) {
@@ -88,6 +83,10 @@ constexpr Row kText[] = {
     {"raw", "mrr", is_false, "text completions take the prompt as it is"},
     {"options", "mmm"},
     {"reasoning_effort", "mmm"},
+    {"response_format", "mmm"},
+    {"guided_json", "mmm"},
+    {"guided_regex", "mmm"},
+    {"guided_choice", "mmm"},
     // Hints to the operator of a service, and of what can only make an answer come sooner.
     {"user", "aaa"},
     {"metadata", "aaa"},
@@ -103,8 +102,6 @@ constexpr Row kText[] = {
     {"tool_choice", "rrr", is_no_tool},
     {"functions", "rrr", is_empty, "leave it out"},
     {"function_call", "rrr", is_no_tool},
-    {"response_format", "rrr", is_text_format, "only {\"type\":\"text\"} is"},
-    {"guided_json", "rrr", is_empty},
     {"lora", "rrr", is_empty},
     {"image", "rrr", is_empty, "this model reads text only"},
     {"requests", "rrr", is_empty, kOneByOne},
@@ -133,13 +130,11 @@ constexpr Row kText[] = {
     {"length_penalty", "rrr", is_one},
     {"early_stopping", "rrr", is_false},
     {"use_beam_search", "rrr", is_false},
-    {"structured_outputs", "rrr", is_empty},
-    {"guided_regex", "rrr", is_empty},
-    {"guided_choice", "rrr", is_empty},
-    {"guided_grammar", "rrr", is_empty},
-    {"json_schema", "rrr", is_empty},
-    {"grammar", "rrr", is_empty},
-    {"format", "rrr", is_empty},
+    {"structured_outputs", "rrr", is_empty, "use 'response_format'"},
+    {"guided_grammar", "rrr", is_empty, "use 'response_format' or 'guided_regex'"},
+    {"json_schema", "rrr", is_empty, "use 'response_format'"},
+    {"grammar", "rrr", is_empty, "use 'response_format' or 'guided_regex'"},
+    {"format", "rrr", is_empty, "use 'response_format'"},
     {"repeat_penalty", "rrr", is_one, "use 'repetition_penalty'"},
     {"n_predict", "rrr", is_off, "use 'max_tokens'"},
     {"num_predict", "rrr", is_off, "use 'max_tokens'"},

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 
+#include "api/errors.h"
 #include "api/sse.h"
 #include "api/tasks/openai_text.h"
 #include "api/tasks/text_generation.h"
+#include "support/json.h"
 #include "support/utf8.h"
 
 namespace verge::api {
 namespace {
+
+constexpr size_t kAnswerDepth = 128;  // deeper than a grammar lets an answer be
 
 size_t characters(std::string_view text) {
   return static_cast<size_t>(
@@ -21,8 +25,17 @@ size_t characters(std::string_view text) {
 
 json::value NativeText::whole(const std::vector<Answer>& answers) {
   json::object result{{"response", lossy_utf8(answers[0].text)}, {"usage", usage_json(answers[0].usage)}};
+  if (json_)
+    if (Result<json::value> value = parse_json(answers[0].text, kAnswerDepth)) result["response"] = std::move(*value);
   if (shape_ == Shape::Rest) return envelope(std::move(result));
   return result;
+}
+
+std::optional<Error> NativeText::unmet(const std::vector<Answer>& answers) const {
+  if (!json_) return std::nullopt;
+  const bool cut = answers[0].finish_reason != "stop";
+  if (cut || (!answers[0].text.empty() && !parse_json(answers[0].text, kAnswerDepth))) return json_mode_unmet();
+  return std::nullopt;
 }
 
 std::string NativeText::piece(size_t /*index*/, const protocol::Token& token) {

@@ -11,14 +11,17 @@ namespace verge::api {
 // has the usage.
 class NativeText : public AnswerFormat {
  public:
-  explicit NativeText(Shape shape) : shape_(shape) {}
+  // json: the answer must be JSON. "response" is its value then, text pieces of it in a stream.
+  explicit NativeText(Shape shape, bool json = false) : shape_(shape), json_(json) {}
   json::value whole(const std::vector<Answer>& answers) override;
   std::string piece(size_t index, const protocol::Token& token) override;
   std::string closing(const std::vector<Answer>& answers) override;
+  std::optional<Error> unmet(const std::vector<Answer>& answers) const override;
   std::string failure(const Published& error, std::string_view request_id) override;
 
  private:
   Shape shape_;
+  bool json_;
 };
 
 // Chat and text completions. On the native route (models whose published answer has this shape) events

@@ -15,6 +15,7 @@
 
 #include "api/errors.h"
 #include "api/tasks/parameters.h"
+#include "api/tasks/structured.h"
 #include "catalogue/schema.h"
 #include "support/limits.h"
 #include "support/overload_limits.h"
@@ -253,6 +254,7 @@ Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry&
   bool raw = in.flag("raw").value_or(false);
   if (!raw) read_reasoning(in, out);
   read_chat_logprobs(in, out);
+  read_structured(in, true, out);
   if (!in.ok()) return in.error();
   if (entry.answer_shape == "native") VERGE_TRY(refuse_of_native_answer(out));
   if (raw && out.params.contains("chat_template_kwargs"))

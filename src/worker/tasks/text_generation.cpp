@@ -205,7 +205,7 @@ Result<void> set_sampling(const protocol::Request& request, const engine::Loaded
   s.logprobs = static_cast<int>(std::clamp<int64_t>(get_int(params, "logprobs").value_or(-1), -1, limits::kLogprobs));
   s.seed = request.seed;
   VERGE_TRY(set_logit_bias(params, model.tokenizer->vocabulary(), s));
-  out.ignore_eos = get_bool(params, "ignore_eos").value_or(false);
+  out.ignore_eos = get_bool(params, "ignore_eos").value_or(false) && !out.grammar;  // a grammar says where an answer ends
   if (out.ignore_eos)
     for (int32_t id : model.stop_ids) s.logit_bias.emplace_back(id, -std::numeric_limits<float>::infinity());
   return {};
@@ -252,8 +252,13 @@ int64_t about_tokens(const json::object& params, size_t prompt_bytes) {
   return static_cast<int64_t>(prompt_bytes / kBytesPerToken) + answer;
 }
 
-Result<Generation> prepare_generation(const protocol::Request& request, const engine::LoadedModel& model, int context_tokens, int64_t now_unix_s) {
+Result<Generation> prepare_generation(const protocol::Request& request, const engine::LoadedModel& model, Grammars& grammars,
+                                      int context_tokens, int64_t now_unix_s) {
   Generation out;
+  if (const json::object* wanted = get_object(request.params, "grammar")) {
+    VERGE_ASSIGN(grammar, grammars.find(*wanted));
+    out.grammar = std::move(grammar);
+  }
   const int64_t wanted = std::clamp<int64_t>(get_int(request.params, "max_tokens").value_or(1), 1, limits::kContextTokens);
   VERGE_ASSIGN(prompt, encode_prompt(request.params, {model, context_tokens, wanted}, now_unix_s, &out.starts_text));
   out.prompt = std::move(prompt);

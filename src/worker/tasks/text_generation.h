@@ -12,7 +12,8 @@
 //   stop: [string]
 //   logprobs: int [-1 none], 0 = the chosen token's, n <= 20: the n best too
 //   chat_template_kwargs: {…}    variables for the template
-//   ignore_eos: bool [false]     go on to max_tokens: no stop token is ever chosen
+//   ignore_eos: bool [false]     go on to max_tokens: no stop token is ever chosen; without effect under a grammar
+//   grammar: {kind, source, at}  what the answer must look like, see worker/grammars.h
 //
 // Prompts. `messages`, and a `prompt` without `raw` (one user message), pass through the model's
 // chat template. A model without one (a base model) gets a `prompt` as it is, and `messages` as a
@@ -20,6 +21,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,7 @@
 #include "engine/sampling.h"
 #include "protocol/request.h"
 #include "support/error.h"
+#include "worker/grammars.h"
 
 namespace verge::worker {
 
@@ -38,6 +41,7 @@ struct Generation {
   std::vector<std::string> stop;
   bool ignore_eos = false;
   bool starts_text = true;        // see TextStream
+  std::shared_ptr<engine::grammar::Grammar> grammar;  // null: any text
 };
 
 // Bytes of the texts that a prompt is made of.
@@ -46,6 +50,7 @@ size_t prompt_bytes(const json::object& params);
 int64_t about_tokens(const json::object& params, size_t prompt_bytes);
 
 // Errors: InvalidInput naming the field, UnsupportedParameter, ContextOverflow with both numbers.
-Result<Generation> prepare_generation(const protocol::Request& request, const engine::LoadedModel& model, int context_tokens, int64_t now_unix_s);
+Result<Generation> prepare_generation(const protocol::Request& request, const engine::LoadedModel& model, Grammars& grammars,
+                                      int context_tokens, int64_t now_unix_s);
 
 }  // namespace verge::worker

@@ -40,7 +40,8 @@ struct TextGeneration : ::testing::Test {
     chat.file->chat_template = source;
   }
   Result<Generation> prepare(json::object params, const engine::LoadedModel& model, int context = 1000) {
-    return prepare_generation(request(std::move(params)), model, context, 0);
+    Grammars grammars(model);
+    return prepare_generation(request(std::move(params)), model, grammars, context, 0);
   }
 };
 
@@ -231,12 +232,13 @@ TEST_F(TextGeneration, StopStringsAreBounded) {
 
 TEST_F(TextGeneration, ResumeIdsAreChecked) {
   auto r = request({{"prompt", "x"}, {"max_tokens", 2}});
+  Grammars grammars(base);
   r.resume_ids = {1, 2};
-  EXPECT_EQ(prepare_generation(r, base, 100, 0)->resume, (std::vector<int32_t>{1, 2}));
+  EXPECT_EQ(prepare_generation(r, base, grammars, 100, 0)->resume, (std::vector<int32_t>{1, 2}));
   r.resume_ids = {1, 258};
-  EXPECT_FALSE(prepare_generation(r, base, 100, 0));
+  EXPECT_FALSE(prepare_generation(r, base, grammars, 100, 0));
   r.resume_ids = {1, 2, 3};
-  EXPECT_FALSE(prepare_generation(r, base, 100, 0));
+  EXPECT_FALSE(prepare_generation(r, base, grammars, 100, 0));
 }
 
 }  // namespace

@@ -1,0 +1,110 @@
+#include "api/tasks/structured.h"
+
+#include <algorithm>
+
+#include "api/errors.h"
+#include "support/limits.h"
+
+namespace verge::api {
+namespace {
+
+// Words that make an object a schema, where it has `schema` too.
+constexpr std::string_view kSchemaWords[] = {"type", "properties", "items", "$ref", "anyOf", "oneOf", "allOf", "enum", "const",
+                                             "not", "if", "$defs", "definitions", "required", "pattern", "format"};
+
+bool is_wrapper(const json::object& object) {
+  const json::value* schema = object.if_contains("schema");
+  return schema && (schema->is_object() || schema->is_bool()) &&
+         std::none_of(std::begin(kSchemaWords), std::end(kSchemaWords), [&](std::string_view word) { return object.contains(word); });
+}
+
+class Reader {
+ public:
+  Reader(Params& in, bool bare, TextRequest& out) : in_(in), bare_(bare), out_(out) {}
+
+  void read() {
+    if (const json::value* format = in_.find("response_format")) response_format(*format);
+    if (const json::value* schema = in_.find("guided_json"); schema && !nothing(*schema)) guided_json(*schema);
+    if (const auto regex = in_.text("guided_regex"); regex && !regex->empty()) take("/guided_regex", "regex", *regex, false);
+    if (const json::value* choice = in_.find("guided_choice"); choice && !nothing(*choice)) guided_choice(*choice);
+    if (!in_.ok() || at_.empty()) return;
+    if (out_.params.contains("stop"))
+      in_.refuse(fail(Code::InvalidInput, "'/stop' can't be met beside '{}': it would cut what the answer must be", at_));
+  }
+
+ private:
+  // As null: forms and some clients send it so.
+  static bool nothing(const json::value& value) {
+    return (value.is_array() && value.get_array().empty()) || (value.is_string() && value.get_string().empty()) ||
+           (value.is_object() && value.get_object().empty());
+  }
+
+  void take(std::string at, std::string_view kind, std::string source, bool json) {
+    if (!at_.empty()) return in_.refuse(fail(Code::InvalidInput, "'{}' and '{}' exclude each other", at_, at));
+    at_ = at;
+    out_.json = json;
+    out_.params["grammar"] = json::object{{"kind", kind}, {"source", std::move(source)}, {"at", std::move(at)}};
+  }
+
+  void schema(std::string at, const json::value& value) {
+    if (!value.is_object() && !value.is_bool())
+      return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '{}', 'object' not in '{}'", at, type_name(value)));
+    take(std::move(at), "json_schema", json::serialize(value), true);
+  }
+
+  void response_format(const json::value& value) {
+    if (nothing(value)) return;
+    const json::object* format = value.if_object();
+    if (!format) return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '/response_format', 'object' not in '{}'", type_name(value)));
+    const std::string type = get_string(*format, "type").value_or("");
+    if (type == "text") return;
+    if (type == "json_object") {
+      const json::value* extra = format->if_contains("schema");  // llama.cpp's and Together's word
+      if (extra && !extra->is_null()) return schema("/response_format/schema", *extra);
+      const json::value* named = format->if_contains("json_schema");
+      if (named && !named->is_null() && !nothing(*named)) return json_schema(*named);
+      return take("/response_format", "json_schema", R"({"type":"object"})", true);
+    }
+    if (type != "json_schema")
+      return in_.refuse(fail(Code::InvalidInput, "enum {:.32} not in text,json_object,json_schema at '/response_format/type'", type));
+    const json::value* named = format->if_contains("json_schema");
+    if (!named || named->is_null()) return in_.refuse(fail(Code::InvalidInput, "required properties at '/response_format' are 'type,json_schema'"));
+    json_schema(*named);
+  }
+
+  void json_schema(const json::value& value) {
+    const json::object* object = value.if_object();
+    if (bare_ && !(object && is_wrapper(*object))) return schema("/response_format/json_schema", value);
+    if (!object)
+      return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '/response_format/json_schema', 'object' not in '{}'", type_name(value)));
+    const json::value* inner = object->if_contains("schema");
+    if (!inner || inner->is_null())
+      return in_.refuse(fail(Code::InvalidInput, "required properties at '/response_format/json_schema' are 'name,schema'"));
+    schema("/response_format/json_schema/schema", *inner);
+  }
+
+  void guided_json(const json::value& value) {
+    if (!value.is_string()) return schema("/guided_json", value);
+    Result<json::value> parsed = parse_json(std::string_view(value.get_string()));  // vLLM takes the schema as text, too
+    if (!parsed) return in_.refuse(fail(Code::InvalidInput, "'/guided_json' is no JSON: {}", parsed.error().message));
+    schema("/guided_json", *parsed);
+  }
+
+  void guided_choice(const json::value& value) {
+    const json::array* list = value.if_array();
+    if (!list || !std::all_of(list->begin(), list->end(), [](const json::value& x) { return x.is_string(); }))
+      return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '/guided_choice', a list of texts not in '{}'", type_name(value)));
+    take("/guided_choice", "choice", json::serialize(value), false);
+  }
+
+  Params& in_;
+  bool bare_;
+  TextRequest& out_;
+  std::string at_;
+};
+
+}  // namespace
+
+void read_structured(Params& in, bool bare, TextRequest& out) { Reader(in, bare, out).read(); }
+
+}  // namespace verge::api
