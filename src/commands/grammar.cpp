@@ -11,6 +11,7 @@
 #include "engine/grammar/grammar.h"
 #include "engine/tokenizers/tokenizer.h"
 #include "support/json.h"
+#include "support/random.h"
 #include "worker/confine.h"
 
 namespace verge::commands {
@@ -26,7 +27,7 @@ struct Judge {
   const engine::Tokenizer& tokenizer;
   const grammar_::TokenBytes& tokens;
 
-  // One case: {"id", "schema" or "regex" or "choice", "instances"}. `reached`: how many bytes of each were admitted.
+  // One case: {"id", "schema" or "regex" or "choice", "instances", "walks": how many texts to make}. `reached`: how many bytes of each were admitted.
   json::object judge(const json::object& request) const {
     json::object out;
     if (const json::value* id = request.if_contains("id")) out["id"] = *id;
@@ -58,10 +59,40 @@ struct Judge {
         reached.push_back(bytes);
       }
     }
+    if (const auto count = get_int(request, "walks")) {
+      json::array texts;
+      for (int64_t i = 0; i < std::min<int64_t>(*count, 1000); ++i) texts.push_back(walk(g, static_cast<uint64_t>(i)));
+      out["walks"] = std::move(texts);
+    }
     out["accepted"] = std::move(accepted);
     out["reached"] = std::move(reached);
     out["mask_us"] = std::move(mask_us);
     return out;
+  }
+
+  // A text that masks alone lead to, by draws that like to end; null where it is not ended within a bound.
+  json::value walk(grammar_::Grammar& g, uint64_t seed) const {
+    constexpr int kTokens = 3000;
+    grammar_::Matcher at = g.start(false);
+    std::string text;
+    for (int i = 0; i < kTokens; ++i) {
+      const auto mask = g.mask(at);
+      std::vector<int32_t> all, closing;
+      for (int32_t id = 0; id < tokens.rows(); ++id) {
+        if (!grammar_::admits(*mask, id)) continue;
+        all.push_back(id);
+        const std::string_view bytes = tokens.bytes(id);
+        if (tokens.is_stop(id) || (bytes.size() == 1 && std::string_view("\"}],:").find(bytes[0]) != std::string_view::npos)) closing.push_back(id);
+      }
+      if (all.empty()) return json::value(text + "<no token>");  // a defect of the grammar: a place without a way on
+      const uint64_t draw = random_at(seed, static_cast<uint64_t>(i));
+      const std::vector<int32_t>& from = !closing.empty() && draw % 100 < (i < 200 ? 40 : 95) ? closing : all;
+      const int32_t id = from[(draw >> 8) % from.size()];
+      if (!g.advance(at, id)) return json::value(text + "<admitted and refused>");
+      if (tokens.is_stop(id)) return json::value(text);
+      text += tokens.bytes(id);
+    }
+    return nullptr;
   }
 
   bool admitted(grammar_::Grammar& g, std::string_view text, size_t& reached, json::array& mask_us) const {

@@ -120,6 +120,12 @@ void Runner::take(uint64_t id, const engine::Sample& sample, std::vector<Output>
   Answer& answer = answers_.at(id);
   const Generation& g = answer.generation;
   accept(id, answer, batch_.cached_tokens(id), out);
+  if (g.grammar && !g.grammar->advance(answer.matcher, sample.id)) {  // no mask admits it: never text that breaks a schema
+    out.push_back({id, protocol::Failure{fail(Code::Internal, "The model's choice does not follow the grammar.")}});
+    batch_.remove(id);
+    answers_.erase(id);
+    return;
+  }
   protocol::Token token;
   if (is_stop(sample.id) && !g.ignore_eos) {
     token.text = answer.stream.finish();
@@ -128,12 +134,6 @@ void Runner::take(uint64_t id, const engine::Sample& sample, std::vector<Output>
       out.push_back({id, std::move(token)});
     }
     end(id, "stop", out);
-    return;
-  }
-  if (g.grammar && !g.grammar->advance(answer.matcher, sample.id)) {  // no mask admits it: never text that breaks a schema
-    out.push_back({id, protocol::Failure{fail(Code::Internal, "The model's choice does not follow the grammar.")}});
-    batch_.remove(id);
-    answers_.erase(id);
     return;
   }
   ++tokens_;

@@ -180,6 +180,7 @@ void Machine::move(const Head& h, uint8_t byte, const std::string* text, std::ve
                         ? gap(h.gap, byte)
                         : -1;
   if (wider >= 0) {
+    if (h.mode == Mode::After && !can_close(frames_[h.frame])) return;  // nothing but the end may follow the space
     Head next = h;
     next.gap = static_cast<uint8_t>(wider);
     out.push_back(next);
