@@ -195,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadChat{"TopP", R"("top_p":-1)", "top_p"}, BadChat{"MaxTokens", R"("max_tokens":-3)", "max_tokens"},
         BadChat{"Tools", R"("tools":[{"type":"function","function":{"name":"f"}}])", "tools"},
         BadChat{"ToolChoice", R"("tool_choice":"required")", "tool_choice"},
-        BadChat{"ResponseFormat", R"("response_format":{"type":"json_schema","json_schema":{"name":"x"}})", "response_format"},
+        BadChat{"ResponseFormat", R"("response_format":{"type":"json_schema","json_schema":{"name":"x"}})", "response_format.json_schema"},
         BadChat{"Effort", R"("reasoning_effort":"high")", "reasoning_effort"},
         BadChat{"Audio", R"("modalities":["text","audio"])", "modalities"}, BadChat{"TopLogprobs", R"("top_logprobs":3)", "top_logprobs"},
         BadChat{"TopLogprobsHigh", R"("logprobs":true,"top_logprobs":21)", "top_logprobs"}, BadChat{"Seed", R"("seed":"x")", "seed"},

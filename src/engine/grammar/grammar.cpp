@@ -32,6 +32,7 @@ Result<std::unique_ptr<Rules>> text_rules(SourceKind kind, std::string_view sour
   }
   if (!l.live(rules->text)) return fail(Code::InvalidInput, "no text matches it");
   if (l.exceeded()) return fail(Code::InvalidInput, "it needs more memory than a grammar may have");
+  l.compiled();
   return rules;
 }
 

@@ -20,7 +20,7 @@ constexpr char32_t kLastPoint = 0x10FFFF;
 
 }  // namespace
 
-Languages::Languages() {
+Languages::Languages() : searches_left_(bounds::kSearches) {
   add({Kind::None});
   add({Kind::Empty, true});
   Lang any = chars({{0, 0xD7FF}, {0xE000, kLastPoint}});
@@ -414,7 +414,8 @@ bool Languages::live(Lang a) {
         came.push_back(to);
       }
     }
-    if (parent.size() > bounds::kSearch || nodes_.size() > 4 * bounds::kLanguageNodes) {
+    if (searches_left_ != SIZE_MAX && searches_left_-- == 0) searches_left_ = 0, unsure = true;
+    if (unsure || parent.size() > bounds::kSearch || nodes_.size() > 4 * bounds::kLanguageNodes) {
       unsure = true;
       break;
     }

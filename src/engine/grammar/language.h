@@ -65,6 +65,8 @@ class Languages {
 
   // A bound was reached: what came out since is too small a set, and must not be used for a new grammar.
   bool exceeded() const { return exceeded_; }
+  // From here on each search has a bound of its own, so that what it finds does not depend on those before it.
+  void compiled() { searches_left_ = SIZE_MAX; }
   size_t size() const { return nodes_.size(); }
 
  private:
@@ -94,6 +96,7 @@ class Languages {
   std::vector<int8_t> live_;  // -1 unknown
   std::unordered_map<uint64_t, Lang> stripped_;
   bool exceeded_ = false;
+  size_t searches_left_;
 };
 
 }  // namespace verge::engine::grammar

@@ -42,7 +42,7 @@ struct ObjectRule {
   std::vector<Extra> extras;
   uint32_t least = 0, most = kUnbounded;
   uint32_t least_extras = 0;
-  bool endless = false;  // there is no end of extra keys
+  bool endless = false;  // extra keys alone can be as many as must be
   bool any_order = false;
   std::vector<uint32_t> required_from, open_from;  // of the properties from i on: required ones, all
   int height = kNoHeight, highest = 0;

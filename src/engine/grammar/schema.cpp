@@ -484,7 +484,7 @@ class Compiler {
         const auto d = decimal(s, "multipleOf", v);
         if (!d) return;
         const auto set = numbers_.multiples(*d);
-        if (!set) return refuse(s, "multipleOf", "it must be above 0 and have at most 9 digits");
+        if (!set) return refuse(s, "multipleOf", "it must be above 0, and at most 100,000 without its point");
         m.number = l_.both(m.number, *set);
         m.number_blame = {&s, "multipleOf"};
       } else if (k == "minLength" || k == "maxLength") {
@@ -539,6 +539,7 @@ class Compiler {
         m.object_blame = {&s, "propertyNames"};
       } else if (k == "dependentRequired" || k == "dependentSchemas" || k == "dependencies") {
         if (v.type != Json::Object) return refuse(s, k, "it must be an object");
+        m.lacks = true;
         for (size_t j = 0; j < v.items.size(); ++j) {
           const Json& d = *v.items[j];
           const bool list = d.type == Json::Array && k != "dependentSchemas";
@@ -582,6 +583,7 @@ class Compiler {
         const Json *then = s.find("then"), *otherwise = s.find("else");
         if (!then && !otherwise) continue;
         if (!subschema(s, "if", v) || (then && !subschema(s, "then", *then)) || (otherwise && !subschema(s, "else", *otherwise))) return;
+        m.lacks = true;
         Option yes{met(v)}, no{broken(v)};
         if (then) yes.push_back(met(*then));
         if (otherwise) no.push_back(met(*otherwise));
@@ -745,7 +747,7 @@ class Compiler {
         const auto d = decimal(s, "multipleOf", v);
         if (!d) return;
         const auto set = numbers_.multiples(*d);
-        if (!set) return refuse(s, "multipleOf", "it must be above 0 and have at most 9 digits");
+        if (!set) return refuse(s, "multipleOf", "it must be above 0, and at most 100,000 without its point");
         options.push_back({is(kNumber), make_item(Item::NumberIn, s, "not", numbers_.inverse(*set))});
       } else if (k == "minLength" || k == "maxLength") {
         const auto n = count(s, k.c_str(), v);
@@ -1237,8 +1239,7 @@ class Compiler {
     for (ObjectRule& o : out_.objects) {
       std::vector<Lang> parts;
       for (const auto& e : o.extras) parts.push_back(e.keys);
-      const size_t most = std::max<size_t>(o.least, 1) + 8;
-      o.endless = o.least == 0 || l_.count(l_.either(std::move(parts)), most) >= most;
+      o.endless = o.least == 0 || (!o.extras.empty() && l_.count(l_.either(std::move(parts)), o.least) >= o.least);
       if (o.least > 1000 && o.least > o.properties.size()) return refuse(tree_.root(), "minProperties", "at most 1,000 extra keys are supported");
     }
     for (uint32_t i = 0; i < out_.arrays.size(); ++i) {
@@ -1402,6 +1403,7 @@ Result<std::unique_ptr<Rules>> compile_schema(std::string_view schema) {
   auto rules = std::make_unique<Rules>();
   Compiler compiler(*tree, *rules);
   VERGE_TRY(compiler.run());
+  rules->languages.compiled();
   return rules;
 }
 
