@@ -1,0 +1,77 @@
+// JSON mode and its like: what reaches the worker, and what becomes of its answer.
+#include "tests/api/server.h"
+
+namespace verge::api::testing {
+namespace {
+
+constexpr std::string_view kModel = "@cf/meta/llama-3.2-1b-instruct";
+
+class StructuredTest : public ApiTest {
+ protected:
+  Answer chat(std::string_view more) {
+    return post("/v1/chat/completions",
+                fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"x"}}]{}}})", kModel, more));
+  }
+  json::object grammar() {
+    const json::object params = service_.requests().back().params;
+    const json::object* found = get_object(params, "grammar");
+    return found ? *found : json::object();
+  }
+};
+
+TEST_F(StructuredTest, EachWayInBecomesTheWorkersGrammar) {
+  constexpr std::string_view schema = R"({"type":"object","properties":{"z":{"type":"number"},"a":{}}})";
+  for (const std::string& format : {fmt::format(R"("response_format":{{"type":"json_schema","json_schema":{}}})", schema),
+                                    fmt::format(R"("response_format":{{"type":"json_schema","json_schema":{{"name":"n","schema":{},"strict":true}}}})", schema),
+                                    fmt::format(R"("guided_json":{})", schema)}) {
+    EXPECT_EQ(run("{\"prompt\":\"x\"," + format + "}").status, 200) << format;
+    EXPECT_EQ(grammar().at("kind"), "json_schema");
+    EXPECT_EQ(grammar().at("source"), schema) << "keys stay in order";
+  }
+  EXPECT_EQ(chat(fmt::format(R"(,"response_format":{{"type":"json_schema","json_schema":{{"name":"n","schema":{}}}}})", schema)).status, 200);
+  EXPECT_EQ(grammar().at("at"), "/response_format/json_schema/schema");
+  EXPECT_EQ(chat(R"(,"response_format":{"type":"json_object"})").status, 200);
+  EXPECT_EQ(grammar().at("source"), R"({"type":"object"})");
+  EXPECT_EQ(chat(R"(,"guided_regex":"a+")").status, 200);
+  EXPECT_EQ(grammar().at("kind"), "regex");
+  EXPECT_EQ(chat(R"(,"guided_choice":["a","b"])").status, 200);
+  EXPECT_EQ(grammar().at("source"), R"(["a","b"])");
+  EXPECT_EQ(chat(R"(,"response_format":{"type":"text"},"guided_json":null)").status, 200);
+  EXPECT_TRUE(grammar().empty());
+}
+
+TEST_F(StructuredTest, WishesThatExcludeEachOtherAreRefusedByName) {
+  for (const auto& [more, place] : std::vector<std::pair<std::string, std::string>>{
+           {R"(,"response_format":{"type":"json_object"},"stop":["}"])", "/stop"},
+           {R"(,"response_format":{"type":"json_object"},"guided_json":{"type":"object"})", "/guided_json"},
+           {R"(,"response_format":{"type":"json_schema"})", "/response_format"},
+           {R"(,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":[]}})", "/response_format/json_schema/schema"},
+           {R"(,"response_format":[1])", "/response_format"},
+           {R"(,"guided_choice":[1])", "/guided_choice"}}) {
+    const Answer answer = chat(more);
+    EXPECT_EQ(answer.status, 400) << more;
+    EXPECT_NE(answer.body.find("'" + place), std::string::npos) << answer.body;
+  }
+}
+
+TEST_F(StructuredTest, ANativeAnswerIsTheParsedValue) {
+  const std::string body = R"({"prompt":"x","response_format":{"type":"json_object"}})";
+  service_.say({accepted(), token(1, "{\"a\":"), token(2, "[1]}"), usage(3, 2), end()});
+  Answer answer = run(body);
+  EXPECT_EQ(answer.json().at("result").at("response"), json::parse(R"({"a":[1]})")) << answer.body;
+  service_.say({accepted(), token(1, "{\"a\":"), usage(3, 1), end("length")});
+  answer = run(body);
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("AiError: JSON Mode couldn't be met"), std::string::npos) << answer.body;
+  service_.say({accepted(), token(1, "{\"a\":"), usage(3, 1), end("length")});
+  answer = run(R"({"prompt":"x","stream":true,"response_format":{"type":"json_object"}})");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_NE(answer.body.find("JSON Mode couldn't be met"), std::string::npos) << answer.body;
+  EXPECT_EQ(answer.body.find("[DONE]"), std::string::npos) << answer.body;
+  service_.say({accepted(), token(1, "{\"a\":"), usage(3, 1), end("length")});
+  answer = chat(R"(,"response_format":{"type":"json_object"})");
+  EXPECT_EQ(answer.json().at("choices").at(0).at("finish_reason"), "length") << answer.body;
+}
+
+}  // namespace
+}  // namespace verge::api::testing
