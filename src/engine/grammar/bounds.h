@@ -16,13 +16,13 @@ constexpr size_t kRules = 50'000;            // places in an answer that a schem
 constexpr size_t kAlternatives = 1'000;      // of one place
 constexpr size_t kExpansion = 2'000'000;     // steps in which schemas are merged, the whole compile
 constexpr size_t kLanguageNodes = 400'000;   // while compiling
-constexpr size_t kSearch = 10'000;           // expressions looked at to tell if one is empty
+constexpr size_t kSearch = 4'000;            // expressions looked at to tell if one is empty
 constexpr size_t kSearches = 40'000;         // of all such searches while compiling
 constexpr size_t kUnion = 20'000;            // parts of one union or intersection
 constexpr int kDepth = 64;                   // arrays and objects within each other in an answer
 constexpr int kIndent = 32;                  // spaces or tabs after a line break
 constexpr int kDigits = 64;                  // before the point of a number, and after it
-constexpr size_t kRemembered = 2'000;        // keys or items of one object or array that may not repeat
+constexpr size_t kRemembered = 200;          // keys or items of one object or array that may not repeat
 constexpr size_t kCacheBytes = 48 << 20;     // masks and steps that one grammar keeps for later
 
 }  // namespace verge::engine::grammar::bounds

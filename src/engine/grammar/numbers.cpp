@@ -154,7 +154,7 @@ std::optional<Lang> Numbers::multiples(const Decimal& d) {
   uint32_t value = 0;
   for (char c : digits) value = value * 10 + static_cast<uint32_t>(c - '0');
   uint32_t scale = static_cast<uint32_t>(d.fraction.size());
-  if (value > 100'000) return std::nullopt;  // one state for each remainder
+  if (value > 2'000) return std::nullopt;  // one state for each remainder
   if (value == 1 && scale == 0) return integers_;
   return l_.multiples(value, scale);
 }

@@ -484,7 +484,7 @@ class Compiler {
         const auto d = decimal(s, "multipleOf", v);
         if (!d) return;
         const auto set = numbers_.multiples(*d);
-        if (!set) return refuse(s, "multipleOf", "it must be above 0, and at most 100,000 without its point");
+        if (!set) return refuse(s, "multipleOf", "it must be above 0, and at most 2,000 without its point");
         m.number = l_.both(m.number, *set);
         m.number_blame = {&s, "multipleOf"};
       } else if (k == "minLength" || k == "maxLength") {
@@ -747,7 +747,7 @@ class Compiler {
         const auto d = decimal(s, "multipleOf", v);
         if (!d) return;
         const auto set = numbers_.multiples(*d);
-        if (!set) return refuse(s, "multipleOf", "it must be above 0, and at most 100,000 without its point");
+        if (!set) return refuse(s, "multipleOf", "it must be above 0, and at most 2,000 without its point");
         options.push_back({is(kNumber), make_item(Item::NumberIn, s, "not", numbers_.inverse(*set))});
       } else if (k == "minLength" || k == "maxLength") {
         const auto n = count(s, k.c_str(), v);
@@ -1030,8 +1030,8 @@ class Compiler {
       if (a.most <= 1) {
       } else if (a.contains || length > 0) {
         return refuse(*m.unique, "uniqueItems", "it is not supported beside 'contains' or 'prefixItems'");
-      } else if (a.least > 1000) {
-        return refuse(*m.unique, "uniqueItems", "it is supported with a 'minItems' of at most 1,000");
+      } else if (a.least > bounds::kRemembered) {
+        return refuse(*m.unique, "uniqueItems", "it is supported with a 'minItems' of at most 200");
       } else {
         a.unique = true;
         unique_nodes_[static_cast<uint32_t>(out_.arrays.size())] = m.unique;
@@ -1240,7 +1240,8 @@ class Compiler {
       std::vector<Lang> parts;
       for (const auto& e : o.extras) parts.push_back(e.keys);
       o.endless = o.least == 0 || (!o.extras.empty() && l_.count(l_.either(std::move(parts)), o.least) >= o.least);
-      if (o.least > 1000 && o.least > o.properties.size()) return refuse(tree_.root(), "minProperties", "at most 1,000 extra keys are supported");
+      if (o.least > bounds::kRemembered + o.properties.size())
+        return refuse(tree_.root(), "minProperties", "at most 200 more than the declared ones are supported");
     }
     for (uint32_t i = 0; i < out_.arrays.size(); ++i) {
       ArrayRule& a = out_.arrays[i];
