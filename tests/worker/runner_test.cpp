@@ -99,6 +99,38 @@ Collected alone(Generation g) {
   return rig.got.at(1);
 }
 
+// Under a grammar an answer is what the grammar says, and the same beside others, after a preemption and resumed anywhere.
+TEST(Runner, AGrammarHoldsInAnyBatchAndWhereAnAnswerIsResumed) {
+  const engine::LoadedModel model = fake_loaded_model();
+  Grammars grammars(model);
+  constexpr const char* schema = R"({"type":"object","properties":{"a":{"type":"string","minLength":3,"maxLength":6},"b":{"enum":[true,null]}},
+                                     "required":["a","b"],"additionalProperties":false})";
+  const auto grammar = grammars.find({{"kind", "json_schema"}, {"source", schema}, {"at", "/x"}});
+  ASSERT_TRUE(grammar) << grammar.error().message;
+  const auto asked = [&](uint64_t seed) {
+    Generation g = generation(seed, 20, 300);
+    g.grammar = *grammar;
+    return g;
+  };
+  const Collected whole = alone(asked(5));
+  EXPECT_EQ(whole.finish, "stop") << whole.error.message;
+  EXPECT_TRUE(parse_json(whole.text())) << whole.text();
+  Rig crowd(20);  // pages for few: some are preempted
+  for (uint64_t id = 1; id <= 8; ++id) crowd.submit(id, id == 3 ? asked(5) : asked(id + 20));
+  crowd.run();
+  EXPECT_EQ(crowd.got.at(3).ids, whole.ids);
+  for (auto& [id, c] : crowd.got) EXPECT_TRUE(parse_json(c.text())) << c.text();
+  for (size_t cut = 1; cut < whole.ids.size(); cut += 3) {
+    Generation g = asked(5);
+    g.resume.assign(whole.ids.begin(), whole.ids.begin() + static_cast<ptrdiff_t>(cut));
+    const Collected rest = alone(std::move(g));
+    EXPECT_EQ(std::vector<int32_t>(whole.ids.begin() + static_cast<ptrdiff_t>(cut), whole.ids.end()), rest.ids) << cut;
+  }
+  Generation wrong = asked(5);
+  wrong.resume = {'x'};
+  EXPECT_EQ(alone(std::move(wrong)).error.code, Code::InvalidInput);
+}
+
 TEST(Runner, OneAnswer) {
   const Collected c = alone(generation(3));
   EXPECT_EQ(c.accepted, 1);

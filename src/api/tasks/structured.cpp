@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/errors.h"
+#include "api/utf8.h"
 #include "support/limits.h"
 
 namespace verge::api {
@@ -49,7 +50,7 @@ class Reader {
   void schema(std::string at, const json::value& value) {
     if (!value.is_object() && !value.is_bool())
       return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '{}', 'object' not in '{}'", at, type_name(value)));
-    take(std::move(at), "json_schema", json::serialize(value), true);
+    take(std::move(at), "json_schema", json_body(value), true);
   }
 
   void response_format(const json::value& value) {
@@ -94,7 +95,7 @@ class Reader {
     const json::array* list = value.if_array();
     if (!list || !std::all_of(list->begin(), list->end(), [](const json::value& x) { return x.is_string(); }))
       return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '/guided_choice', a list of texts not in '{}'", type_name(value)));
-    take("/guided_choice", "choice", json::serialize(value), false);
+    take("/guided_choice", "choice", json_body(value), false);
   }
 
   Params& in_;
