@@ -3,7 +3,7 @@
 namespace verge::worker {
 namespace {
 
-constexpr size_t kKept = 16;  // each may hold engine::grammar::bounds::kCacheBytes
+constexpr size_t kKept = 8;  // each may hold kCacheBytes and kGrammarBytes of engine/grammar/bounds.h
 
 }  // namespace
 
@@ -19,6 +19,7 @@ std::shared_ptr<engine::grammar::Grammar> Grammars::known(engine::grammar::Sourc
   const std::lock_guard lock(mutex_);
   for (auto it = recent_.begin(); it != recent_.end(); ++it) {
     if (it->kind != kind || it->source != source) continue;
+    if (it->grammar->worn()) return recent_.erase(it), nullptr;
     recent_.splice(recent_.begin(), recent_, it);
     return it->grammar;
   }

@@ -15,7 +15,7 @@ constexpr size_t kSchemaNodes = 1'000'000;   // JSON values in it
 constexpr size_t kRules = 50'000;            // places in an answer that a schema tells apart
 constexpr size_t kAlternatives = 1'000;      // of one place
 constexpr size_t kExpansion = 2'000'000;     // steps in which schemas are merged, the whole compile
-constexpr size_t kLanguageNodes = 400'000;   // while compiling
+constexpr size_t kLanguageNodes = 200'000;   // while compiling
 constexpr size_t kSearch = 4'000;            // expressions looked at to tell if one is empty
 constexpr size_t kSearches = 40'000;         // of all such searches while compiling
 constexpr size_t kUnion = 20'000;            // parts of one union or intersection
@@ -23,6 +23,7 @@ constexpr int kDepth = 64;                   // arrays and objects within each o
 constexpr int kIndent = 32;                  // spaces or tabs after a line break
 constexpr int kDigits = 64;                  // before the point of a number, and after it
 constexpr size_t kRemembered = 200;          // keys or items of one object or array that may not repeat
-constexpr size_t kCacheBytes = 48 << 20;     // masks and steps that one grammar keeps for later
+constexpr size_t kCacheBytes = 16 << 20;     // masks and steps that one grammar keeps for later
+constexpr size_t kGrammarBytes = 24 << 20;   // places and sets: with more, a grammar takes no new answers
 
 }  // namespace verge::engine::grammar::bounds

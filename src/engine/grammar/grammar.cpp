@@ -207,7 +207,7 @@ std::shared_ptr<const Mask> Grammar::mask(const Matcher& at) {
     masks_.emplace(at.position.place, mask);
     mask_bytes_ += mask->size() * 4 + 64;
   }
-  if (mask_bytes_ + machine_.bytes() > bounds::kCacheBytes) {
+  if (mask_bytes_ + machine_.step_bytes() > bounds::kCacheBytes) {
     masks_.clear();
     strings_.clear();
     mask_bytes_ = 0;
@@ -234,6 +234,11 @@ bool Grammar::advance(Matcher& at, int32_t token) {
   if (!run(at.position, bytes)) return false;
   at.begins_text = false;
   return true;
+}
+
+bool Grammar::worn() {
+  const std::lock_guard lock(mutex_);
+  return machine_.bytes() > bounds::kGrammarBytes;
 }
 
 bool Grammar::complete(const Matcher& at) {

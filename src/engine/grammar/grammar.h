@@ -43,6 +43,8 @@ class Grammar {
   // False where the token is not admitted; the matcher is as before then. An id that ends the answer changes nothing.
   bool advance(Matcher& at, int32_t token);
   bool complete(const Matcher& at);
+  // So many places were met that a new one should be compiled for the next answer: what is numbered stays.
+  bool worn();
 
  private:
   Grammar(std::unique_ptr<Rules> rules, const TokenBytes& tokens) : machine_(std::move(rules)), tokens_(&tokens) {}

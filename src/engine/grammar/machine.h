@@ -54,8 +54,10 @@ class Machine {
   Lexer& lexer() { return lexer_; }
   const Languages& languages() const { return rules_->languages; }
 
-  size_t bytes() const { return places_.size() * 160 + frames_.size() * 120 + tables_ * sizeof(Table) + lexer_.bytes(); }
-  void forget_steps();  // they are found again
+  // About what is kept for good, and what steps cost until they are forgotten; they are found again.
+  size_t bytes() const { return places_.size() * 160 + frames_.size() * 120 + lexer_.bytes() + rules_->languages.size() * 150; }
+  size_t step_bytes() const { return tables_ * sizeof(Table); }
+  void forget_steps();
 
  private:
   static constexpr int32_t kUnknown = -2;
