@@ -123,7 +123,7 @@ Result<void> admit(Call& call, const Route& route) {
   if (call.vouched) {
     const bool other = account != call.path.end() && account->second != call.vouched->account;
     call.tenant = call.vouched->account;
-    if (route.access == Access::Admin || route.access == Access::Local)
+    if (route.access == Access::Admin || route.access == Access::Metrics)
       return fail(Code::Forbidden, "Authentication error: a Worker's env.AI runs and lists models, nothing else");
     if (other && route.access != Access::Open)
       return fail(Code::Forbidden, "Authentication error: this Worker's env.AI is for account {}", call.vouched->account);

@@ -37,7 +37,7 @@ json::array workers_of(const json::value& status, bool reasons) {
 }
 
 bool may_see_status(Call& call) {
-  constexpr Route kStatus{"GET", "/verge/v1/status", status, Shape::Rest, Access::Local, 0};
+  constexpr Route kStatus{"GET", "/verge/v1/status", status, Shape::Rest, Access::Metrics, 0};
   return admit(call, kStatus).ok();
 }
 
