@@ -367,7 +367,7 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
   if (unmet && !run.sse.started()) {
     co_await respond_error(call, *unmet);
   } else if (unmet) {
-    Published published = publish(*unmet, call.id);
+    Published published = publish(*unmet, call.shape, call.id);
     call.error_code = published.code;
     std::string event = format->failure(published, call.id);
     co_await run.sse.finish(std::move(event));

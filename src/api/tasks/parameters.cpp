@@ -45,7 +45,6 @@ bool is_no_tool(const json::value& value) { return is_text(value, {"none", "auto
 bool is_auto(const json::value& value) { return is_empty(value) || is_text(value, {"auto"}); }
 bool is_usual_tier(const json::value& value) { return is_text(value, {"auto", "default"}); }
 bool is_medium(const json::value& value) { return is_text(value, {"medium"}); }
-bool is_none(const json::value& value) { return is_empty(value) || is_text(value, {"none"}); }
 // The native answer is JSON with everything that "verbose_json" has.
 bool is_json_transcript(const json::value& value) { return is_empty(value) || is_text(value, {"json", "verbose_json"}); }
 bool is_text_only(const json::value& value) {

@@ -35,9 +35,6 @@ bool is_empty(const json::value& value) {
   return value.is_null() || (value.is_array() && value.get_array().empty()) || (value.is_string() && value.get_string().empty()) ||
          (value.is_object() && value.get_object().empty());
 }
-bool is_one_of(const json::value& value, std::initializer_list<std::string_view> texts) {
-  return value.is_string() && std::find(texts.begin(), texts.end(), std::string_view(value.get_string())) != texts.end();
-}
 // {"50256": -100} -> the same with ids checked.
 void read_logit_bias(Params& in, json::object& out) {
   const json::object* bias = in.object("logit_bias");
