@@ -507,7 +507,7 @@ def test_a_server_that_would_refuse_says_so_before_the_first_request(tmp_path):
         assert "wants a token" in says(server.base, {}) and "VERGE_TOKEN" in says(server.base, {})
         assert "does not know the token" in says(server.base, {"VERGE_TOKEN": "vrg_0_no"})
         said = says(server.base, {"VERGE_TOKEN": read})
-        assert "this token's scope is read" in said and "needs run" in said
+        assert "this token's scope is read" in said and "needs a token of scope run" in said
         with Dev(PROJECTS / "bindings", server=server.base, edit=project, env={"VERGE_TOKEN": run}) as dev:
             assert json.loads(dev.text())["response"] is not None
         assert "is it http://" in says(server.base.replace("http:", "https:"), {})
