@@ -32,7 +32,7 @@ json::object to_json(const ModelReport& report) {
   out["slots"] = report.slots;
   out["wait_slots"] = report.wait_slots;
   out["queued_tokens"] = report.queued_tokens;
-  out["first_token_ms"] = report.first_token_ms;
+  if (report.first_token_ms >= 0) out["first_token_ms"] = report.first_token_ms;
   if (report.slot_ms > 0) out["slot_ms"] = report.slot_ms;
   if (report.prefill_tokens_per_s > 0) out["prefill_tokens_per_s"] = report.prefill_tokens_per_s;
   if (report.kv_free_tokens >= 0) out["kv_free_tokens"] = report.kv_free_tokens;
@@ -46,7 +46,7 @@ void read_own_report(const json::object& object, ModelReport& report) {
   report.wait_slots = bounded_int(object, "wait_slots", limits::kQueueLength, 0, kMostRequests);
   report.queued_tokens = bounded(object, "queued_tokens", 0, 0, kMostTokens);
   report.prefill_tokens_per_s = std::clamp(get_number(object, "prefill_tokens_per_s").value_or(0), 0.0, 1e9);
-  report.first_token_ms = bounded_int(object, "first_token_ms", 200, 0, kMostMs);
+  report.first_token_ms = bounded_int(object, "first_token_ms", -1, -1, kMostMs);
   report.slot_ms = bounded_int(object, "slot_ms", 0, 0, kMostMs);
   report.kv_free_tokens = bounded(object, "kv_free_tokens", -1, -1, kMostTokens);
 }

@@ -20,7 +20,7 @@ struct ModelReport : Load {
   int slots = 64;                   // sequences, windows or items that one step has room for
   int wait_slots = 512;             // requests that may wait
   double prefill_tokens_per_s = 0;  // measured; 0 = not known
-  int first_token_ms = 200;         // of a request that does not wait, besides the reading of its prompt where the rate is known
+  int first_token_ms = -1;          // of a request that does not wait, besides the reading of its prompt where the rate is known; -1 = not known
   int slot_ms = 0;                  // a request holds its slot so long, mean; 0 = not known
   int load_ms = 10'000;             // of the last load, else estimated from the size
   int64_t kv_free_tokens = -1;      // -1 = not known

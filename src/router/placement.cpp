@@ -8,6 +8,7 @@
 namespace verge::router {
 namespace {
 
+constexpr int kUnknownFirstTokenMs = 200;  // as choose.cpp takes it
 constexpr double kFarFromAllMs = 10'000;  // nobody holds it: each request waits for a load
 constexpr double kIdlePart = 0.1;         // a model that is asked for so much less may go
 constexpr double kCrowded = 0.8;          // of its slots are taken: the next request will wait
@@ -39,8 +40,9 @@ double rate_of(const Demand& demand, const std::string& region, const std::strin
 
 // What a request waits at a holder, from its own words.
 double wait_ms(const ModelState& state) {
-  double wait = state.prefill_tokens_per_s > 0 ? static_cast<double>(state.queued_tokens) / state.prefill_tokens_per_s * 1000 : state.queued * state.first_token_ms;
-  if (state.running + state.queued >= kCrowded * state.slots) wait += state.slot_ms ? state.slot_ms : state.first_token_ms;
+  const int first_token_ms = state.first_token_ms >= 0 ? state.first_token_ms : kUnknownFirstTokenMs;
+  double wait = state.prefill_tokens_per_s > 0 ? static_cast<double>(state.queued_tokens) / state.prefill_tokens_per_s * 1000 : state.queued * first_token_ms;
+  if (state.running + state.queued >= kCrowded * state.slots) wait += state.slot_ms ? state.slot_ms : first_token_ms;
   return state.loading ? 0 : wait;  // its help is on the way
 }
 

@@ -30,7 +30,7 @@ void tame(NodeState& state) {
     model.running = std::max(0, model.running);
     model.queued_tokens = std::max<int64_t>(0, model.queued_tokens);
     if (!(model.prefill_tokens_per_s > 0 && model.prefill_tokens_per_s < 1e9)) model.prefill_tokens_per_s = 0;
-    model.first_token_ms = std::clamp(model.first_token_ms, 0, 600'000);
+    model.first_token_ms = std::clamp(model.first_token_ms, -1, 600'000);
     model.load_ms = std::clamp(model.load_ms, 0, limits::kLoadTimeMs);
     model.slots = std::clamp(model.slots, 1, 1 << 16);
     model.slot_ms = std::clamp(model.slot_ms, 0, 3'600'000);

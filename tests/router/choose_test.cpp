@@ -289,6 +289,17 @@ TEST(Choose, BurstsDoNotHerd) {
   EXPECT_EQ(8u, sent.size());
 }
 
+// One that has measured nothing is not the faster for it.
+TEST(Choose, ANodeThatHasMeasuredNothingIsTakenForAsFastAsTheOthers) {
+  Registry registry;
+  NodeState near = holding(true), far = holding(true);
+  near.models[kModel].first_token_ms = 1500;
+  far.models[kModel].first_token_ms = -1;
+  add(registry, "near", near, 1);
+  add(registry, "far", far, 80);
+  EXPECT_EQ("near", choose(registry, need_of(), {}, 0, 1).node);
+}
+
 // C1 and C2 over random worlds.
 TEST(Choose, HoldsItsInvariantsForAnySeed) {
   for (uint64_t seed = 0; seed < 2000; ++seed) {
