@@ -12,7 +12,7 @@ constexpr double kEqualPart = 0.05;
 constexpr double kAffinityMs = 50;       // a session's home is worth so much beside what is known of its cache
 constexpr double kFailureMs = 1'000;     // a failure since the last heartbeat: the node is likely dead
 constexpr double kLoadFloorMs = 1'000;   // no model loads faster, whatever the node says: loaded beats cold
-constexpr double kTrustMs = 50;          // a first token so much later than estimated, plus a quarter, is no lie
+constexpr double kTrustMs = 100;          // a first token so much later than estimated, plus a quarter, is no lie
 constexpr double kTrustPart = 0.25;
 constexpr double kLatenessHalfMs = 10'000;  // old lateness halves in this time: who was slow gets another try
 constexpr double kWidenPart = 0.25;      // the far are asked once the near cost so much more
@@ -20,7 +20,7 @@ constexpr double kBoundedLoad = 1.25;    // Mirrokni, Thorup, Zadimoghaddam 2016
 constexpr double kFreshMs = 300;         // what was said of a queue counts for so long, then what is usual there
 constexpr double kSilentMs = 1'300;      // a heartbeat is missing: what is sent there may be lost ...
 constexpr double kSilentPart = 0.5;      // ... with a chance that grows so
-constexpr int kUnknownFirstTokenMs = 200;
+constexpr int kUnknownFirstTokenMs = 200;  // before anything is measured
 constexpr double kAgePart = 0.1;         // a queue's estimate grows by this a second of age
 
 // FNV-1a: std::hash may differ between the machines that must agree.
@@ -72,32 +72,23 @@ Ahead ahead_of(const ModelState& model, const Seen& seen, double rtt_ms, Instant
   return {std::max(own.requests, queued + sent_since.requests), std::max(own.tokens, tokens + sent_since.tokens)};
 }
 
-// What a node that has measured nothing yet likely needs: what those that have need, else a default.
-class FirstToken {
- public:
-  FirstToken(const Registry& registry, const std::string& model) : registry_(registry), model_(model) {}
-  int of(const ModelState& state) {
-    if (state.first_token_ms >= 0) return state.first_token_ms;
-    if (usual_ < 0) usual_ = usual();
-    return usual_;
+// What a first token takes at the nodes that have measured it, mean: the scale of the model.
+int first_token_ms(const Registry& registry, const std::string& model) {
+  int64_t sum = 0, known = 0;
+  for (const auto& [name, node] : registry.nodes()) {
+    const auto held = node.state.models.find(model);
+    if (held == node.state.models.end() || held->second.first_token_ms < 0) continue;
+    sum += held->second.first_token_ms;
+    ++known;
   }
+  return known ? static_cast<int>(sum / known) : kUnknownFirstTokenMs;
+}
 
- private:
-  int usual() const {
-    int64_t sum = 0, known = 0;
-    for (const auto& [name, node] : registry_.nodes()) {
-      const auto held = node.state.models.find(model_);
-      if (held == node.state.models.end() || held->second.first_token_ms < 0) continue;
-      sum += held->second.first_token_ms;
-      ++known;
-    }
-    return known ? static_cast<int>(sum / known) : kUnknownFirstTokenMs;
-  }
-
-  const Registry& registry_;
-  const std::string& model_;
-  int usual_ = -1;
-};
+// At this one. How nodes differ is left to their rates, queues and own eyes for the most part: one that
+// was measured while it was busy would get no request any more, and never be measured again.
+int first_token_of(const ModelState& model, int usual) {
+  return model.first_token_ms < 0 ? usual : (usual + std::clamp(model.first_token_ms, usual / 2, usual * 2)) / 2;
+}
 
 // What own eyes add to the node's word.
 double doubt_ms(const Node& node, const Seen& seen, double estimate_ms, Instant now) {
@@ -114,18 +105,18 @@ double doubt_ms(const Node& node, const Seen& seen, double estimate_ms, Instant 
   return doubt;
 }
 
-void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahead& ahead, const Need& need, int first_token_ms, Instant now) {
+void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahead& ahead, const Need& need, int first_token, Instant now) {
   const double rate = model.prefill_tokens_per_s / 1000;
   const double uncached = static_cast<double>(std::max<int64_t>(need.prompt_tokens - c.cached, 1));
-  double wait = rate > 0 ? ahead.tokens / rate : first_token_ms * ahead.requests;
+  double wait = rate > 0 ? ahead.tokens / rate : first_token * ahead.requests;
   const double in_slots = model.running + ahead.requests;
-  if (in_slots >= model.slots) wait += (in_slots - model.slots + 1) * (model.slot_ms ? model.slot_ms : first_token_ms) / model.slots;
-  else if (!(rate > 0)) wait += first_token_ms * in_slots / model.slots;  // steps grow with the batch
+  if (in_slots >= model.slots) wait += (in_slots - model.slots + 1) * (model.slot_ms ? model.slot_ms : first_token) / model.slots;
+  else if (!(rate > 0)) wait += first_token * in_slots / model.slots;  // steps grow with the batch
   if (model.kv_free_tokens >= 0 && need.prompt_tokens > model.kv_free_tokens) wait += model.slot_ms;
   if (!c.node->local) wait *= 1 + kAgePart * static_cast<double>(std::max<Instant>(0, now - model.heard_at)) / 1000;
   const double load = model.loaded ? 0 : std::max<double>(kLoadFloorMs, model.load_ms);
   c.busy = in_slots / model.slots;
-  c.estimate_ms = c.rtt_ms + load + wait + first_token_ms + (rate > 0 ? uncached / rate : 0);
+  c.estimate_ms = c.rtt_ms + load + wait + first_token + (rate > 0 ? uncached / rate : 0);
   c.expected_ms = c.cost = c.estimate_ms + doubt_ms(*c.node, seen, c.estimate_ms, now);
 }
 
@@ -148,7 +139,7 @@ struct Lacking {
 
 std::vector<Candidate> candidates_of(const Registry& registry, const Need& need, const Tried& tried, Instant now, Lacking& lacking) {
   std::vector<Candidate> well, suspect, without_memory, ejected;
-  FirstToken first_token(registry, need.model);
+  const int first_token = first_token_ms(registry, need.model);
   const Registry::Hint* hint = need.affinity.empty() ? nullptr : registry.hint(prefix_key(need.model, need.affinity));
   if (!hint && need.prefix) hint = registry.hint(need.prefix);
   for (const auto& [name, node] : registry.nodes()) {
@@ -170,7 +161,7 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
         continue;
       }
       if (hint && hint->node == name) c.cached = std::min(hint->tokens, need.prompt_tokens);
-      estimate(c, model, seen, ahead, need, first_token.of(model), now);
+      estimate(c, model, seen, ahead, need, first_token_of(model, first_token), now);
       const bool crowded = !model.loaded && !model.loading && model.bytes > free_bytes(node.state);
       (registry.ejected(node, now) ? ejected : crowded ? without_memory : health == Health::Suspect || model.suspect || seen.suspect ? suspect : well).push_back(c);
     }

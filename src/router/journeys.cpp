@@ -9,6 +9,7 @@ namespace verge::router {
 namespace {
 
 constexpr Instant kLookMs = 50;    // for room, while somebody waits for it
+constexpr Instant kYoungMs = 2'500;  // a gateway has heard all nodes by then, also who lost a heartbeat
 constexpr Instant kSweepMs = 200;  // for attempts that are stranded
 
 }  // namespace
@@ -19,6 +20,7 @@ Journeys::Journeys(bool may_wait, Chooser chooser) : may_wait_(may_wait), choose
 }
 
 bool Journeys::heartbeat(const std::string& name, NodeState state, Instant now, Actions& out) {
+  if (!first_heard_) first_heard_ = now;
   const bool news = registry_.heartbeat(name, std::move(state), now);
   if (room_.size() > 0) look_for_room(now, out);
   return news;
@@ -54,8 +56,13 @@ void Journeys::begin(Journey& journey, Instant now, Actions& out) {
   if (!behind) choice = pick(journey, now);
   if (choice) return start(journey, std::move(choice), now, out);
   if (journey.made == 0) {
-    if (!registry_.nodes().empty() && !held_somewhere(model))
-      return fail_with(journey, fail(Code::ModelUnavailable, "model {} is on no node of this cluster: run 'verge pull {}' on one, or start one with --model {}=PATH", model, model, model), out);
+    if (!registry_.nodes().empty() && !held_somewhere(model)) {
+      journey.error = fail(Code::ModelUnavailable, "model {} is on no node of this cluster: run 'verge pull {}' on one, or start one with --model {}=PATH", model, model, model);
+      if (!first_heard_ || now - first_heard_ >= kYoungMs) return fail_with(journey, journey.error, out);
+      // Who holds it may not have been heard yet.
+      journey.waits_until = first_heard_ + kYoungMs;
+      return wait_for_room(journey, now, out);
+    }
     journey.error = Error{Code::Busy, choice.why.empty() ? "others wait for " + model : choice.why, 0, 0, room_.retry_after_ms(model)};
   }
   wait_for_room(journey, now, out);

@@ -154,6 +154,7 @@ class Journeys {
   std::set<uint64_t> away_;  // under way at nodes that may die without a word
   uint64_t last_ = 0;
   Instant looked_at_ = 0, swept_at_ = 0;
+  Instant first_heard_ = 0;  // of any node
 };
 
 }  // namespace verge::router

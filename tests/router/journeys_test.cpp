@@ -87,6 +87,24 @@ TEST_F(JourneysTest, J1AModelThatIsNowhereFailsAtOnce) {
   expect_nothing_held();
 }
 
+// A gateway that has just started hears the nodes one after another.
+TEST_F(JourneysTest, J1AModelMayBeAtANodeThatIsNotHeardYet) {
+  journeys.heartbeat("a", NodeState(), now, out);
+  arrive();
+  EXPECT_EQ("wait", done());
+  pass(500);
+  journeys.heartbeat("b", with_model(), now, out);
+  EXPECT_EQ("start:b", done());
+  Arrival arrival;
+  arrival.need.model = "nowhere";
+  journeys.arrived(arrival, now, out);
+  EXPECT_EQ("wait", done());
+  pass(3000);
+  EXPECT_EQ("fail:model_unavailable", done());
+  journeys.arrived(arrival, now, out);
+  EXPECT_EQ("fail:model_unavailable", done());
+}
+
 // The client may leave at any moment of a request's life.
 TEST_F(JourneysTest, J2WhoLeavesHoldsNothing) {
   const uint64_t waiting = arrive();
