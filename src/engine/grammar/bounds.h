@@ -14,6 +14,7 @@ constexpr size_t kSchemaDepth = 256;         // of the schema's own JSON
 constexpr size_t kSchemaNodes = 1'000'000;   // JSON values in it
 constexpr size_t kRules = 50'000;            // places in an answer that a schema tells apart
 constexpr size_t kAlternatives = 1'000;      // of one place
+constexpr size_t kHeads = 256;               // ways to read what is written that are followed beside each other
 constexpr size_t kExpansion = 2'000'000;     // steps in which schemas are merged, the whole compile
 constexpr size_t kLanguageNodes = 200'000;   // while compiling
 constexpr size_t kSearch = 4'000;            // expressions looked at to tell if one is empty

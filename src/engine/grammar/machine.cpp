@@ -75,10 +75,38 @@ bool Machine::captures(const Head& h) const {
   return (h.mode == Mode::String || h.mode == Mode::Raw) && f.kind == Kind::Array && rules_->arrays[f.rule].unique;
 }
 
+// Leaves the first of equal heads, in the order in which they were found: that depends on the text alone, as numbers don't.
+void Machine::unify(std::vector<Head>& heads) {
+  if (heads.size() < 2) return;
+  std::vector<uint32_t> order(heads.size());
+  for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return heads[a] != heads[b] ? heads[a] < heads[b] : a < b; });
+  order.erase(std::unique(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return heads[a] == heads[b]; }), order.end());
+  if (order.size() == heads.size()) return;
+  std::sort(order.begin(), order.end());
+  for (uint32_t i = 0; i < order.size(); ++i) heads[i] = heads[order[i]];
+  heads.resize(order.size());
+}
+
+// Heads that `heads` lead to. Where branches of a schema lead into each other, they would double with each array or object that
+// opens. Each head can be ended by itself, so that leaving some out forbids texts, and neither admits one nor leads nowhere.
+std::vector<Machine::Head> Machine::moved(const std::vector<Head>& heads, uint8_t byte, const std::string* text) {
+  const size_t most = std::max(heads.size(), heads.size() <= 4 ? bounds::kAlternatives : bounds::kHeads);
+  std::vector<Head> out;
+  for (const Head& h : heads) {
+    move(h, byte, text, out);
+    if (out.size() <= most) continue;
+    unify(out);
+    if (out.size() < most) continue;
+    out.resize(most);
+    break;
+  }
+  return out;
+}
+
 int32_t Machine::intern(std::vector<Head> heads) {
   if (heads.empty()) return kDead;
-  std::sort(heads.begin(), heads.end());
-  heads.erase(std::unique(heads.begin(), heads.end()), heads.end());
+  unify(heads);
   uint64_t h = heads.size();
   for (const Head& x : heads)
     h = mix(mix(mix(h, uint64_t{x.frame} << 16 | static_cast<uint64_t>(x.mode) << 8 | x.gap), x.state), x.extra);
@@ -104,10 +132,8 @@ int32_t Machine::intern(std::vector<Head> heads) {
 }
 
 int32_t Machine::step_new(int32_t place, uint8_t byte) {
-  std::vector<Head> out;
   const std::vector<Head> heads = places_[place].heads;
-  for (const Head& h : heads) move(h, byte, nullptr, out);
-  const int32_t to = intern(std::move(out));
+  const int32_t to = intern(moved(heads, byte, nullptr));
   std::unique_ptr<Table>& table = places_[place].next;
   if (!table) {
     table = std::make_unique<Table>();
@@ -125,10 +151,8 @@ void Machine::forget_steps() {
 bool Machine::advance(Position& at, uint8_t byte) {
   int32_t to;
   if (needs_text(at.place, byte)) {
-    std::vector<Head> out;
     const std::vector<Head> heads = places_[at.place].heads;
-    for (const Head& h : heads) move(h, byte, &at.captured, out);
-    to = intern(std::move(out));
+    to = intern(moved(heads, byte, &at.captured));
   } else {
     to = step(at.place, byte);
   }

@@ -92,6 +92,8 @@ class Machine {
   int32_t step_new(int32_t place, uint8_t byte);
   int32_t intern(std::vector<Head> heads);
   uint32_t intern(const Frame& frame);
+  static void unify(std::vector<Head>& heads);
+  std::vector<Head> moved(const std::vector<Head>& heads, uint8_t byte, const std::string* text);
   void move(const Head& head, uint8_t byte, const std::string* text, std::vector<Head>& out);
   void value(const Head& head, uint8_t byte, std::vector<Head>& out);
   void after_value(uint32_t frame, std::vector<Head>& out);

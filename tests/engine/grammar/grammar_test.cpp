@@ -1,5 +1,6 @@
 #include "engine/grammar/grammar.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "byte_tokenizer.h"
@@ -165,6 +166,30 @@ TEST(Grammar, IsBoundedInDepthValuesAndBytes) {
   for (int i = 0; i < 10; ++i) nested = "(" + nested + "{1,1000})";
   auto counters = Grammar::compile(SourceKind::Regex, nested, tokens());
   if (counters) (*counters)->mask((*counters)->start(false));
+}
+
+// Three ways to read each bracket: without a bound they would be 3^60.
+TEST(Grammar, FollowsABoundedNumberOfBranches) {
+  constexpr const char* schema = R"({"$defs":{"a":{"anyOf":[{"type":"array","items":{"$ref":"#/$defs/a"}},
+      {"type":"array","items":{"$ref":"#/$defs/a"},"maxItems":3},{"type":"array","items":{"$ref":"#/$defs/a"},"minItems":1}]}},
+      "$ref":"#/$defs/a"})";
+  const std::string text = std::string(60, '[') + std::string(60, ']');
+  for (const bool visited : {false, true}) {  // what others wrote before changes nothing
+    auto g = Grammar::compile(SourceKind::JsonSchema, schema, tokens());
+    ASSERT_TRUE(g);
+    if (visited) {
+      EXPECT_TRUE(admitted(**g, "[[],[[[]]],[]]"));
+    }
+    EXPECT_TRUE(admitted(**g, text));
+    EXPECT_FALSE(admitted(**g, text + "]"));
+  }
+  std::string many;
+  for (int i = 0; i < 600; ++i)
+    many += fmt::format(R"({}{{"type":"object","properties":{{"a":{{"const":{}}}}},"required":["a"]}})", i ? "," : "", i);
+  auto g = Grammar::compile(SourceKind::JsonSchema, R"({"anyOf":[)" + many + "]}", tokens());
+  ASSERT_TRUE(g) << g.error().message;
+  EXPECT_TRUE(admitted(**g, R"({"a":599})"));
+  EXPECT_FALSE(admitted(**g, R"({"a":600})"));
 }
 
 TEST(Grammar, TakesExpressionsAndChoices) {
