@@ -49,10 +49,24 @@ TEST_F(StructuredTest, WishesThatExcludeEachOtherAreRefusedByName) {
            {R"(,"response_format":{"type":"json_schema"})", "/response_format"},
            {R"(,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":[]}})", "/response_format/json_schema/schema"},
            {R"(,"response_format":[1])", "/response_format"},
+           {R"(,"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"}}})", "/text"},
+           {R"(,"extra_body":{"guided_json":{"type":"object"}})", "/extra_body"},
            {R"(,"guided_choice":[1])", "/guided_choice"}}) {
     const Answer answer = chat(more);
     EXPECT_EQ(answer.status, 400) << more;
     EXPECT_NE(answer.body.find("'" + place), std::string::npos) << answer.body;
+  }
+}
+
+TEST_F(StructuredTest, WhatIsEmptyIsNoLeaveToWriteAnything) {
+  EXPECT_EQ(chat(R"(,"guided_json":{})").status, 200);
+  EXPECT_EQ(grammar().at("source"), "{}");
+  EXPECT_EQ(chat(R"(,"guided_choice":[])").status, 200);  // the worker refuses it
+  EXPECT_EQ(grammar().at("source"), "[]");
+  for (const char* named : {R"({"name":"n","schema":null})", R"({"name":"n","strict":true})", R"({"schema":[]})"}) {
+    const Answer answer = run(fmt::format(R"({{"prompt":"x","response_format":{{"type":"json_schema","json_schema":{}}}}})", named));
+    EXPECT_EQ(answer.status, 400) << named;
+    EXPECT_NE(answer.body.find("'/response_format/json_schema"), std::string::npos) << answer.body;
   }
 }
 

@@ -52,6 +52,13 @@ bool is_text_only(const json::value& value) {
   return is_empty(value) || (list && list->size() == 1 && is_text((*list)[0], {"text"}));
 }
 
+// The Responses API's word for the form of an answer.
+bool is_plain_text(const json::value& value) {
+  const json::object* text = value.if_object();
+  const json::object* format = text ? get_object(*text, "format") : nullptr;
+  return is_empty(value) || (text && (!text->contains("format") || (format && get_string(*format, "type") == "text")));
+}
+
 constexpr std::string_view kOneByOne = "asynchronous batches; send the requests one by one";
 
 // Text generation: the native route, chat completions, text completions.
@@ -134,6 +141,11 @@ constexpr Row kText[] = {
     {"json_schema", "rrr", is_empty, "use 'response_format'"},
     {"grammar", "rrr", is_empty, "use 'response_format' or 'guided_regex'"},
     {"format", "rrr", is_empty, "use 'response_format'"},
+    {"text", "rrr", is_plain_text, "use 'response_format'"},
+    {"extra_body", "rrr", is_empty, "put what it holds beside the other parameters"},
+    {"response_schema", "rrr", is_empty, "use 'response_format'"},
+    {"regex", "rrr", is_empty, "use 'guided_regex'"},
+    {"ebnf", "rrr", is_empty, "use 'response_format' or 'guided_regex'"},
     {"repeat_penalty", "rrr", is_one, "use 'repetition_penalty'"},
     {"n_predict", "rrr", is_off, "use 'max_tokens'"},
     {"num_predict", "rrr", is_off, "use 'max_tokens'"},

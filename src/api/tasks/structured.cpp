@@ -13,9 +13,9 @@ namespace {
 constexpr std::string_view kSchemaWords[] = {"type", "properties", "items", "$ref", "anyOf", "oneOf", "allOf", "enum", "const",
                                              "not", "if", "$defs", "definitions", "required", "pattern", "format"};
 
+// OpenAI's {name, schema, strict}, whole or with the schema forgotten.
 bool is_wrapper(const json::object& object) {
-  const json::value* schema = object.if_contains("schema");
-  return schema && (schema->is_object() || schema->is_bool()) &&
+  return (object.contains("schema") || get_string(object, "name") || get_bool(object, "strict")) &&
          std::none_of(std::begin(kSchemaWords), std::end(kSchemaWords), [&](std::string_view word) { return object.contains(word); });
 }
 
@@ -25,16 +25,17 @@ class Reader {
 
   void read() {
     if (const json::value* format = in_.find("response_format")) response_format(*format);
-    if (const json::value* schema = in_.find("guided_json"); schema && !nothing(*schema)) guided_json(*schema);
+    if (const json::value* schema = in_.find("guided_json"); schema && !is_blank(*schema)) guided_json(*schema);
     if (const auto regex = in_.text("guided_regex"); regex && !regex->empty()) take("/guided_regex", "regex", *regex, false);
-    if (const json::value* choice = in_.find("guided_choice"); choice && !nothing(*choice)) guided_choice(*choice);
+    if (const json::value* choice = in_.find("guided_choice"); choice && !is_blank(*choice)) guided_choice(*choice);
     if (!in_.ok() || at_.empty()) return;
     if (out_.params.contains("stop"))
       in_.refuse(fail(Code::InvalidInput, "'/stop' can't be met beside '{}': it would cut what the answer must be", at_));
   }
 
  private:
-  // As null: forms and some clients send it so.
+  // As null: forms send it so. A schema without words and a list without choices are not that.
+  static bool is_blank(const json::value& value) { return value.is_string() && value.get_string().empty(); }
   static bool nothing(const json::value& value) {
     return (value.is_array() && value.get_array().empty()) || (value.is_string() && value.get_string().empty()) ||
            (value.is_object() && value.get_object().empty());
