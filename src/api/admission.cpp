@@ -50,6 +50,13 @@ Result<void> admit_without_token(const Call& call) {
   return fail(Code::Forbidden, "pages of {:.128} may not use this server without a token: start it with --origin, or make a token", origin);
 }
 
+// A proxy on this machine passes on whom it serves: its connection is from here, the request is not.
+bool came_through_proxy(const http::RequestHead& head) {
+  for (const char* name : {"forwarded", "x-forwarded-for", "x-real-ip", "cf-connecting-ip", "via"})
+    if (http::has_header(head.headers, name)) return true;
+  return false;
+}
+
 // What logs, metrics and the usage ledger can hold as it is.
 bool plain_account(std::string_view id) {
   return id.size() <= limits::kAccountBytes && std::ranges::all_of(id, [](char c) { return c > ' ' && c < 0x7f; });
@@ -130,7 +137,7 @@ Result<void> admit(Call& call, const Route& route) {
     return {};
   }
   if (route.access == Access::Open) return {};
-  const bool here = call.in.loopback && page_may_read(call) && own_host(call.in, call.context.options);
+  const bool here = call.in.loopback && !came_through_proxy(call.in) && page_may_read(call) && own_host(call.in, call.context.options);
   if (route.access == Access::Metrics && here) return {};
   bool required = false;
   if (call.context.accounts) {

@@ -168,6 +168,17 @@ TEST_F(AdmissionTest, MetricsAreForNoPageOfElsewhere) {
   EXPECT_EQ(get("/metrics", {}).status, 200);
 }
 
+// A proxy on this machine connects from it for everybody.
+TEST_F(AdmissionTest, MetricsThroughAProxyNeedAToken) {
+  start({}, &*accounts_);
+  const std::string secret = make("metrics");
+  for (const char* name : {"Forwarded", "X-Forwarded-For", "X-Real-IP", "CF-Connecting-IP", "Via"}) {
+    EXPECT_EQ(get("/metrics", {{name, "203.0.113.9"}}).status, 401) << name;
+    EXPECT_EQ(get("/metrics", {{name, "203.0.113.9"}, {"authorization", "Bearer " + secret}}).status, 200) << name;
+  }
+  EXPECT_EQ(get("/metrics", {}).status, 200);
+}
+
 TEST(LoopbackOrigin, KnowsThisMachineOnly) {
   for (const char* origin :
        {"http://localhost", "https://localhost:8080", "http://127.0.0.1:1", "http://[::1]:80", "http://[::1]", "http://app.localhost:3"})
