@@ -1,9 +1,9 @@
 #include "commands/worker_request.h"
 
 #include <algorithm>
-#include <cctype>
-#include <cstring>
+#include <charconv>
 
+#include "http/own_host.h"
 #include "support/json.h"
 
 namespace verge::commands {
@@ -25,12 +25,13 @@ bool is_gateway_header(std::string_view name) {
          http::equal_names(name, "x-forwarded-proto");
 }
 
-// Letters, digits and what else a host and port are written with: it becomes part of a URL.
+// A host and port that a URL can have: the Worker's socket reads one.
 bool is_plain_host(std::string_view host) {
-  const auto plain = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) || (c && std::strchr(".-_:[]", c));
-  };
-  return !host.empty() && std::ranges::all_of(host, plain);
+  if (http::host_of(host).empty()) return false;
+  const std::string_view port = host.substr(std::min(host.size(), host.find_last_of(":]") + 1));
+  int number = 0;
+  if (host.ends_with(']') || port.size() == host.size() || port.empty()) return true;
+  return std::from_chars(port.data(), port.data() + port.size(), number).ec == std::errc() && number <= 65535;
 }
 
 // "127.0.0.1:5000", "[::1]:5000" -> the address.

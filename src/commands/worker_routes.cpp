@@ -15,6 +15,7 @@ Result<WorkerRoute> WorkerRoute::parse(std::string_view pattern) {
   WorkerRoute route;
   const size_t slash = rest.find('/');
   route.host = ascii_lower(rest.substr(0, slash));
+  if (route.host.ends_with('.')) route.host.pop_back();
   route.path = slash == rest.npos ? "/" : std::string(rest.substr(slash));
   route.prefix = route.path.ends_with('*');
   if (route.prefix) route.path.pop_back();
@@ -26,6 +27,7 @@ Result<WorkerRoute> WorkerRoute::parse(std::string_view pattern) {
 
 bool WorkerRoute::matches(std::string_view host_header, std::string_view request_path) const {
   if (const size_t colon = host_header.rfind(':'); colon != host_header.npos && host_header.find(']', colon) == host_header.npos) host_header = host_header.substr(0, colon);
+  if (host_header.ends_with('.')) host_header.remove_suffix(1);  // "shop.example." is the same name
   const bool host_matches = host.starts_with('*') ? ascii_lower(host_header).ends_with(host.substr(1)) : ascii_lower(host_header) == host;
   if (!host_matches) return false;
   if (!prefix) return request_path == path;

@@ -14,6 +14,8 @@ bool takes(std::string_view pattern, std::string_view host, std::string_view pat
 TEST(WorkerRoutes, HostsAndPaths) {
   EXPECT_TRUE(takes("shop.example/*", "shop.example", "/"));
   EXPECT_TRUE(takes("shop.example/*", "SHOP.example:8780", "/a/b"));
+  EXPECT_TRUE(takes("shop.example/*", "shop.example.:8780", "/a/b"));
+  EXPECT_TRUE(takes("shop.example./*", "shop.example", "/a/b"));
   EXPECT_FALSE(takes("shop.example/*", "other.example", "/"));
   EXPECT_TRUE(takes("https://shop.example/api/*", "shop.example", "/api/x"));
   EXPECT_TRUE(takes("shop.example/api/*", "shop.example", "/api"));

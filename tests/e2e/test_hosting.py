@@ -47,6 +47,9 @@ def test_routes_state_and_restart(kv_project):
         assert server.get("/v1/models", keeper)[0] == 200
         assert json.loads(server.get("/v1/models", keeper)[2])["host"] == "keeper.example"
         assert json.loads(server.get("/x", keeper)[2])["ip"] == "127.0.0.1"
+        # Its name may end in a dot, and its port must be one.
+        assert raw_request(server.port, "GET", "/x", {"host": "keeper.example."})[0] == 200
+        assert raw_request(server.port, "GET", "/x", {"host": "keeper.example:70000"})[0] == 400
         # The one without routes gets what the API leaves.
         status, _, body = server.get("/plain")
         assert status == 200 and json.loads(body)["result"]["response"], body
