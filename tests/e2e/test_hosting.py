@@ -165,6 +165,26 @@ def test_what_a_hosted_worker_prints_is_in_the_log(several):
     eventually(lambda: any(message == "ü" * 200000 + "end" for message, _, _ in said(several, "talk")))
 
 
+def test_what_wrangler_prints_is_in_the_log_and_no_charges_are_announced(kv_project, tmp_path):
+    config = kv_project / "wrangler.toml"
+    config.write_text("nonsense = 1\n" + config.read_text() + '[ai]\nbinding = "AI"\n')
+    with Server("--worker", str(kv_project), "--log-format", "json", data=str(tmp_path / "data")) as server:
+        wait_ready(server, "keeper")
+        assert any("Unexpected fields" in message and "\x1b" not in message for message, _, _ in said(server, "keeper"))
+        assert "usage charges" not in server.log()
+        assert [line for line in server.log().splitlines() if not line.startswith("{")] == []
+
+
+def test_an_environment_that_is_not_there_is_no_other_one(kv_project, tmp_path):
+    config = kv_project / "wrangler.toml"
+    for more, reason in (("", "wrangler.toml has no environment 'production' (--worker-env)"), ("[env.staging]\n", "No environment found in configuration with name")):
+        config.write_text(config.read_text() + more)
+        with Server("--worker", str(kv_project), "--worker-env", "keeper=production", data=str(tmp_path / "data")) as server:
+            eventually(lambda: "error" in workers(server)["keeper"])
+            row = workers(server)["keeper"]
+            assert row["state"] == "failed" and reason in row["error"]
+
+
 def test_exceptions_are_whole_in_the_log_and_generic_outside(several):
     status, _, body = ask(several, "talk", "/throw")
     assert (status, body) == (500, "Internal Server Error")

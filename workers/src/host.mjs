@@ -5,7 +5,7 @@
 import path from "node:path";
 import fs from "node:fs";
 import os from "node:os";
-import { stripVTControlCharacters } from "node:util";
+import { format, stripVTControlCharacters } from "node:util";
 import { buildWorker, miniflareOptions } from "./bundle.mjs";
 import { schedule } from "./cron.mjs";
 import { PROBE, watchForLoops } from "./loop.mjs";
@@ -64,12 +64,30 @@ function consumersOf(config) {
   return (config.queues?.consumers ?? []).filter(({ type }) => type !== "http_pull");
 }
 
+/** Its configuration. Of an environment that is not there, where there are none, wrangler takes what is outside all of them: other data. */
+function readHosted(wrangler, file, env) {
+  const config = readConfig(wrangler, file, env);
+  if (env && config.definedEnvironments && !config.definedEnvironments.includes(env)) throw new UserError(`${path.basename(file)} has no environment '${env}' (--worker-env)`);
+  return config;
+}
+
+/** What wrangler prints is a line of the log. Its warning of charges is not true here: env.AI is this server. */
+function tapConsole() {
+  const levels = { debug: "debug", log: "info", info: "info", warn: "warn", error: "error" };
+  for (const [method, level] of Object.entries(levels)) {
+    console[method] = (...words) => {
+      const message = stripVTControlCharacters(format(...words)).trim();
+      if (message && !message.includes("bindings always access remote resources")) log({ level, message });
+    };
+  }
+}
+
 /** projects: [{project, env}]. For each its shape, or {error}. */
 export function describe(projects) {
   const { wrangler } = loadOwnWrangler();
   return projects.map(({ project, env }) => {
     try {
-      return shapeOf(readConfig(wrangler, findConfig(project), env || undefined));
+      return shapeOf(readHosted(wrangler, findConfig(project), env || undefined));
     } catch (error) {
       return { error: stripVTControlCharacters(error.message) };
     }
@@ -123,7 +141,7 @@ async function start(options, runtimePid) {
   process.chdir(folder);
 
   const { wrangler, miniflare, Cron, program } = loadOwnWrangler();
-  const config = readConfig(wrangler, file, options.env);
+  const config = readHosted(wrangler, file, options.env);
   const bundle = await buildWorker(program, config, { file, env: options.env });
   mapped = bundle.mapped;
   const described = shapeOf(config);
@@ -185,6 +203,7 @@ async function start(options, runtimePid) {
 }
 
 export async function host(options) {
+  tapConsole();
   const words = []; // the runtime's own, where it ends
   let up = false;
   let runtime; // the process
