@@ -185,6 +185,21 @@ def test_an_environment_that_is_not_there_is_no_other_one(kv_project, tmp_path):
             assert row["state"] == "failed" and reason in row["error"]
 
 
+def test_a_bad_cron_expression_is_refused_and_what_ran_goes_on(kv_project, tmp_path):
+    config = kv_project / "wrangler.toml"
+    good = config.read_text()
+    with Server("--worker", str(kv_project), data=str(tmp_path / "data")) as server:
+        wait_ready(server, "keeper")
+        for cron in ("bad cron", "99 * * * *"):
+            config.write_text(good + f'[triggers]\ncrons = ["{cron}"]\n')
+            server.process.send_signal(signal.SIGHUP)
+            eventually(lambda: f'"{cron}" is no cron expression' in workers(server)["keeper"].get("reload_error", ""))
+            assert workers(server)["keeper"]["state"] == "ready" and server.get("/x", {"host": "keeper.example"})[0] == 200
+        server.stop()
+    with Server("--worker", str(kv_project), data=str(tmp_path / "data")) as server:
+        eventually(lambda: '"99 * * * *" is no cron expression' in workers(server)["keeper"].get("error", ""))
+
+
 def test_exceptions_are_whole_in_the_log_and_generic_outside(several):
     status, _, body = ask(several, "talk", "/throw")
     assert (status, body) == (500, "Internal Server Error")

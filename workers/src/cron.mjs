@@ -2,6 +2,7 @@
 // ticks that came while nothing ran are said and not made up for.
 import fs from "node:fs";
 import path from "node:path";
+import { UserError } from "./wrangler.mjs";
 
 const LONGEST_WAIT_MS = 3_600_000; // the clock may be set meanwhile
 const COUNTED = 1000;
@@ -9,6 +10,17 @@ const COUNTED = 1000;
 /** Cloudflare's dialect: five fields, UTC, days of the week 1 (Sunday) to 7; L, W and # as there. */
 function parse(Cron, expression) {
   return new Cron(expression, { mode: "5-part", timezone: "UTC", alternativeWeekdays: true, paused: true });
+}
+
+/** Throws a UserError for the first that is no cron expression. */
+export function checkCrons(Cron, crons) {
+  for (const cron of crons) {
+    try {
+      parse(Cron, cron);
+    } catch (error) {
+      throw new UserError(`triggers.crons: ${JSON.stringify(cron)} is no cron expression of five fields: ${error.message}`);
+    }
+  }
 }
 
 /**

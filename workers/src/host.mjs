@@ -7,7 +7,7 @@ import fs from "node:fs";
 import os from "node:os";
 import { format, stripVTControlCharacters } from "node:util";
 import { buildWorker, miniflareOptions } from "./bundle.mjs";
-import { schedule } from "./cron.mjs";
+import { checkCrons, schedule } from "./cron.mjs";
 import { PROBE, watchForLoops } from "./loop.mjs";
 import { imageResult } from "./dev.mjs";
 import { bindProducers, consume, QueueStore, serveProducers } from "./queues.mjs";
@@ -142,6 +142,7 @@ async function start(options, runtimePid) {
 
   const { wrangler, miniflare, Cron, program } = loadOwnWrangler();
   const config = readHosted(wrangler, file, options.env);
+  checkCrons(Cron, config.triggers?.crons ?? []);
   const bundle = await buildWorker(program, config, { file, env: options.env });
   mapped = bundle.mapped;
   const described = shapeOf(config);
@@ -197,6 +198,9 @@ async function start(options, runtimePid) {
       if (finish) await settled;
       else store?.giveBack();
     };
+  }).catch((error) => {
+    log({ level: "error", message: error.stack ?? String(error) });
+    process.exit(1);
   });
   toRetire.then(() => stopWork(true));
   report({ state: "ready", port: Number(url.port) });
