@@ -238,8 +238,10 @@ TEST_F(JourneysTest, ASessionReturnsToItsNode) {
   for (int turn = 0; turn < 8; ++turn) {
     const uint64_t id = arrive(0, true, "session");
     ASSERT_EQ(Kind::Start, out.at(0).kind);
-    if (turn > 0) EXPECT_GT(out[0].choice.cached_tokens, 0);
-    if (turn > 0) EXPECT_EQ(home, out[0].choice.node);
+    if (turn > 0) {
+      EXPECT_GT(out[0].choice.cached_tokens, 0);
+      EXPECT_EQ(home, out[0].choice.node);
+    }
     home = out[0].choice.node;
     done();
     progress(id);
