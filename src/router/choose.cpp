@@ -15,7 +15,8 @@ constexpr double kLoadFloorMs = 1'000;   // no model loads faster, whatever the 
 constexpr double kTrustMs = 250;         // a first token so much later than estimated, plus a quarter, is no lie: neighbours on its machine
 constexpr double kTrustPart = 0.25;
 constexpr double kLatenessHalfMs = 10'000;  // old lateness halves in this time: who was slow gets another try
-constexpr double kWidenPart = 0.25;      // the far are asked once the near cost so much more
+constexpr double kWidenPart = 0.25;      // the far are asked once the near cost so much more,
+constexpr double kWidenMs = 150;         // and by this at least: a busy moment is no reason to cross an ocean
 constexpr double kBoundedLoad = 1.25;    // Mirrokni, Thorup, Zadimoghaddam 2016
 constexpr double kFreshMs = 300;         // what was said of a queue counts for so long, then what is usual there
 constexpr double kSilentMs = 1'300;      // a heartbeat is missing: what is sent there may be lost ...
@@ -189,7 +190,7 @@ std::vector<Candidate> within_reach(std::vector<Candidate> all) {
   std::nth_element(busy.begin(), hot, busy.end());
   if (std::all_of(near.begin(), near.end(), [&](const Candidate& c) { return c.busy > *hot; })) return all;
   const double best = least_cost(all), best_near = least_cost(near);
-  return best_near > best + std::max(limits::kRttNearMs / 2, kWidenPart * best) ? all : near;
+  return best_near > best + std::max(kWidenMs, kWidenPart * best) ? all : near;
 }
 
 // A session's home: the node that served it last; where that is not known, the one that all routers

@@ -80,7 +80,7 @@ def cut_requests_only(world, node):
 
 def cut_from_gateway_only(world, node):
     """The broker and everybody else hear it; this gateway does not."""
-    world.net.cut(node, f"{node.rstrip('12')}-gw")
+    world.net.cut(node, "eu-gw")
 
 
 def kill_its_workers(world, node):
