@@ -9,6 +9,7 @@ namespace {
 
 constexpr double kEqualMs = 3;           // estimates closer than this, or a twentieth, are equal
 constexpr double kEqualPart = 0.05;
+constexpr double kForeignMs = 15;         // another region's node is worth asking from here on: bytes that stay cost nobody anything
 constexpr double kAffinityMs = 50;       // a session's home is worth so much beside what is known of its cache
 constexpr double kFailureMs = 1'000;     // a failure since the last heartbeat: the node is likely dead
 constexpr double kLoadFloorMs = 1'000;   // no model loads faster, whatever the node says: loaded beats cold
@@ -106,7 +107,7 @@ double doubt_ms(const Node& node, const Seen& seen, double estimate_ms, Instant 
   return doubt;
 }
 
-void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahead& ahead, const Need& need, int first_token, Instant now) {
+void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahead& ahead, const Need& need, int first_token, bool foreign, Instant now) {
   const double rate = model.prefill_tokens_per_s / 1000;
   const double uncached = static_cast<double>(std::max<int64_t>(need.prompt_tokens - c.cached, 1));
   double wait = rate > 0 ? ahead.tokens / rate : first_token * ahead.requests;
@@ -119,6 +120,7 @@ void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahe
   c.busy = in_slots / model.slots;
   c.estimate_ms = c.rtt_ms + load + wait + first_token + (rate > 0 ? uncached / rate : 0);
   c.expected_ms = c.cost = c.estimate_ms + doubt_ms(*c.node, seen, c.estimate_ms, now);
+  if (foreign) c.cost += kForeignMs;
 }
 
 // A cold model's digest is not known before it is loaded: whoever asks sees then.
@@ -162,7 +164,7 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
         continue;
       }
       if (hint && hint->node == name) c.cached = std::min(hint->tokens, need.prompt_tokens);
-      estimate(c, model, seen, ahead, need, first_token_of(model, first_token), now);
+      estimate(c, model, seen, ahead, need, first_token_of(model, first_token), !node.local && node.state.region != registry.place().region, now);
       const bool crowded = !model.loaded && !model.loading && model.bytes > free_bytes(node.state);
       (registry.ejected(node, now) ? ejected : crowded ? without_memory : health == Health::Suspect || model.suspect || seen.suspect ? suspect : well).push_back(c);
     }

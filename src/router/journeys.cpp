@@ -9,7 +9,7 @@ namespace verge::router {
 namespace {
 
 constexpr Instant kLookMs = 50;    // for room, while somebody waits for it
-constexpr Instant kYoungMs = 2'500;  // a gateway has heard all nodes by then, also who lost a heartbeat
+constexpr Instant kYoungMs = limits::kNodeDeadMs;  // a gateway has heard all nodes by then that live
 constexpr Instant kSweepMs = 200;  // for attempts that are stranded
 
 }  // namespace

@@ -90,16 +90,17 @@ TEST_F(JourneysTest, J1AModelThatIsNowhereFailsAtOnce) {
 // A gateway that has just started hears the nodes one after another.
 TEST_F(JourneysTest, J1AModelMayBeAtANodeThatIsNotHeardYet) {
   journeys.heartbeat("a", NodeState(), now, out);
-  arrive();
+  const uint64_t id = arrive();
   EXPECT_EQ("wait", done());
   pass(500);
   journeys.heartbeat("b", with_model(), now, out);
   EXPECT_EQ("start:b", done());
+  journeys.left(id, now, out);
   Arrival arrival;
   arrival.need.model = "nowhere";
   journeys.arrived(arrival, now, out);
   EXPECT_EQ("wait", done());
-  pass(3000);
+  pass(limits::kNodeDeadMs);
   EXPECT_EQ("fail:model_unavailable", done());
   journeys.arrived(arrival, now, out);
   EXPECT_EQ("fail:model_unavailable", done());
