@@ -74,7 +74,9 @@ Ahead ahead_of(const ModelState& model, const Seen& seen, double rtt_ms, Instant
   return {std::max(own.requests, queued + sent_since.requests), std::max(own.tokens, tokens + sent_since.tokens)};
 }
 
-// What a first token takes at the nodes that have measured it, mean: the scale of the model.
+// What a first token takes at the nodes that have measured it, mean: the scale of the model. How nodes
+// differ is left to their rates, queues and own eyes: one that was measured while it was busy would get
+// no request any more, and never be measured again.
 int first_token_ms(const Registry& registry, const std::string& model) {
   int64_t sum = 0, known = 0;
   for (const auto& [name, node] : registry.nodes()) {
@@ -84,12 +86,6 @@ int first_token_ms(const Registry& registry, const std::string& model) {
     ++known;
   }
   return known ? static_cast<int>(sum / known) : kUnknownFirstTokenMs;
-}
-
-// At this one. How nodes differ is left to their rates, queues and own eyes for the most part: one that
-// was measured while it was busy would get no request any more, and never be measured again.
-int first_token_of(const ModelState& model, int usual) {
-  return model.first_token_ms < 0 ? usual : (usual + std::clamp(model.first_token_ms, usual / 2, usual * 2)) / 2;
 }
 
 // What own eyes add to the node's word.
@@ -164,7 +160,7 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
         continue;
       }
       if (hint && hint->node == name) c.cached = std::min(hint->tokens, need.prompt_tokens);
-      estimate(c, model, seen, ahead, need, first_token_of(model, first_token), !node.local && node.state.region != registry.place().region, now);
+      estimate(c, model, seen, ahead, need, first_token, !node.local && node.state.region != registry.place().region, now);
       const bool crowded = !model.loaded && !model.loading && model.bytes > free_bytes(node.state);
       (registry.ejected(node, now) ? ejected : crowded ? without_memory : health == Health::Suspect || model.suspect || seen.suspect ? suspect : well).push_back(c);
     }
