@@ -9,8 +9,9 @@ namespace {
 
 constexpr double kEqualMs = 3;           // estimates closer than this, or a twentieth, are equal
 constexpr double kEqualPart = 0.05;
-constexpr double kForeignMs = 15;         // another region's node is worth asking from here on: bytes that stay cost nobody anything
-constexpr double kAffinityMs = 50;       // a session's home is worth so much beside what is known of its cache
+constexpr double kForeignMs = 60;         // another region's node is worth asking from here on: bytes that stay cost nobody
+                                         // anything, and its own gateways fill its queue unheard
+constexpr double kAffinityMs = 15;       // a session's home is worth so much beside what is known of its cache
 constexpr double kFailureMs = 1'000;     // a failure since the last heartbeat: the node is likely dead
 constexpr double kLoadFloorMs = 1'000;   // no model loads faster, whatever the node says: loaded beats cold
 constexpr double kTrustMs = 250;         // a first token so much later than estimated, plus a quarter, is no lie: neighbours on its machine
@@ -23,6 +24,7 @@ constexpr double kFreshMs = 300;         // what was said of a queue counts for 
 constexpr double kSilentMs = 1'300;      // a heartbeat is missing: what is sent there may be lost ...
 constexpr double kSilentPart = 0.5;      // ... with a chance that grows so
 constexpr int kUnknownFirstTokenMs = 200;  // before anything is measured
+constexpr double kMostSpread = 2;         // no node's first token is further from the mean than this factor
 constexpr double kAgePart = 0.1;         // a queue's estimate grows by this a second of age
 
 // FNV-1a: std::hash may differ between the machines that must agree.
@@ -74,18 +76,30 @@ Ahead ahead_of(const ModelState& model, const Seen& seen, double rtt_ms, Instant
   return {std::max(own.requests, queued + sent_since.requests), std::max(own.tokens, tokens + sent_since.tokens)};
 }
 
-// What a first token takes at the nodes that have measured it, mean: the scale of the model. How nodes
-// differ is left to their rates, queues and own eyes: one that was measured while it was busy would get
-// no request any more, and never be measured again.
-int first_token_ms(const Registry& registry, const std::string& model) {
-  int64_t sum = 0, known = 0;
+// What a first token takes at a model's nodes.
+struct FirstToken {
+  double mean_ms = kUnknownFirstTokenMs;
+  double mean_rate = 0;  // prefill, tokens/ms; 0 = not known
+
+  // Nodes differ by their speed, which their prefill rate tells. A node's own measured first token
+  // is of few requests: one that was measured while it was busy would get none any more.
+  double at(double rate) const {
+    return mean_rate > 0 && rate > 0 ? mean_ms * std::clamp(mean_rate / rate, 1 / kMostSpread, kMostSpread) : mean_ms;
+  }
+};
+
+FirstToken first_token_of(const Registry& registry, const std::string& model) {
+  FirstToken first;
+  double sum_ms = 0, known_ms = 0, sum_rate = 0, known_rate = 0;
   for (const auto& [name, node] : registry.nodes()) {
     const auto held = node.state.models.find(model);
-    if (held == node.state.models.end() || held->second.first_token_ms < 0) continue;
-    sum += held->second.first_token_ms;
-    ++known;
+    if (held == node.state.models.end()) continue;
+    if (held->second.first_token_ms >= 0) sum_ms += held->second.first_token_ms, ++known_ms;
+    if (held->second.prefill_tokens_per_s > 0) sum_rate += held->second.prefill_tokens_per_s / 1000, ++known_rate;
   }
-  return known ? static_cast<int>(sum / known) : kUnknownFirstTokenMs;
+  if (known_ms > 0) first.mean_ms = sum_ms / known_ms;
+  if (known_rate > 0) first.mean_rate = sum_rate / known_rate;
+  return first;
 }
 
 // What own eyes add to the node's word.
@@ -103,8 +117,9 @@ double doubt_ms(const Node& node, const Seen& seen, double estimate_ms, Instant 
   return doubt;
 }
 
-void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahead& ahead, const Need& need, int first_token, bool foreign, Instant now) {
+void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahead& ahead, const Need& need, const FirstToken& first, bool foreign, Instant now) {
   const double rate = model.prefill_tokens_per_s / 1000;
+  const double first_token = first.at(rate);
   const double uncached = static_cast<double>(std::max<int64_t>(need.prompt_tokens - c.cached, 1));
   double wait = rate > 0 ? ahead.tokens / rate : first_token * ahead.requests;
   const double in_slots = model.running + ahead.requests;
@@ -138,7 +153,7 @@ struct Lacking {
 
 std::vector<Candidate> candidates_of(const Registry& registry, const Need& need, const Tried& tried, Instant now, Lacking& lacking) {
   std::vector<Candidate> well, suspect, without_memory, ejected;
-  const int first_token = first_token_ms(registry, need.model);
+  const FirstToken first = first_token_of(registry, need.model);
   const Registry::Hint* hint = need.affinity.empty() ? nullptr : registry.hint(prefix_key(need.model, need.affinity));
   if (!hint && need.prefix) hint = registry.hint(need.prefix);
   for (const auto& [name, node] : registry.nodes()) {
@@ -160,7 +175,7 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
         continue;
       }
       if (hint && hint->node == name) c.cached = std::min(hint->tokens, need.prompt_tokens);
-      estimate(c, model, seen, ahead, need, first_token, !node.local && node.state.region != registry.place().region, now);
+      estimate(c, model, seen, ahead, need, first, !node.local && node.state.region != registry.place().region, now);
       const bool crowded = !model.loaded && !model.loading && model.bytes > free_bytes(node.state);
       (registry.ejected(node, now) ? ejected : crowded ? without_memory : health == Health::Suspect || model.suspect || seen.suspect ? suspect : well).push_back(c);
     }
