@@ -6,7 +6,7 @@
 
 #include "engine/formats/model_file.h"
 #include "engine/model.h"
-#include "engine/tokenizers/chat_template.h"
+#include "engine/templates/chat_template.h"
 #include "engine/tokenizers/tokenizer.h"
 
 namespace verge::engine {

@@ -1,10 +1,10 @@
-#include "engine/tokenizers/jinja_filters.h"
+#include "engine/templates/jinja_filters.h"
 
 #include <algorithm>
 #include <charconv>
 
-#include "engine/tokenizers/jinja_filter_parts.h"
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_filter_parts.h"
+#include "engine/templates/jinja_text.h"
 #include "support/limits.h"
 
 // Design: one small function a filter, in one sorted table; their behaviour, parameter names and

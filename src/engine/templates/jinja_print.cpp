@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/tokenizers/jinja_runtime.h"
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_runtime.h"
+#include "engine/templates/jinja_text.h"
 #include "support/limits.h"
 
 // How values become text: str() and repr() as Python's, and JSON as json.dumps writes it. Output is

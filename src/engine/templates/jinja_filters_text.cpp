@@ -1,6 +1,6 @@
-#include "engine/tokenizers/jinja_filter_parts.h"
-#include "engine/tokenizers/jinja_format.h"
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_filter_parts.h"
+#include "engine/templates/jinja_format.h"
+#include "engine/templates/jinja_text.h"
 #include "support/limits.h"
 
 // Filters that make text.

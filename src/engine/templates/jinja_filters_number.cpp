@@ -1,10 +1,10 @@
-#include "engine/tokenizers/jinja_filter_parts.h"
+#include "engine/templates/jinja_filter_parts.h"
 
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_text.h"
 
 // Filters that make numbers, reading text as Python's int() and float() do.
 namespace verge::engine::jinja {

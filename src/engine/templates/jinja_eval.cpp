@@ -1,11 +1,11 @@
-#include "engine/tokenizers/jinja_eval.h"
+#include "engine/templates/jinja_eval.h"
 
 #include <algorithm>
 #include <optional>
 
-#include "engine/tokenizers/jinja_filters.h"
-#include "engine/tokenizers/jinja_runtime.h"
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_filters.h"
+#include "engine/templates/jinja_runtime.h"
+#include "engine/templates/jinja_text.h"
 #include "support/limits.h"
 
 // Design: a walk over the tree. A scope is a small list of (name, value) with a parent; the outermost

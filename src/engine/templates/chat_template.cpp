@@ -1,11 +1,11 @@
-#include "engine/tokenizers/chat_template.h"
+#include "engine/templates/chat_template.h"
 
 #include <array>
 #include <bitset>
 #include <optional>
 
-#include "engine/tokenizers/jinja_eval.h"
-#include "engine/tokenizers/jinja_parser.h"
+#include "engine/templates/jinja_eval.h"
+#include "engine/templates/jinja_parser.h"
 
 namespace verge::engine {
 namespace {

@@ -2,9 +2,9 @@
 #include <array>
 #include <cmath>
 
-#include "engine/tokenizers/jinja_format.h"
-#include "engine/tokenizers/jinja_runtime.h"
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_format.h"
+#include "engine/templates/jinja_runtime.h"
+#include "engine/templates/jinja_text.h"
 #include "support/limits.h"
 
 // Design: the methods of Python's types, one small function each, in one sorted table a type.

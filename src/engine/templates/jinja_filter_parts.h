@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/tokenizers/jinja_runtime.h"
+#include "engine/templates/jinja_runtime.h"
 
 namespace verge::engine::jinja {
 

@@ -1,5 +1,5 @@
 // Published templates against the reference's renderings, made by scripts/render_templates.py.
-#include "engine/tokenizers/chat_template.h"
+#include "engine/templates/chat_template.h"
 #include "tests/paths.h"
 
 #include <gtest/gtest.h>

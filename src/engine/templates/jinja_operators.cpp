@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/tokenizers/jinja_format.h"
-#include "engine/tokenizers/jinja_runtime.h"
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_format.h"
+#include "engine/templates/jinja_runtime.h"
+#include "engine/templates/jinja_text.h"
 #include "support/limits.h"
 
 // Design: Python's operators. Integers are 128 bits wide and kept within ±2^100, so sums cannot wrap;

@@ -1,6 +1,6 @@
-#include "engine/tokenizers/jinja_expressions.h"
+#include "engine/templates/jinja_expressions.h"
 
-#include "engine/tokenizers/jinja_filters.h"
+#include "engine/templates/jinja_filters.h"
 
 // Design: a function a level of precedence, loosest first. Nesting is limited while descending, and
 // the height of what loops build (a + b + c …) when a node is made.

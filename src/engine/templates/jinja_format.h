@@ -1,7 +1,7 @@
 // Python's two ways to format text: "…%s…" % args and "…{}…".format(args).
 #pragma once
 
-#include "engine/tokenizers/jinja_runtime.h"
+#include "engine/templates/jinja_runtime.h"
 
 namespace verge::engine::jinja {
 

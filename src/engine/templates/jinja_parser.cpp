@@ -1,8 +1,8 @@
-#include "engine/tokenizers/jinja_parser.h"
+#include "engine/templates/jinja_parser.h"
 
 #include <algorithm>
 
-#include "engine/tokenizers/jinja_expressions.h"
+#include "engine/templates/jinja_expressions.h"
 #include "support/limits.h"
 
 // Design: recursive descent, with the grammar of jinja2/parser.py; this is the half for statements.

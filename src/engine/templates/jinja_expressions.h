@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/tokenizers/jinja_ast.h"
-#include "engine/tokenizers/jinja_lexer.h"
+#include "engine/templates/jinja_ast.h"
+#include "engine/templates/jinja_lexer.h"
 #include "support/limits.h"
 
 namespace verge::engine::jinja {

@@ -5,9 +5,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "engine/tokenizers/jinja_eval.h"
-#include "engine/tokenizers/jinja_parser.h"
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_eval.h"
+#include "engine/templates/jinja_parser.h"
+#include "engine/templates/jinja_text.h"
 #include "support/json.h"
 #include "support/limits.h"
 #include "tests/paths.h"

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/tokenizers/jinja_value.h"
+#include "engine/templates/jinja_value.h"
 #include "support/error.h"
 #include "support/json.h"
 

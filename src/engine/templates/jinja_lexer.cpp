@@ -1,10 +1,10 @@
-#include "engine/tokenizers/jinja_lexer.h"
+#include "engine/templates/jinja_lexer.h"
 
 #include <algorithm>
 #include <charconv>
 #include <optional>
 
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_text.h"
 
 // Design: two states. Outside tags, text runs up to the next {{, {% or {#; what white space the tag
 // takes away before itself depends on its sign (- all, + none, else the line's indentation, except

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/tokenizers/jinja_runtime.h"
-#include "engine/tokenizers/jinja_value.h"
+#include "engine/templates/jinja_runtime.h"
+#include "engine/templates/jinja_value.h"
 
 namespace verge::engine::jinja {
 

@@ -1,10 +1,10 @@
-#include "engine/tokenizers/jinja_format.h"
+#include "engine/templates/jinja_format.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_text.h"
 #include "support/limits.h"
 
 // Design: both syntaxes are read into one Spec (fill, alignment, sign, width, precision, type), and

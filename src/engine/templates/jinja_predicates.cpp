@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "engine/tokenizers/jinja_filters.h"
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_filters.h"
+#include "engine/templates/jinja_text.h"
 
 // Jinja's tests ("x is defined"): functions of a value and arguments that give a Bool.
 namespace verge::engine::jinja {

@@ -1,4 +1,4 @@
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_text.h"
 
 #include <fmt/format.h>
 #include <utf8proc.h>
@@ -14,7 +14,7 @@
 namespace verge::engine::jinja::text {
 namespace {
 
-#include "engine/tokenizers/jinja_special_casing.h"
+#include "engine/templates/jinja_special_casing.h"
 
 const SpecialCase* special(char32_t c) {
   auto it = std::lower_bound(std::begin(kSpecialCases), std::end(kSpecialCases), c,

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/tokenizers/jinja_value.h"
+#include "engine/templates/jinja_value.h"
 #include "support/error.h"
 
 namespace verge::engine::jinja {

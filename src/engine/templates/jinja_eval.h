@@ -5,7 +5,7 @@
 #include <string>
 
 #include "engine/tokenizers/foreign_text.h"
-#include "engine/tokenizers/jinja_ast.h"
+#include "engine/templates/jinja_ast.h"
 #include "support/error.h"
 #include "support/json.h"
 

@@ -1,8 +1,8 @@
-#include "engine/tokenizers/jinja_runtime.h"
+#include "engine/templates/jinja_runtime.h"
 
 #include <algorithm>
 
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_text.h"
 #include "support/limits.h"
 
 // Design: making values, walking them and looking into them. Limits work by accounting: objects add

@@ -1,7 +1,7 @@
 #include <ctime>
 
-#include "engine/tokenizers/jinja_filters.h"
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_filters.h"
+#include "engine/templates/jinja_text.h"
 #include "support/limits.h"
 
 // The functions that every template can call: Jinja's own (range, dict, namespace, cycler, joiner)

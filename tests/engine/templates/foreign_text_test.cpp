@@ -10,9 +10,9 @@
 #include <sstream>
 
 #include "engine/formats/model_file.h"
-#include "engine/tokenizers/chat_template.h"
-#include "engine/tokenizers/jinja_eval.h"
-#include "engine/tokenizers/jinja_parser.h"
+#include "engine/templates/chat_template.h"
+#include "engine/templates/jinja_eval.h"
+#include "engine/templates/jinja_parser.h"
 #include "engine/tokenizers/tokenizer.h"
 #include "support/json.h"
 #include "tests/paths.h"

@@ -1,10 +1,10 @@
-#include "engine/tokenizers/jinja_value.h"
+#include "engine/templates/jinja_value.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "engine/tokenizers/jinja_text.h"
+#include "engine/templates/jinja_text.h"
 
 namespace verge::engine::jinja {
 namespace {

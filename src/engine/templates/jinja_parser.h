@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "engine/tokenizers/jinja_ast.h"
+#include "engine/templates/jinja_ast.h"
 #include "support/error.h"
 
 namespace verge::engine::jinja {
