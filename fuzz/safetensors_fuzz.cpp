@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <span>
 
-#include "engine/formats/hub_names.h"
+#include "engine/models/decoder/names.h"
 #include "engine/formats/safetensors.h"
 #include "engine/tensor.h"
 
@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     float value = 0;
     dequantize(tensor, 0, 1, &value);
     dequantize(tensor, tensor.elements() - 1, 1, &value);
-    (void)gguf_tensor_name(name, true);
+    (void)gguf_tensor_name(name);
   }
   return 0;
 }

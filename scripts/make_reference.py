@@ -21,6 +21,13 @@ from reference import expected, randomize, telling, write_expected
 SMALL = dict(vocab_size=256, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=None)  # fmt: skip
 
+def longrope(rotary, name=None):
+    """Factors for heads of `rotary` rotated channels. Without a name as rope_parameters, with one as older files write it."""
+    pairs = rotary // 2
+    factors = dict(short_factor=[round(1 + 0.05 * i, 3) for i in range(pairs)], long_factor=[round(1 + 1.5 * i, 3) for i in range(pairs)])
+    return dict(type=name, **factors) if name else dict(rope_type="longrope", rope_theta=10000.0, **factors)
+
+
 # Class, configuration, and how the files are written: "dtype" of the weights, "shard" size, "legacy" keys that replace
 # rope_parameters in config.json as older releases of transformers wrote them.
 MODELS = {
@@ -41,6 +48,19 @@ MODELS = {
                final_logit_softcapping=8.0), {}),
     "gemma3": ("Gemma3", dict(head_dim=32, num_key_value_heads=1, query_pre_attn_scalar=48, sliding_window=8, num_hidden_layers=7,
                intermediate_size=96), dict(dtype=torch.bfloat16)),
+    "phi3-window": ("Phi3", dict(num_key_value_heads=4, sliding_window=16, eos_token_id=[2, 5]), dict(dtype=torch.bfloat16)),
+    # Past the original context: all positions have the long factors. config.json as Phi-3.5 has it.
+    "phi3-long": ("Phi3", dict(max_position_embeddings=512, original_max_position_embeddings=32, rope_parameters=longrope(16)),
+                  dict(legacy=dict(rope_theta=10000.0, rope_scaling=longrope(16, "longrope")))),
+    # Within it, and with a part of each head unrotated, as Phi-4-mini has it.
+    "phi4-mini": ("Phi3", dict(max_position_embeddings=1024, original_max_position_embeddings=128, partial_rotary_factor=0.75,
+                  tie_word_embeddings=True, rope_parameters=longrope(12)),
+                  dict(legacy=dict(rope_theta=10000.0, partial_rotary_factor=0.75, rope_scaling=longrope(12, "longrope")))),
+    "granite": ("Granite", dict(embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.015625, logits_scaling=8.0,
+                rms_norm_eps=1e-5, rope_parameters=dict(rope_type="default", rope_theta=1e7)),
+                dict(legacy=dict(rope_theta=1e7, rope_scaling=None))),
+    "granite-tied": ("Granite", dict(tie_word_embeddings=True, num_key_value_heads=4, embedding_multiplier=3.0, residual_multiplier=0.5,
+                     attention_multiplier=0.25, logits_scaling=0.5), {}),
 }  # fmt: skip
 
 

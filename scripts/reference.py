@@ -22,7 +22,7 @@ def randomize(model, seed, norm_offset):
                 # A tied table must be small beside what the layers add, or each token only predicts itself.
                 tensor.copy_(noise * ((0.4 if model.config.tie_word_embeddings else 3.0) / tensor.shape[1] ** 0.5))
             else:
-                gain = 1.6 if "q_proj" in name or "k_proj" in name else 3.0 if "o_proj" in name or "down_proj" in name else 1.0
+                gain = 1.6 if "q_proj" in name or "k_proj" in name or "qkv_proj" in name else 3.0 if "o_proj" in name or "down_proj" in name else 1.0
                 tensor.copy_(noise * (gain / tensor.shape[1] ** 0.5))
 
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/formats/model_file.h"
+#include "engine/models/open.h"
 #include "engine/grammar/grammar.h"
 #include "engine/tokenizers/tokenizer.h"
 #include "support/json.h"

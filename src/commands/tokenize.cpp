@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/formats/model_file.h"
+#include "engine/models/open.h"
 #include "engine/tokenizers/tokenizer.h"
 #include "engine/tokenizers/unicode.h"
 #include "support/json.h"

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "engine/models/encoders/bert.h"
+#include "engine/models/bert/bert.h"
+#include "engine/models/open.h"
 #include "engine/models/table.h"
 #include "support/limits.h"
 

@@ -6,6 +6,7 @@
 
 #include "engine/formats/model_file.h"
 #include "engine/model.h"
+#include "engine/models/open.h"
 #include "engine/templates/chat_template.h"
 #include "engine/tokenizers/tokenizer.h"
 

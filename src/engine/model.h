@@ -21,6 +21,9 @@ struct ModelInfo {
   int64_t parameters = 0;
   size_t weight_bytes = 0;      // held in memory
   size_t bytes_per_token = 0;   // weights read for one decode step
+  // LongRoPE (Phi 3): texts of this many tokens and more have other keys from their first token on. A text that grows
+  // to it must be read again, and shares no page with shorter ones. 0 = all texts have the same keys.
+  int long_text_from = 0;
 };
 
 // One sequence's tokens of a step.
@@ -29,6 +32,7 @@ struct StepSequence {
   int position = 0;                 // of tokens[0]; earlier positions are in the cache
   std::span<const int32_t> pages;   // page table, covers position + tokens.size()
   int logits = 1;                   // how many of the last tokens want logits (0 while a prompt is being read)
+  int length = 0;                   // tokens that the text has so far, unread ones of the prompt included; 0 = those up to here
 };
 
 class LanguageModel {
@@ -41,8 +45,6 @@ class LanguageModel {
   // one row of info().vocabulary floats for each token that wants them, in order.
   virtual void forward(std::span<const StepSequence> step, KvCache& cache, float* logits) = 0;
 };
-
-
 
 struct LoadOptions {
   Precision precision = Precision::Native;

@@ -107,7 +107,7 @@ Result<std::string> task_of(const std::string& path) {
   const std::string_view start(magic.data(), magic.size());
   if (start == "lmgg") return std::string(kSpeech);  // 0x67676d6c, whisper.cpp's
   if (start == "GGUF") {
-    VERGE_ASSIGN(file, open_model_file(path));
+    VERGE_ASSIGN(file, open_container(path));
     if (const char* task = by_type(kGgufTypes, file->architecture)) return std::string(task);
     // Decoders turned into embedders say how their rows are pooled (mean, cls, last; 0 is none).
     const int64_t pooling = file->integer("pooling_type").value_or(0);

@@ -101,7 +101,7 @@ void Batch::commit(const Plan& plan) {
     if (state.missing() == 0) state.decoding = true;
     state.last_step = steps_;
     share_.charge(state.tenant, static_cast<double>(row.tokens.size()));
-    pages_.publish(state.tenant, state.tokens, state.computed, state.table);
+    pages_.publish(root(state), state.tokens, state.computed, state.table);
   }
 }
 
@@ -110,6 +110,15 @@ void Batch::append(uint64_t id, int32_t token) {
   assert(state.running && state.missing() == 0);
   state.tokens.push_back(token);
   assert(static_cast<int>(state.tokens.size()) <= state.most_tokens);
+  // Its keys are those of a short text: it is read again. Not where this was its last token.
+  const int tokens = static_cast<int>(state.tokens.size());
+  if (tokens == limits_.long_text_from && tokens < state.most_tokens) preempt(id);
+}
+
+// Whose prefix cache its pages are in: long texts share none with short ones.
+std::string Batch::root(const State& state) const {
+  const bool is_long = limits_.long_text_from > 0 && static_cast<int>(state.tokens.size()) >= limits_.long_text_from;
+  return is_long ? state.tenant + '\0' + "long" : state.tenant;
 }
 
 int64_t Batch::unread_tokens() const {
@@ -293,7 +302,7 @@ bool Batch::admit_one(uint64_t id) {
   if (running() >= limits_.max_sequences && !make_room(state, 0)) return false;
   const int tokens = static_cast<int>(state.tokens.size());
   // At least the last token is computed, for its logits.
-  const int found = pages_.match(state.tenant, state.tokens, tokens - 1, state.table);
+  const int found = pages_.match(root(state), state.tokens, tokens - 1, state.table);
   const int needed = pages_for(std::min(tokens + 1, state.most_tokens)) - static_cast<int>(state.table.pages.size());
   while (pages_.available() < needed + running()) {
     if (make_room(state, needed)) continue;
@@ -352,7 +361,7 @@ void Batch::plan_prefill(int budget, int shared, Plan& plan) {
 Row Batch::row(uint64_t id, const State& state, int count) const {
   assert(count > 0 && state.computed + count <= static_cast<int>(state.table.pages.size()) * limits::kPageTokens);
   return {id, std::span<const int32_t>(state.tokens).subspan(static_cast<size_t>(state.computed), static_cast<size_t>(count)), state.computed,
-          state.table.pages, count == state.missing()};
+          state.table.pages, count == state.missing(), static_cast<int>(state.tokens.size())};
 }
 
 void Batch::check() const {

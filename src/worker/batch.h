@@ -26,7 +26,8 @@
 // B1 Rows of a step <= max_rows, sequences <= max_sequences.
 // B2 A sequence's tokens are computed exactly once and in order, unless its pages were taken.
 // B3 The oldest running sequence is never preempted while another runs, so every admitted sequence
-//    ends (submit() refuses what would not fit alone).
+//    ends (submit() refuses what would not fit alone). The one exception: a sequence that grows to
+//    BatchLimits::long_text_from tokens is computed again, once.
 // B5 Tenants that always want something get equal numbers of tokens computed (support/fair_share.h).
 // B4 Nothing of a finished or cancelled sequence is held: no page, no slot, no place in the queue.
 #pragma once
@@ -53,6 +54,8 @@ struct BatchLimits {
   int max_rows = limits::kBatchTokens;
   int max_sequences = limits::kSequences;
   QueueLimits queue;
+  // Sequences of this many tokens and more have other keys than shorter ones (engine::ModelInfo); 0 = all have the same.
+  int long_text_from = 0;
 };
 
 // What one sequence computes in this step. Spans hold until the next call that changes the batch.
@@ -62,6 +65,7 @@ struct Row {
   int position = 0;
   std::span<const int32_t> pages;
   bool logits = false;  // the last token's are wanted
+  int length = 0;       // tokens of the whole sequence
 };
 
 // What a step may have, by the time that it may take (pace.h).
@@ -151,6 +155,7 @@ class Batch {
   bool make_room(const State& state, int pages);
   void plan_prefill(int budget, int shared, Plan& plan);
   Row row(uint64_t id, const State& state, int count) const;
+  std::string root(const State& state) const;
 
   BatchLimits limits_;
   Pages pages_;

@@ -71,7 +71,7 @@ int Runner::step(int64_t now_ms, const StepRoom& room, std::vector<Output>& out)
   size_t wanted = 0;
   int rows = 0;
   for (const Row& row : plan.rows) {
-    step_.push_back({row.tokens, row.position, row.pages, row.logits ? 1 : 0});
+    step_.push_back({row.tokens, row.position, row.pages, row.logits ? 1 : 0, row.length});
     wanted += row.logits;
     rows += static_cast<int>(row.tokens.size());
   }

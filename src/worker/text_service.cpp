@@ -100,6 +100,7 @@ TextService::TextService(asio::any_io_executor io, Host& host, Options options)
   runner.model = std::move(options.model);
   runner.batch.pages = host.cache->pages;
   runner.batch.queue = options.queue;
+  runner.batch.long_text_from = host.model.model->info().long_text_from;
   runner.threads = dynamic_cast<engine::HostThreads*>(host.backend.get());
   engine_ = std::make_unique<EngineThread>(host.model, *host.cache, std::move(runner),
                                            [io = io_, calls = std::weak_ptr<Calls>(calls_)](std::vector<Output> outputs) mutable {

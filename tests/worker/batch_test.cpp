@@ -225,6 +225,50 @@ TEST(Batch, ARepeatedPromptIsReadFromTheCacheButForItsLastToken) {
   EXPECT_EQ(batch.prefix_hits(), 3u * kP);
 }
 
+// LongRoPE: a text that has grown past the original context has other keys, from its first token on.
+TEST(Batch, ASequenceThatBecomesLongIsReadAgainAndSharesNoPageWithShortOnes) {
+  constexpr int kLong = 2 * kP + 3;
+  Batch batch({.pages = 100, .long_text_from = kLong});
+  auto first = sequence(1, 2 * kP, 8);
+  ASSERT_TRUE(batch.submit(first, 0));
+  std::vector<std::pair<int, int>> rows;  // position, tokens
+  for (int i = 0; i < 6; ++i) {
+    const Plan plan = step(batch);
+    ASSERT_EQ(plan.rows.size(), 1u);
+    rows.emplace_back(plan.rows[0].position, static_cast<int>(plan.rows[0].tokens.size()));
+    EXPECT_EQ(plan.rows[0].length, 2 * kP + i);
+  }
+  EXPECT_EQ(rows, (std::vector<std::pair<int, int>>{{0, 2 * kP}, {2 * kP, 1}, {2 * kP + 1, 1}, {0, kLong}, {kLong, 1}, {kLong + 1, 1}}));
+  const std::vector<int32_t> grown(batch.tokens(1).begin(), batch.tokens(1).end());
+  batch.remove(1);
+
+  first.id = 2;  // short: finds the pages from before
+  ASSERT_TRUE(batch.submit(first, 0));
+  step(batch);
+  EXPECT_EQ(batch.cached_tokens(2), kP);
+  batch.remove(2);
+  first.id = 3;  // long: finds those of the long text, not the short one's
+  first.tokens = grown;
+  first.most_tokens = static_cast<int>(grown.size()) + 1;
+  ASSERT_TRUE(batch.submit(first, 0));
+  step(batch);
+  EXPECT_EQ(batch.cached_tokens(3), 2 * kP);
+  batch.remove(3);
+  first.id = 4;
+  first.tenant = "u";
+  ASSERT_TRUE(batch.submit(first, 0));
+  step(batch);
+  EXPECT_EQ(batch.cached_tokens(4), 0) << "another tenant's";
+}
+
+// Where all its keys have been read as a long text's from the start, nothing is read twice.
+TEST(Batch, ALongPromptIsReadOnce) {
+  Batch batch({.pages = 100, .long_text_from = kP});
+  ASSERT_TRUE(batch.submit(sequence(1, kP, 8), 0));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(step(batch).rows.at(0).position, i == 0 ? 0 : kP + i - 1);
+  EXPECT_EQ(batch.preemptions(), 0u);
+}
+
 // Two tenants that always want more than there is: equal tokens, whatever their requests look like.
 TEST(Batch, TenantsGetEqualTokens) {
   for (uint64_t seed = 0; seed < 20; ++seed) {

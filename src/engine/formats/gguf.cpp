@@ -364,8 +364,6 @@ Result<std::shared_ptr<ModelFile>> open_gguf(std::shared_ptr<MappedFile> first) 
   if (!architecture || architecture->empty()) return fail(Code::LoadFailed, "{}: no general.architecture", file->path);
   file->architecture = *architecture;
   VERGE_TRY(strip_prefix(file.get()));
-  if (file->architecture == "mistral") file->architecture = "llama";
-  file->rope_interleaved = file->architecture == "llama";  // the converter permutes the rows of q and k
   file->chat_template = file->text("tokenizer.chat_template").value_or("");
   collect_stop_ids(file.get());
   return file;

@@ -1,8 +1,6 @@
-// A folder of the hub becomes a ModelFile in four steps: config.json to metadata (hub_config), weight files to
-// views (safetensors), hub names to GGUF names (hub_names), tokenizer files as text. Views point into the
-// mapped files, except for the few tensors that need other bytes, which go to one owned buffer: Gemma's norms
-// (the hub holds w where the formula has 1 + w), Llama 3's rotary divisors (computed), tensors at odd addresses.
-// Weights are kept in the hub's row order, so rope_interleaved stays false.
+// A folder of the hub becomes a ModelFile in three steps: config.json as it is, weight files to views (safetensors)
+// under the hub's names, tokenizer files as text. What keys and names mean, its family knows (models/open.h). Views point
+// into the mapped files, except for tensors at odd addresses, which are copied to one owned buffer.
 //
 // File names out of the index are data: only plain names inside the folder are opened.
 #include "engine/formats/hub.h"
@@ -14,17 +12,13 @@
 
 #include "engine/formats/config_json.h"
 #include "engine/formats/file_access.h"
-#include "engine/formats/hub_bert.h"
-#include "engine/formats/hub_config.h"
 #include "engine/formats/hub_files.h"
-#include "engine/formats/hub_names.h"
 #include "engine/formats/llama2c_vocabulary.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/safetensors.h"
 #include "engine/formats/sentence_modules.h"
 #include "engine/formats/stop_ids.h"
 #include "engine/formats/torch_checkpoint.h"
-#include "engine/formats/whisper_hub.h"
 #include "support/json.h"
 #include "support/limits.h"
 #include "support/log.h"
@@ -83,83 +77,38 @@ Result<Tensors> open_all_weights(const fs::path& folder, ModelFile* file) {
   return open_shards(folder, index, index_path, file);
 }
 
-// Tensors whose bytes the file does not hold in usable form; filled in one pass once their total is known.
-struct Converted {
-  std::string name;
-  TensorView source;       // where data is to come from; null for `values`
-  bool add_one = false;    // to f32, plus 1
-  std::vector<float> values;
-};
-
 bool misaligned(const TensorView& tensor) {
   return reinterpret_cast<uintptr_t>(tensor.data) % static_cast<uintptr_t>(info(tensor.type).block_bytes) != 0;
 }
 
-Result<> convert(const std::vector<Converted>& list, ModelFile* file) {
+// Copies tensors at odd addresses to memory that the file owns.
+Result<> align(Tensors& tensors, ModelFile* file) {
   constexpr size_t kAlign = 64;
-  if (list.empty()) return {};
+  const auto room = [](const TensorView& tensor) { return (tensor.bytes + kAlign - 1) / kAlign * kAlign; };
   size_t total = 0;
-  for (const Converted& item : list) {
-    const size_t bytes = item.add_one || !item.source.data ? static_cast<size_t>(item.source.elements()) * 4 : item.source.bytes;
-    total += (bytes + kAlign - 1) / kAlign * kAlign;
-  }
+  for (const auto& [name, tensor] : tensors) total += misaligned(tensor) ? room(tensor) : 0;
+  if (total == 0) return {};
   VERGE_ASSIGN(owned, MappedFile::allocate(total, file->path));
   std::byte* at = owned->owned_data();
-  for (const Converted& item : list) {
-    TensorView view = item.source;
-    if (item.add_one || !item.source.data) {
-      view.type = DType::F32;
-      view.bytes = static_cast<size_t>(view.elements()) * 4;
-      auto* out = reinterpret_cast<float*>(at);
-      if (item.source.data) dequantize(item.source, 0, view.elements(), out);
-      else std::copy(item.values.begin(), item.values.end(), out);
-      if (item.add_one) std::for_each(out, out + view.elements(), [](float& w) { w += 1; });
-    } else {
-      std::memcpy(at, item.source.data, view.bytes);
-    }
-    view.data = at;
-    file->tensors.insert_or_assign(item.name, view);
-    at += (view.bytes + kAlign - 1) / kAlign * kAlign;
+  for (auto& [name, tensor] : tensors) {
+    if (!misaligned(tensor)) continue;
+    std::memcpy(at, tensor.data, tensor.bytes);
+    tensor.data = at;
+    at += room(tensor);
   }
   file->maps.push_back(std::move(owned));
   return {};
 }
 
-Result<> place_tensors(const Tensors& tensors, const HubConfig& hub, ModelFile* file) {
-  std::vector<Converted> converted;
-  for (const auto& [hub_name, in_file] : tensors) {
-    TensorView view = in_file;
-    const auto name = hub.encoder ? bert_tensor_name(hub_name, *file) : gguf_tensor_name(hub_name, hub.sandwich_norms);
-    if (!name) return fail(Code::LoadFailed, "{}: tensor '{}' is not known for {}", file->path, hub_name, file->architecture);
-    if (name->empty() || (hub.tied_embeddings && *name == "output.weight")) continue;
-    if (view.type != DType::F32 && view.type != DType::F16 && view.type != DType::BF16) {
-      return fail(Code::LoadFailed, "{}: tensor '{}' {} is not of a floating-point type", file->path, hub_name, to_string(view));
-    }
-    if (hub.encoder) cut_position_rows(*name, *file, &view);
-    if (!file->tensors.emplace(*name, view).second) return fail(Code::LoadFailed, "{}: two tensors are named '{}'", file->path, *name);
-    const bool add_one = hub.norms_lack_one && name->ends_with("norm.weight");
-    if (add_one || misaligned(view)) converted.push_back({*name, view, add_one, {}});
-  }
-  if (!hub.rope_factors.empty()) {
-    TensorView view;
-    view.rank = 1;
-    view.shape[0] = static_cast<int64_t>(hub.rope_factors.size());
-    converted.push_back({"rope_freqs.weight", view, false, hub.rope_factors});
-  }
-  return convert(converted, file);
-}
-
 // A dense layer's "linear.weight" and "linear.bias".
 Result<> place_dense(const DenseModule& module, ModelFile* file) {
   VERGE_ASSIGN(tensors, open_all_weights(module.folder, file));
-  std::vector<Converted> converted;
+  VERGE_TRY(align(tensors, file));
   for (const auto& [name, view] : tensors) {
     if (name != "linear.weight" && name != "linear.bias") return fail(Code::LoadFailed, "{}: tensor '{}' is not known", module.folder, name.substr(0, 100));
-    const std::string place = fmt::format("dense_{}.{}", module.index, name.substr(name.find('.') + 1));
-    file->tensors.insert_or_assign(place, view);
-    if (misaligned(view)) converted.push_back({place, view, false, {}});
+    file->tensors.insert_or_assign(fmt::format("dense_{}.{}", module.index, name.substr(name.find('.') + 1)), view);
   }
-  return convert(converted, file);
+  return {};
 }
 
 // "eos_token_id" is a number or a list.
@@ -214,10 +163,9 @@ std::string template_of(const json::object& tokenizer_config) {
 }
 
 // Checkpoints that came from llama2.c carry its vocabulary file instead.
-Result<> read_bare_vocabulary(const fs::path& folder, ModelFile* file) {
-  const auto table = file->tensors.find("token_embd.weight");
-  if (table == file->tensors.end()) return {};
-  const int64_t vocabulary = table->second.rows();
+Result<> read_bare_vocabulary(const fs::path& folder, const json::object& config, ModelFile* file) {
+  const int64_t vocabulary = get_int(config, "vocab_size").value_or(0);
+  if (vocabulary < 1 || vocabulary > static_cast<int64_t>(limits::kVocabulary)) return {};
   for (const std::string& name : {std::string("tokenizer.bin"), fmt::format("tok{}.bin", vocabulary)}) {
     VERGE_ASSIGN(bytes, read_text(folder / name, limits::kTokenizerJsonBytes));
     if (bytes) return read_llama2c_vocabulary(*bytes, vocabulary, (folder / name).string(), file);
@@ -232,7 +180,7 @@ Result<> read_tokenizer(const fs::path& folder, const json::object& config, Mode
     VERGE_ASSIGN(model, read_text(folder / "tokenizer.model", limits::kTokenizerJsonBytes));
     file->tokenizer_model = std::move(model).value_or("");
   }
-  if (file->tokenizer_json.empty() && file->tokenizer_model.empty()) VERGE_TRY(read_bare_vocabulary(folder, file));
+  if (file->tokenizer_json.empty() && file->tokenizer_model.empty()) VERGE_TRY(read_bare_vocabulary(folder, config, file));
   VERGE_ASSIGN(tokenizer_config, read_text(folder / "tokenizer_config.json", limits::kConfigJsonBytes));
   file->tokenizer_config = std::move(tokenizer_config).value_or("");
   json::object settings;
@@ -260,26 +208,13 @@ Result<std::shared_ptr<ModelFile>> open_hub(const std::string& folder) {
   file->format = "hub";
   const fs::path config_path = fs::path(folder) / "config.json";
   VERGE_ASSIGN(config, read_object(config_path, limits::kConfigJsonBytes, true));
-  if (get_string(config, "model_type") == "whisper") {
-    VERGE_ASSIGN(weights, open_all_weights(folder, file.get()));
-    file->tensors = std::move(weights);
-    VERGE_TRY(read_whisper_hub(folder, config, file.get()));
-    return file;
-  }
-  const bool encoder = is_bert_config(config);
-  HubConfig hub;
-  if (encoder) {
-    VERGE_TRY(translate_bert_config(config, config_path.string(), file.get()));
-    hub.encoder = true;
-  } else {
-    VERGE_ASSIGN(translated, translate_config(config, config_path.string(), file.get()));
-    hub = std::move(translated);
-  }
   VERGE_ASSIGN(dense, read_sentence_files(folder, file.get()));
   VERGE_ASSIGN(tensors, open_all_weights(folder, file.get()));
-  VERGE_TRY(place_tensors(tensors, hub, file.get()));
+  VERGE_TRY(align(tensors, file.get()));
+  file->hub_tensors = std::move(tensors);
   for (const DenseModule& module : dense) VERGE_TRY(place_dense(module, file.get()));
   VERGE_TRY(read_tokenizer(folder, config, file.get()));
+  file->config = std::move(config);
   return file;
 }
 

@@ -9,7 +9,7 @@
 
 namespace verge::engine {
 
-// `folder` holds config.json and model.safetensors, or shards with model.safetensors.index.json.
+// The folder as it is stored: file->config, file->hub_tensors and tokenizer material; `folder` holds config.json and model.safetensors, or shards with model.safetensors.index.json.
 // Errors: LoadFailed naming file and key or tensor, Io.
 Result<std::shared_ptr<ModelFile>> open_hub(const std::string& folder);
 

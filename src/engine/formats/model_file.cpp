@@ -57,7 +57,7 @@ Result<std::shared_ptr<ModelFile>> open_folder(const std::string& path) {
 
 }  // namespace
 
-Result<std::shared_ptr<ModelFile>> open_model_file(const std::string& path) {
+Result<std::shared_ptr<ModelFile>> open_container(const std::string& path) {
   namespace fs = std::filesystem;
   if (is_folder(path)) return open_folder(path);
   VERGE_ASSIGN(map, MappedFile::open(path));

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/models/whisper.h"
+#include "engine/models/whisper/whisper.h"
 #include "engine/speech/hypothesis_pages.h"
 #include "engine/speech/search.h"
 

@@ -10,7 +10,7 @@ namespace verge::engine {
 class HypothesisPages {
  public:
   explicit HypothesisPages(int pages);
-  // A table that covers `tokens` tokens. The pool has them: whoever starts searches counts with search_pages() (models/whisper.h).
+  // A table that covers `tokens` tokens. The pool has them: whoever starts searches counts with search_pages() (models/whisper/whisper.h).
   std::vector<int32_t> make(int tokens);
   void release(std::vector<int32_t>* table);
   // Extends the table to cover `tokens` tokens.

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/models/whisper.h"
+#include "engine/models/whisper/whisper.h"
 #include "engine/speech/decoding.h"
 #include "engine/speech/whisper_tokenizer.h"
 

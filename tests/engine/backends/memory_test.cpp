@@ -7,6 +7,7 @@
 
 #include "engine/backend.h"
 #include "support/random.h"
+#include "tests/engine/instruction_sets.h"
 
 namespace verge::engine {
 namespace {
@@ -20,7 +21,7 @@ std::vector<float> random_values(size_t count, uint64_t seed, float scale = 1) {
 
 std::vector<std::unique_ptr<Backend>> backends() {
   std::vector<std::unique_ptr<Backend>> list;
-  for (const char* isa : {"base", "avx2", "avx512"}) {
+  for (const char* isa : instruction_sets()) {
     for (int threads : {1, 3}) {
       if (auto backend = make_cpu_backend({threads, isa})) list.push_back(std::move(*backend));
     }

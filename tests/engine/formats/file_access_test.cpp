@@ -120,7 +120,7 @@ TEST_F(FileAccessTest, ReadersOfEveryFormatGetAlongWithIt) {
   const std::string data = verge::test_data_folder();
   for (const char* model : {"models/stories260K/stories260K-f32.gguf", "models/stories260K", "models/tiny-gemma-embedder", "models/tiny-embedder-torch", "speech/small"}) {
     const std::string path = data + "/" + model;
-    EXPECT_EQ(seeing_only(path, [&] { return open_model_file(path).ok(); }), 0) << model;
+    EXPECT_EQ(seeing_only(path, [&] { return open_container(path).ok(); }), 0) << model;
   }
 }
 

@@ -54,12 +54,11 @@ GgufBytes small() {
 TEST(Gguf, ReadsMetadataAndTensors) {
   TemporaryFolder folder;
   const std::string path = folder.write("small.gguf", small().bytes);
-  auto opened = open_model_file(path);
+  auto opened = open_container(path);
   ASSERT_TRUE(opened.ok()) << opened.error().message;
   const ModelFile& file = **opened;
   EXPECT_EQ(file.format, "gguf");
   EXPECT_EQ(file.architecture, "llama");
-  EXPECT_TRUE(file.rope_interleaved);
   EXPECT_EQ(file.integer("block_count"), 3);
   EXPECT_EQ(file.number("block_count"), 3.0);
   EXPECT_EQ(file.number("rope.freq_base"), 10000.0);
@@ -79,7 +78,7 @@ TEST(Gguf, RealVocabulariesOpen) {
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(std::string(verge::test_data_folder()) + "/tokenizers")) {
     if (entry.path().extension() != ".gguf") continue;
-    auto file = open_model_file(entry.path().string());
+    auto file = open_container(entry.path().string());
     ASSERT_TRUE(file.ok()) << file.error().message;
     EXPECT_FALSE((*file)->architecture.empty());
     EXPECT_GT((*file)->array<std::string>("tokenizer.ggml.tokens")->size(), 1000u);
@@ -97,10 +96,9 @@ TEST(Gguf, StopIdsComeFromMetadataAndControlTokens) {
   bytes.key("tokenizer.ggml.token_type", GgufBytes::Array).put<uint32_t>(GgufBytes::I32).put<uint64_t>(4);
   bytes.put<int32_t>(3).put<int32_t>(1).put<int32_t>(3).put<int32_t>(4);  // the second is ordinary text
   TemporaryFolder folder;
-  auto file = open_model_file(folder.write("vocabulary.gguf", bytes.bytes));
+  auto file = open_container(folder.write("vocabulary.gguf", bytes.bytes));
   ASSERT_TRUE(file.ok()) << file.error().message;
   EXPECT_EQ((*file)->stop_ids, (std::vector<int32_t>{2, 0, 3}));
-  EXPECT_FALSE((*file)->rope_interleaved);
 }
 
 // The first 512 values of each reference file's token table, bit for bit as gguf's Python package reads them.
@@ -108,7 +106,7 @@ TEST(Gguf, DequantisesAsTheReferenceImplementation) {
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(std::string(verge::test_data_folder()) + "/reference/quant")) {
     if (entry.path().extension() != ".gguf") continue;
-    auto file = open_model_file(entry.path().string());
+    auto file = open_container(entry.path().string());
     ASSERT_TRUE(file.ok()) << file.error().message;
     std::ifstream in(std::filesystem::path(entry.path()).replace_extension(".json"));
     const auto expected = parse_json(std::string(std::istreambuf_iterator<char>(in), {}));
@@ -119,7 +117,7 @@ TEST(Gguf, DequantisesAsTheReferenceImplementation) {
     for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], table[i].to_number<float>()) << entry.path() << " element " << i;
     ++files;
   }
-  EXPECT_EQ(files, 12);
+  EXPECT_EQ(files, 15);
 }
 
 TEST(Gguf, EveryTruncationIsRefused) {
@@ -252,7 +250,7 @@ TEST(Gguf, HostileTensors) {
 
 TEST(Gguf, AFileNeedsAnArchitecture) {
   TemporaryFolder folder;
-  auto file = open_model_file(folder.write("bare.gguf", GgufBytes(0, 0).bytes));
+  auto file = open_container(folder.write("bare.gguf", GgufBytes(0, 0).bytes));
   ASSERT_FALSE(file.ok());
   EXPECT_EQ(file.error().code, Code::LoadFailed);
   EXPECT_NE(file.error().message.find("bare.gguf: no general.architecture"), std::string::npos);
@@ -262,7 +260,7 @@ TEST(Gguf, AKeyWithAndWithoutPrefixIsRefused) {
   TemporaryFolder folder;
   GgufBytes bytes(0, 3);
   bytes.string_value("general.architecture", "llama").u32_value("llama.block_count", 1).u32_value("block_count", 2);
-  auto file = open_model_file(folder.write("twice.gguf", bytes.bytes));
+  auto file = open_container(folder.write("twice.gguf", bytes.bytes));
   ASSERT_FALSE(file.ok());
   EXPECT_NE(file.error().message.find("'block_count' appears twice"), std::string::npos);
 }
@@ -279,7 +277,7 @@ TEST(GgufSplit, PartsAreFoundBesideTheFirst) {
   const std::string first = folder.write("m-00001-of-00003.gguf", part(0, 3, "x", 3));
   folder.write("m-00002-of-00003.gguf", part(1, 3, "y", 3));
   folder.write("m-00003-of-00003.gguf", part(2, 3, "z", 3));
-  auto file = open_model_file(first);
+  auto file = open_container(first);
   ASSERT_TRUE(file.ok()) << file.error().message;
   EXPECT_EQ((*file)->tensors.size(), 3u);
   EXPECT_EQ((*file)->maps.size(), 3u);
@@ -289,7 +287,7 @@ TEST(GgufSplit, PartsAreFoundBesideTheFirst) {
 TEST(GgufSplit, FaultsNameThePart) {
   TemporaryFolder folder;
   const auto error = [&](const std::string& path) {
-    auto file = open_model_file(path);
+    auto file = open_container(path);
     return file.ok() ? std::string("accepted") : file.error().message;
   };
   const std::string first = folder.write("m-00001-of-00002.gguf", part(0, 2, "x", 2));
@@ -311,15 +309,15 @@ TEST(GgufSplit, FaultsNameThePart) {
 TEST(OpenModelFile, OtherContentIsRefused) {
   TemporaryFolder folder;
   for (const char* content : {"", "hello, this is text", "GGU"}) {
-    auto file = open_model_file(folder.write("x.gguf", content));
+    auto file = open_container(folder.write("x.gguf", content));
     ASSERT_FALSE(file.ok());
     EXPECT_EQ(file.error().code, Code::LoadFailed) << content;
     EXPECT_NE(file.error().message.find("x.gguf"), std::string::npos);
   }
-  auto missing = open_model_file(folder.path("missing.gguf"));
+  auto missing = open_container(folder.path("missing.gguf"));
   ASSERT_FALSE(missing.ok());
   EXPECT_EQ(missing.error().code, Code::Io);
-  auto device = open_model_file("/dev/zero");
+  auto device = open_container("/dev/zero");
   ASSERT_FALSE(device.ok());
   EXPECT_EQ(device.error().code, Code::LoadFailed);
 }

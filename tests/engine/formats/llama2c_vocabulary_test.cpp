@@ -20,8 +20,8 @@ std::string bytes_of(const std::string& path) {
 
 // The same model's GGUF was made from the same vocabulary: the keys must agree.
 TEST(Llama2cVocabulary, EqualsTheGgufOfTheSameModel) {
-  auto hub = open_model_file(kFolder);
-  auto gguf = open_model_file(kFolder + "/stories260K-f32.gguf");
+  auto hub = open_container(kFolder);
+  auto gguf = open_container(kFolder + "/stories260K-f32.gguf");
   ASSERT_TRUE(hub.ok() && gguf.ok());
   const auto* tokens = (*hub)->array<std::string>("tokenizer.ggml.tokens");
   ASSERT_NE(tokens, nullptr);

@@ -13,9 +13,11 @@
 #include "engine/backend.h"
 #include "engine/formats/model_file.h"
 #include "engine/model.h"
+#include "engine/models/open.h"
 #include "engine/models/table.h"
 #include "support/json.h"
 #include "support/limits.h"
+#include "tests/engine/instruction_sets.h"
 #include "tests/paths.h"
 
 namespace verge::engine {
@@ -81,7 +83,8 @@ class Runner {
         s.pages.push_back(free.back());
         free.pop_back();
       }
-      parts.push_back({std::span(s.tokens).subspan(static_cast<size_t>(s.position), static_cast<size_t>(rows[i])), s.position, s.pages, rows[i]});
+      parts.push_back({std::span(s.tokens).subspan(static_cast<size_t>(s.position), static_cast<size_t>(rows[i])), s.position, s.pages, rows[i],
+                       static_cast<int>(s.tokens.size())});
       wanted += static_cast<size_t>(rows[i]);
     }
     const size_t width = static_cast<size_t>(model->info().vocabulary);

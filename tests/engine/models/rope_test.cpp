@@ -16,7 +16,7 @@ RopeConfig config(int dim) {
 TEST(Rope, PlainAnglesArePositionTimesFrequency) {
   const Rope rope(config(8));
   float cos[4], sin[4];
-  rope.angles(7, cos, sin);
+  rope.angles(7, 8, cos, sin);
   for (int i = 0; i < 4; ++i) {
     const double angle = 7 * std::pow(10000.0, -2.0 * i / 8);
     EXPECT_NEAR(cos[i], std::cos(angle), 1e-6);
@@ -49,6 +49,27 @@ TEST(Rope, YarnKeepsFastPairsAndSlowsSlowOnes) {
   EXPECT_FLOAT_EQ(yarn.frequencies().back(), plain.frequencies().back() / 4);
   for (size_t i = 1; i < 64; ++i) EXPECT_LT(yarn.frequencies()[i], yarn.frequencies()[i - 1]);
   EXPECT_NEAR(yarn.magnitude(), 1 + 0.1 * std::log(4.0), 1e-6);
+}
+
+TEST(Rope, LongTextsHaveDivisorsOfTheirOwnAtEveryPosition) {
+  RopeConfig c = config(8);
+  c.scaling = RopeConfig::Scaling::Long;
+  c.original_context = 32;
+  c.attention_factor = 1.25;
+  const std::vector<float> near = {1, 1, 1, 2}, far = {1, 4, 8, 16};
+  c.divisors = near;
+  c.long_divisors = far;
+  const Rope rope(c);
+  EXPECT_EQ(rope.switches_at(), 32);
+  for (int length : {32, 33}) {
+    float cos[4], sin[4];
+    rope.angles(5, length, cos, sin);
+    for (size_t i = 0; i < 4; ++i) {
+      const double angle = 5 * std::pow(10000.0, -2.0 * static_cast<double>(i) / 8) / (length > 32 ? far : near)[i];
+      EXPECT_NEAR(cos[i], 1.25 * std::cos(angle), 1e-6) << length;
+      EXPECT_NEAR(sin[i], 1.25 * std::sin(angle), 1e-6) << length;
+    }
+  }
 }
 
 }  // namespace

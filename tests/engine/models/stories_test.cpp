@@ -72,23 +72,21 @@ void expect_same_bits(const std::string& path, Precision precision, KvType type,
 }
 
 TEST(Stories, SameBitsInAnyBatchChunkAndTeam) {
-  for (const char* isa : {"base", "avx2", "avx512"}) {
-    if (!make_cpu_backend({1, isa})) continue;
+  for (const char* isa : instruction_sets()) {
     expect_same_bits(test_data(kFolder), Precision::Native, KvType::F16, isa, 300, 2);
   }
 }
 
 TEST(Stories, SameBitsInEveryWeightFormat) {
   for (const char* format : {"q4_0", "q4_1", "q4_k", "q5_0", "q5_1", "q5_k", "q6_k", "q8_0", "bf16", "f16", "f32", "mixed"}) {
-    for (const char* isa : {"base", "avx2", "avx512"}) {
-      if (!make_cpu_backend({1, isa})) continue;
+    for (const char* isa : instruction_sets()) {
       expect_same_bits(test_data(std::string("reference/quant/llama-") + format + ".gguf"), Precision::Native, KvType::F16, isa, 70, 1);
     }
   }
 }
 
 TEST(Stories, SameBitsInEveryArchitecture) {
-  for (const char* name : {"gemma2", "gemma3", "mistral-window", "qwen2", "qwen3"}) {
+  for (const char* name : {"gemma2", "gemma3", "mistral-window", "qwen2", "qwen3", "phi3-long", "phi4-mini", "granite"}) {
     expect_same_bits(test_data(std::string("reference/") + name), Precision::Native, KvType::BF16, "", 130, 1);
   }
 }

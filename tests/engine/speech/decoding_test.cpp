@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/models/open.h"
 #include "engine/speech/hypothesis_pages.h"
 #include "support/random.h"
 #include "tests/engine/models/harness.h"

@@ -194,7 +194,7 @@ struct Chat {
 
 Chat smollm2(std::string_view source) {
   Chat chat;
-  auto file = open_model_file((kData / "tokenizers/vocab-smollm2.gguf").string());
+  auto file = open_container((kData / "tokenizers/vocab-smollm2.gguf").string());
   EXPECT_TRUE(file.ok()) << (file.ok() ? "" : file.error().message);
   if (!file.ok()) return chat;
   auto tokenizer = make_tokenizer(**file);

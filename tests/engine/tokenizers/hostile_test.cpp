@@ -181,7 +181,7 @@ TEST(HostileModel, DamageIsFoundOrHarmless) {
 TEST(HostileText, AnyBytesAreEncodedAndByteVocabulariesKeepThem) {
   std::mt19937 random(11);
   for (const char* name : {"gpt-2", "falcon", "llama-spm", "bert-bge", "starcoder"}) {
-    auto file = open_model_file(std::string(verge::test_data_folder()) + "/tokenizers/ggml-vocab-" + name + ".gguf");
+    auto file = open_container(std::string(verge::test_data_folder()) + "/tokenizers/ggml-vocab-" + name + ".gguf");
     ASSERT_TRUE(file) << file.error().message;
     auto made = make_tokenizer(**file);
     ASSERT_TRUE(made) << made.error().message;
@@ -198,7 +198,7 @@ TEST(HostileText, AnyBytesAreEncodedAndByteVocabulariesKeepThem) {
 
 TEST(HostileText, LongWithoutAWordEnd) {
   for (const char* name : {"gpt-2", "llama-spm", "bert-bge", "deepseek-llm"}) {
-    auto file = open_model_file(std::string(verge::test_data_folder()) + "/tokenizers/ggml-vocab-" + name + ".gguf");
+    auto file = open_container(std::string(verge::test_data_folder()) + "/tokenizers/ggml-vocab-" + name + ".gguf");
     ASSERT_TRUE(file);
     auto made = make_tokenizer(**file);
     ASSERT_TRUE(made);

@@ -35,7 +35,7 @@ std::string text_of(uint64_t seed) {
 class LimitTest : public testing::TestWithParam<fs::path> {};
 
 TEST_P(LimitTest, StopsWithTheSameFirstIds) {
-  auto file = open_model_file(GetParam().string());
+  auto file = open_container(GetParam().string());
   ASSERT_TRUE(file) << file.error().message;
   auto tokenizer = make_tokenizer(**file);
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
@@ -57,7 +57,7 @@ TEST_P(LimitTest, StopsWithTheSameFirstIds) {
 
 // Those of language models have a bound; those that fold or leave out text (BERT's) have none.
 TEST_P(LimitTest, LengthBoundsTheIdsOfLanguageModels) {
-  auto file = open_model_file(GetParam().string());
+  auto file = open_container(GetParam().string());
   ASSERT_TRUE(file);
   auto tokenizer = make_tokenizer(**file);
   ASSERT_TRUE(tokenizer);

@@ -40,7 +40,7 @@ void check(const fs::path& model, const std::string& expected) {
   text << stream.rdbuf();
   auto document = parse_json(text.str());
   ASSERT_TRUE(document) << document.error().message;
-  auto file = open_model_file(model.string());
+  auto file = open_container(model.string());
   ASSERT_TRUE(file) << file.error().message;
   auto made = make_tokenizer(**file);
   ASSERT_TRUE(made) << made.error().message;

@@ -47,7 +47,7 @@ std::vector<fs::path> vocabularies() {
 class Vectors : public testing::TestWithParam<fs::path> {
  protected:
   void SetUp() override {
-    auto file = open_model_file(GetParam().string());
+    auto file = open_container(GetParam().string());
     ASSERT_TRUE(file) << file.error().message;
     auto made = make_tokenizer(**file);
     ASSERT_TRUE(made) << made.error().message;

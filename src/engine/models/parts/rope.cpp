@@ -23,7 +23,8 @@ double yarn_ramp(int pair, const RopeConfig& c) {
 
 Rope::Rope(const RopeConfig& c) {
   for (int i = 0; i < c.rotary_dim / 2; ++i) {
-    double frequency = std::pow(c.base, -2.0 * i / c.rotary_dim);
+    const double plain = std::pow(c.base, -2.0 * i / c.rotary_dim);
+    double frequency = plain;
     if (!c.divisors.empty()) frequency /= c.divisors[static_cast<size_t>(i)];
     if (c.scaling == RopeConfig::Scaling::Linear) frequency /= c.factor;
     if (c.scaling == RopeConfig::Scaling::Yarn) {
@@ -31,16 +32,22 @@ Rope::Rope(const RopeConfig& c) {
       frequency = frequency / c.factor * ramp + frequency * (1 - ramp);
     }
     frequencies_.push_back(static_cast<float>(frequency));
+    if (!c.long_divisors.empty()) long_frequencies_.push_back(static_cast<float>(plain / c.long_divisors[static_cast<size_t>(i)]));
   }
   if (c.scaling == RopeConfig::Scaling::Yarn) {
     magnitude_ = static_cast<float>(c.attention_factor * (c.factor > 1 ? 1 + 0.1 * std::log(c.factor) : 1));
   }
+  if (c.scaling == RopeConfig::Scaling::Long) {
+    magnitude_ = static_cast<float>(c.attention_factor);
+    switch_ = static_cast<int64_t>(c.original_context);
+  }
 }
 
-void Rope::angles(int64_t position, float* cos, float* sin) const {
-  for (size_t i = 0; i < frequencies_.size(); ++i) {
+void Rope::angles(int64_t position, int64_t length, float* cos, float* sin) const {
+  const std::vector<float>& frequencies = !long_frequencies_.empty() && length > switch_ ? long_frequencies_ : frequencies_;
+  for (size_t i = 0; i < frequencies.size(); ++i) {
     // The angle is rounded to f32 before the cosine, as in transformers and in training.
-    const float angle = static_cast<float>(position) * frequencies_[i];
+    const float angle = static_cast<float>(position) * frequencies[i];
     cos[i] = std::cos(angle) * magnitude_;
     sin[i] = std::sin(angle) * magnitude_;
   }
