@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "accounts/marker.h"
+#include "support/hex.h"
 #include "support/limits.h"
 #include "support/log.h"
 #include "support/random.h"
@@ -85,12 +86,6 @@ constexpr size_t kIdLength = kTokenIdDigits;
 constexpr size_t kSecretLength = 43;  // 32 bytes as base64url without padding
 constexpr size_t kTokenLength = kPrefix.size() + kIdLength + 1 + kSecretLength;
 
-std::string hex(const unsigned char* bytes, size_t count) {
-  std::string out;
-  for (size_t i = 0; i < count; ++i) out += fmt::format("{:02x}", bytes[i]);
-  return out;
-}
-
 std::string base64url(const unsigned char* bytes, size_t count) {
   static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   std::string out;
@@ -128,7 +123,7 @@ Error unknown_token() { return Error{Code::Unauthenticated, "no valid API token"
 std::string token_hash(std::string_view text) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  return hex(digest.data(), digest.size());
+  return hex(digest);
 }
 
 bool known_scope(std::string_view scope) { return scope == kMetricsScope || rank_of(scope) < std::size(kScopes); }
@@ -204,7 +199,7 @@ Result<NewToken> Accounts::create(const std::string& name, const std::string& wa
   random_bytes(id.data(), id.size());
   random_bytes(secret.data(), secret.size());
   NewToken made;
-  made.token = {hex(id.data(), id.size()), name, scope, account, now_ms, 0, expires_ms, 0};
+  made.token = {hex(id), name, scope, account, now_ms, 0, expires_ms, 0};
   made.secret = fmt::format("{}{}_{}", kPrefix, made.token.id, base64url(secret.data(), secret.size()));
   OPENSSL_cleanse(secret.data(), secret.size());
   VERGE_TRY(write_marker(folder_));  // first: a server that is killed between the two is closed, not open

@@ -19,6 +19,7 @@
 #include "node/io/child.h"
 #include "support/clock.h"
 #include "support/finally.h"
+#include "support/hex.h"
 #include "support/log.h"
 #include "support/random.h"
 #include "support/spawn.h"
@@ -54,9 +55,7 @@ http::task<void> answer(http::Responder& out, int status, const std::string& mes
 std::string make_secret() {
   unsigned char bytes[32];
   random_bytes(bytes, sizeof bytes);
-  std::string text;
-  for (unsigned char byte : bytes) text += fmt::format("{:02x}", byte);
-  return text;
+  return hex(bytes);
 }
 
 bool same_secret(std::string_view a, std::string_view b) {

@@ -10,6 +10,7 @@
 #include "engine/tokenizers/unicode.h"
 #include "support/json.h"
 #include "support/limits.h"
+#include "support/utf8.h"
 #include "worker/confine.h"
 
 namespace verge::commands {
@@ -65,7 +66,7 @@ Result<void> run(const Options& options) {
   std::vector<int32_t> ids = tokenizer->encode(input, {.add_special = !options.no_special, .parse_special = !options.no_special});
   if (options.json) {
     json::array tokens;
-    for (int32_t id : ids) tokens.push_back(json::object{{"id", id}, {"piece", engine::sanitize_utf8(tokenizer->piece(id, true))}});
+    for (int32_t id : ids) tokens.push_back(json::object{{"id", id}, {"piece", lossy_utf8(tokenizer->piece(id, true))}});
     std::printf("%s\n", json::serialize(tokens).c_str());
     return {};
   }

@@ -11,7 +11,7 @@
 #include "engine/backend.h"
 #include "engine/formats/model_file.h"
 #include "engine/model.h"
-#include "engine/models/parts/projection.h"
+#include "engine/projection.h"
 #include "engine/tokenizers/tokenizer.h"
 #include "support/error.h"
 

@@ -24,7 +24,7 @@ Result<ModelNeed> need_of(ModelFile& file, const std::string& task, const Backen
   const auto embedding = file.tensors.find("token_embd.weight");
   if (embedding != file.tensors.end() && (*tokenizer)->vocabulary() > embedding->second.shape[0])
     return fail(Code::LoadFailed, "{}: the tokenizer has {} tokens, the model {}", file.path, (*tokenizer)->vocabulary(), embedding->second.shape[0]);
-  // Layers behind the pooling are no part of the network (models/parts/projection.h).
+  // Layers behind the pooling are no part of the network (engine/projection.h).
   if (task == "text-embeddings") std::erase_if(file.tensors, [](const auto& tensor) { return tensor.first.starts_with("dense_"); });
   if (is_bert(file) && task != "text-generation") return bert_need(file, backend, Precision::Native);
   VERGE_ASSIGN(architecture, find_architecture(file));

@@ -2,6 +2,7 @@
 
 #include <cctype>
 
+#include "support/hex.h"
 #include "support/random.h"
 
 namespace verge {
@@ -14,14 +15,8 @@ std::string uuid_v4() {
   random_bytes(bytes, sizeof bytes);
   bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);  // version 4 (RFC 9562, 5.4)
   bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);  // variant
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(36);
-  for (unsigned char byte : bytes) {
-    if (dash_at(out.size())) out += '-';
-    out += kHex[byte >> 4];
-    out += kHex[byte & 15];
-  }
+  std::string out = hex(bytes);
+  for (size_t dash : {8, 13, 18, 23}) out.insert(dash, 1, '-');
   return out;
 }
 

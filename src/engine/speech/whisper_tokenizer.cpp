@@ -7,6 +7,7 @@
 #include "engine/tokenizers/pretokenize.h"
 #include "engine/tokenizers/unicode.h"
 #include "support/limits.h"
+#include "support/utf8.h"
 
 namespace verge::engine {
 namespace {
@@ -133,7 +134,7 @@ std::vector<int32_t> WhisperTokenizer::encode(std::string_view text) const {
 std::string WhisperTokenizer::decode(std::span<const int32_t> ids) const {
   std::string text;
   for (int32_t id : ids) text += bytes(id);
-  return sanitize_utf8(whole_characters(text));
+  return lossy_utf8(whole_characters(text));
 }
 
 // openai/whisper, tokenizer.py, non_speech_tokens: signs that transcripts of sounds, speakers and music are made of.
@@ -165,16 +166,16 @@ std::vector<WhisperTokenizer::Word> WhisperTokenizer::split_words(std::span<cons
   for (int32_t id : ids) {
     current.tokens.push_back(id);
     current.text += bytes(id);
-    const size_t valid = valid_utf8_prefix(current.text);
+    const size_t valid = std::min(first_invalid_utf8(current.text), current.text.size());
     if (valid == current.text.size() || !code_point_at(full, begin + valid).valid) {
       begin += current.text.size();
-      current.text = sanitize_utf8(current.text);
+      current.text = lossy_utf8(current.text);
       pieces.push_back(std::move(current));
       current = {};
     }
   }
   if (!current.tokens.empty())
-    pieces.push_back({sanitize_utf8(whole_characters(current.text)), current.tokens});
+    pieces.push_back({lossy_utf8(whole_characters(current.text)), current.tokens});
   for (std::string_view code : {"zh", "ja", "th", "lo", "my", "yue"}) {
     if (language == code) return pieces;
   }

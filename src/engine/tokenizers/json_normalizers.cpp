@@ -11,6 +11,7 @@
 #include "engine/tokenizers/regex.h"
 #include "engine/tokenizers/unicode.h"
 #include "engine/tokenizers/wordpiece.h"
+#include "support/utf8.h"
 
 namespace verge::engine {
 namespace {
@@ -136,7 +137,7 @@ class ReplaceRegex final : public Normalizer {
  public:
   ReplaceRegex(Regex regex, std::string to) : regex_(std::move(regex)), to_(std::move(to)) {}
   void apply(std::string* text, const Place&) const override {
-    std::string valid = is_valid_utf8(*text) ? std::move(*text) : sanitize_utf8(*text);
+    std::string valid = is_utf8(*text) ? std::move(*text) : lossy_utf8(*text);
     std::string out;
     size_t at = 0, begin = 0, end = 0;
     for (Regex::Matches matches(regex_, valid); matches.next(&begin, &end); at = end) out.append(valid, at, begin - at).append(to_);

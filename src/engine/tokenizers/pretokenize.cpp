@@ -4,7 +4,10 @@
 // (see regex.cpp).
 #include "engine/tokenizers/pretokenize.h"
 
+#include <algorithm>
+
 #include "engine/tokenizers/unicode.h"
+#include "support/utf8.h"
 
 namespace verge::engine {
 namespace {
@@ -277,7 +280,7 @@ void RegexSplitter::apply(Words* words) const {
   };
   for (std::string_view text : words->list) {
     while (!text.empty()) {
-      size_t valid = valid_utf8_prefix(text);
+      size_t valid = std::min(first_invalid_utf8(text), text.size());
       if (valid > 0) split_valid(text.substr(0, valid));
       text.remove_prefix(valid);
       if (text.empty()) break;

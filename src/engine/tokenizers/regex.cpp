@@ -7,6 +7,7 @@
 
 #include "engine/tokenizers/unicode.h"
 #include "support/limits.h"
+#include "support/utf8.h"
 
 namespace verge::engine {
 namespace {
@@ -83,7 +84,7 @@ Result<Regex> Regex::compile(std::string_view pattern, bool ruby) {
   if (pattern.size() > limits::kSplitPatternBytes) {
     return fail(Code::LoadFailed, "tokenizer: a split pattern of {} bytes, limit {}", pattern.size(), limits::kSplitPatternBytes);
   }
-  if (!is_valid_utf8(pattern)) return fail(Code::LoadFailed, "tokenizer: a split pattern is not UTF-8");
+  if (!is_utf8(pattern)) return fail(Code::LoadFailed, "tokenizer: a split pattern is not UTF-8");
   VERGE_ASSIGN(translated, translate(pattern, ruby));
   auto code = std::make_unique<Program>();
   int error = 0;

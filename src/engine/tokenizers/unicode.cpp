@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include "support/utf8.h"
+
 namespace verge::engine {
 namespace {
 
@@ -72,20 +74,6 @@ void append_utf8(std::string& out, char32_t point) {
   }
 }
 
-size_t valid_utf8_prefix(std::string_view text) {
-  size_t at = 0;
-  while (at < text.size()) {
-    if (static_cast<uint8_t>(text[at]) < 0x80) {
-      ++at;
-      continue;
-    }
-    CodePoint point = code_point_at(text, at);
-    if (!point.valid) return at;
-    at += point.length;
-  }
-  return at;
-}
-
 std::string_view whole_characters(std::string_view text) {
   for (size_t back = 1; back <= 3 && back <= text.size(); ++back) {
     const auto byte = static_cast<uint8_t>(text[text.size() - back]);
@@ -98,20 +86,6 @@ std::string_view whole_characters(std::string_view text) {
     break;
   }
   return text;
-}
-
-std::string sanitize_utf8(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    size_t valid = valid_utf8_prefix(text);
-    out.append(text.substr(0, valid));
-    text.remove_prefix(valid);
-    if (text.empty()) break;
-    append_utf8(out, 0xFFFD);
-    text.remove_prefix(1);
-  }
-  return out;
 }
 
 bool is_whitespace(char32_t point) {
@@ -180,7 +154,7 @@ std::string normalize_unicode(std::string_view text, NormalForm form) {
   int options = UTF8PROC_STABLE;
   options |= form == NormalForm::C || form == NormalForm::KC ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
   if (form == NormalForm::KC || form == NormalForm::KD) options |= UTF8PROC_COMPAT;
-  std::string valid = is_valid_utf8(text) ? std::string(text) : sanitize_utf8(text);
+  std::string valid = is_utf8(text) ? std::string(text) : lossy_utf8(text);
   utf8proc_uint8_t* mapped = nullptr;
   auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(valid.data()), static_cast<utf8proc_ssize_t>(valid.size()), &mapped,
                              static_cast<utf8proc_option_t>(options));

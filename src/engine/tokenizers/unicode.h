@@ -17,13 +17,8 @@ struct CodePoint {
 // The code point at `at` (< text.size()).
 CodePoint code_point_at(std::string_view text, size_t at);
 void append_utf8(std::string& out, char32_t point);
-// Length of the longest prefix that is valid UTF-8.
-size_t valid_utf8_prefix(std::string_view text);
-inline bool is_valid_utf8(std::string_view text) { return valid_utf8_prefix(text) == text.size(); }
 // `text` without a character at its end that lacks bytes.
 std::string_view whole_characters(std::string_view text);
-// `text` with every invalid byte as U+FFFD.
-std::string sanitize_utf8(std::string_view text);
 
 bool is_whitespace(char32_t point);         // Unicode White_Space
 bool is_letter(char32_t point);             // L*

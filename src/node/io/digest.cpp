@@ -1,4 +1,5 @@
 #include "node/io/digest.h"
+#include "support/hex.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -28,9 +29,7 @@ std::string Digest::hex() {
   unsigned char sum[EVP_MAX_MD_SIZE];
   unsigned int n = 0;
   EVP_DigestFinal_ex(state_->context, sum, &n);
-  std::string out;
-  for (unsigned int i = 0; i < n; ++i) out += fmt::format("{:02x}", sum[i]);
-  return out;
+  return verge::hex({sum, n});
 }
 
 Result<std::string> sha256_of(const std::string& path) {

@@ -10,6 +10,7 @@
 #include "engine/tokenizers/tokenizer.h"
 #include "engine/tokenizers/unicode.h"
 #include "support/json.h"
+#include "support/utf8.h"
 #include "tests/paths.h"
 
 namespace verge::engine {
@@ -56,7 +57,7 @@ TEST(TokenizerJson, IdsAndTextsAreTheReferences) {
       EXPECT_EQ(tokenizer.encode(text, {}), ids_of(item.at("special_ids"))) << text;
       // CLIP's word ends: whether a token's space is the text's last can't be known token by token.
       if (name != "bpe_clip") {
-        EXPECT_EQ(sanitize_utf8(tokenizer.decode(ids, true)), std::string_view(item.at("decoded").as_string())) << text;
+        EXPECT_EQ(lossy_utf8(tokenizer.decode(ids, true)), std::string_view(item.at("decoded").as_string())) << text;
       }
       ++checked;
     }
@@ -82,7 +83,7 @@ TEST(TokenizerModel, IdsAndTextsAreTheReferences) {
       EXPECT_EQ((*made)->encode(text, {.add_special = false, .parse_special = false}), ids) << text;
       // A U+2581 of the text itself can't be told from a space any more; the library drops it at the start.
       if (item.at("decoded").is_string() && text.find(kSpaceSymbol) == std::string::npos) {
-        EXPECT_EQ(sanitize_utf8((*made)->decode(ids)), std::string_view(item.at("decoded").as_string())) << text;
+        EXPECT_EQ(lossy_utf8((*made)->decode(ids)), std::string_view(item.at("decoded").as_string())) << text;
       }
     }
   }

@@ -1,4 +1,5 @@
 #include "engine/tokenizers/unicode.h"
+#include "support/utf8.h"
 
 #include <gtest/gtest.h>
 
@@ -21,9 +22,9 @@ TEST(Unicode, MalformedSequencesTakeOneByte) {
     CodePoint point = code_point_at(text, 0);
     EXPECT_FALSE(point.valid) << text;
     EXPECT_EQ(point.length, 1u);
-    EXPECT_EQ(valid_utf8_prefix(text), 0u);
+    EXPECT_EQ(first_invalid_utf8(text), 0u);
   }
-  EXPECT_EQ(sanitize_utf8("a\xFF"
+  EXPECT_EQ(lossy_utf8("a\xFF"
                           "b"),
             "a\xEF\xBF\xBD"
             "b");

@@ -1,4 +1,4 @@
-#include "engine/models/parts/projection.h"
+#include "engine/projection.h"
 
 #include <cmath>
 
