@@ -1,10 +1,10 @@
 // API tokens, and what accounts may use. A token's secret is shown once, when it is made; kept is its SHA-256 (the secret is 256
 // random bits, so a plain hash is enough: there is nothing to guess).
 //
-// A1 Once a token was ever made, requests need one; revoking the last does not open the server again, nor does a database that
+// AC1 Once a token was ever made, requests need one; revoking the last does not open the server again, nor does a database that
 //    is lost, emptied or replaced: a file beside it, `tokens-required`, remembers.
-// A2 A revoked, expired or unknown token, and any fault of the database, is a refusal.
-// A3 A gateway that has not heard yet whether its cluster wants tokens answers nobody (join()).
+// AC2 A revoked, expired or unknown token, and any fault of the database, is a refusal.
+// AC3 A gateway that has not heard yet whether its cluster wants tokens answers nobody (join()).
 #pragma once
 
 #include <cstdint>
@@ -134,7 +134,7 @@ class Accounts {
   std::map<std::string, Settings, std::less<>> settings_;  // as of the generation known_
   std::pair<int64_t, int64_t> known_{-1, -1};
   int64_t written_ = 0;    // own changes, of which the database's version does not tell
-  bool required_ = false;  // A1: never goes back to false
+  bool required_ = false;  // AC1: never goes back to false
   std::string cluster_;    // empty: in none
   bool unheard_ = false;
   bool file_given_ = false;

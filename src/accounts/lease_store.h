@@ -30,11 +30,11 @@ struct LeaseRecord {
 
 // Owner: the one io thread. Cancellation ends a call early, with an error or by exception; whether a
 // compare_and_set has happened is then unknown.
-// L1 compare_and_set changes the record only where its revision is `expected`, and gives it a new, larger one: of two
+// LS1 compare_and_set changes the record only where its revision is `expected`, and gives it a new, larger one: of two
 //    callers with the same expectation one wins.
-// L2 An error may mean that the change has happened all the same (an answer that got lost). The quota counts such
+// LS2 An error may mean that the change has happened all the same (an answer that got lost). The quota counts such
 //    an amount as handed out to nobody: that loses a lease, never the bound.
-// L3 A store that cannot be reached answers with an error within a bounded time (limits::kLeaseStoreMs): requests wait
+// LS3 A store that cannot be reached answers with an error within a bounded time (limits::kLeaseStoreMs): requests wait
 //    for it.
 class LeaseStore {
  public:

@@ -1,10 +1,10 @@
 // Writes the usage book from a thread of its own: what comes while one commit is on its way to the disk shares the
 // next one, and the io thread never waits for the disk.
 //
-// D1 commit() returns when the row is in the file. An answer's last event is sent after it, so that after kill -9 of this
+// UL1 commit() returns when the row is in the file. An answer's last event is sent after it, so that after kill -9 of this
 //    process every answer whose end a client has seen is in the book, once. A power cut takes rows of the last
 //    limits::kUsageSyncMs: they are synced together, since a sync of its own costs a row more than all else that a small request does.
-// D2 Where the disk fails (full, read-only), commit() returns all the same: answers go on. The rows stay in memory and
+// UL2 Where the disk fails (full, read-only), commit() returns all the same: answers go on. The rows stay in memory and
 //    are tried again; `failing` and the log say so. At most limits::kUsageUnwritten are kept.
 // Owner: commands/serve, on the io thread, where everything but the writing happens. Destroying it writes what is there.
 #pragma once

@@ -4,8 +4,8 @@
 // Which limits hold: what is set for the account; else, with `published_limits`, the published ones (10,000 neurons a
 // day, each task's requests a minute); else none.
 //
-// M1 A Charge that was never booked gives everything back when it goes.
-// M2 A request is charged on the day of its admission.
+// MT1 A Charge that was never booked gives everything back when it goes.
+// MT2 A request is charged on the day of its admission.
 // Owner: commands/serve, on the io thread. The lease store and the ledger outlive it.
 #pragma once
 

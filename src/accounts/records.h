@@ -2,9 +2,9 @@
 // rule of which of two versions of one record counts. Whatever the order in which records arrive, and however often, the same
 // set is left everywhere. A token's secret is not among them: its hash is. Pure.
 //
-// R1 A token's record never changes but for its revocation, and that is never taken back: who has not heard of it yet cannot
+// RC1 A token's record never changes but for its revocation, and that is never taken back: who has not heard of it yet cannot
 //    undo it.
-// R2 Of a setting the last change counts: the larger (version_ms, member).
+// RC2 Of a setting the last change counts: the larger (version_ms, member).
 #pragma once
 
 #include <array>

@@ -2,11 +2,11 @@
 // a few times a second; between two tellings each takes no more than its part of what it knows to be left, and who wants more waits
 // a moment for news. Pure. Times are in ms of a clock that never goes back.
 //
-// N1 While G gateways hear each other within kHearMs, an account gets at most its limit and G - 1 more.
-// N2 A gateway that is silent may be cut off and not dead: for kSilentForMs its part of each limit is kept for it. One that hears
+// SC1 While G gateways hear each other within kHearMs, an account gets at most its limit and G - 1 more.
+// SC2 A gateway that is silent may be cut off and not dead: for kSilentForMs its part of each limit is kept for it. One that hears
 //    nobody (its bus is away) keeps the others' parts for them as long as that lasts. So gateways that are cut off from each other
 //    let through their parts, and at least one request each.
-// N3 A gateway's counts of the last minute outlive it elsewhere, and not at itself: its restart gives an account at most what it had
+// SC3 A gateway's counts of the last minute outlive it elsewhere, and not at itself: its restart gives an account at most what it had
 //    let through there.
 #pragma once
 

@@ -1,9 +1,9 @@
 // Runs the Requests of one call on the Service and writes the answer, whole or as a stream.
 //
-// G1 The status line is sent only after the first token or an error is known.
-// G2 A stream ends with exactly one of: the format's closing events, or one error event. Then it closes.
-// G3 An answer's end is sent after its row is committed to the usage ledger.
-// G4 When generate() returns, every run() that it started has ended: nothing below works for a
+// GE1 The status line is sent only after the first token or an error is known.
+// GE2 A stream ends with exactly one of: the format's closing events, or one error event. Then it closes.
+// GE3 An answer's end is sent after its row is committed to the usage ledger.
+// GE4 When generate() returns, every run() that it started has ended: nothing below works for a
 //    client that has left.
 #pragma once
 

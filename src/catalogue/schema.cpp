@@ -88,11 +88,13 @@ const char* type_names(const json::value& value) {
 }
 
 std::string plain(const json::value& value) {
-  std::string text = value.is_string()   ? std::string(value.get_string())
-                     : value.is_double() ? fmt::format("{}", value.get_double())
-                                         : json::serialize(value);
-  if (text.size() > 64) text = text.substr(0, 64) + "…";
-  return text;
+  std::string text;
+  if (value.is_string()) text = value.get_string();
+  else if (value.is_double()) text = fmt::format("{}", value.get_double());
+  else text = json::serialize(value);
+  if (text.size() <= 64) return text;
+  text.resize(64);
+  return text += "…";
 }
 
 // Length in UTF-16 units, as JavaScript counts; text is valid UTF-8 (the parser has seen to it).

@@ -6,7 +6,7 @@
 //
 // K1 Nothing counts on a message to arrive. Gateways that hear each other come to hold the same, in whatever state they began.
 // K2 The cluster's record `tokens-required` (a value on the bus) is written by every gateway that wants tokens. A gateway that has
-//    never heard of its cluster reads it, and lets nobody in before (accounts.h, A3).
+//    never heard of its cluster reads it, and lets nobody in before (accounts.h, AC3).
 // K3 A secret is never told: hashes are.
 #pragma once
 

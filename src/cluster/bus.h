@@ -1,10 +1,10 @@
 // What machines of a cluster tell each other about themselves: small messages on named subjects, to whoever listens, and
 // a few shared values that are changed by compare-and-set. Requests and answers never travel here.
 //
-// B1 publish() never waits and never fails: what cannot be sent now is dropped. Every message is repeated or replaced by
+// Handlers run on the executor's one thread.
+// BU1 publish() never waits and never fails: what cannot be sent now is dropped. Every message is repeated or replaced by
 //    the next one, so a reader sees gaps, never lies.
-// B2 Handlers run on the executor's one thread.
-// B3 A bus that has lost its servers goes on looking for them for ever; connected() tells.
+// BU2 A bus that has lost its servers goes on looking for them for ever; connected() tells.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

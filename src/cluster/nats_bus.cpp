@@ -244,7 +244,7 @@ Result<void> NatsBus::open() {
 }
 
 // An operator who looks at the log sees that the bus is away, and why, without having seen the moment when it went. And
-// libnats gives up on a server that refuses it twice, as one does that has not yet been told of a new member: B3 says for ever.
+// libnats gives up on a server that refuses it twice, as one does that has not yet been told of a new member: BU2 says for ever.
 task<void> NatsBus::watch(std::shared_ptr<Shared> shared) {
   asio::steady_timer timer(shared->executor);
   for (int64_t complain_at = monotonic_ms() + kFirstComplaintMs;;) {

@@ -1,5 +1,5 @@
 // The lease store of a cluster: one value an account and day in the bus's bucket "verge_quota" (NATS KV), changed by
-// compare-and-set. L1 to L3 of accounts/lease_store.h.
+// compare-and-set. LS1 to LS3 of accounts/lease_store.h.
 #pragma once
 
 #include "accounts/lease_store.h"

@@ -27,7 +27,7 @@ constexpr int64_t kLongAgo = -1'000'000;
 
 constexpr int kRowsAtOnce = 200;            // read from the book on the io thread: about a millisecond
 constexpr int kNewBatches = 50;             // told to all in one tick; more wait for the next
-constexpr int64_t kRepairBytes = 1 << 20;   // sent again in one tick (G3): a few thousand rows
+constexpr int64_t kRepairBytes = 1 << 20;   // sent again in one tick (UG3): a few thousand rows
 constexpr int kMergesAtOnce = 64;           // batches of others that wait for the disk; each is at most a message
 constexpr int64_t kComplaintMs = 60'000;
 
@@ -72,7 +72,7 @@ class BusGossip : public UsageGossip, public std::enable_shared_from_this<BusGos
     int64_t asked_at = kLongAgo;      // ticks
     UsageMark sent_after;             // the batch of our rows that it was sent last ...
     int64_t sent_at = kLongAgo;       // ... and when
-    std::optional<UsageMark> wants;   // our rows after that, when there is room for it (G3)
+    std::optional<UsageMark> wants;   // our rows after that, when there is room for it (UG3)
   };
 
   task<void> ticks();

@@ -5,11 +5,11 @@
 //   * Who sees from that that another lacks rows of its own sends it the next batch, to it alone, and waits for its new mark. Rows that
 //     come after a gap are left out, and their sender is told the mark at once.
 //
-// G1 Nothing counts on a message to arrive: what a book lacks is sent until its mark says otherwise, and a mark moves in the
+// UG1 Nothing counts on a message to arrive: what a book lacks is sent until its mark says otherwise, and a mark moves in the
 //    transaction that writes the rows.
-// G2 A row is taken from its own gateway's subject only (the bus lets a member speak under its own name alone). So rows of a gateway
+// UG2 A row is taken from its own gateway's subject only (the bus lets a member speak under its own name alone). So rows of a gateway
 //    that is gone are where it had sent them, and everywhere once it is back.
-// G3 What is sent again in a second is bounded, whatever others ask for.
+// UG3 What is sent again in a second is bounded, whatever others ask for.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -1,8 +1,8 @@
 // Requests that wait because no node has room. Pure.
-// Q1 At most kRoomWaiters wait, none past its deadline or kRoomWaitMs.
-// Q2 Within a model, tenants take turns by what they ask for (start-time fair queueing: Goyal, Vin, Cheng 1996), and
+// CA1 At most kRoomWaiters wait, none past its deadline or kRoomWaitMs.
+// CA2 Within a model, tenants take turns by what they ask for (start-time fair queueing: Goyal, Vin, Cheng 1996), and
 //    each tenant's own are first come first served. A tenant that sends much waits for itself.
-// Q3 When the room is full, a newcomer of a tenant that holds less takes the place of the newest of the one that
+// CA3 When the room is full, a newcomer of a tenant that holds less takes the place of the newest of the one that
 //    holds most; else it is refused.
 #pragma once
 

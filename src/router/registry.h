@@ -5,10 +5,10 @@
 // first tokens came, failures. Where the two disagree its own eyes win: a node that lies about its queue gains
 // a few requests by it, not the traffic.
 //
-// G1 A heartbeat of an older boot, or an older one of the same boot, changes nothing (they come late and twice).
-// G2 A remote node is suspect kNodeSuspectMs after its last heartbeat was heard and dead after kNodeDeadMs, by
+// RG1 A heartbeat of an older boot, or an older one of the same boot, changes nothing (they come late and twice).
+// RG2 A remote node is suspect kNodeSuspectMs after its last heartbeat was heard and dead after kNodeDeadMs, by
 //    the router's own clock: no clock of a node is ever read.
-// G3 A node that fails kEjectFailures times in a row is ejected for a while, longer each time, unless that would
+// RG3 A node that fails kEjectFailures times in a row is ejected for a while, longer each time, unless that would
 //    leave fewer than half of the nodes: when most fail, the fault is elsewhere, and a router without nodes
 //    helps nobody.
 #pragma once
@@ -96,7 +96,7 @@ class Registry {
 
   void add(const std::string& name, bool local, NodeState state, Instant now);
   void remove(const std::string& name) { nodes_.erase(name); }
-  // Adds the node if it is new. False: an old one, ignored (G1).
+  // Adds the node if it is new. False: an old one, ignored (RG1).
   bool heartbeat(const std::string& name, NodeState state, Instant now);
   // A node's answers to requests say how busy the model is (fresher than any heartbeat, where the traffic is).
   void load(const std::string& name, const std::string& model, protocol::Load load, Instant now);

@@ -1,10 +1,10 @@
 // Makes several attempts look like one answer. Pure: events of the attempts in, events for the client out.
-// R1 The client sees one Accepted, one Result, one Usage at most, and every id, every byte of text and every Part once.
-// R2 A second attempt is asked to go on after the ids that the client has (Request::resume_ids): sampling
+// RS1 The client sees one Accepted, one Result, one Usage at most, and every id, every byte of text and every Part once.
+// RS2 A second attempt is asked to go on after the ids that the client has (Request::resume_ids): sampling
 //    depends on seed and position alone, so it goes on with the same token and the same byte.
-// R3 An attempt that cannot be a continuation (another model, another prompt length) is refused; so is one by another build before
+// RS3 An attempt that cannot be a continuation (another model, another prompt length) is refused; so is one by another build before
 //    the client has anything of it, and a third node may be of the right one.
-// R4 Usage is that of an answer without interruption: what was cached for a replay is not the client's.
+// RS4 Usage is that of an answer without interruption: what was cached for a replay is not the client's.
 #pragma once
 
 #include <optional>

@@ -1,10 +1,10 @@
 // Threads for work that blocks or computes for long, so that the one io thread does not. The only way from a coroutine to another
 // thread and back: the coroutine itself never leaves its own thread, so no cancellation reaches into what runs elsewhere.
 //
-// P1 What the work throws comes back as an Error (Internal); nothing leaves the thread.
-// P2 A coroutine that is cancelled while it waits goes on at once, with Aborted. Work that has not begun then never begins; work that runs
+// PO1 What the work throws comes back as an Error (Internal); nothing leaves the thread.
+// PO2 A coroutine that is cancelled while it waits goes on at once, with Aborted. Work that has not begun then never begins; work that runs
 //    is told by its Abandoned and its outcome is dropped. So it owns, or shares, all that it touches.
-// P3 The destructor abandons all work, and returns when what runs has ended.
+// PO3 The destructor abandons all work, and returns when what runs has ended.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

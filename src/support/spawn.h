@@ -1,9 +1,9 @@
 // Coroutines that nobody awaits, and the loop that runs them. Every coroutine of Verge that is started and not awaited starts here:
 // a client that leaves, a timer or a signal can make any of them throw, and what leaves a coroutine ends the program.
 //
-// S1 Nothing that start() or the coroutine throws leaves it: it is logged under `what`, unless it is a cancellation, and told to ended().
-// S2 A coroutine that is cancelled before it waited for anything ends as any other. (Asio's own co_spawn then throws out of the loop.)
-// S3 ended() is called once, on the executor, after the coroutine's frame is gone. What it throws is logged.
+// SP1 Nothing that start() or the coroutine throws leaves it: it is logged under `what`, unless it is a cancellation, and told to ended().
+// SP2 A coroutine that is cancelled before it waited for anything ends as any other. (Asio's own co_spawn then throws out of the loop.)
+// SP3 ended() is called once, on the executor, after the coroutine's frame is gone. What it throws is logged.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

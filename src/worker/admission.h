@@ -3,7 +3,8 @@
 // What waits is what has been let in and not begun, in any unit of cost. Its pace is measured while anything waits and all
 // places are taken: before, it says how long one request takes, not how many go on side by side. Tenants take turns, so a newcomer waits for no more of another tenant's than it brings itself with what its own has waiting.
 //
-// W1 At most `length` are here. W2 Who would wait longer than answers take (kQueueWaitMs at least, `time_ms` at most) is
+// AD1 At most `length` are here.
+// AD2 Who would wait longer than answers take (kQueueWaitMs at least, `time_ms` at most) is
 // refused at once, and who would wait past its deadline too. While places are free, or no pace is known, all are let in.
 #pragma once
 

@@ -53,7 +53,7 @@ struct BatchLimits {
   int pages = 0;
   int max_rows = limits::kBatchTokens;
   int max_sequences = limits::kSequences;
-  QueueLimits queue;
+  QueueLimits queue{};
   // Sequences of this many tokens and more have other keys than shorter ones (engine::ModelInfo); 0 = all have the same.
   int long_text_from = 0;
 };

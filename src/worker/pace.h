@@ -3,8 +3,8 @@
 // A step's time is that of its answers' rows (measured by their number) and of its prompts' rows (measured by the row, and
 // followed quickly: a row costs more the further into a long prompt it is).
 //
-// C1 A step that reads prompts beside answers takes about kPrefillStepTargetMs, or kPrefillStepTimes what the answers take.
-// C2 Where n tenants share the batch, a step takes about 1 + (n - 1) (kShareStepTimes - 1) times the shortest one: an answer
+// PA1 A step that reads prompts beside answers takes about kPrefillStepTargetMs, or kPrefillStepTimes what the answers take.
+// PA2 Where n tenants share the batch, a step takes about 1 + (n - 1) (kShareStepTimes - 1) times the shortest one: an answer
 //    then goes at nearly the pace of its part of the machine, however many others' answers are there.
 #pragma once
 

@@ -4,10 +4,10 @@
 // texts, one a picture). Nothing is waited for: a batch is made of what is there when the engine is free, so one
 // request alone starts at once and batches grow with the load by themselves.
 //
-// P1 Fair between tenants (support/fair_share.h), then between the requests of one, by cost (start-time fair queueing, an
+// PK1 Fair between tenants (support/fair_share.h), then between the requests of one, by cost (start-time fair queueing, an
 //    item at a time): a request with 100 items delays one with a single item by the batch that runs, no more.
-// P2 A batch costs at most its limit, but for a single item that costs more by itself.
-// P3 At most `length` requests wait; each waits at most `time_ms` for its first item and never past its deadline.
+// PK2 A batch costs at most its limit, but for a single item that costs more by itself.
+// PK3 At most `length` requests wait; each waits at most `time_ms` for its first item and never past its deadline.
 #pragma once
 
 #include <cstdint>

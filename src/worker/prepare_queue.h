@@ -1,6 +1,6 @@
 // Requests whose input is to be read (tokenised, decoded) by a few threads. Pure.
-// T1 Fair between tenants by bytes; of one tenant short ones first, then in order of arrival.
-// T2 Long inputs take all threads but one at most, so that a short one waits for short ones only.
+// PQ1 Fair between tenants by bytes; of one tenant short ones first, then in order of arrival.
+// PQ2 Long inputs take all threads but one at most, so that a short one waits for short ones only.
 #pragma once
 
 #include <cstddef>

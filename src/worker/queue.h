@@ -1,8 +1,8 @@
 // Requests that wait for a slot. Pure. Which tenant is next is for support/fair_share.h; of one tenant, first those that were
 // running and lost their pages, then new ones, each in order of arrival.
 //
-// Q1 At most `length` new requests wait; a replay is always taken back (it was admitted once).
-// Q2 A new request waits at most `time_ms`, and never past its deadline.
+// WQ1 At most `length` new requests wait; a replay is always taken back (it was admitted once).
+// WQ2 A new request waits at most `time_ms`, and never past its deadline.
 #pragma once
 
 #include <cstdint>

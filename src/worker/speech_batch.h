@@ -2,11 +2,11 @@
 //
 // A clip is transcribed window by window; its next window is submitted when the last one has ended.
 //
-// B1 A window that is admitted keeps its place (the memory of its frames, its pages of the decoder's cache) until it ends or is
+// SB1 A window that is admitted keeps its place (the memory of its frames, its pages of the decoder's cache) until it ends or is
 //    removed, and then nothing of it is left: neither is ever taken twice.
-// B2 Places go to windows in turn: fair between tenants, then by who has waited longest (worker/packer.h). A short clip
+// SB2 Places go to windows in turn: fair between tenants, then by who has waited longest (worker/packer.h). A short clip
 //    beside long ones waits for one window of each at most; no order of arrivals makes it wait for a whole clip.
-// B3 A step has at most `rows` rows. Windows that found no room in it are first in the next; each one is in some step.
+// SB3 A step has at most `rows` rows. Windows that found no room in it are first in the next; each one is in some step.
 #pragma once
 
 #include <cstdint>

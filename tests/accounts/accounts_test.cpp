@@ -127,6 +127,7 @@ TEST_F(AccountsTest, ATokenMadeByAnotherProcessCountsAtOnce) {
   EXPECT_EQ(token->created_ms, 7);
 }
 
+// Promises: AC1, AC2.
 TEST_F(AccountsTest, RevokedIsRefusedAndTokensStayRequired) {
   Accounts accounts = open();
   auto made = accounts.create("x", "inference", "", 1);
@@ -141,6 +142,7 @@ TEST_F(AccountsTest, RevokedIsRefusedAndTokensStayRequired) {
 }
 
 // A1, whatever becomes of the database: once tokens existed the server is closed until somebody says otherwise.
+// Promises: AC1.
 TEST_F(AccountsTest, ALostDatabaseDoesNotOpenTheServer) {
   const std::string path = folder_ + "/accounts.db";
   { ASSERT_TRUE(open().create("a", "run", "", 1)); }
@@ -242,6 +244,7 @@ TEST_F(AccountsTest, WrongArgumentsAreInvalid) {
   EXPECT_TRUE(accounts.list()->empty());
 }
 
+// Promises: AC2.
 TEST_F(AccountsTest, AnExpiredTokenIsRefused) {
   Accounts accounts = open();
   const std::string secret = accounts.create("x", "run", "", 1, 100)->secret;

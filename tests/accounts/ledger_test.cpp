@@ -41,6 +41,7 @@ class LedgerTest : public testing::FolderTest {
   }
 };
 
+// Promises: UL1.
 TEST_F(LedgerTest, CommittedMeansInTheBook) {
   auto ledger = open();
   run([&]() -> task<void> {
@@ -123,6 +124,7 @@ TEST_F(LedgerTest, RowsOfOthersAreInTheReportAndAreNoSpendingOfThisOne) {
   EXPECT_EQ(ledger->unwritten(), 0u);
 }
 
+// Promises: UL2.
 TEST_F(LedgerTest, AnswersGoOnWhileTheDiskFailsAndNothingIsLost) {
   log::configure(log::Level::Off, log::Format::Text, "test");
   auto ledger = open();
@@ -183,7 +185,9 @@ TEST_F(LedgerTest, WhateverIsDoneToItsFilesItGoesOnAndCountsRight) {
       commit(*ledger, "4");
       EXPECT_FALSE(ledger->failing());
       EXPECT_EQ(ledger->unwritten(), 0u);
-      if (fault.lossless) EXPECT_EQ(*ledger->neurons_of("a", 20'000), 4);
+      if (fault.lossless) {
+        EXPECT_EQ(*ledger->neurons_of("a", 20'000), 4);
+      }
       // A server that is killed now has lost nothing more.
       auto copy = UsageBook::snapshot(folder_);
       ASSERT_TRUE(copy) << copy.error().message;
@@ -217,6 +221,7 @@ TEST_F(LedgerTest, ASnapshotIsTakenWhileAnotherWrites) {
 
 // A process that writes rows and tells of each only after commit(), killed at a random moment: all that it told of is
 // there, once, and at most the ones under way besides.
+// Promises: UL1, U3.
 TEST_F(LedgerTest, EveryRowThatWasToldOfSurvivesAKill) {
   constexpr int kUnderWay = 8;
   std::set<std::string> told;

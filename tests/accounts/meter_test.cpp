@@ -117,6 +117,7 @@ TEST_F(MeterTest, PublishedLimitsHoldWhereAskedForAndNothingElseIsSet) {
   EXPECT_TRUE(admit(1, "a", published.get()));
 }
 
+// Promises: MT1.
 TEST_F(MeterTest, AFailedOrForgottenRequestGivesBackWhatItHeld) {
   Settings settings = daily(100);
   settings.concurrency = 1;
@@ -143,6 +144,39 @@ TEST_F(MeterTest, AFailedOrForgottenRequestGivesBackWhatItHeld) {
   EXPECT_EQ(lines->front().failed, 1);
   EXPECT_EQ(lines->front().usage.completion_tokens, 4);
   meter_.reset();
+}
+
+// Promises: MT2.
+TEST_F(MeterTest, ARequestIsChargedAtTheTimeOfItsAdmission) {
+  auto charge = admit();
+  ASSERT_TRUE(charge);
+  const int64_t admitted = unix_ms();
+  while (unix_ms() <= admitted) {}
+  book(*charge, 10);
+  const auto rows = ledger_->own_rows_after({}, 10);
+  ASSERT_EQ(rows->size(), 1u);
+  EXPECT_LE(rows->front().time_ms, admitted);
+}
+
+// Promises: LS1.
+TEST_F(MeterTest, OfTwoThatExpectTheSameRevisionOneWins) {
+  LocalLeaseStore store;
+  const LeaseKey key{"a", 20'000};
+  run([&]() -> task<void> {
+    auto first = store.compare_and_set(key, 0, 5);
+    const auto won = co_await std::move(first);
+    auto second = store.compare_and_set(key, 0, 7);
+    const auto lost = co_await std::move(second);
+    auto reading = store.get(key);
+    const auto record = co_await std::move(reading);
+    EXPECT_TRUE(won.ok() && *won && **won > 0);
+    EXPECT_TRUE(lost.ok() && !*lost);
+    EXPECT_EQ(record->leased, 5);
+    EXPECT_EQ(record->revision, **won);
+    auto third = store.compare_and_set(key, **won, 7);
+    const auto next = co_await std::move(third);
+    EXPECT_TRUE(next.ok() && *next && **next > **won);
+  });
 }
 
 TEST_F(MeterTest, MovingAChargeMovesWhatItHolds) {

@@ -204,8 +204,11 @@ void check(Faults faults, int count) {
   std::printf("%d seeds: the limit was reached on %lld days; the worst overshoot was %.2f of the bound's\n", count, static_cast<long long>(used_up), worst);
 }
 
+// Promises: Q2.
 TEST(QuotaSimulation, GatewaysTogetherStayWithinTheBound) { check({}, seeds(300)); }
+// Promises: Q2, LS2.
 TEST(QuotaSimulation, AlsoWhereAnswersAreLostAndGatewaysDie) { check({.lost_answers = true, .deaths = true, .skew = true}, seeds(300)); }
+// Promises: Q2.
 TEST(QuotaSimulation, AlsoWhereGatewaysAreCutOff) { check({.cuts = true, .lost_answers = true, .deaths = true, .skew = true}, seeds(300)); }
 
 TEST(QuotaSimulation, OneSeedIsOneRun) {

@@ -54,6 +54,7 @@ TEST(Quota, ExactlyUsedUpIsUsedUp) {
   EXPECT_EQ(alone.quota.spent(), kLimit);
 }
 
+// Promises: Q4.
 TEST(Quota, WhatIsFreeOfChargeIsAlwaysGranted) {
   Alone alone;
   alone.limit = 0;
@@ -61,6 +62,7 @@ TEST(Quota, WhatIsFreeOfChargeIsAlwaysGranted) {
   EXPECT_EQ(alone.ask(0).verdict, Quota::Verdict::Granted);
 }
 
+// Promises: Q3.
 TEST(Quota, MidnightBeginsAnew) {
   Alone alone;
   while (alone.run(1000 * kMicro, kMidnight - 1)) {
@@ -72,6 +74,7 @@ TEST(Quota, MidnightBeginsAnew) {
   EXPECT_EQ(ms_to_midnight(kMidnight), kDayMs);
 }
 
+// Promises: Q3.
 TEST(Quota, ARequestThatRunsPastMidnightIsYesterdays) {
   Alone alone;
   const auto before = alone.ask(500 * kMicro, kMidnight - 10);
@@ -100,6 +103,7 @@ TEST(Quota, WhatAFailedRequestHeldIsFreeAgain) {
   EXPECT_TRUE(alone.run(kMicro));
 }
 
+// Promises: Q1.
 TEST(Quota, OneRequestAtATimeRunsOnLessThanItsEstimate) {
   Alone alone;
   ASSERT_TRUE(alone.run(9'990 * kMicro));

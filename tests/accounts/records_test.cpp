@@ -17,6 +17,7 @@ using RecordsTest = testing::FolderTest;
 TokenRecord token(int i, int64_t revoked_ms = 0) { return {fmt::format("{:012x}", i), token_hash(std::to_string(i)), "", "run", "", 5, 0, revoked_ms}; }
 
 // R1, R2: whatever the order and however often records arrive, the same is left.
+// Promises: RC2.
 TEST_F(RecordsTest, EveryOrderLeavesTheSame) {
   for (unsigned seed = 0; seed < 25; ++seed) {
     std::mt19937 random(seed);
@@ -37,12 +38,15 @@ TEST_F(RecordsTest, EveryOrderLeavesTheSame) {
       for (const Records& one : told) ASSERT_TRUE(accounts.merge(one));
       for (size_t i = 0; i < 10; ++i) ASSERT_TRUE(accounts.merge(told[random() % told.size()]));
       const Digests digests = digests_of(*accounts.records());
-      if (first) ASSERT_EQ(*first, digests) << "seed " << seed;
+      if (first) {
+        ASSERT_EQ(*first, digests) << "seed " << seed;
+      }
       first = digests;
     }
   }
 }
 
+// Promises: RC1.
 TEST(Records, ARevocationAlwaysWins) {
   for (const auto& [a, b] : {std::pair{token(1), token(1, 9)}, {token(1, 9), token(1)}, {token(1, 9), token(1, 12)}}) EXPECT_EQ(joined(a, b).revoked_ms, 9);
 }

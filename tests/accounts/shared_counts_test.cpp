@@ -84,6 +84,7 @@ struct World {
 };
 
 // N1
+// Promises: SC1.
 TEST(SharedCounts, AMinuteHasItsLimitOverAllGatewaysForAnySeed) {
   for (unsigned seed = 0; seed < 60; ++seed) {
     World world(2 + seed % 4, seed);
@@ -100,6 +101,7 @@ TEST(SharedCounts, AMinuteHasItsLimitOverAllGatewaysForAnySeed) {
   }
 }
 
+// Promises: SC1.
 TEST(SharedCounts, RequestsAtOnceHaveTheirLimitForAnySeed) {
   for (unsigned seed = 0; seed < 60; ++seed) {
     World world(2 + seed % 4, seed);
@@ -125,6 +127,7 @@ TEST(SharedCounts, RequestsAtOnceHaveTheirLimitForAnySeed) {
 }
 
 // N2
+// Promises: SC2.
 TEST(SharedCounts, WhoIsCutOffHasItsPart) {
   World world(3, 1);
   world.cut = true;
@@ -155,6 +158,7 @@ TEST(SharedCounts, WhoWasDeadForAMinuteHasNoPartAndWhoLeftNeither) {
 }
 
 // N3
+// Promises: SC3.
 TEST(SharedCounts, ARestartIsNoWayAroundALimit) {
   SharedCounts counts(1);
   counts.connected(true, 0);

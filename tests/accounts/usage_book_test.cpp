@@ -61,6 +61,7 @@ TEST_F(UsageBookTest, SyncsWithAndWithoutALog) {
   EXPECT_EQ(total(again).requests, 1);
 }
 
+// Promises: U1, U2.
 TEST_F(UsageBookTest, ARowCountsOnceHoweverOftenItComes) {
   UsageBook book = open();
   const std::vector<UsageRow> rows{row(1), row(2)};
@@ -111,6 +112,7 @@ TEST_F(UsageBookTest, ReportsByWhatIsAsked) {
   EXPECT_TRUE(book.report(query)->empty());
 }
 
+// Promises: U4.
 TEST_F(UsageBookTest, RowsAreReadInTheirOrderFromAMark) {
   UsageBook book = open();
   UsageRow later = row(1);
@@ -231,6 +233,7 @@ TEST_F(UsageBookTest, ABootIsNeverTheSameTwice) {
   EXPECT_EQ(*book.next_boot("h", 4), 4);
 }
 
+// Promises: U1, U2.
 TEST_F(UsageBookTest, OldRowsGoAndTheirSumsStay) {
   UsageBook book = open();
   ASSERT_TRUE(book.write(std::vector<UsageRow>{row(1), row(2, "a", 20'400)}));

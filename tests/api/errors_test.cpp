@@ -42,7 +42,7 @@ TEST(Errors, NamesTheFirstParameterQuoted) {
 }
 
 TEST(Errors, IdsOfUnknownModelsAreShortAndPlain) {
-  Error error = no_such_model(std::string(1000, 'x') + "\r\n");
+  Error error = no_such_model(std::string(1000, 'x').append("\r\n"));
   EXPECT_LT(error.message.size(), 200u);
   EXPECT_EQ(no_such_model("a\r\nb\xff").message, "No such model a??b\uFFFD or task");
   EXPECT_EQ(no_such_model("@cf/ñandú/猫").message, "No such model @cf/ñandú/猫 or task");

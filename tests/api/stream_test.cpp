@@ -26,6 +26,7 @@ class StreamTest : public ApiTest {
   }
 };
 
+// Promises: GE2.
 TEST_F(StreamTest, FailureAfterTheFirstTokenIsOneEventAndNoDone) {
   service_.say({accepted(), token(1, "Hel"), failure(Code::WorkerGone, "the worker died")});
   Answer answer = run(R"({"prompt":"x","stream":true})");
@@ -42,6 +43,7 @@ TEST_F(StreamTest, FailureAfterTheFirstTokenIsOneEventAndNoDone) {
   EXPECT_EQ(json::parse(events.back()).at("error").at("type"), "server_error");
 }
 
+// Promises: GE1.
 TEST_F(StreamTest, FailureAfterAcceptedIsStillAStatus) {
   service_.say({accepted(), failure(Code::Busy, "")});
   EXPECT_EQ(run(R"({"prompt":"x","stream":true})").status, 429);
@@ -114,6 +116,7 @@ TEST_F(StreamTest, ClientThatLeavesBeforeTheFirstTokenCancelsTheRun) {
   EXPECT_EQ(service_.running, 0);
 }
 
+// Promises: GE4.
 TEST_F(StreamTest, ClientThatLeavesMidStreamCancelsTheRun) {
   say_then_wait({accepted(), token(1, "first")});
   start();
@@ -170,6 +173,7 @@ TEST_F(StreamTest, ReaderThatStopsIsAnsweredByWaiting) {
   EXPECT_LT(put, 200000);
 }
 
+// Promises: GE4.
 TEST_F(StreamTest, OneOfSeveralThatFailsEndsTheAnswer) {
   service_.script = [n = 0](const protocol::Request&, EventSink& sink) mutable -> protocol::task<void> {
     const bool fails = n++ == 1;
@@ -192,6 +196,7 @@ TEST_F(StreamTest, OneOfSeveralThatFailsEndsTheAnswer) {
   EXPECT_TRUE(in_stream || answer.status == 429);
 }
 
+// Promises: GE2.
 TEST_F(StreamTest, ManyAtOnceWithRandomAborts) {
   start();
   auto client = [&](int seed) {

@@ -57,6 +57,7 @@ class UsageTest : public ApiTest {
 // The scripted answer: 7 prompt tokens and 3 generated ones of llama-3.2-1b.
 constexpr double kEach = (7 * 0.027 + 3 * 0.201) / 1e6 / (0.011 / 1000);
 
+// Promises: GE3.
 TEST_F(UsageTest, AnAnswerIsInTheLedgerWhenItsEndIsSeen) {
   serve();
   for (const char* body : {R"({"prompt":"x"})", R"({"prompt":"x","stream":true})"}) {

@@ -108,6 +108,7 @@ TEST_F(AccountGossipTest, WhatIsMadeAtOneIsKnownAtAllAndSoIsItsEnd) {
   EXPECT_TRUE(until([&] { return same(); }));
 }
 
+// Promises: K3.
 TEST_F(AccountGossipTest, NoSecretIsOnTheBus) {
   std::string heard;
   LossyBus ear(wire_, "ear");
@@ -120,6 +121,7 @@ TEST_F(AccountGossipTest, NoSecretIsOnTheBus) {
 }
 
 // K1, on a bus that loses half of all messages, repeats and reorders the others.
+// Promises: K1.
 TEST_F(AccountGossipTest, LostMessagesOnlyDelay) {
   wire_.loss = 0.5;
   wire_.repeat = 0.2;
@@ -131,6 +133,7 @@ TEST_F(AccountGossipTest, LostMessagesOnlyDelay) {
 }
 
 // Both sides change the same things while they do not hear each other; a revocation is one of the changes.
+// Promises: K1.
 TEST_F(AccountGossipTest, APartitionEndsInOneState) {
   for (const char* name : {"a", "b", "c"}) start(name);
   const std::string secret = made(*gateways_["a"], "ci");
@@ -194,6 +197,7 @@ TEST_F(AccountGossipTest, WhatIsKnownIsOnTheDiskAndCountsWithoutTheBus) {
 }
 
 // A3, K2.
+// Promises: K2, AC3.
 TEST_F(AccountGossipTest, WhoHasNotHeardLetsNobodyIn) {
   const auto required = [&](const std::string& name) { return gateways_.at(name)->accounts->tokens_required(); };
   start("a");

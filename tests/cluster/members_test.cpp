@@ -37,6 +37,7 @@ TEST(Members, JoinsOnTheFirstHeartbeatAndTellsEachNewOne) {
   EXPECT_EQ(members.find("a")->last.sequence, 2u);
 }
 
+// Promises: M3.
 TEST(Members, OldAndRepeatedMessagesAreNoSignOfLife) {
   Members members;
   members.heartbeat(beat("a", 5, 10), 0);
@@ -46,6 +47,7 @@ TEST(Members, OldAndRepeatedMessagesAreNoSignOfLife) {
   EXPECT_EQ(members.find("a")->heard_at, 0);
 }
 
+// Promises: M3.
 TEST(Members, ALowerBootTakesTheNameOnceTheOtherIsDead) {
   Members members;
   members.heartbeat(beat("a", 5, 10), 0);
@@ -74,6 +76,7 @@ TEST(Members, WhatIsUnderWayKeepsANodeKnown) {
 }
 
 // A partition between here and the node, which the bus reaches by another way.
+// Promises: M2.
 TEST(Members, ANodeThatIsHeardButNotReachedIsNoUse) {
   Members members;
   members.heartbeat(beat("a", 1, 1), 0);
@@ -93,6 +96,7 @@ TEST(Members, ANodeThatIsHeardButNotReachedIsNoUse) {
   EXPECT_TRUE(members.reachable(*members.find("a"), 6500));
 }
 
+// Promises: M1.
 TEST(Members, ProbesAloneKeepANodeAlive) {
   Members members;
   members.heartbeat(beat("a", 1, 1), 0);
@@ -153,6 +157,7 @@ TEST(Members, RememberedNodesAreProbedAndNotTakenForAlive) {
   EXPECT_TRUE(members.reachable(*members.find("a"), 50));
 }
 
+// Promises: M4.
 TEST(Members, NeverMoreThanTheLimit) {
   Members members;
   Members::Actions warnings;

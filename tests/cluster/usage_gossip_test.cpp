@@ -139,6 +139,7 @@ TEST_F(UsageGossipTest, EveryGatewayHasAllRows) {
   EXPECT_EQ(*gateways_["c"].ledger->own_neurons_of("a", 20'000) + *gateways_["c"].ledger->own_neurons_of("b", 20'000), 504) << "others' spending is no spending of this one";
 }
 
+// Promises: UG1.
 TEST_F(UsageGossipTest, MessagesAreLostRepeatedAndOutOfOrder) {
   wire_.loss = 0.3;
   wire_.repeat = 0.2;
@@ -151,6 +152,7 @@ TEST_F(UsageGossipTest, MessagesAreLostRepeatedAndOutOfOrder) {
   come_together();
 }
 
+// Promises: UG1, UG2.
 TEST_F(UsageGossipTest, AGatewayDiesAndComesBack) {
   for (const char* name : {"a", "b", "c"}) start(name);
   write("a", 10);
@@ -174,6 +176,7 @@ TEST_F(UsageGossipTest, AGatewayDiesAndComesBack) {
   come_together();
 }
 
+// Promises: UG2.
 TEST_F(UsageGossipTest, WhatWasSentIsThereThoughItsGatewayIsGone) {
   for (const char* name : {"a", "b"}) start(name);
   write("a", 10);
@@ -273,6 +276,7 @@ TEST_F(UsageGossipTest, ADiskThatTakesNothingForAWhile) {
   come_together();
 }
 
+// Promises: UG3.
 TEST_F(UsageGossipTest, WhoAsksAgainAndAgainGetsNoMoreForIt) {
   start("a");
   write("a", 5000);

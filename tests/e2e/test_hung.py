@@ -29,6 +29,7 @@ def server():
         yield server
 
 
+# Promises: N4.
 def test_a_stopped_worker_in_mid_stream(server):
     whole = server.run(MODEL, inputs(3))["response"]
     pids = []
@@ -100,6 +101,7 @@ def test_stopped_while_it_loads(tmp_path):
         assert out and out[0]["response"]
 
 
+# Promises: N3.
 def test_sigterm_ends_a_server_with_a_stopped_worker():
     server = Server("--drain", "1", models=MAP[:1])
     server.run(MODEL, inputs(1, 4))

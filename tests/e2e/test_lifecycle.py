@@ -40,6 +40,7 @@ def idle(server):
     return worker and worker["in_flight"] == 0 and worker["waiting"] == 0
 
 
+# Promises: N2.
 def test_killed_worker_before_and_after_the_first_token():
     with Server(models=MAP) as server:
         whole = server.run(MODEL, inputs(3))["response"]
@@ -93,6 +94,17 @@ def test_crowd_with_aborts_and_kills():
         assert server.run(MODEL, inputs(1, 200))["response"] == want[1]
 
 
+# Promises: V2.
+def test_a_client_that_leaves_does_not_end_the_load():
+    with Server(models=MAP) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        connection.request("POST", f"{ACCOUNT}/run/{MODEL}", json.dumps(inputs(1, 5)), {"content-type": "application/json"})
+        eventually(lambda: (server.worker(MODEL) or {}).get("state", "cold") != "cold")
+        connection.close()
+        eventually(lambda: (server.worker(MODEL) or {}).get("state") == "ready")
+
+
+# Promises: V1, N1.
 def test_one_load_for_many_requests():
     with Server(models=MAP) as server:
         with ThreadPoolExecutor(24) as pool:

@@ -67,7 +67,9 @@ TEST_P(DecodeTest, DamageNeverCrashes) {
     auto damaged = bytes;
     for (int flips = 0; flips < 1 + round % 8; ++flips) damaged[random() % damaged.size()] = static_cast<std::byte>(random());
     const auto image = decode_image(damaged);
-    if (image.ok()) EXPECT_EQ(image->rgb.size(), static_cast<size_t>(image->width) * static_cast<size_t>(image->height) * 3);
+    if (image.ok()) {
+      EXPECT_EQ(image->rgb.size(), static_cast<size_t>(image->width) * static_cast<size_t>(image->height) * 3);
+    }
     else EXPECT_EQ(image.error().code, Code::InvalidInput) << image.error().message;
   }
 }

@@ -281,6 +281,7 @@ def test_the_door_is_for_the_cluster(small, tmp_path):
             connection.getresponse()
 
 
+# Promises: BU1, BU2.
 def test_nats_is_down_at_the_start_and_later(kind, tmp_path):
     """Nodes and gateways that start before their broker join when it comes; they outlive it, and its return."""
     of = hosts(nodes=1, regions=("eu",))

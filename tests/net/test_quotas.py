@@ -96,6 +96,7 @@ def test_three_gateways_share_an_allocation(three):
     assert total > 0.9 * LIMIT, "what is left must be of use"
 
 
+# Promises: LS3.
 def test_gateways_that_are_cut_off_from_each_other(three):
     for region in REGIONS if three.secure else REGIONS[:1]:
         three.kill(f"{region}-nats")

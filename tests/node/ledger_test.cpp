@@ -19,6 +19,7 @@ TEST(Ledger, FitsThenEvictsTheLeastRecentlyUsedIdleModel) {
   EXPECT_EQ(plan.evict, std::vector<std::string>{"b"});
 }
 
+// Promises: L2.
 TEST(L2_Eviction, BusyPinnedAndYoungModelsStay) {
   Ledger ledger(100);
   ASSERT_TRUE(ledger.reserve("pinned", 30, true, 0));
@@ -35,6 +36,7 @@ TEST(L2_Eviction, BusyPinnedAndYoungModelsStay) {
   EXPECT_EQ(ledger.plan("c", 101, 100'000).kind, Kind::Never);
 }
 
+// Promises: L1.
 TEST(L1_Budget, HoldsOverAHundredThousandRandomSteps) {
   std::mt19937 random(7);
   Ledger ledger(1000);

@@ -52,6 +52,7 @@ TEST_F(LivenessTest, NoAnswerMakesItSuspectAndThenHung) {
   EXPECT_EQ(until(State::Hung, [](int) { return std::nullopt; }), kHungFloorMs - kHungFloorMs / kSuspectPart);
 }
 
+// Promises: H2.
 TEST_F(LivenessTest, OneAnswerMakesItWellAgain) {
   (void)until(State::Suspect, [](int) { return std::nullopt; });
   EXPECT_EQ(round(step(1)), State::Well);
@@ -79,6 +80,7 @@ TEST_F(LivenessTest, ASlowMachineIsNeverHung) {
   EXPECT_EQ(until(State::Hung, [](int i) { return i % 2 ? std::optional<Work>() : step(static_cast<uint64_t>(i / 25), true, 2'500); }), -1);
 }
 
+// Promises: H2.
 TEST_F(LivenessTest, AnyKindOfWorkCounts) {
   const auto answer = [](int i) { return Work{{"step", static_cast<uint64_t>(i), true, 10}, {"prepare", 3, true, 10}}; };
   EXPECT_EQ(until(State::Hung, answer), kHungFloorMs);
@@ -86,6 +88,7 @@ TEST_F(LivenessTest, AnyKindOfWorkCounts) {
 }
 
 // H1: the clock jumped, for the machine was suspended or the server was stopped.
+// Promises: H1.
 TEST_F(LivenessTest, TimeThatNobodyLivedThroughDoesNotCount) {
   (void)round(std::nullopt);
   EXPECT_EQ(round(std::nullopt, 8 * 3'600'000), State::Well);

@@ -25,6 +25,7 @@ S ready(int64_t now) {
   return s;
 }
 
+// Promises: V1.
 TEST(V1_OneLoad, ManyWantsSpawnOnce) {
   S s("m");
   int spawns = 0;
@@ -50,6 +51,7 @@ TEST(Supervisor, CrashWhileNobodyWaitsStaysCold) {
   EXPECT_EQ(s.state(), S::State::Cold);
 }
 
+// Promises: V3.
 TEST(Supervisor, ThirdCrashInAMinuteQuarantinesAndTellsTheWaiters) {
   S s("m");
   int64_t now = 0;
@@ -68,6 +70,7 @@ TEST(Supervisor, ThirdCrashInAMinuteQuarantinesAndTellsTheWaiters) {
   EXPECT_TRUE(has<S::Spawn>(s.step(S::Want{}, now + kCrashWindowMs + 1)));
 }
 
+// Promises: V3.
 TEST(V3_LoadFailure, TellsWaitersAndIsNoCrash) {
   S s("m");
   (void)s.step(S::Want{}, 0);
@@ -94,6 +97,7 @@ TEST(Supervisor, StoppedModelThatIsWantedAgainComesBack) {
   EXPECT_EQ(s.crashes(), 0);
 }
 
+// Promises: V4.
 TEST(V4_Hung, AHungProcessIsKilledOnceAndStartedAnew) {
   S s = ready(0);
   (void)s.step(S::Suspected{true}, 5);
@@ -121,6 +125,7 @@ TEST(V4_Hung, SuspicionEndsWithAnAnswerAndIsOfReadyOnesOnly) {
   EXPECT_FALSE(s.suspect());
 }
 
+// Promises: V4.
 TEST(V4_Hung, ALoadThatHangsIsTriedOnceMoreAndThenTold) {
   S s("m");
   int64_t now = 0;
@@ -134,6 +139,7 @@ TEST(V4_Hung, ALoadThatHangsIsTriedOnceMoreAndThenTold) {
   EXPECT_TRUE(has<S::Spawn>(s.step(S::Want{}, now)));
 }
 
+// Promises: V4.
 TEST(V4_Hung, OneThatDoesNotEndWhenToldIsKilled) {
   S s = ready(0);
   auto actions = s.step(S::Stop{}, 100);

@@ -170,7 +170,9 @@ TEST(EventReader, CutsAStreamWhereverItIsBroken) {
         auto event = reader.next();
         ASSERT_TRUE(event);
         if (!event->has_value()) break;
-        if (auto* token = std::get_if<Token>(&**event)) EXPECT_EQ(tokens++, token->ids.at(0));
+        if (auto* token = std::get_if<Token>(&**event)) {
+          EXPECT_EQ(tokens++, token->ids.at(0));
+        }
         else ended = true;
       }
     }

@@ -95,6 +95,7 @@ class ProtocolTest : public ::testing::Test {
   std::string path_;
 };
 
+// Promises: S1.
 TEST_F(ProtocolTest, EventsArriveInOrderWithOneEnd) {
   for (int round = 0; round < 3; ++round) {
     Collect sink;
@@ -118,6 +119,7 @@ TEST_F(ProtocolTest, FailuresKeepTheirCode) {
   EXPECT_EQ(Code::Internal, silent.failure()->code);
 }
 
+// Promises: S2.
 TEST_F(ProtocolTest, CancellingTheClientCancelsTheService) {
   asio::cancellation_signal signal;
   Collect sink;

@@ -34,6 +34,7 @@ TEST(Attempts, GivesTheOnlyNodeTimeToRestartItsWorker) {
   EXPECT_GT(retry_of(second)->at - 2000, retry_of(first)->at - 1000) << "longer each time";
 }
 
+// Promises: A1.
 TEST(Attempts, NeverRetriesWhatWouldFailAgain) {
   for (Code code : {Code::InvalidInput, Code::UnsupportedParameter, Code::NoSuchModel, Code::ModelUnavailable, Code::ContextOverflow, Code::TooLarge, Code::Unauthenticated,
                     Code::Forbidden, Code::NotFound, Code::MethodNotAllowed, Code::QuotaUsed, Code::Timeout, Code::Aborted, Code::LoadFailed, Code::Io, Code::Internal}) {
@@ -45,12 +46,14 @@ TEST(Attempts, NeverRetriesWhatWouldFailAgain) {
   }
 }
 
+// Promises: A1.
 TEST(Attempts, ABusyNodeIsLeftForAnotherOnly) {
   RetryBudget budget;
   EXPECT_TRUE(retry_of(Attempts(0, 1).failed(failed_at("a", Code::Busy), true, budget, 0)));
   EXPECT_FALSE(retry_of(Attempts(0, 1).failed(failed_at("a", Code::Busy), false, budget, 0)));
 }
 
+// Promises: A2.
 TEST(Attempts, StopsAfterThreeWithoutProgress) {
   Attempts attempts(0, 1);
   RetryBudget budget;
@@ -67,6 +70,7 @@ TEST(Attempts, ARequestThatOnlyWaitedWhereAWorkerDiedIsNoSuspect) {
   EXPECT_EQ(limits::kAttemptsInAll - 1, retries);
 }
 
+// Promises: A2.
 TEST(Attempts, ProgressEarnsMoreButNotForever) {
   Attempts attempts(0, 1);
   RetryBudget budget;
@@ -75,6 +79,7 @@ TEST(Attempts, ProgressEarnsMoreButNotForever) {
   EXPECT_EQ(limits::kAttemptsInAll - 1, retries);
 }
 
+// Promises: A3.
 TEST(Attempts, NothingStartsAtOrPastTheDeadline) {
   RetryBudget budget;
   EXPECT_FALSE(retry_of(Attempts(1000, 1).failed(failed_at("a", Code::WorkerGone, true), true, budget, 1000)));
@@ -83,6 +88,7 @@ TEST(Attempts, NothingStartsAtOrPastTheDeadline) {
 }
 
 // With all nodes failing, retries stay under a fifth of the requests under way.
+// Promises: A4.
 TEST(RetryBudget, HoldsForAStormOfFailures) {
   RetryBudget budget;
   for (int i = 0; i < 100; ++i) budget.request_started();
@@ -184,6 +190,7 @@ TEST(Attempts, WhatALostMachineHeldGoesFreeToOneThatDoesWell) {
   }
 }
 
+// Promises: A5.
 TEST(Attempts, PatienceGrowsWithWhatIsExpectedAndEndsAtTheDeadline) {
   Choice choice;
   choice.expected_ms = 100;
@@ -194,6 +201,7 @@ TEST(Attempts, PatienceGrowsWithWhatIsExpectedAndEndsAtTheDeadline) {
 }
 
 // Over any length of time, not only at one instant.
+// Promises: A4.
 TEST(RetryBudget, AllRetriesTogetherStayBelowAFifthOfAllRequests) {
   RetryBudget budget;
   int granted = 0;

@@ -19,6 +19,7 @@ std::vector<uint64_t> let_in(CapacityQueue& queue, int places, Instant now = 0) 
   return started;
 }
 
+// Promises: CA2.
 TEST(CapacityQueue, IsFirstComeFirstServedForOneTenant) {
   CapacityQueue queue;
   for (uint64_t id = 1; id <= 5; ++id) EXPECT_TRUE(queue.enter(id, "a", "m", 100, 0, 0).in);
@@ -30,6 +31,7 @@ TEST(CapacityQueue, IsFirstComeFirstServedForOneTenant) {
   EXPECT_FALSE(queue.waits_for("m"));
 }
 
+// Promises: CA2.
 TEST(CapacityQueue, TenantsTakeTurns) {
   CapacityQueue queue;
   for (uint64_t id = 1; id <= 100; ++id) queue.enter(id, "flood", "m", 100, 0, 0);
@@ -40,6 +42,7 @@ TEST(CapacityQueue, TenantsTakeTurns) {
   EXPECT_EQ(1, std::count(first.begin(), first.end(), 1002u));
 }
 
+// Promises: CA2.
 TEST(CapacityQueue, WhoAsksForMoreWaitsLonger) {
   CapacityQueue queue;
   for (uint64_t i = 0; i < 20; ++i) queue.enter(100 + i, "long", "m", 1000, 0, 0), queue.enter(200 + i, "short", "m", 100, 0, 0);
@@ -66,6 +69,7 @@ TEST(CapacityQueue, ARequestThatMayGoElsewherePassesOneThatMayNot) {
   EXPECT_EQ((std::vector<uint64_t>{2}), started);
 }
 
+// Promises: CA1.
 TEST(CapacityQueue, EndsAtTheDeadlineOrTheBound) {
   CapacityQueue queue;
   EXPECT_FALSE(queue.enter(1, "a", "m", 1, 50, 50).in) << "too late already";
@@ -77,6 +81,7 @@ TEST(CapacityQueue, EndsAtTheDeadlineOrTheBound) {
   EXPECT_EQ((std::vector<uint64_t>{3}), queue.expire(50 + limits::kRoomWaitMs));
 }
 
+// Promises: CA3.
 TEST(CapacityQueue, AFullRoomTakesFromTheTenantThatHoldsMost) {
   CapacityQueue queue(10);
   for (uint64_t id = 1; id <= 10; ++id) EXPECT_TRUE(queue.enter(id, "flood", "m", 1, 0, 0).in);

@@ -81,6 +81,7 @@ TEST(Choose, SpreadsEqualNodesBySeed) {
   EXPECT_EQ(4u, counts.size());
 }
 
+// Promises: C1.
 TEST(Choose, NeverReturnsWhatC1Excludes) {
   Registry registry;
   add(registry, "draining", holding(true));
@@ -192,6 +193,7 @@ TEST(Choose, FollowsTheCachedPrefixButNotOverHealthNorAtAnyPrice) {
   EXPECT_NE("b", choose(registry, need, {}, 2, 1).node);
 }
 
+// Promises: C1.
 TEST(Choose, ASuspectNodeIsTheLastResort) {
   Registry registry;
   add(registry, "silent", holding(true), 1);
@@ -217,6 +219,7 @@ TEST(Choose, StaysWithTheRightFiles) {
   EXPECT_FALSE(none.full);
 }
 
+// Promises: C3.
 TEST(Choose, SaysWhereRoomIsAllThatIsLacking) {
   Registry registry;
   NodeState packed = holding(true);
@@ -301,6 +304,7 @@ TEST(Choose, ANodeThatHasMeasuredNothingIsTakenForAsFastAsTheOthers) {
 }
 
 // C1 and C2 over random worlds.
+// Promises: C1, C2, C3.
 TEST(Choose, HoldsItsInvariantsForAnySeed) {
   for (uint64_t seed = 0; seed < 2000; ++seed) {
     Random random(seed);

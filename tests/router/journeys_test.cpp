@@ -70,6 +70,7 @@ struct JourneysTest : ::testing::Test {
   uint64_t seed = 0;
 };
 
+// Promises: J1.
 TEST_F(JourneysTest, J1ARequestIsAnsweredByTheFirstNode) {
   node("a");
   const uint64_t id = arrive();
@@ -107,6 +108,7 @@ TEST_F(JourneysTest, J1AModelMayBeAtANodeThatIsNotHeardYet) {
 }
 
 // The client may leave at any moment of a request's life.
+// Promises: J2.
 TEST_F(JourneysTest, J2WhoLeavesHoldsNothing) {
   const uint64_t waiting = arrive();
   EXPECT_EQ("wait", done());
@@ -136,6 +138,7 @@ TEST_F(JourneysTest, J2WhoLeavesHoldsNothing) {
   EXPECT_EQ("", done());
 }
 
+// Promises: J3.
 TEST_F(JourneysTest, J3ASilentNodeIsHungUpOnBeforeAnotherIsAsked) {
   node("a");
   node("b");
@@ -168,6 +171,7 @@ TEST_F(JourneysTest, J4TheOnlyNodeHasTime) {
   expect_nothing_held();
 }
 
+// Promises: J4.
 TEST_F(JourneysTest, J4WhatADeadNodeHeldGoesElsewhere) {
   node("a");
   const uint64_t id = arrive();
@@ -193,6 +197,7 @@ TEST_F(JourneysTest, J4ANodeThatStartedAnewHasForgottenItsRequests) {
   EXPECT_EQ("hang-up again wait start:a", done());
 }
 
+// Promises: J5.
 TEST_F(JourneysTest, J5ADeadlineEndsWhatHasBroughtNothing) {
   arrive(now + 500);
   EXPECT_EQ("wait", done());

@@ -69,6 +69,7 @@ Fleet six() {
   return fleet;
 }
 
+// Promises: P2.
 TEST(Placement, MeetsTheMinimumExactlyAndWithoutALeader) {
   Fleet fleet = six();
   fleet.wishes = {wish("a", 2), wish("b", 3)};
@@ -91,6 +92,7 @@ TEST(Placement, ReplacesAHolderThatDied) {
   EXPECT_EQ(3u, fleet.acts.size());
 }
 
+// Promises: P2.
 TEST(Placement, ANodeThatDoesNotDoAsItShouldStopsNothing) {
   Fleet probe = six();
   probe.wishes = {wish("a", 1)};
@@ -103,6 +105,7 @@ TEST(Placement, ANodeThatDoesNotDoAsItShouldStopsNothing) {
   EXPECT_NE(fleet.refuses, fleet.holders("a")[0]);
 }
 
+// Promises: P1.
 TEST(Placement, PinsAndRegionsHold) {
   Fleet fleet = six();
   Wish pinned = wish("a", 0, 1);
@@ -117,6 +120,7 @@ TEST(Placement, PinsAndRegionsHold) {
   for (const std::string& name : fleet.holders("b")) EXPECT_LT(name, "n3");
 }
 
+// Promises: P3, P5.
 TEST(Placement, GivesUpWhatIsPastTheMaximum) {
   Fleet fleet = six();
   for (int i = 0; i < 5; ++i) fleet.set("n" + std::to_string(i), "a", true);
@@ -127,6 +131,7 @@ TEST(Placement, GivesUpWhatIsPastTheMaximum) {
   EXPECT_EQ(2u, fleet.holders("a").size());
 }
 
+// Promises: P4.
 TEST(Placement, DemandBringsAModelNearOncePerRegion) {
   Fleet fleet = six();
   fleet.set("n0", "a", true);
@@ -144,6 +149,7 @@ TEST(Placement, DemandBringsAModelNearOncePerRegion) {
   EXPECT_EQ(1u, fleet.acts.size());
 }
 
+// Promises: P4, P5.
 TEST(Placement, DemandTakesThePlaceOfAnIdleModelThatNobodyWishes) {
   Fleet fleet;
   fleet.add("n0", "eu", 10, {{"a", 8}, {"b", 8}});

@@ -20,6 +20,7 @@ Registry with_nodes(int count, bool local = false) {
   return registry;
 }
 
+// Promises: RG3.
 TEST(Registry, EjectsAfterFailuresInARowAndLongerEachTime) {
   Registry registry = with_nodes(4);
   fail_times(registry, "n0", limits::kEjectFailures - 1, 0);
@@ -48,6 +49,7 @@ TEST(Registry, RequestsThatAreWrongOrRefusedNeverEject) {
   EXPECT_FALSE(registry.ejected(*registry.find("n0"), 0));
 }
 
+// Promises: RG3.
 TEST(Registry, NeverEjectsMoreThanHalfNorTheLastNorALocalOne) {
   Registry registry = with_nodes(4);
   for (int i = 0; i < 4; ++i) fail_times(registry, "n" + std::to_string(i), 50, 0);
@@ -116,6 +118,7 @@ NodeState beat(uint64_t boot, uint64_t sequence, int64_t memory = 0) {
   return state;
 }
 
+// Promises: RG1.
 TEST(Registry, HeartbeatsThatComeLateOrTwiceChangeNothing) {
   Registry registry;
   EXPECT_TRUE(registry.heartbeat("a", beat(5, 10, 1), 0));
@@ -160,6 +163,7 @@ TEST(Registry, KnowsWhichRequestsAreStranded) {
   EXPECT_TRUE(registry.stranded(later, 4000));
 }
 
+// Promises: RG2.
 TEST(Registry, SilenceMakesSuspectThenDead) {
   Registry registry = with_nodes(1);
   registry.add("local", true, NodeState{}, 0);

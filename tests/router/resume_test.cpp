@@ -18,6 +18,7 @@ bool forwarded(Resume& resume, Event event) {
   return out && out->has_value();
 }
 
+// Promises: RS2.
 TEST(Resume, ASecondAttemptGoesOnAfterWhatTheClientHas) {
   Resume resume(request());
   EXPECT_TRUE(resume.next().resume_ids.empty());
@@ -40,6 +41,7 @@ TEST(Resume, ASecondAttemptGoesOnAfterWhatTheClientHas) {
   EXPECT_TRUE(forwarded(resume, End{"stop"}));
 }
 
+// Promises: RS1.
 TEST(Resume, PartsOfARepeatedAttemptAreHandedOutOnce) {
   Resume resume(request());
   resume.next();
@@ -66,6 +68,7 @@ TEST(Resume, KeepsIdsThatTheRequestCameWith) {
   EXPECT_EQ((std::vector<int32_t>{9, 1}), resume.next().resume_ids);
 }
 
+// Promises: RS3.
 TEST(Resume, AnotherModelOrPromptCannotContinue) {
   for (const Accepted& second : {Accepted{5, 0, "node", "other", false}, Accepted{6, 0, "node", "m", false}}) {
     Resume resume(request());
@@ -78,6 +81,7 @@ TEST(Resume, AnotherModelOrPromptCannotContinue) {
   }
 }
 
+// Promises: RS1, RS4.
 TEST(Resume, ResultAndUsageComeOnce) {
   Resume resume(request());
   resume.next();

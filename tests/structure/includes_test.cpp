@@ -133,10 +133,25 @@ TEST(Structure, CoroutinesAndThreadPoolsHaveOneDoor) {
   }
 }
 
+// Only what starts a process runs a loop: its services share that one thread and need no lock.
+// Promises: S3.
+TEST(Structure, ServicesRunOnTheLoopOfTheirProcess) {
+  int loops = 0;
+  for (const fs::path& file : sources(kRoot / "src")) {
+    const std::string folder = fs::relative(file, kRoot / "src").begin()->string();
+    if (read(file).find("run_loop(io") == std::string::npos || folder == "support") continue;
+    ++loops;
+    EXPECT_TRUE(folder == "commands" || folder == "worker") << fs::relative(file, kRoot) << " runs a loop";
+  }
+  EXPECT_GT(loops, 0);
+}
+
 // Nothing that is not UTF-8 reaches a JSON answer: the API makes all JSON text in one place (api/utf8.h).
 TEST(Structure, OnePlaceMakesTheJsonOfAnswers) {
   for (const fs::path& file : sources(kRoot / "src/api")) {
-    if (file.filename() != "utf8.cpp") EXPECT_EQ(read(file).find("json::serialize("), std::string::npos) << fs::relative(file, kRoot);
+    if (file.filename() != "utf8.cpp") {
+      EXPECT_EQ(read(file).find("json::serialize("), std::string::npos) << fs::relative(file, kRoot);
+    }
   }
 }
 
@@ -150,7 +165,8 @@ TEST(Structure, KernelsIncludeNoStandardLibraryTemplates) {
     std::istringstream lines(read(file));
     for (std::string line; std::getline(lines, line);) {
       std::smatch match;
-      if (std::regex_search(line, match, include)) EXPECT_TRUE(allowed.contains(match[1])) << file.filename() << " includes <" << match[1] << ">";
+      if (!std::regex_search(line, match, include)) continue;
+      EXPECT_TRUE(allowed.contains(match[1])) << file.filename() << " includes <" << match[1] << ">";
     }
   }
 }

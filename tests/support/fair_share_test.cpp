@@ -12,6 +12,7 @@ std::string next(const FairShare& share) {
   return tenant ? *tenant : "";
 }
 
+// Promises: F1.
 TEST(FairShare, EqualWorkWhateverItsPieces) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     Random random(seed);
@@ -32,6 +33,7 @@ TEST(FairShare, EqualWorkWhateverItsPieces) {
   }
 }
 
+// Promises: F2.
 TEST(FairShare, WhoComesBackHasNothingSavedUp) {
   FairShare share;
   share.enter("often");
@@ -45,6 +47,7 @@ TEST(FairShare, WhoComesBackHasNothingSavedUp) {
 }
 
 // And what it got beyond its part is not forgotten by leaving.
+// Promises: F2.
 TEST(FairShare, LeavingDoesNotCancelADebt) {
   FairShare share;
   share.enter("a");
@@ -55,6 +58,7 @@ TEST(FairShare, LeavingDoesNotCancelADebt) {
   EXPECT_EQ(next(share), "b");
 }
 
+// Promises: F3.
 TEST(FairShare, EverNewTenantsDoNotHoldBackAnother) {
   FairShare share;
   share.enter("two");

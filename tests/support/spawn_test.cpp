@@ -38,6 +38,7 @@ struct SpawnTest : ::testing::Test {
   }
 };
 
+// Promises: SP1, SP3.
 TEST_F(SpawnTest, AnExceptionIsToldAndTheLoopGoesOn) {
   const auto coroutine = []() -> asio::awaitable<void> {
     throw std::runtime_error("bad");
@@ -54,6 +55,7 @@ TEST_F(SpawnTest, AnExceptionIsToldAndTheLoopGoesOn) {
 }
 
 // Asio's own co_spawn throws here, out of the loop.
+// Promises: SP2, SP3.
 TEST_F(SpawnTest, CancelledBeforeItWaitedForAnything) {
   asio::post(io, [&] {
     spawn(
@@ -68,6 +70,7 @@ TEST_F(SpawnTest, CancelledBeforeItWaitedForAnything) {
   EXPECT_EQ(ends, 1);
 }
 
+// Promises: SP1.
 TEST_F(SpawnTest, CancellationIsNoFailure) {
   spawn(io.get_executor(), "a", cancel.slot(), [&] { return pause(); }, ended());
   asio::post(io, [&] { cancel.emit(asio::cancellation_type::terminal); });
@@ -144,6 +147,7 @@ TEST_F(PoolTest, GivesWhatTheWorkGives) {
   EXPECT_EQ(pool.load().ended, 1u);
 }
 
+// Promises: PO1.
 TEST_F(PoolTest, WhatTheWorkThrowsIsAnError) {
   start([](const Pool::Abandoned&) -> Result<int> { throw std::runtime_error("bad"); });
   io.run();
@@ -151,6 +155,7 @@ TEST_F(PoolTest, WhatTheWorkThrowsIsAnError) {
   EXPECT_EQ(outcome->error().message, "bad");
 }
 
+// Promises: PO2.
 TEST_F(PoolTest, ACancelledCoroutineGoesOnAtOnceAndTheWorkIsTold) {
   std::latch begun(1), told(1);
   start([&](const Pool::Abandoned& abandoned) -> Result<int> {
@@ -169,6 +174,7 @@ TEST_F(PoolTest, ACancelledCoroutineGoesOnAtOnceAndTheWorkIsTold) {
   io.run();
 }
 
+// Promises: PO2.
 TEST_F(PoolTest, WorkThatNobodyWaitsForNeverBegins) {
   std::latch go(1);
   std::atomic<bool> second = false;
@@ -189,6 +195,32 @@ TEST_F(PoolTest, WorkThatNobodyWaitsForNeverBegins) {
   go.count_down();
   io.run();
   EXPECT_FALSE(second);
+}
+
+// Promises: PO3.
+TEST_F(SpawnTest, APoolThatGoesWaitsForWhatRunsAndDropsTheRest) {
+  std::latch begun(1);
+  std::atomic<bool> ended = false, second = false;
+  auto pool = std::make_unique<Pool>(1);
+  const std::function<Result<int>(const Pool::Abandoned&)> long_work = [&](const Pool::Abandoned& abandoned) -> Result<int> {
+    begun.count_down();
+    while (!abandoned()) std::this_thread::yield();
+    ended = true;
+    return 1;
+  };
+  const std::function<Result<int>(const Pool::Abandoned&)> never = [&](const Pool::Abandoned&) -> Result<int> {
+    second = true;
+    return 2;
+  };
+  for (const auto& work : {long_work, never}) {
+    spawn(io.get_executor(), "work", [&pool, work]() -> asio::awaitable<void> { co_await pool->run<int>(work); });
+  }
+  io.poll();
+  begun.wait();
+  pool.reset();
+  EXPECT_TRUE(ended);
+  EXPECT_FALSE(second);
+  io.poll();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 namespace verge::worker {
 namespace {
 
+// Promises: AD1.
 TEST(Admission, LetsAllInUntilAPaceIsKnownAndTheRoomIsFull) {
   Admission admission({.length = 100, .time_ms = 30'000});
   uint64_t id = 1;
@@ -84,6 +85,7 @@ struct Loaded {
   std::deque<uint64_t> line;
 };
 
+// Promises: AD2.
 TEST(Admission, AFloodIsRefusedWithATimeAndAnotherTenantIsNot) {
   Loaded loaded;
   EXPECT_GT(loaded.refused, 100);
@@ -95,6 +97,7 @@ TEST(Admission, AFloodIsRefusedWithATimeAndAnotherTenantIsNot) {
   EXPECT_TRUE(loaded.admission.enter(loaded.id, "light", 100, 0, loaded.now));
 }
 
+// Promises: AD2.
 TEST(Admission, ADeadlineThatCannotBeMetIsRefusedAtOnce) {
   Loaded loaded;
   Admission& admission = loaded.admission;

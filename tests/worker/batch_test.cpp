@@ -88,6 +88,7 @@ TEST(Batch, DecodersAreNotHeldUpByPrefillBeyondItsBudget) {
   EXPECT_EQ(rows.at(2), 96);
 }
 
+// Promises: B1.
 TEST(Batch, RowsAndSequencesStayBounded) {
   Batch batch({.pages = 4000});
   for (uint64_t id = 1; id <= 200; ++id) ASSERT_TRUE(batch.submit(sequence(id, 100, 50), 0));
@@ -102,6 +103,7 @@ TEST(Batch, RowsAndSequencesStayBounded) {
   }
 }
 
+// Promises: B2.
 TEST(Batch, APreemptedSequenceLosesPagesAndNoToken) {
   Batch batch({.pages = 4});
   ASSERT_TRUE(batch.submit(sequence(1, kP - 1, 3 * kP), 0));
@@ -130,6 +132,7 @@ TEST(Batch, APreemptedSequenceLosesPagesAndNoToken) {
   EXPECT_EQ(batch.pages().held(), 0);
 }
 
+// Promises: B3.
 TEST(Batch, TheOldestIsNeverPreempted) {
   Batch batch({.pages = 6});
   for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(batch.submit(sequence(id, kP, 4 * kP), 0));
@@ -139,7 +142,9 @@ TEST(Batch, TheOldestIsNeverPreempted) {
     const auto rows = rows_by_id(plan);
     ASSERT_TRUE(rows.contains(1)) << "after " << expected << " tokens";
     for (const Row& row : plan.rows)
-      if (row.id == 1) EXPECT_EQ(row.position, expected);
+      if (row.id == 1) {
+        EXPECT_EQ(row.position, expected);
+      }
     expected += rows.at(1);
     batch.commit(plan);
     for (const Row& row : plan.rows) {
@@ -159,6 +164,7 @@ TEST(Batch, WhatCannotRunAloneIsRefused) {
   EXPECT_TRUE(batch.empty());
 }
 
+// Promises: B4.
 TEST(Batch, RemovalFreesAtOnceWhereverItIs) {
   Batch batch({.pages = 1000, .max_sequences = 2});
   for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(batch.submit(sequence(id, 600), 0));
@@ -270,6 +276,7 @@ TEST(Batch, ALongPromptIsReadOnce) {
 }
 
 // Two tenants that always want more than there is: equal tokens, whatever their requests look like.
+// Promises: B5.
 TEST(Batch, TenantsGetEqualTokens) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
     Random random(seed);
@@ -355,6 +362,7 @@ TEST(Batch, AFloodGivesPagesToAnotherTenant) {
 
 // Seeds: random lengths, tenants, cancels, holds and tight memory. Invariants after every step; all that is not
 // cancelled ends with all its tokens; nothing is held at the end.
+// Promises: B1, B2, B4.
 TEST(Batch, RandomTrafficEndsAndLeaksNothing) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     Random random(seed);

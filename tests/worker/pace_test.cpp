@@ -20,6 +20,7 @@ Pace measured() {
   return pace;
 }
 
+// Promises: PA1.
 TEST(Pace, PromptsBesideAnswersFillAStepToItsTarget) {
   const Pace pace = measured();
   for (int answers : {1, 3, 8, 20}) {
@@ -43,6 +44,7 @@ TEST(Pace, UnknownPromptsBeginSmall) {
   EXPECT_GE(pace.prompt_rows(0), 1);
 }
 
+// Promises: PA2.
 TEST(Pace, TwoTenantsGetShortSteps) {
   const Pace pace = measured();
   const int two = pace.shared_rows(2), four = pace.shared_rows(4);

@@ -20,6 +20,7 @@ std::multiset<uint64_t> ids(const std::vector<Packer::Item>& batch) {
   return out;
 }
 
+// Promises: PK1.
 TEST(Packer, AHundredItemsDelayOneByNoMoreThanABatch) {
   Packer packer;
   ASSERT_TRUE(packer.submit(job(1, 100), 0));
@@ -48,6 +49,7 @@ TEST(Packer, AFloodOfOneTenantDelaysAnothersByABatch) {
   EXPECT_EQ(ids(packer.next(80, 100)).count(1000), 3u);
 }
 
+// Promises: PK2.
 TEST(Packer, AnItemOverTheLimitRunsAlone) {
   Packer packer;
   ASSERT_TRUE(packer.submit(job(1, 1, "t", 500), 0));
@@ -57,6 +59,7 @@ TEST(Packer, AnItemOverTheLimitRunsAlone) {
   EXPECT_TRUE(packer.next(100, 10).empty());
 }
 
+// Promises: PK3.
 TEST(Packer, BoundsAndDeadlines) {
   Packer packer({2, 1000});
   Packer::Job dated = job(1, 2);

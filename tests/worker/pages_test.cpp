@@ -17,6 +17,7 @@ std::vector<int32_t> tokens(int count, int32_t first = 0) {
   return out;
 }
 
+// Promises: G3.
 TEST(Pages, AllocatesAllOrNothing) {
   Pages pages(4);
   PageTable a, b;
@@ -119,6 +120,7 @@ TEST(Pages, EvictsTheLeastRecentlyUsedAndTheDeepestFirst) {
   pages.check();
 }
 
+// Promises: G2.
 TEST(Pages, HeldPagesAreNeverEvicted) {
   Pages pages(3);
   const auto text = tokens(2 * kP);
@@ -131,6 +133,7 @@ TEST(Pages, HeldPagesAreNeverEvicted) {
 }
 
 // Random traffic from seeds: sequences that grow, share, end. After each step G1 holds, and at the end all is back.
+// Promises: G1.
 TEST(Pages, RandomTrafficLeaksNothing) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     Random random(seed);

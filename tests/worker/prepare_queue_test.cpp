@@ -7,6 +7,7 @@ namespace {
 
 constexpr size_t kLong = 9'000'000;
 
+// Promises: PQ1, PQ2.
 TEST(PrepareQueue, AShortPromptWaitsForNoLongOneEvenOfItsOwnTenant) {
   PrepareQueue queue(2);
   for (uint64_t id = 1; id <= 5; ++id) queue.push(id, "t", kLong);
@@ -26,6 +27,7 @@ TEST(PrepareQueue, OneThreadTakesLongOnesToo) {
   EXPECT_EQ(queue.pop()->id, 1u);
 }
 
+// Promises: PQ1.
 TEST(PrepareQueue, TenantsTakeTurnsByBytes) {
   PrepareQueue queue(4);
   for (uint64_t id = 1; id <= 100; ++id) queue.push(id, "flood", 10'000);

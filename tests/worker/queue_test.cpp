@@ -31,6 +31,7 @@ TEST(Queue, EachTenantHasALine) {
   EXPECT_EQ(drain(queue, "a"), (std::vector<uint64_t>{1, 3}));
 }
 
+// Promises: WQ1.
 TEST(Queue, RefusesPastItsLength) {
   Queue queue({.length = 2, .time_ms = 1000});
   ASSERT_TRUE(queue.push(item(1), 0));
@@ -43,6 +44,7 @@ TEST(Queue, RefusesPastItsLength) {
   EXPECT_TRUE(queue.push(item(3), 0));
 }
 
+// Promises: WQ1.
 TEST(Queue, ReplaysAreTakenEvenWhenFullAndGoFirst) {
   Queue queue({.length = 1, .time_ms = 1000});
   ASSERT_TRUE(queue.push(item(5), 0));
@@ -51,6 +53,7 @@ TEST(Queue, ReplaysAreTakenEvenWhenFullAndGoFirst) {
   EXPECT_EQ(drain(queue), (std::vector<uint64_t>{1, 2, 5}));
 }
 
+// Promises: WQ2.
 TEST(Queue, WaitingEndsAtTheLimitAndReplaysDoNot) {
   Queue queue({.length = 10, .time_ms = 1000});
   ASSERT_TRUE(queue.push(item(1), 0));
@@ -67,6 +70,7 @@ TEST(Queue, WaitingEndsAtTheLimitAndReplaysDoNot) {
   EXPECT_EQ(queue.next_expiry(), INT64_MAX);
 }
 
+// Promises: WQ2.
 TEST(Queue, ADeadlineEndsTheWaitAsTimeout) {
   Queue queue({.length = 10, .time_ms = 1000});
   Queue::Item early = item(1);

@@ -140,6 +140,7 @@ TEST(Runner, OneAnswer) {
   EXPECT_TRUE(c.finish == "length" ? c.ids.size() == 40 : c.finish == "stop");
 }
 
+// Promises: R2.
 TEST(Runner, TheSameSeedGivesTheSameBytesAtAnyBatchSize) {
   std::map<uint64_t, Collected> expected;
   for (uint64_t id = 1; id <= 24; ++id) expected[id] = alone(generation(id, static_cast<int>(1 + id * 7)));
@@ -154,6 +155,7 @@ TEST(Runner, TheSameSeedGivesTheSameBytesAtAnyBatchSize) {
   }
 }
 
+// Promises: R2.
 TEST(Runner, PreemptionChangesNoByteAndLosesNoToken) {
   Rig rig(7);  // three of 20 + 40 tokens want six; prefixes and the rest compete
   std::map<uint64_t, Collected> expected;
@@ -175,6 +177,7 @@ TEST(Runner, PreemptionChangesNoByteAndLosesNoToken) {
   EXPECT_EQ(rig.runner.batch().pages().held(), 0);
 }
 
+// Promises: R2, R3.
 TEST(Runner, AResumeAtEverySplitContinuesAtTheExactTokenAndByte) {
   for (uint64_t seed : {3, 11, 29}) {
     Generation g = generation(seed);
@@ -204,6 +207,7 @@ TEST(Runner, StopTokensEndTheAnswerAndAreNotInIt) {
   EXPECT_EQ(c.usage.completion_tokens, 0);
 }
 
+// Promises: R3.
 TEST(Runner, HeldTextComesWithTheStopToken) {
   Generation g = generation(5);
   g.sampling.logit_bias = {{'S', 1000.f}};
@@ -271,6 +275,7 @@ TEST(Runner, AFullQueueRefusesWithBusyAndTheRestIsAnswered) {
   EXPECT_EQ(busy, 3);
 }
 
+// Promises: R1.
 TEST(Runner, SixtyFourStreamsWithRandomCancelsLeakNothing) {
   Rig rig(60);
   Random random(7);

@@ -36,6 +36,7 @@ TEST(SpeechBatch, AClipThatComesJoinsTheNextStep) {
 }
 
 // One place: long clips of many windows and a short one of one.
+// Promises: SB2.
 TEST(SpeechBatch, AShortClipWaitsForOneWindowOfEachLongOneAtMost) {
   SpeechBatch batch({1, 1, 100, 512});
   for (uint64_t id = 1; id <= 3; ++id) batch.submit(id, "t", 10);
@@ -54,6 +55,7 @@ TEST(SpeechBatch, AShortClipWaitsForOneWindowOfEachLongOneAtMost) {
   EXPECT_LE(at, 4 + 3);
 }
 
+// Promises: SB2.
 TEST(SpeechBatch, ATenantWithManyClipsTakesNoMoreTurnsThanOneWithOne) {
   SpeechBatch batch({1, 1, 100, 512});
   for (uint64_t id = 1; id <= 20; ++id) batch.submit(id, "many", 10);
@@ -79,6 +81,7 @@ TEST(SpeechBatch, AWideSearchIsNotPassedByNarrowOnesForever) {
   EXPECT_EQ(batch.admit(), (Ids{2, 3}));
 }
 
+// Promises: SB3.
 TEST(SpeechBatch, RowsThatFoundNoRoomAreFirstInTheNextStep) {
   SpeechBatch batch({8, 8, 100, 100});
   for (uint64_t id = 1; id <= 4; ++id) batch.submit(id, "t", 10);
@@ -99,6 +102,7 @@ TEST(SpeechBatch, RowsThatFoundNoRoomAreFirstInTheNextStep) {
 }
 
 // Clips of random lengths and widths come, go and are cancelled anywhere: places and pages are never taken twice, everybody ends.
+// Promises: SB1.
 TEST(SpeechBatch, NothingIsLostOrTakenTwice) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     uint64_t state = seed;

@@ -44,6 +44,7 @@ TEST(Stream, TextComesWithTheLastByteOfItsCharacter) {
   EXPECT_EQ(stream("\xF0\x9F\x98\x80"), (std::vector<std::string>{"", "", "", "\xF0\x9F\x98\x80", ""}));
 }
 
+// Promises: T1.
 TEST(Stream, BrokenBytesBecomeReplacementCharacters) {
   const std::string r = "\xEF\xBF\xBD";
   EXPECT_EQ(joined(stream("a\xFF" "b")), "a" + r + "b");
@@ -56,6 +57,7 @@ TEST(Stream, BrokenBytesBecomeReplacementCharacters) {
 
 // An answer that ends inside a character ends before it: at its length, and beside a stop string
 // that did not come.
+// Promises: T3.
 TEST(Stream, HalfACharacterAtTheEndIsLeftOut) {
   for (std::string_view half : {"\xC3", "\xE4", "\xE4\xBD", "\xF0", "\xF0\x9F", "\xF0\x9F\x98"}) {
     EXPECT_EQ(joined(stream("ab" + std::string(half))), "ab");
@@ -64,6 +66,7 @@ TEST(Stream, HalfACharacterAtTheEndIsLeftOut) {
   }
 }
 
+// Promises: T1.
 TEST(Stream, EveryCutOfTheBytesGivesTheSameText) {
   const std::string bytes = "x\xE4\xBD\xA0\xFF\xF0\x9F\x98\x80\xF0\x9Fy";
   const std::string whole = joined(stream(bytes));
@@ -77,17 +80,20 @@ TEST(Stream, EveryCutOfTheBytesGivesTheSameText) {
   }
 }
 
+// Promises: T2.
 TEST(Stream, HoldsBackTheBeginningOfAStopString) {
   EXPECT_EQ(stream("aSTOPb", {"STOP"}), (std::vector<std::string>{"a", "", "", "", "", "", ""}));
   EXPECT_EQ(stream("aSTORE", {"STOP"}), (std::vector<std::string>{"a", "", "", "", "STOR", "E", ""}));
   EXPECT_EQ(joined(stream("abSTO", {"STOP"})), "abSTO");  // the end sets it free
 }
 
+// Promises: T3.
 TEST(Stream, OverlappingBeginningsAreKept) {
   EXPECT_EQ(joined(stream("aabaabaac", {"aabaac"})), "aab");
   EXPECT_EQ(joined(stream("ababab!", {"ababx", "b!"})), "ababa");
 }
 
+// Promises: T2.
 TEST(Stream, TheFirstOfSeveralStopStringsWins) {
   EXPECT_EQ(joined(stream("one two three", {"three", "two"})), "one ");
   EXPECT_EQ(joined(stream("hello", {"hello world", "ell"})), "h");

@@ -197,6 +197,7 @@ std::string field(const std::string& status, const std::string& name) {
   return at == status.npos ? "" : status.substr(at + name.size() + 3, status.find('\n', at + 1) - at - name.size() - 3);
 }
 
+// Promises: W1.
 TEST(WorkerProcess, IsInItsSandboxBeforeItReadsAByte) {
   if (!sandbox_supported()) GTEST_SKIP() << "builds with a sanitizer run without the sandbox";
   const std::string folder = std::string(verge::test_data_folder()) + "/models/tiny-embedder";
@@ -214,6 +215,7 @@ TEST(WorkerProcess, IsInItsSandboxBeforeItReadsAByte) {
   EXPECT_LT(std::stoull(io.substr(io.find("rchar: ") + 7)), std::filesystem::file_size(folder + "/tokenizer.json"));
 }
 
+// Promises: W1.
 TEST(WorkerProcess, EveryKindOfFilesIsReadInTheSandboxAndNoneIsMappedAfterwards) {
   const std::string data = verge::test_data_folder();
   for (const char* model : {"models/stories260K/stories260K-f32.gguf", "models/stories260K", "models/stories260K/config.json", "models/tiny-embedder",
@@ -224,7 +226,9 @@ TEST(WorkerProcess, EveryKindOfFilesIsReadInTheSandboxAndNoneIsMappedAfterwards)
     const json::object ready = process.last_state();
     ASSERT_EQ(ready.at("state"), "ready") << json::serialize(ready);
     EXPECT_EQ(process.proc("maps").find(data), std::string::npos);
-    if (sandbox_supported()) EXPECT_EQ(field(process.proc("status"), "Seccomp"), "2");
+    if (sandbox_supported()) {
+      EXPECT_EQ(field(process.proc("status"), "Seccomp"), "2");
+    }
   }
 }
 
@@ -260,6 +264,7 @@ TEST(WorkerProcess, WeightsAreItsOwnOnceLoaded) {
   }
 }
 
+// Promises: W2.
 TEST(WorkerProcess, SigtermLetsARunningAnswerEndAndRefusesNewOnes) {
   Process process(kStories);
   ASSERT_EQ(process.last_state().at("state"), "ready");
@@ -273,6 +278,7 @@ TEST(WorkerProcess, SigtermLetsARunningAnswerEndAndRefusesNewOnes) {
   EXPECT_EQ(process.wait(), 0);
 }
 
+// Promises: W2.
 TEST(WorkerProcess, ASecondSigtermEndsItAtOnce) {
   Process process(kStories);
   ASSERT_EQ(process.last_state().at("state"), "ready");
@@ -290,6 +296,7 @@ TEST(WorkerProcess, ASecondSigtermEndsItAtOnce) {
   EXPECT_EQ(process.wait(), 0);
 }
 
+// Promises: W3.
 TEST(WorkerProcess, EndsWhenItsNodeIsGone) {
   Process process(kStories);
   ASSERT_EQ(process.last_state().at("state"), "ready");

@@ -137,9 +137,8 @@ Result<TaskInput> raw_input(Call& call) {
   TaskInput input;
   json::object others;
   for (std::string_view rest = call.in.query; !rest.empty();) {
-    const size_t end = std::min(rest.find('&'), rest.size());
-    const std::string_view pair = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
     const size_t equals = std::min(pair.find('='), pair.size());
     auto name = http::percent_decode(pair.substr(0, equals), true);
     auto value = http::percent_decode(pair.substr(std::min(equals + 1, pair.size())), true);

@@ -1,8 +1,8 @@
 // What an answer must look like, for one vocabulary: which tokens may come next. A mask depends on the source, the tokenizer
 // and the ids so far, and on nothing else: no clock, no load, no order of requests.
 //
-// G1 A token that a mask admits leads to a place whose mask admits one too; an answer can always be ended.
-// G2 An id that ends an answer is admitted exactly where the text so far is complete.
+// GR1 A token that a mask admits leads to a place whose mask admits one too; an answer can always be ended.
+// GR2 An id that ends an answer is admitted exactly where the text so far is complete.
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,7 @@ using testing::TemporaryFolder;
 
 TEST(MappedFile, HoldsTheBytesAfterTheNameIsGone) {
   TemporaryFolder folder;
-  const std::string path = folder.write("f", std::string(10'000, 'x') + "end");
+  const std::string path = folder.write("f", std::string(10'000, 'x').append("end"));
   auto file = MappedFile::open(path);
   ASSERT_TRUE(file.ok()) << file.error().message;
   std::filesystem::remove(path);

@@ -36,7 +36,9 @@ std::vector<float> expand(DType type, const Block& block) {
 TEST(HalfFloat, EveryF16RoundTrips) {
   for (uint32_t h = 0; h < 0x10000; ++h) {
     const float f = f16_to_f32(static_cast<uint16_t>(h));
-    if (std::isnan(f)) EXPECT_TRUE(std::isnan(f16_to_f32(f32_to_f16(f))));
+    if (std::isnan(f)) {
+      EXPECT_TRUE(std::isnan(f16_to_f32(f32_to_f16(f))));
+    }
     else ASSERT_EQ(f32_to_f16(f), h);
   }
   EXPECT_EQ(f16_to_f32(0x3c00), 1.f);

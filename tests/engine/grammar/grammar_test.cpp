@@ -33,6 +33,7 @@ struct Case {
 };
 class Schemas : public ::testing::TestWithParam<Case> {};
 
+// Promises: GR2.
 TEST_P(Schemas, AdmitWhatMeetsThemAndNothingElse) {
   const Case& c = GetParam();
   auto g = Grammar::compile(SourceKind::JsonSchema, c.schema, tokens());
@@ -42,6 +43,7 @@ TEST_P(Schemas, AdmitWhatMeetsThemAndNothingElse) {
 }
 
 // A mask says of each token what its bytes say, one after the other; and there is always a token.
+// Promises: GR1.
 TEST_P(Schemas, MasksAreTheStepsOfTheirTokens) {
   for (uint64_t seed = 0; seed < 6; ++seed) {
     auto g = Grammar::compile(SourceKind::JsonSchema, GetParam().schema, tokens());

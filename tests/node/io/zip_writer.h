@@ -23,7 +23,7 @@ inline std::string deflate_raw(const std::string& s) {
   z.next_out = reinterpret_cast<Bytef*>(out.data());
   z.avail_out = static_cast<uInt>(out.size());
   deflate(&z, Z_FINISH);
-  out.resize(out.size() - z.avail_out);
+  out.resize(z.total_out);
   deflateEnd(&z);
   return out;
 }

@@ -12,7 +12,6 @@
 #include "engine/formats/mapped_file.h"
 #include "engine/formats/whisper_bin.h"
 #include "engine/formats/whisper_parts.h"
-#include "engine/models/open.h"
 #include "support/random.h"
 #include "tests/paths.h"
 
@@ -41,8 +40,12 @@ class Bytes {
 };
 
 std::shared_ptr<ModelFile> hub() {
-  auto file = open_model_file(std::string(verge::test_data_folder()) + "/speech/small");
+  auto file = open_container(std::string(verge::test_data_folder()) + "/speech/small");
   EXPECT_TRUE(file) << (file ? "" : file.error().message);
+  (*file)->tensors = std::move((*file)->hub_tensors);
+  for (const char* key : {"encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads"}) {
+    (*file)->meta[key] = (*file)->config.at(key).as_int64();
+  }
   return *file;
 }
 
@@ -251,7 +254,7 @@ Result<std::shared_ptr<ModelFile>> open_bin(const std::string& bytes) {
 TEST(WhisperBin, AFileOfItsOwnIsAModel) {
   const std::string path = fs::temp_directory_path() / fmt::format("verge-whisper-model-{}.bin", getpid());
   std::ofstream(path, std::ios::binary) << bin_file(*hub(), 51865);
-  const auto file = open_model_file(path);
+  const auto file = open_container(path);
   fs::remove(path);
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ((*file)->architecture, "whisper");
