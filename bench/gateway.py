@@ -99,7 +99,7 @@ http {{ access_log off; client_body_temp_path {bench.folder}/b; proxy_temp_path 
         bench.serve("cluster-gateway", "--role", "gateway", *tls("g"), "--listen", f"127.0.0.1:{ways['cluster']}")
         # Without.
         nats = port()
-        bench.start("nats-plain", "nats-server", "-a", "127.0.0.1", "-p", nats)
+        bench.start("nats-plain", "nats-server", "-js", "-sd", f"{bench.folder}/js", "-a", "127.0.0.1", "-p", nats)
         plain = ("--cluster", f"nats://127.0.0.1:{nats}", "--insecure-cluster", "--region", "r")
         bench.serve("plain-node", "--role", "node", *plain, "--name", "n", "--listen", f"127.0.0.1:{port()}", *model)
         bench.serve("plain-gateway", "--role", "gateway", *plain, "--name", "g", "--listen", f"127.0.0.1:{ways['plain']}")

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "accounts/marker.h"
+#include "support/clock.h"
 #include "support/hex.h"
 #include "support/limits.h"
 #include "support/log.h"
@@ -159,7 +160,11 @@ Result<Accounts> Accounts::open(const std::string& data_folder) {
   return accounts;
 }
 
+bool Accounts::recent(int64_t found_ms) const { return look_every_ms_ > 0 && found_ms > 0 && monotonic_ms() < found_ms + look_every_ms_; }
+
 Result<void> Accounts::follow() {
+  if (recent(followed_ms_)) return {};
+  followed_ms_ = monotonic_ms();
   std::error_code ec;
   // Only removed: what is open goes on to count.
   if (db_.place() != store::Db::Place::Moved || !std::filesystem::exists(std::filesystem::path(folder_) / "accounts.db", ec)) return {};
@@ -170,6 +175,7 @@ Result<void> Accounts::follow() {
   again.cluster_ = cluster_;
   again.unheard_ = unheard_;
   again.file_given_ = file_given_;
+  again.look_every_ms_ = look_every_ms_;
   again.file_ = std::move(file_);
   again.uses_ = std::move(uses_);
   *this = std::move(again);
@@ -235,6 +241,7 @@ Result<Token> Accounts::revoke(std::string_view id, int64_t now_ms) {
 Result<bool> Accounts::tokens_required() {
   VERGE_TRY(follow());
   if (required_ || file_given_) return true;
+  if (recent(open_.first) && open_.second == written_) return false;
   VERGE_ASSIGN(row, any_->step());
   required_ = row && any_->number(0) != 0;
   any_->reset();
@@ -248,6 +255,7 @@ Result<bool> Accounts::tokens_required() {
   if (unheard_)
     return fail(Code::WorkerGone,
                 "this gateway has not heard from its cluster yet whether API tokens are needed: it answers once the bus can be reached");
+  open_ = {monotonic_ms(), written_};
   return false;
 }
 
@@ -371,8 +379,9 @@ Result<bool> Accounts::remove(const std::string& account, int64_t now_ms) {
 }
 
 Result<void> Accounts::refresh() {
-  VERGE_TRY(follow());
+  if (recent(refreshed_ms_) && known_.second == written_) return {};
   VERGE_ASSIGN(now, generation());
+  refreshed_ms_ = monotonic_ms();
   if (now == known_) return {};
   std::map<std::string, Settings, std::less<>> all;
   VERGE_ASSIGN(rows, db_.prepare("SELECT account, field, value FROM settings WHERE value IS NOT NULL"));

@@ -68,6 +68,10 @@ class Accounts {
   // The database is accounts.db in the data folder. Where it is replaced while it is open, the new one counts.
   static Result<Accounts> open(const std::string& data_folder);
 
+  // For a server, which asks for every request: what other processes change is noticed after so long, in ms; a token that they
+  // revoke is refused at once all the same. 0, as it begins: all is noticed at once.
+  void look_every(int64_t ms) { look_every_ms_ = ms; }
+
   // "inference" is the old name of "run"; expires_ms: 0 = never. InvalidInput: unknown scope, name longer than 64 bytes, account that is no valid id.
   Result<NewToken> create(const std::string& name, const std::string& scope, const std::string& account, int64_t now_ms, int64_t expires_ms = 0);
   Result<std::vector<Token>> list();
@@ -89,7 +93,7 @@ class Accounts {
   Result<void> set(const std::string& account, const Settings& changes, int64_t now_ms);
   // False: nothing was set for it. Tokens and usage stay.
   Result<bool> remove(const std::string& account, int64_t now_ms);
-  // Changes of other processes are seen at once. The pointer is good until the next call.
+  // The pointer is good until the next call.
   Result<const Settings*> settings(std::string_view account);
   Result<const std::map<std::string, Settings, std::less<>>*> all_settings();
 
@@ -117,6 +121,8 @@ class Accounts {
   Accounts(std::string folder, store::Db db) : folder_(std::move(folder)), db_(std::move(db)) {}
   // Opens the database again where another file is in its place.
   Result<void> follow();
+  // Whether what was found at that time may still be gone by.
+  bool recent(int64_t found_ms) const;
   Result<std::optional<Token>> find(std::string_view id, std::string& hash);
 
   Result<void> refresh();
@@ -133,6 +139,9 @@ class Accounts {
   std::optional<store::Statement> any_, find_, version_;
   std::map<std::string, Settings, std::less<>> settings_;  // as of the generation known_
   std::pair<int64_t, int64_t> known_{-1, -1};
+  int64_t look_every_ms_ = 0;
+  int64_t followed_ms_ = 0, refreshed_ms_ = 0;
+  std::pair<int64_t, int64_t> open_{0, -1};  // when no token was required, and after which own changes
   int64_t written_ = 0;    // own changes, of which the database's version does not tell
   bool required_ = false;  // AC1: never goes back to false
   std::string cluster_;    // empty: in none

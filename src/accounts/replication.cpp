@@ -61,6 +61,7 @@ Result<void> Accounts::heard(bool closed) {
   std::error_code ec;
   if (closed && !std::filesystem::exists(marker_of(folder_), ec)) {
     VERGE_TRY(write_marker(folder_));
+    open_ = {0, -1};
     log::info("this gateway's cluster wants API tokens: from now on so does this gateway");
   }
   if (!unheard_) return {};

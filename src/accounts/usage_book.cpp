@@ -112,6 +112,10 @@ Result<UsageBook> UsageBook::open(const std::string& data_folder) {
   VERGE_ASSIGN(sum, book.db_.prepare(fmt::format("INSERT INTO usage_sums (account, day, gateway, model, task, requests, failed, neurons, {}, answered_by)"
                                                  " VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16){}",
                                                  kUnits, kAddSums)));
+  VERGE_ASSIGN(begin, book.db_.prepare("BEGIN IMMEDIATE"));
+  VERGE_ASSIGN(commit, book.db_.prepare("COMMIT"));
+  book.begin_ = std::move(begin);
+  book.commit_ = std::move(commit);
   book.insert_ = std::move(insert);
   book.sum_ = std::move(sum);
   return book;
@@ -150,10 +154,10 @@ Result<UsageBook> UsageBook::snapshot(const std::string& data_folder) {
 
 template <class Work>
 auto UsageBook::in_transaction(Work work) -> decltype(work()) {
-  VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
+  VERGE_TRY(begin_->step());
   auto done = work();
   if (done) {
-    auto committed = db_.execute("COMMIT");
+    auto committed = commit_->step();
     if (committed) return done;
     done = committed.error();
   }

@@ -111,7 +111,7 @@ class UsageBook {
 
   std::unique_ptr<const std::string, Remove> copy_;  // of a snapshot
   store::Db db_;
-  std::optional<store::Statement> insert_, sum_;
+  std::optional<store::Statement> begin_, commit_, insert_, sum_;  // prepared once: they run for every answer
 };
 
 // "2026-11-24" <-> days since 1970-01-01. nullopt: no such date.

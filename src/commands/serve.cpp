@@ -237,6 +237,8 @@ http::task<void> answer_worker(const Hosting& hosting, api::Api& api, http::Inco
   return out_of_bounds(out);
 }
 
+constexpr int64_t kLookAtAccountsMs = 20;  // a request costs some 20 calls of the file system else
+
 // Two drains, of clients and of other machines, have their own limits. What hangs besides (a disk, the bus) must not keep the process.
 constexpr int kLastSeconds = 15;
 void end_in_any_case(int seconds) {
@@ -278,6 +280,7 @@ Result<int> serve_until_signal(Options options) {
   VERGE_TRY(map_models(options, catalogue, node_options));
   VERGE_TRY(name_stand_ins(options, catalogue, node_options.resolve));
   VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
+  accounts.look_every(kLookAtAccountsMs);
   if (!options.token_file.empty()) VERGE_TRY(read_token_file(accounts, options.token_file));
 
   asio::io_context io(1);

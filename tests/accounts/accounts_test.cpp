@@ -127,6 +127,33 @@ TEST_F(AccountsTest, ATokenMadeByAnotherProcessCountsAtOnce) {
   EXPECT_EQ(token->created_ms, 7);
 }
 
+// Without a wait: what is as old as an hour is good enough here, so that the files are asked once.
+TEST_F(AccountsTest, AServerLooksNowAndThenAndRefusesRevokedTokensAtOnce) {
+  Accounts server = open(), command = open();
+  server.look_every(3'600'000);
+  auto made = command.create("x", "admin", "acc", 7);
+  ASSERT_TRUE(made);
+  EXPECT_TRUE(*server.tokens_required());
+  EXPECT_TRUE(server.verify(made->secret, 10));
+  EXPECT_FALSE((*server.settings("a"))->daily_neurons);
+  Settings changes;
+  changes.daily_neurons = 5;
+  ASSERT_TRUE(command.set("a", changes, 5));
+  EXPECT_FALSE((*server.settings("a"))->daily_neurons) << "looked at a moment ago";
+  ASSERT_TRUE(server.set("b", changes, 6));
+  EXPECT_EQ((*server.settings("b"))->daily_neurons, 5) << "its own changes it knows";
+  ASSERT_TRUE(command.revoke(made->token.id, 11));
+  EXPECT_FALSE(server.verify(made->secret, 12));
+}
+
+TEST_F(AccountsTest, WhatAServerMakesItselfCountsAtOnce) {
+  Accounts server = open();
+  server.look_every(3'600'000);
+  EXPECT_FALSE(*server.tokens_required());
+  ASSERT_TRUE(server.create("x", "admin", "acc", 7));
+  EXPECT_TRUE(*server.tokens_required());
+}
+
 // Promises: AC1, AC2.
 TEST_F(AccountsTest, RevokedIsRefusedAndTokensStayRequired) {
   Accounts accounts = open();
