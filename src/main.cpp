@@ -56,7 +56,7 @@ constexpr Command kCommands[] = {
     {"bench", verge::commands::bench, "Measure a model on this machine"},
     {"convert", verge::commands::convert, nullptr},
     {"host", verge::commands::host, nullptr},
-    {"inspect", verge::commands::inspect, nullptr},
+    {"inspect", verge::commands::inspect, "Tell what a model is for and what it takes, from its headers"},
     {"worker", verge::commands::worker, nullptr},
 };
 

@@ -1,23 +1,23 @@
-// What a model is for and what it needs, told by a process of its own: files are foreign, and the server has keys and tokens.
+// What a model is for and what it takes, told by a process of its own: files are foreign, and the server has keys and tokens.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "support/error.h"
+#include "support/model_facts.h"
 
 namespace verge::commands {
 
-struct Inspected {
-  std::string task;
-  uint64_t bytes = 0;  // of memory, without keys and values; 0 = not asked
+struct InspectOptions {
+  std::string weights;     // "native" or "f32"; "" = native
+  bool task_only = false;  // nothing else is looked at, nor told
 };
 
-// `verge inspect PATH [task]`, not for people: {"task", "bytes"} or {"error": {"code", "message"}} on stdout.
+// `verge inspect PATH`: ModelFacts as JSON, or {"error": {"code", "message"}}, on stdout.
 int inspect(int argc, char** argv);
 
-// Runs it and waits. Errors: those of engine::memory_needed, Timeout; LoadFailed where processes are short, and where the
-// process broke down over the files. `task_only`: nothing else is looked at.
-Result<Inspected> inspect_model(const std::string& path, bool task_only = false);
+// Runs it and waits. Errors: those of engine::inspect, Timeout; LoadFailed where processes are short, and where the
+// process broke down over the files. Where only a load can tell what a model takes, `memory` is empty.
+Result<ModelFacts> inspect_model(const std::string& path, const InspectOptions& options = {});
 
 }  // namespace verge::commands

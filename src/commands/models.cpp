@@ -10,7 +10,7 @@
 #include "node/download_size.h"
 #include "node/io/pull.h"
 #include "node/io/remove.h"
-#include "node/resolve.h"
+#include "node/io/installed.h"
 #include "support/json.h"
 
 namespace verge::commands {

@@ -15,7 +15,7 @@
 #include "commands/sizes.h"
 #include "node/download_size.h"
 #include "node/io/pull.h"
-#include "node/resolve.h"
+#include "node/io/installed.h"
 #include "support/clock.h"
 #include "support/json.h"
 

@@ -11,7 +11,7 @@
 #include "commands/hub_entry.h"
 #include "commands/sizes.h"
 #include "node/io/remove.h"
-#include "node/resolve.h"
+#include "node/io/installed.h"
 #include "support/json.h"
 
 namespace verge::commands {

@@ -18,7 +18,7 @@
 #include "commands/asker.h"
 #include "commands/run_task.h"
 #include "engine/task_of.h"
-#include "node/resolve.h"
+#include "node/io/installed.h"
 #include "support/limits.h"
 #include "support/log.h"
 #include "support/random.h"
@@ -70,8 +70,9 @@ Result<LocalTask> locate(const Options& options) {
   if (!catalogue::valid_id(options.model)) return fail(Code::NoSuchModel, "no such file: {}", options.model);
   node::ResolveOptions resolve;
   resolve.models_folder = node::default_models_folder();
-  VERGE_ASSIGN(resolved, node::resolve_model(catalogue, resolve, options.model));
-  local.path = resolved.path;
+  const node::Installations installed = node::look_for(node::sought_models(catalogue, resolve), resolve.models_folder);
+  VERGE_ASSIGN(resolved, node::resolve_model(catalogue, resolve, installed, options.model));
+  local.path = resolved.files.path;
   if (const catalogue::Entry* entry = catalogue.find(resolved.id)) {
     local.entry = *entry;
     if (const json::object* input = get_object(catalogue.schema(*entry), "input")) local.schema = *input;

@@ -43,6 +43,7 @@
 #include "convert/convert.h"
 #include "http/server.h"
 #include "http/tls.h"
+#include "node/io/installed.h"
 #include "node/liveness.h"
 #include "node/node.h"
 #include "router/router.h"
@@ -101,19 +102,19 @@ Result<void> map_models(const Options& options, catalogue::Catalogue& catalogue,
     if (ec) return fail(Code::Io, "--model {}: cannot open {}: {}", id, text.substr(equals + 1), ec.message());
     if (!catalogue::valid_id(id)) return fail(Code::InvalidInput, "--model: '{}' is no model id (as in @me/name)", id);
     const catalogue::Entry* known = catalogue.find(id);
-    auto seen = inspect_model(path.string(), options.null_engine);
+    auto seen = node.inspections->of(node::look_at(path.string()));
     if (!seen) return fail(seen.error().code, "--model {}: {}", id, seen.error().message);
-    if (known && known->task != seen->task)
-      return fail(Code::InvalidInput, "--model {}: this model is for {}, the files in {} are one for {}", id, known->task, path.string(), seen->task);
+    std::string task = std::move(seen->facts.task);
+    if (known && known->task != task)
+      return fail(Code::InvalidInput, "--model {}: this model is for {}, the files in {} are one for {}", id, known->task, path.string(), task);
     if (!known) {
       catalogue::Entry entry;
       entry.id = id;
-      entry.task = std::move(seen->task);
+      entry.task = std::move(task);
       entry.description = "From " + path.filename().string();
       catalogue.add(std::move(entry));
     }
     node.resolve.paths[known ? known->id : id] = path.string();
-    node.needs[known ? known->id : id] = seen->bytes;
   }
   return {};
 }
@@ -277,6 +278,10 @@ Result<int> serve_until_signal(Options options) {
   node_options.weights = options.weights;
   node_options.null_engine = options.null_engine;
   node_options.hung_after_ms = options.hung_after_s * 1000;
+  const InspectOptions inspecting{.weights = options.weights, .task_only = options.null_engine};
+  node_options.inspections = std::make_shared<node::Inspections>(
+      options.null_engine ? "" : (std::filesystem::path(options.data) / "models.json").string(), options.weights,
+      [inspecting](const std::string& path) { return inspect_model(path, inspecting); });
   VERGE_TRY(map_models(options, catalogue, node_options));
   VERGE_TRY(name_stand_ins(options, catalogue, node_options.resolve));
   VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
@@ -323,12 +328,6 @@ Result<int> serve_until_signal(Options options) {
   // Requests of other machines are the business of this node alone, restarts of its workers included.
   router::Router own(io.get_executor(), nullptr, false);
   if (options.node()) {
-    if (!options.null_engine) {
-      node_options.inspect = [](const std::string& path) -> Result<void> {
-        VERGE_TRY(inspect_model(path));
-        return {};
-      };
-    }
     VERGE_ASSIGN(made, node::Node::make(io.get_executor(), catalogue, node_options));
     node = std::move(made);
     for (const auto& [id, path] : node_options.resolve.paths)

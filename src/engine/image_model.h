@@ -54,6 +54,7 @@ struct ImageModelNeed {
   size_t weights = 0;
   size_t scratch = 0;  // activations of limits::kPicturesAtOnce pictures
   std::string task;
+  std::string architecture;
 };
 // From headers only.
 Result<ImageModelNeed> image_memory_needed(const std::string& path);

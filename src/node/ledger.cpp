@@ -7,8 +7,12 @@ namespace verge::node {
 
 Ledger::Plan Ledger::plan(std::string_view model, uint64_t bytes, int64_t now_ms) const {
   if (promises_.contains(model)) return {};
+  return room_for(model, bytes, reserved_, now_ms);
+}
+
+Ledger::Plan Ledger::room_for(std::string_view model, uint64_t bytes, uint64_t others, int64_t now_ms) const {
   if (bytes > budget_) return {.kind = Plan::Kind::Never, .evict = {}, .wait_ms = 0};
-  if (reserved_ + bytes <= budget_) return {};
+  if (others <= budget_ - bytes) return {};
 
   struct Victim {
     std::string name;
@@ -19,6 +23,7 @@ Ledger::Plan Ledger::plan(std::string_view model, uint64_t bytes, int64_t now_ms
   int64_t wait_ms = kMinimumResidenceMs;
   uint64_t pinned = 0;
   for (const auto& [name, promise] : promises_) {
+    if (name == model) continue;
     if (promise.pinned) {
       pinned += promise.bytes;
       continue;
@@ -34,7 +39,7 @@ Ledger::Plan Ledger::plan(std::string_view model, uint64_t bytes, int64_t now_ms
   if (pinned + bytes > budget_) return {.kind = Plan::Kind::Never, .evict = {}, .wait_ms = 0};
   std::sort(victims.begin(), victims.end(), [](const Victim& a, const Victim& b) { return a.last_used_ms < b.last_used_ms; });
   Plan plan{.kind = Plan::Kind::EvictFirst, .evict = {}, .wait_ms = 0};
-  uint64_t left = reserved_;
+  uint64_t left = others;
   for (const Victim& victim : victims) {
     plan.evict.push_back(victim.name);
     left -= victim.bytes;
@@ -52,14 +57,13 @@ bool Ledger::reserve(const std::string& model, uint64_t bytes, bool pinned, int6
   return true;
 }
 
-bool Ledger::adjust(std::string_view model, uint64_t bytes) {
+Ledger::Plan Ledger::adjust(std::string_view model, uint64_t bytes, int64_t now_ms) {
   auto it = promises_.find(model);
-  if (it == promises_.end()) return true;
+  if (it == promises_.end()) return {};
   const uint64_t others = reserved_ - it->second.bytes;
-  if (bytes > budget_ || others > budget_ - bytes) return false;
-  reserved_ = others + bytes;
-  it->second.bytes = bytes;
-  return true;
+  it->second.bytes = std::min(bytes, UINT64_MAX / 2 - std::min(others, UINT64_MAX / 2));
+  reserved_ = others + it->second.bytes;
+  return room_for(model, it->second.bytes, others, now_ms);
 }
 
 void Ledger::release(std::string_view model) {

@@ -1,7 +1,8 @@
 // Bytes promised to models. A load reserves before it starts; the sum never passes the budget.
 // Pure: says which idle models must go first, node.cpp stops them.
 //
-// L1 sum of reservations <= budget, always.
+// L1 No reservation lets the sum pass the budget. What a loaded model turns out to hold may: it is counted as it is (adjust()), nothing
+//    is reserved until the sum is back, and adjust() says who must go for it.
 // L2 A pinned model, one with requests in flight, and one younger than the minimum residence are
 //    never chosen for eviction: two models that fit together never push each other out, and two that
 //    do not fit swap at most once per residence.
@@ -32,15 +33,19 @@ class Ledger {
 
   // False (and nothing changed) where L1 would break.
   bool reserve(const std::string& model, uint64_t bytes, bool pinned, int64_t now_ms);
-  // The worker's own figures replace the estimate; true if L1 still holds.
-  bool adjust(std::string_view model, uint64_t bytes);
+  // What the model holds really replaces the estimate, whatever it is. The plan is what must happen for it; Never: the model passes
+  // the budget alone, or beside pinned ones, and has to go itself.
+  Plan adjust(std::string_view model, uint64_t bytes, int64_t now_ms);
   void release(std::string_view model);
   void touch(std::string_view model, int in_flight, int64_t now_ms);
 
   uint64_t budget() const { return budget_; }
   uint64_t reserved() const { return reserved_; }
+  bool over() const { return reserved_ > budget_; }
 
  private:
+  // `others`: what is promised to all but the model.
+  Plan room_for(std::string_view model, uint64_t bytes, uint64_t others, int64_t now_ms) const;
   struct Promise {
     uint64_t bytes = 0;
     bool pinned = false;

@@ -15,7 +15,8 @@
 
 #include "node/io/child.h"
 #include "node/io/digest.h"
-#include "node/io/fingerprint.h"
+#include "node/io/installed.h"
+#include "node/io/watch.h"
 #include "node/ledger.h"
 #include "node/liveness.h"
 #include "node/load_error.h"
@@ -37,9 +38,10 @@ namespace asio = boost::asio;
 using protocol::task;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kLookMs = 5'000;          // a model that was pulled or removed shows after so long
+constexpr int kLookMs = 1'000;          // a model that was pulled, replaced or removed shows after so long
 constexpr int kAskWorkerMs = 1'000;   // how often, and how long for the answer
 constexpr int kAskIdleTimes = 5;      // so much rarer where nothing is under way
+constexpr uint64_t kProcessBytes = 64ull << 20;  // of a model's process, besides what the model takes
 constexpr uint64_t kLoadBytesPerMs = 500'000;  // a load that nobody has measured yet: a SATA disk's speed
 
 int64_t now_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count(); }
@@ -75,10 +77,12 @@ struct Slot {
   asio::steady_timer wake;
   json::object ready;       // the worker's own figures
   protocol::ModelReport own;  // what it last said of itself
-  std::string build;
+  std::string build, fingerprint;
+  uint64_t held = 0;        // what the loaded model turned out to hold, bytes
   Pace pace;
   double progress = 0;
   int in_flight = 0;
+  int64_t load = 0;         // number of the one under way; an older one that still waits for something is over
   int64_t loads = 0, load_started_ms = 0, load_ms = 0;
   uint64_t requests = 0;
 };
@@ -119,7 +123,8 @@ class NamingSink : public protocol::EventSink {
 class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
  public:
   LocalNode(asio::any_io_executor executor, const catalogue::Catalogue& catalogue, NodeOptions options, std::unique_ptr<SocketFolder> sockets)
-      : executor_(std::move(executor)), catalogue_(catalogue), options_(std::move(options)), sockets_(std::move(sockets)), ledger_(options_.memory_bytes) {}
+      : executor_(std::move(executor)), catalogue_(catalogue), options_(std::move(options)), sockets_(std::move(sockets)), ledger_(options_.memory_bytes), next_look_(executor_),
+        looked_(executor_, Clock::time_point::max()) {}
 
   task<void> run(protocol::Request request, protocol::EventSink& sink) override;
   void preload(const std::string& id) override;
@@ -131,8 +136,18 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   void on_suspect(std::function<void(const std::string&, bool)> told) override { told_ = std::move(told); }
   bool well() const override;
   uint64_t memory_free_bytes() const override { return ledger_.budget() - std::min(ledger_.budget(), ledger_.reserved()); }
+  void start();
 
  private:
+  std::function<Installations()> looking() const;
+  void took_a_look(Installations found);
+  void look_again();
+  task<void> look();
+  task<void> look_once();
+  Result<Resolved> resolve(std::string_view id) const { return resolve_model(catalogue_, options_.resolve, installed_, id); }
+  void failed(Slot& slot, const Error& error, const char* how);
+  void obey(Slot& slot, const Ledger::Plan& plan);
+  bool weigh(Slot& slot);
   task<void> watch(Slot& slot, int64_t process);
   void judge(Slot& slot);
   std::vector<std::string> ids_of(const Slot& slot) const;
@@ -143,9 +158,10 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   void spawn(Slot& slot);
   void on_status(Slot& slot, const json::object& status);
   static void release(Slot& slot, const std::optional<Error>& error);
+  uint64_t kv_need(const MemoryNeed& need, int model_context) const;
   uint64_t memory_estimate(const Resolved& model) const;
-  Error does_not_fit(const Resolved& model) const;
-  task<bool> loadable(Slot& slot);
+  Error does_not_fit(const Resolved& model, uint64_t bytes) const;
+  task<bool> loadable(Slot& slot, int64_t load);
   std::string build_of(const Slot& slot) const;
   uint64_t kv_bytes() const { return options_.kv_bytes ? options_.kv_bytes : std::min<uint64_t>(1ull << 30, options_.memory_bytes / 4); }
 
@@ -154,12 +170,17 @@ class LocalNode : public Node, public std::enable_shared_from_this<LocalNode> {
   NodeOptions options_;
   std::unique_ptr<SocketFolder> sockets_;
   Ledger ledger_;
-  Pool inspecting_{1};
+  Pool looking_{1}, inspecting_{1};  // a look must not wait for an inspection
+  asio::steady_timer next_look_, looked_;
+  bool look_under_way_ = false;
+  int64_t looks_begun_ = 0, looks_over_ = 0;
+  int64_t changes_ = 0, changes_known_ = 0;  // on the disk, as far as told; of those, in installed_
+  std::shared_ptr<Watch> watch_;             // shared with a look that is under way
+  Installations installed_;
   std::map<std::string, std::unique_ptr<Slot>> slots_;  // never erased: coroutines hold references
   bool stopping_ = false;
   std::function<void(const std::string&, bool)> told_;  // of suspects
   std::vector<std::pair<std::string, Resolved>> offered_;
-  int64_t looked_ms_ = 0;  // at the disk, for offered_
 };
 
 Slot& LocalNode::slot_for(const Resolved& model) {
@@ -201,55 +222,169 @@ void LocalNode::apply(Slot& slot, const Supervisor::Event& event) {
   }
 }
 
-uint64_t LocalNode::memory_estimate(const Resolved& model) const {
-  const uint64_t kv = model.task == "text-generation" ? kv_bytes() : 0;
-  const auto need = options_.needs.find(model.id);  // some types of weights grow when they are packed
-  const uint64_t weights = std::max(model.bytes, need == options_.needs.end() ? 0 : need->second);
-  return weights + model.bytes / 8 + kv + (64ull << 20);
+// Where the files are known to have changed, the new ones count as soon as nobody uses the old ones.
+void LocalNode::took_a_look(Installations found) {
+  installed_ = std::move(found);
+  offered_ = offered_models(catalogue_, options_.resolve, installed_);
+  for (auto& [id, slot] : slots_) {
+    if (slot->supervisor.state() != Supervisor::State::Ready || slot->in_flight > 0 || !slot->waiters.empty()) continue;
+    const auto now = installed_.find(id);
+    if (now != installed_.end() && now->second == slot->model.files) continue;
+    log::info("a model's files changed: it is unloaded", {{"model", id}, {"path", slot->model.files.path}});
+    apply(*slot, Supervisor::Stop{});
+  }
 }
 
-Error LocalNode::does_not_fit(const Resolved& model) const {
-  return fail(Code::LoadFailed, "model {} needs {} MiB of memory, more than the budget of {} MiB: give it more with --memory", model.id, memory_estimate(model) >> 20,
+// For another thread. What changes after it began is told by the watch.
+std::function<Installations()> LocalNode::looking() const {
+  return [models = sought_models(catalogue_, options_.resolve), folder = options_.resolve.models_folder, watch = watch_] {
+    if (watch) {
+      for (const std::string& place : places_of(models, folder)) watch->add(place);
+    }
+    return look_for(models, folder);
+  };
+}
+
+void LocalNode::start() {
+  watch_ = Watch::make(executor_, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) ++self->changes_;
+  });
+  took_a_look(looking()());
+  look_again();
+}
+
+void LocalNode::look_again() {
+  next_look_.expires_after(std::chrono::milliseconds(kLookMs));
+  next_look_.async_wait([weak = weak_from_this()](boost::system::error_code ec) {
+    const auto self = weak.lock();
+    if (ec || !self || self->stopping_) return;
+    verge::spawn(self->executor_, "looking for models", [self] { return self->look(); }, [self](std::exception_ptr) { self->look_again(); });
+  });
+}
+
+// Returns after a look that began after the call; calls at one time share it.
+task<void> LocalNode::look() {
+  const int64_t wanted = looks_begun_ + 1;
+  while (looks_over_ < wanted) {
+    if (!look_under_way_) {
+      look_under_way_ = true;
+      ++looks_begun_;
+      verge::spawn(executor_, "looking for models", [self = shared_from_this()] { return self->look_once(); },
+                   [self = shared_from_this()](std::exception_ptr) {
+                     self->look_under_way_ = false;
+                     self->looks_over_ = self->looks_begun_;
+                     self->looked_.cancel();
+                   });
+    }
+    co_await looked_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+}
+
+task<void> LocalNode::look_once() {
+  const int64_t changes = changes_;
+  auto job = looking_.run<Installations>([look = looking()](const Pool::Abandoned&) -> Result<Installations> { return look(); });
+  auto found = co_await std::move(job);
+  if (!found) co_return;
+  changes_known_ = changes;
+  took_a_look(std::move(*found));
+}
+
+// Keys and values of sixteen whole contexts, as the model's process makes them, where there is room for them.
+uint64_t LocalNode::kv_need(const MemoryNeed& need, int model_context) const {
+  constexpr uint64_t kSequences = 16;
+  if (need.kv_per_token == 0 || model_context <= 0) return kv_bytes();
+  const int context = options_.context_tokens > 0 ? std::min(options_.context_tokens, model_context) : model_context;
+  const uint64_t each = need.kv_per_token * (options_.kv_type == "f32" ? 2 : 1);
+  const uint64_t tokens = kSequences * ((static_cast<uint64_t>(context) + limits::kPageTokens - 1) / limits::kPageTokens * limits::kPageTokens);
+  return std::min(kv_bytes(), each * tokens);
+}
+
+// What its headers tell; where nobody has asked yet, a guess by the size of its files.
+uint64_t LocalNode::memory_estimate(const Resolved& model) const {
+  const bool keeps = model.task == "text-generation";
+  const auto facts = options_.inspections->known(model.files);
+  if (!facts || facts->memory.empty()) return model.files.bytes + model.files.bytes / 8 + (keeps ? kv_bytes() : 0) + kProcessBytes;
+  const MemoryNeed need = need_of(*facts, "host");
+  return need.weights + need.scratch + (keeps ? kv_need(need, facts->context_tokens) : 0) + kProcessBytes;
+}
+
+Error LocalNode::does_not_fit(const Resolved& model, uint64_t bytes) const {
+  std::string parts;
+  if (const auto facts = options_.inspections->known(model.files); facts && !facts->memory.empty()) {
+    const MemoryNeed need = need_of(*facts, "host");
+    parts = fmt::format(" ({} of weights, {} for a step's work, the rest for keys, values and the process)", need.weights >> 20, need.scratch >> 20);
+  }
+  return fail(Code::LoadFailed, "model {} needs {} MiB of memory{}, more than the budget of {} MiB: give it more with --memory", model.id, bytes >> 20, parts,
               ledger_.budget() >> 20);
 }
 
 Result<void> LocalNode::could_load(const std::string& id) const {
-  VERGE_ASSIGN(model, resolve_model(catalogue_, options_.resolve, id));
-  if (memory_estimate(model) > ledger_.budget()) return does_not_fit(model);
+  VERGE_ASSIGN(model, resolve(id));
+  if (const uint64_t bytes = memory_estimate(model); bytes > ledger_.budget()) return does_not_fit(model, bytes);
   return {};
 }
 
-// Looks at the headers, on another thread. False: the load has failed.
-task<bool> LocalNode::loadable(Slot& slot) {
-  auto looking = inspecting_.run<bool>([inspect = options_.inspect, path = slot.model.path](const Pool::Abandoned&) -> Result<bool> {
-    VERGE_TRY(inspect(path));
-    return true;
-  });
-  const Result<bool> seen = co_await std::move(looking);
-  if (seen || slot.supervisor.state() != Supervisor::State::Loading) co_return true;
+// A load that came to nothing before there was a process.
+void LocalNode::failed(Slot& slot, const Error& error, const char* how) {
+  const auto state = slot.supervisor.state();
+  if (state == Supervisor::State::Loading) {
+    apply(slot, Supervisor::LoadFailed{error});
+    apply(slot, Supervisor::Exited{how});
+  } else if (state == Supervisor::State::Stopping) {
+    apply(slot, Supervisor::Exited{"stopped before it started"});
+  }
+}
+
+// Looks at the files as they are now, and at their headers where that was not done yet. False: the load has failed.
+task<bool> LocalNode::loadable(Slot& slot, int64_t load) {
+  auto looking = look();
+  co_await std::move(looking);
+  if (slot.load != load) co_return false;
+  auto now = resolve(slot.model.id);
+  if (!now) {
+    failed(slot, now.error(), "its files are gone");
+    co_return false;
+  }
+  slot.model = std::move(*now);
+  auto asking = inspecting_.run<Inspections::Known>([known = options_.inspections, files = slot.model.files](const Pool::Abandoned&) { return known->of(files); });
+  const auto seen = co_await std::move(asking);
+  if (slot.load != load) co_return false;
+  if (seen) {
+    slot.fingerprint = seen->fingerprint;
+    co_return true;
+  }
   log::error("loading failed", {{"model", slot.model.id}, {"code", to_string(seen.error().code)}, {"error", seen.error().message}});
-  apply(slot, Supervisor::LoadFailed{load_error(seen.error(), slot.model.id)});
-  apply(slot, Supervisor::Exited{"not started"});
+  failed(slot, load_error(seen.error(), slot.model.id), "not started");
   co_return false;
 }
 
 // Equal on two machines only if an answer that one began can go on at the other without a byte different.
 std::string LocalNode::build_of(const Slot& slot) const {
-  auto weights = fingerprint_of(slot.model.path);
-  if (!weights) return {};
+  if (slot.fingerprint.empty()) return {};
   Digest digest;
-  const std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", *weights, slot.model.id, get_string(slot.ready, "arithmetic").value_or(""), options_.weights, options_.kv_type,
-                                       version());
+  const std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", slot.fingerprint, slot.model.id, get_string(slot.ready, "arithmetic").value_or(""), options_.weights,
+                                       options_.kv_type, version());
   digest.add(text.data(), text.size());
   return digest.hex().substr(0, 16);
+}
+
+// Makes room for what a model holds beyond what was promised it.
+void LocalNode::obey(Slot& slot, const Ledger::Plan& plan) {
+  for (const std::string& victim : plan.evict) {
+    log::info("evicting idle model", {{"model", victim}, {"for", slot.model.id}});
+    if (auto it = slots_.find(victim); it != slots_.end()) apply(*it->second, Supervisor::Stop{});
+  }
 }
 
 // Reserves memory (evicting idle models, waiting for busy ones) and starts the worker.
 task<void> LocalNode::load(Slot& slot) {
   slot.load_started_ms = now_ms();
+  const int64_t load = ++slot.load;
+  auto looking = loadable(slot, load);
+  const bool fine = co_await std::move(looking);
+  if (!fine) co_return;
   const uint64_t bytes = memory_estimate(slot.model);
   asio::steady_timer timer(executor_);
-  bool inspected = false;
   for (const int64_t give_up = now_ms() + limits::kQueueTimeMs;;) {
     if (slot.supervisor.state() != Supervisor::State::Loading) {  // stopped while it waited for memory
       ledger_.release(slot.model.id);
@@ -258,39 +393,28 @@ task<void> LocalNode::load(Slot& slot) {
     }
     const Ledger::Plan plan = ledger_.plan(slot.model.id, bytes, now_ms());
     if (plan.kind == Ledger::Plan::Kind::Fits) break;
-    // Nothing goes, and nobody waits, for files that no load could take.
-    if (plan.kind != Ledger::Plan::Kind::Never && options_.inspect && !std::exchange(inspected, true)) {
-      auto looking = loadable(slot);
-      const bool fine = co_await std::move(looking);
-      if (!fine) co_return;
-      continue;
-    }
     if (plan.kind == Ledger::Plan::Kind::Never || now_ms() > give_up) {
-      Error error = does_not_fit(slot.model);
+      Error error = does_not_fit(slot.model, bytes);
       if (bytes <= ledger_.budget())
         error = fail(Code::Busy, "model {} needs {} MiB of memory; the budget is {} MiB and {} MiB are in use (see --memory)", slot.model.id, bytes >> 20,
                      ledger_.budget() >> 20, ledger_.reserved() >> 20);
-      apply(slot, Supervisor::LoadFailed{std::move(error)});
-      apply(slot, Supervisor::Exited{"no memory"});
+      failed(slot, error, "no memory");
       co_return;
     }
-    for (const std::string& victim : plan.evict) {
-      log::info("evicting idle model", {{"model", victim}, {"for", slot.model.id}});
-      if (auto it = slots_.find(victim); it != slots_.end()) apply(*it->second, Supervisor::Stop{});
-    }
+    obey(slot, plan);
     timer.expires_after(std::chrono::milliseconds(plan.evict.empty() ? std::clamp<int64_t>(plan.wait_ms, 20, 500) : 20));
     co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (slot.load != load) co_return;
   }
   if (!ledger_.reserve(slot.model.id, bytes, false, now_ms())) {
-    apply(slot, Supervisor::LoadFailed{fail(Code::Busy, "no memory for model {}", slot.model.id)});
-    apply(slot, Supervisor::Exited{"no memory"});
+    failed(slot, fail(Code::Busy, "no memory for model {}", slot.model.id), "no memory");
     co_return;
   }
   spawn(slot);
 }
 
 void LocalNode::spawn(Slot& slot) {
-  std::vector<std::string> argv = {options_.program, "worker", "--model", slot.model.path, "--id", slot.model.id, "--node", options_.name,
+  std::vector<std::string> argv = {options_.program, "worker", "--model", slot.model.files.path, "--id", slot.model.id, "--node", options_.name,
                                    "--kv-bytes", std::to_string(kv_bytes()), "--memory-bytes", std::to_string(options_.memory_bytes)};
   if (options_.context_tokens > 0) argv.insert(argv.end(), {"--context", std::to_string(options_.context_tokens)});
   if (options_.threads > 0) argv.insert(argv.end(), {"--threads", std::to_string(options_.threads)});
@@ -307,6 +431,7 @@ void LocalNode::spawn(Slot& slot) {
     else log::warn("worker ended", {{"model", slot.model.id}, {"how", how}});
     slot.client.reset();
     slot.child.reset();
+    slot.held = 0;
     self->ledger_.release(slot.model.id);
     const bool suspect = slot.supervisor.suspect();
     self->apply(slot, Supervisor::Exited{how});
@@ -327,9 +452,29 @@ void LocalNode::spawn(Slot& slot) {
   endpoint.unix_path = slot.child->socket_path();
   slot.client = std::make_shared<protocol::Client>(executor_, endpoint);
   ++slot.loads;
-  slot.life.started(slot.model.bytes);
+  slot.life.started(slot.model.files.bytes);
   verge::spawn(executor_, "watching a worker", [self = shared_from_this(), &slot, process = slot.loads] { return self->watch(slot, process); });
-  log::info("loading model", {{"model", slot.model.id}, {"path", slot.model.path}, {"pid", slot.child->pid()}});
+  log::info("loading model", {{"model", slot.model.id}, {"path", slot.model.files.path}, {"pid", slot.child->pid()}});
+}
+
+// Counts what the loaded model holds. False: it has to go at once.
+bool LocalNode::weigh(Slot& slot) {
+  const int64_t said = get_int(slot.ready, "weight_bytes").value_or(0) + get_int(slot.ready, "kv_bytes").value_or(0);
+  if (said <= 0) return true;
+  const auto facts = options_.inspections->known(slot.model.files);
+  slot.held = static_cast<uint64_t>(said) + (facts ? need_of(*facts, "host").scratch : 0) + kProcessBytes;
+  const Ledger::Plan plan = ledger_.adjust(slot.model.id, slot.held, now_ms());
+  if (plan.kind == Ledger::Plan::Kind::Never) {
+    const Error error = does_not_fit(slot.model, slot.held);
+    log::error("loading failed", {{"model", slot.model.id}, {"error", error.message}});
+    apply(slot, Supervisor::LoadFailed{error});
+    slot.child->terminate();
+    return false;
+  }
+  if (plan.kind != Ledger::Plan::Kind::Fits)
+    log::warn("a model holds more than was reserved for it", {{"model", slot.model.id}, {"mib", slot.held >> 20}, {"budget_mib", ledger_.budget() >> 20}});
+  obey(slot, plan);
+  return true;
 }
 
 void LocalNode::on_status(Slot& slot, const json::object& status) {
@@ -341,10 +486,9 @@ void LocalNode::on_status(Slot& slot, const json::object& status) {
     slot.ready = status;
     slot.life.ready();
     slot.load_ms = now_ms() - slot.load_started_ms;
-    const auto held = static_cast<uint64_t>(get_int(status, "weight_bytes").value_or(0) + get_int(status, "kv_bytes").value_or(0));
     slot.own = protocol::ModelReport();
     slot.build = build_of(slot);
-    if (held > 0) (void)ledger_.adjust(slot.model.id, held + (64ull << 20));
+    if (!weigh(slot)) return;
     log::info("model ready", {{"model", slot.model.id}, {"ms", slot.load_ms}, {"context", get_int(status, "context_tokens").value_or(0)}});
     apply(slot, Supervisor::LoadReady{});
   } else if (state == "failed") {
@@ -394,7 +538,13 @@ task<Result<void>> LocalNode::ensure_ready(Slot& slot, const protocol::Request& 
 
 task<void> LocalNode::run(protocol::Request request, protocol::EventSink& sink) {
   auto self = shared_from_this();
-  auto model = resolve_model(catalogue_, options_.resolve, request.model);
+  auto model = resolve(request.model);
+  // It may have been pulled or removed a moment ago.
+  if (changes_ != changes_known_ || (!model && model.error().code == Code::ModelUnavailable)) {
+    auto looking = look();
+    co_await std::move(looking);
+    model = resolve(request.model);
+  }
   if (!model) {
     co_await sink.put(protocol::Failure{model.error()});
     co_return;
@@ -430,7 +580,7 @@ task<void> LocalNode::run(protocol::Request request, protocol::EventSink& sink) 
 }
 
 void LocalNode::preload(const std::string& id) {
-  auto model = resolve_model(catalogue_, options_.resolve, id);
+  auto model = resolve(id);
   if (!model) {
     log::warn("cannot preload", {{"model", id}, {"error", model.error().message}});
     return;
@@ -439,7 +589,7 @@ void LocalNode::preload(const std::string& id) {
 }
 
 void LocalNode::unload(const std::string& id) {
-  auto model = resolve_model(catalogue_, options_.resolve, id);
+  auto model = resolve(id);
   if (!model) return;
   const auto found = slots_.find(model->id);
   if (found == slots_.end() || found->second->in_flight > 0 || !found->second->waiters.empty()) return;
@@ -453,7 +603,7 @@ json::value LocalNode::status() const {
     if (slot->supervisor.state() == Supervisor::State::Cold && slot->loads == 0) continue;
     json::object model = {{"id", id},
                           {"task", slot->model.task},
-                          {"path", slot->model.path},
+                          {"path", slot->model.files.path},
                           {"state", slot->supervisor.suspect() ? "suspect" : to_string(slot->supervisor.state())},
                           {"in_flight", slot->in_flight},
                           {"waiting", slot->waiters.size()},
@@ -493,7 +643,9 @@ task<void> LocalNode::watch(Slot& slot, int64_t process) {
       }
     }
     co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (there()) judge(slot);
+    if (!there()) co_return;
+    if (ledger_.over() && slot.held > 0) obey(slot, ledger_.adjust(slot.model.id, slot.held, now_ms()));
+    judge(slot);
   }
 }
 
@@ -534,11 +686,6 @@ bool LocalNode::well() const {
 }
 
 std::vector<protocol::ModelReport> LocalNode::figures() {
-  const int64_t now = now_ms();
-  if (looked_ms_ == 0 || now - looked_ms_ > kLookMs) {
-    looked_ms_ = now;
-    offered_ = offered_models(catalogue_, options_.resolve);
-  }
   std::vector<protocol::ModelReport> out;
   for (const auto& [id, model] : offered_) {
     protocol::ModelReport one;
@@ -547,7 +694,7 @@ std::vector<protocol::ModelReport> LocalNode::figures() {
     const uint64_t bytes = memory_estimate(model);
     if (bytes > options_.memory_bytes) continue;  // it could never be loaded here
     one.bytes = static_cast<int64_t>(bytes);
-    one.load_ms = static_cast<int>(std::min<uint64_t>(600'000, 300 + model.bytes / kLoadBytesPerMs));
+    one.load_ms = static_cast<int>(std::min<uint64_t>(600'000, 300 + model.files.bytes / kLoadBytesPerMs));
     const auto found = slots_.find(model.id);
     if (found != slots_.end()) {
       Slot& slot = *found->second;
@@ -577,6 +724,7 @@ std::vector<protocol::ModelReport> LocalNode::figures() {
 task<void> LocalNode::stop(int64_t drain_ms) {
   auto self = shared_from_this();
   stopping_ = true;
+  next_look_.cancel();
   for (auto& [id, slot] : slots_) apply(*slot, Supervisor::Stop{});
   asio::steady_timer timer(executor_);
   const int64_t end = now_ms() + drain_ms;
@@ -604,7 +752,9 @@ Result<std::shared_ptr<Node>> Node::make(asio::any_io_executor executor, const c
     if (ec) return fail(Code::Io, "cannot find this program: {}", ec.message());
   }
   VERGE_ASSIGN(sockets, SocketFolder::make());
-  return std::shared_ptr<Node>(std::make_shared<LocalNode>(std::move(executor), catalogue, std::move(options), std::move(sockets)));
+  auto node = std::make_shared<LocalNode>(std::move(executor), catalogue, std::move(options), std::move(sockets));
+  node->start();
+  return std::shared_ptr<Node>(std::move(node));
 }
 
 }  // namespace verge::node

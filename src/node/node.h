@@ -6,18 +6,21 @@
 // N2 A worker that dies fails its own requests with WorkerGone (the router retries them) and touches
 //    no other model.
 // N3 stop() ends every worker: SIGTERM, then SIGKILL after the drain limit.
+// N5 The io thread asks the file system for nothing: what is on the disk is looked at by a thread of its own, once a second and
+//    before a model is loaded or refused as absent. A loaded model whose files were replaced or removed goes when it is idle.
+// N6 A model is loaded only where what its headers tell fits into the budget; what it turns out to hold is what counts.
 // N4 A worker that hangs is killed, and its requests fail as those of one that died (liveness.h).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "catalogue/catalogue.h"
+#include "node/io/inspections.h"
 #include "node/resolve.h"
 #include "protocol/report.h"
 #include "protocol/service.h"
@@ -35,9 +38,7 @@ struct NodeOptions {
   std::string kv_type;              // "" = f16
   std::string weights;              // "" = native, "f32"
   bool null_engine = false;         // text without a model, for measurements
-  std::map<std::string, uint64_t, std::less<>> needs;  // id -> bytes of its weights in memory, where they were looked at
-  // Whether a load could take the files, by their headers; blocks. Asked before another model has to go for one; absent = not asked.
-  std::function<Result<void>(const std::string& path)> inspect;
+  std::shared_ptr<Inspections> inspections;  // what models take, told before they are loaded; required
   int hung_after_ms = 0;            // a worker without progress for so long at least is killed; 0 = kHungFloorMs of liveness.h
 };
 
@@ -45,6 +46,7 @@ class Node : public protocol::Service {
  public:
   static Result<std::shared_ptr<Node>> make(boost::asio::any_io_executor executor, const catalogue::Catalogue& catalogue, NodeOptions options);
 
+  // (make() looks at the disk itself, before anything runs.)
   // Loads a model ahead of its first request.
   virtual void preload(const std::string& id) = 0;
   // Whether it is here and fits into the budget once everything else has gone: NoSuchModel, ModelUnavailable, LoadFailed.
@@ -53,7 +55,7 @@ class Node : public protocol::Service {
   virtual void unload(const std::string& id) = 0;
   // {name, memory, models: [{id, state, pid, memory, requests, …}]} for `verge ps`, /metrics.
   virtual json::value status() const = 0;
-  // All models that are loaded or on the disk here. The disk is looked at once in a while, workers are asked once a second.
+  // All models that are loaded or on the disk here, as both were known last.
   virtual std::vector<protocol::ModelReport> figures() = 0;
   virtual uint64_t memory_free_bytes() const = 0;
   // Told of each id, as figures() lists them, whose model becomes suspect (true) or is so no longer.

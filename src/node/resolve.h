@@ -1,4 +1,4 @@
-// Model id -> what to load. Reads the disk (is it there?), starts nothing.
+// Model id -> what to load. Pure: what is on the disk comes from io/installed.h.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,16 @@
 
 namespace verge::node {
 
+// One model's files, as they were when they were looked at.
+struct Installed {
+  std::string path;    // file or folder
+  uint64_t bytes = 0;  // of the weights on disk
+  std::string stamp;   // differs once a file was replaced, added or removed; empty = nothing is there
+
+  bool operator==(const Installed&) const = default;
+};
+using Installations = std::map<std::string, Installed, std::less<>>;  // by the catalogue's id, or that of --model
+
 struct ResolveOptions {
   std::map<std::string, std::string, std::less<>> paths;  // `--model ID=PATH`
   std::string models_folder;                              // where `verge pull` puts models
@@ -24,21 +34,16 @@ struct ResolveOptions {
 struct Resolved {
   std::string id;            // what really answers
   std::string task;
-  std::string path;          // file or folder
-  uint64_t bytes = 0;        // of the weights on disk
+  Installed files;
   bool substituted = false;
 };
 
-// Default of models_folder: $VERGE_MODELS, $XDG_CACHE_HOME/verge/models, ~/.cache/verge/models.
-std::string default_models_folder();
-
-// Path of an installed entry, empty where it is not on this machine. A folder with one GGUF file is that file.
-std::string installed_path(const catalogue::Entry& entry, const std::string& models_folder);
-
 // Every id that resolve_model() would answer for now, with what would answer.
-std::vector<std::pair<std::string, Resolved>> offered_models(const catalogue::Catalogue& catalogue, const ResolveOptions& options);
+std::vector<std::pair<std::string, Resolved>> offered_models(const catalogue::Catalogue& catalogue, const ResolveOptions& options,
+                                                             const Installations& installed);
 
-// Errors: NoSuchModel, ModelUnavailable (says how to get it), Io.
-Result<Resolved> resolve_model(const catalogue::Catalogue& catalogue, const ResolveOptions& options, std::string_view id);
+// Errors: NoSuchModel, ModelUnavailable (says how to get it).
+Result<Resolved> resolve_model(const catalogue::Catalogue& catalogue, const ResolveOptions& options,
+                               const Installations& installed, std::string_view id);
 
 }  // namespace verge::node

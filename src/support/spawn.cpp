@@ -14,6 +14,8 @@
 #include <string>
 #include <utility>
 
+#include "support/finally.h"
+#include "support/io_thread.h"
 #include "support/log.h"
 
 namespace verge {
@@ -119,9 +121,17 @@ asio::awaitable<bool> Interruptible::run(Start work) {
   co_return !(told && state->failure);
 }
 
+namespace {
+thread_local bool serving = false;
+}  // namespace
+
+bool on_io_thread() { return serving; }
+
 void run_loop(asio::io_context& io) {
   // A pipe or socket whose reader went is an error of that write, not the end of the program.
   std::signal(SIGPIPE, SIG_IGN);
+  serving = true;
+  const Finally over{[] { serving = false; }};
   for (;;) {
     try {
       io.run();

@@ -2,7 +2,7 @@
 
 import json, os, shutil, subprocess
 import pytest
-from harness import ACCOUNT, STORIES, VERGE, Server, free_port
+from harness import ACCOUNT, STORIES, VERGE, Server, eventually, free_port
 
 ID = "@verge/smollm2-135m-instruct"
 
@@ -87,6 +87,54 @@ def test_a_loaded_model_stays_unless_forced(folder):
         assert verge(folder, "rm", ID, "--force").returncode == 0
         status, _, text = server.post(f"{ACCOUNT}/run/{ID}", ask)
         assert status >= 400 and "verge pull" in text
+
+
+def test_models_that_come_and_change_are_noticed(tmp_path, folder):
+    ask = {"prompt": "Once upon a time", "raw": True, "max_tokens": 4}
+    later = tmp_path / "later"
+    shutil.move(folder / "@verge", later)
+    with Server(env={"VERGE_MODELS": str(folder)}) as server:
+        status, _, text = server.post(f"{ACCOUNT}/run/{ID}", ask)
+        assert status >= 400 and "verge pull" in text
+        shutil.move(later, folder / "@verge")
+        assert server.run(ID, ask)  # as soon as it is there
+        first = server.worker(ID)["pid"]
+        model = folder / ID / "stories260K-f32.gguf"
+        shutil.copy(model, tmp_path / "another")
+        os.replace(tmp_path / "another", model)
+        # Nobody uses the old one, so it goes; the next request has the new one.
+        eventually(lambda: "pid" not in server.worker(ID))
+        assert server.run(ID, ask) and server.worker(ID)["pid"] != first
+
+
+def test_what_a_model_takes_is_told_before_it_is_loaded(tmp_path, folder):
+    model = folder / ID / "stories260K-f32.gguf"
+    told = json.loads(verge(folder, "inspect", str(model)).stdout)
+    assert told["task"] == "text-generation" and told["context_tokens"] == 512
+    need = told["memory"]["host"]
+    assert need["weights"] > 1_000_000 and need["kv_per_token"] > 0 and need["scratch"] > 0
+    (tmp_path / "no-model").write_text("GGUF" + "x" * 100)
+    told = json.loads(verge(folder, "inspect", str(tmp_path / "no-model")).stdout)
+    assert told["error"]["code"] == "load_failed" and "no-model" in told["error"]["message"]
+
+    ask = {"prompt": "Once upon a time", "raw": True, "max_tokens": 4}
+    data = tmp_path / "data"
+    inodes = set()
+    for _ in range(2):  # a start does not ask again
+        with Server(env={"VERGE_MODELS": str(folder)}, data=str(data)) as server:
+            assert server.run(ID, ask)
+            kept = json.loads((data / "models.json").read_text())
+            assert [m["memory"]["host"] for m in kept["models"].values()] == [need]
+            inodes.add((data / "models.json").stat().st_ino)
+    assert len(inodes) == 1
+
+    with Server("--memory", "64", env={"VERGE_MODELS": str(folder)}) as server:
+        status, _, text = server.post(f"{ACCOUNT}/run/{ID}", ask)
+        message = json.loads(text)["errors"][0]["message"]
+        assert status >= 400, text
+        for figure in ("needs", "of weights", "for a step's work", "budget of 64 MiB", "--memory"):
+            assert figure in message, message
+        assert all("pid" not in m for m in server.status()["models"])
 
 
 def test_size_and_licence_are_told_before_a_pull(folder):

@@ -56,10 +56,39 @@ TEST(L1_Budget, HoldsOverAHundredThousandRandomSteps) {
       }
       case 1: ledger.release(name); break;
       case 2: ledger.touch(name, static_cast<int>(random() % 3), now); break;
-      case 3: (void)ledger.adjust(name, bytes); break;
+      case 3: {
+        // What a model holds is held; until those that can go have gone, nobody else gets anything.
+        const auto plan = ledger.adjust(name, bytes, now);
+        EXPECT_EQ(ledger.over(), plan.kind != Kind::Fits && ledger.reserved() > ledger.budget());
+        if (ledger.over()) {
+          EXPECT_FALSE(ledger.reserve("new", 1, false, now));
+        }
+        for (const auto& victim : plan.evict) {
+          EXPECT_NE(victim, name);
+          ledger.release(victim);
+        }
+        if (plan.kind != Kind::Fits && plan.kind != Kind::EvictFirst) ledger.release(name);
+        break;
+      }
     }
     ASSERT_LE(ledger.reserved(), ledger.budget());
   }
+}
+
+TEST(Ledger, WhatALoadedModelHoldsCounts) {
+  Ledger ledger(1000);
+  ASSERT_TRUE(ledger.reserve("a", 400, false, 0) && ledger.reserve("b", 400, false, 0));
+  EXPECT_EQ(ledger.adjust("a", 600, kMinimumResidenceMs).kind, Kind::Fits);
+  EXPECT_FALSE(ledger.over());
+  const auto plan = ledger.adjust("a", 700, kMinimumResidenceMs);
+  EXPECT_EQ(plan.kind, Kind::EvictFirst);
+  EXPECT_EQ(plan.evict, std::vector<std::string>{"b"});
+  EXPECT_EQ(ledger.reserved(), 1100u);
+  ledger.touch("b", 1, kMinimumResidenceMs);
+  EXPECT_EQ(ledger.adjust("a", 700, kMinimumResidenceMs).kind, Kind::WaitFor) << "a busy one stays";
+  EXPECT_EQ(ledger.adjust("a", 1001, kMinimumResidenceMs).kind, Kind::Never) << "it has to go itself";
+  ledger.release("a");
+  EXPECT_EQ(ledger.reserved(), 400u);
 }
 
 }  // namespace

@@ -17,11 +17,13 @@ class ResolveTest : public testing::Test {
     options_.models_folder = "/nowhere";
     options_.stand_ins = true;
     options_.paths[kMiniLm] = "/m";
+    installed_[kMiniLm] = {"/m", 1, "stamp"};
   }
-  Result<Resolved> resolve(const char* id) { return resolve_model(catalogue_, options_, id); }
+  Result<Resolved> resolve(const char* id) { return resolve_model(catalogue_, options_, installed_, id); }
 
   catalogue::Catalogue catalogue_;
   ResolveOptions options_;
+  Installations installed_;
 };
 
 TEST_F(ResolveTest, AnEmbedderOfTheSameWidthStandsIn) {
@@ -47,11 +49,25 @@ TEST_F(ResolveTest, OneOfAnotherWidthOnlyWhereItIsNamed) {
 
 TEST_F(ResolveTest, WhatIsOfferedIsWhatWouldBeAnswered) {
   bool small = false;
-  for (const auto& [id, model] : offered_models(catalogue_, options_)) {
+  for (const auto& [id, model] : offered_models(catalogue_, options_, installed_)) {
     EXPECT_NE(id, "@cf/baai/bge-base-en-v1.5");
     small = small || id == "@cf/baai/bge-small-en-v1.5";
   }
   EXPECT_TRUE(small);
+}
+
+TEST_F(ResolveTest, AModelThatWentIsMissed) {
+  constexpr const char* kId = "@cf/baai/bge-small-en-v1.5";
+  options_.stand_ins = false;
+  EXPECT_EQ(resolve(kId).error().code, Code::ModelUnavailable);
+  installed_[kId] = {"/there", 7, "stamp"};
+  auto model = resolve(kId);
+  ASSERT_TRUE(model);
+  EXPECT_EQ(model->files, installed_[kId]);
+  installed_.erase(kId);
+  EXPECT_FALSE(resolve(kId));
+  installed_.clear();
+  EXPECT_EQ(resolve(kMiniLm)->files.path, "/m") << "--model's own is asked for, there or not: the load says what is wrong";
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 #include "node/io/fingerprint.h"
 
 #include <algorithm>
+#include <cassert>
 #include <filesystem>
 #include <fstream>
 #include <vector>
 
 #include "node/io/digest.h"
+#include "support/io_thread.h"
 
 namespace verge::node {
 namespace {
@@ -40,6 +42,7 @@ Result<void> add_file(Digest& digest, const fs::path& path, bool named) {
 }  // namespace
 
 Result<std::string> fingerprint_of(const std::string& path) {
+  assert(!on_io_thread());
   std::error_code ec;
   std::vector<fs::path> files;
   if (fs::is_directory(path, ec)) {

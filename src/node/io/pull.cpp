@@ -14,7 +14,7 @@
 #include "catalogue/catalogue.h"
 #include "node/io/model_lock.h"
 #include "node/io/package.h"
-#include "node/resolve.h"
+#include "node/io/installed.h"
 #include "support/clock.h"
 #include "support/limits.h"
 

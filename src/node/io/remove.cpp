@@ -11,7 +11,7 @@
 
 #include "node/io/model_lock.h"
 #include "node/io/pull.h"
-#include "node/resolve.h"
+#include "node/io/installed.h"
 
 namespace verge::node {
 namespace {

@@ -272,7 +272,7 @@ Result<ImageModelNeed> detr_need(const ImageFile& file, Backend& backend) {
   ImageWeights weights(file, backend, nullptr);
   Detr model(backend, image_info(file), config);
   VERGE_TRY(model.load(weights, file));
-  return ImageModelNeed{weights.bytes(), model.scratch_floats() * sizeof(float), file.task};
+  return ImageModelNeed{weights.bytes(), model.scratch_floats() * sizeof(float), file.task, ""};
 }
 
 }  // namespace verge::engine

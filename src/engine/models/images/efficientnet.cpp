@@ -117,7 +117,7 @@ Result<ImageModelNeed> efficientnet_need(const ImageFile& file, Backend& backend
   EfficientNet model(backend, image_info(file));
   VERGE_TRY(model.load(weights));
   const Size size = input_size(file.preparation);
-  return ImageModelNeed{weights.bytes(), EfficientNet::scratch_floats(backend, limits::kPicturesAtOnce, size.height, size.width) * sizeof(float), file.task};
+  return ImageModelNeed{weights.bytes(), EfficientNet::scratch_floats(backend, limits::kPicturesAtOnce, size.height, size.width) * sizeof(float), file.task, ""};
 }
 
 }  // namespace verge::engine

@@ -63,7 +63,7 @@ Result<ImageModelNeed> resnet_need(const ImageFile& file, Backend& backend) {
   Resnet model(backend, image_info(file));
   VERGE_TRY(model.load(weights, config, file.torch_names));
   const Size size = input_size(file.preparation);
-  return ImageModelNeed{weights.bytes(), ResnetBackbone::scratch_floats(config, limits::kPicturesAtOnce, size.height, size.width) * sizeof(float), file.task};
+  return ImageModelNeed{weights.bytes(), ResnetBackbone::scratch_floats(config, limits::kPicturesAtOnce, size.height, size.width) * sizeof(float), file.task, ""};
 }
 
 }  // namespace verge::engine

@@ -54,7 +54,9 @@ Result<ImageModelNeed> image_memory_needed(const std::string& path) {
   VERGE_ASSIGN(file, open_image_file(path));
   VERGE_ASSIGN(architecture, find(*file));
   VERGE_ASSIGN(backend, make_cpu_backend({1, ""}));
-  return architecture->need(*file, *backend);
+  VERGE_ASSIGN(need, architecture->need(*file, *backend));
+  need.architecture = file->architecture;
+  return need;
 }
 
 }  // namespace verge::engine

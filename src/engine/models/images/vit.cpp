@@ -183,7 +183,7 @@ Result<ImageModelNeed> vit_need(const ImageFile& file, Backend& backend) {
   ImageWeights weights(file, backend, nullptr);
   Vit model(backend, image_info(file), config);
   VERGE_TRY(model.load(weights));
-  return ImageModelNeed{weights.bytes(), Vit::scratch_floats(config, limits::kPicturesAtOnce) * sizeof(float), file.task};
+  return ImageModelNeed{weights.bytes(), Vit::scratch_floats(config, limits::kPicturesAtOnce) * sizeof(float), file.task, ""};
 }
 
 }  // namespace verge::engine

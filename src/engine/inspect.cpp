@@ -1,4 +1,4 @@
-#include "engine/memory_need.h"
+#include "engine/inspect.h"
 
 #include <map>
 #include <string>
@@ -14,10 +14,10 @@
 namespace verge::engine {
 namespace {
 
-Result<ModelNeed> need_of(ModelFile& file, const std::string& task, const Backend& backend) {
+Result<ModelNeed> need_of(ModelFile& file, const std::string& task, const Backend& backend, Precision precision) {
   if (task == "automatic-speech-recognition") {
     if (file.architecture != "whisper") return fail(Code::LoadFailed, "{}: architecture '{}' is not supported for speech", file.path, file.architecture);
-    return whisper_need(file, backend, Precision::Native);
+    return whisper_need(file, backend, precision);
   }
   auto tokenizer = make_tokenizer(file);
   if (!tokenizer) return fail(Code::LoadFailed, "{}: {}", file.path, tokenizer.error().message);
@@ -26,23 +26,29 @@ Result<ModelNeed> need_of(ModelFile& file, const std::string& task, const Backen
     return fail(Code::LoadFailed, "{}: the tokenizer has {} tokens, the model {}", file.path, (*tokenizer)->vocabulary(), embedding->second.shape[0]);
   // Layers behind the pooling are no part of the network (engine/projection.h).
   if (task == "text-embeddings") std::erase_if(file.tensors, [](const auto& tensor) { return tensor.first.starts_with("dense_"); });
-  if (is_bert(file) && task != "text-generation") return bert_need(file, backend, Precision::Native);
+  if (is_bert(file) && task != "text-generation") return bert_need(file, backend, precision);
   VERGE_ASSIGN(architecture, find_architecture(file));
-  return architecture->need(file, backend, Precision::Native);
+  return architecture->need(file, backend, precision);
 }
 
 }  // namespace
 
-Result<MemoryNeed> memory_needed(const std::string& path) {
+Result<ModelFacts> inspect(const std::string& path, Precision precision) {
   VERGE_ASSIGN(task, task_of(path));
-  if (task == "image-classification" || task == "object-detection") {
+  ModelFacts facts{std::move(task), "", 0, {}};
+  if (facts.task == "image-classification" || facts.task == "object-detection") {
     VERGE_ASSIGN(images, image_memory_needed(path));
-    return MemoryNeed{std::move(task), images.weights, 0, images.scratch};
+    facts.architecture = std::move(images.architecture);
+    facts.memory.push_back({"host", images.weights, 0, images.scratch});
+    return facts;
   }
   VERGE_ASSIGN(file, open_model_file(path));
   VERGE_ASSIGN(backend, make_cpu_backend({1, ""}));
-  VERGE_ASSIGN(need, need_of(*file, task, *backend));
-  return MemoryNeed{std::move(task), need.weights, need.kv_per_token, need.scratch};
+  VERGE_ASSIGN(need, need_of(*file, facts.task, *backend, precision));
+  facts.architecture = file->architecture;
+  facts.context_tokens = need.context_tokens;
+  facts.memory.push_back({"host", need.weights, need.kv_per_token, need.scratch});
+  return facts;
 }
 
 }  // namespace verge::engine
