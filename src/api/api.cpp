@@ -101,8 +101,10 @@ class Record {
     if (call_.completion_tokens) call_.span.set("gen_ai.usage.output_tokens", call_.completion_tokens);
     if (call_.status == 0 || call_.status >= 500) call_.span.fail(call_.status ? fmt::format("{} {}", call_.status, call_.error_code) : "the client left");
     bool quiet = route_ == "/healthz" || route_ == "/readyz" || route_ == "/metrics";
+    const log::Level level = quiet ? log::Level::Debug : log::Level::Info;
+    if (!log::writes(level)) return;
     double first = call_.first_token_us ? static_cast<double>(call_.first_token_us - call_.started_us) / 1e3 : 0;
-    log::write(quiet ? log::Level::Debug : log::Level::Info, "request",
+    log::write(level, "request",
                {{"id", call_.id},
                 {"method", call_.in.method},
                 {"route", route_},

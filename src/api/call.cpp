@@ -6,6 +6,7 @@
 #include "api/utf8.h"
 #include "support/limits.h"
 #include "support/log.h"
+#include "support/release.h"
 
 namespace verge::api {
 
@@ -106,6 +107,7 @@ Result<void> read_json_text(const Call& call) {
 Result<json::object> body_object(const Call& call) {
   VERGE_TRY(read_json_text(call));
   VERGE_ASSIGN(value, parse_json(call.in.body));
+  release(call.in.body);  // not kept while the model answers
   if (!value.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in another type");
   return std::move(value.get_object());
 }

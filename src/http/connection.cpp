@@ -13,6 +13,7 @@
 #include "support/clock.h"
 #include "support/http_limits.h"
 #include "support/log.h"
+#include "support/release.h"
 #include "support/spawn.h"
 
 namespace verge::http {
@@ -427,7 +428,7 @@ task<bool> Connection::read_chunked_body(Refusal& refusal) {
       case ChunkDecoder::State::Done: co_return true;
       case ChunkDecoder::State::Bad: refusal = {400, "invalid chunked body"}; co_return true;
       case ChunkDecoder::State::TooLarge:
-        request_.body = std::string();
+        release(request_.body);
         request_.body_too_large = true;
         close_after_ = true;
         co_return true;
@@ -446,7 +447,7 @@ task<bool> Connection::read_chunked_body(Refusal& refusal) {
 task<bool> Connection::unpack_body(Refusal& refusal) {
   deadline_ = 0;
   BodyUnpacker unpacker(std::move(codings_), std::move(request_.body), request_.body_limit);
-  request_.body = std::string();
+  release(request_.body);
   while (true) {
     const auto state = unpacker.step();
     if (state == BodyUnpacker::State::Done) break;
@@ -500,7 +501,7 @@ task<void> Connection::serve() {
     close_after_ |= !framing_.keep_alive || shared_->draining;
     const bool go_on = co_await run_handler();
     release_body();
-    if (request_.body.capacity() > kBufferBytes) request_.body = std::string();
+    if (request_.body.capacity() > kBufferBytes) release(request_.body);
     if (!go_on) co_return;
     if (close_after_) {
       // A request that was read whole has no bytes on their way: nothing to wait for.

@@ -78,6 +78,7 @@ struct Slot {
   json::object ready;       // the worker's own figures
   protocol::ModelReport own;  // what it last said of itself
   std::string build, fingerprint;
+  bool changed = false;     // the files, since it was loaded
   uint64_t held = 0;        // what the loaded model turned out to hold, bytes
   Pace pace;
   double progress = 0;
@@ -222,16 +223,16 @@ void LocalNode::apply(Slot& slot, const Supervisor::Event& event) {
   }
 }
 
-// Where the files are known to have changed, the new ones count as soon as nobody uses the old ones.
+// A loaded model answers on whatever becomes of its files: the next load takes what is there then.
 void LocalNode::took_a_look(Installations found) {
   installed_ = std::move(found);
   offered_ = offered_models(catalogue_, options_.resolve, installed_);
   for (auto& [id, slot] : slots_) {
-    if (slot->supervisor.state() != Supervisor::State::Ready || slot->in_flight > 0 || !slot->waiters.empty()) continue;
     const auto now = installed_.find(id);
-    if (now != installed_.end() && now->second == slot->model.files) continue;
-    log::info("a model's files changed: it is unloaded", {{"model", id}, {"path", slot->model.files.path}});
-    apply(*slot, Supervisor::Stop{});
+    const bool changed = slot->supervisor.state() == Supervisor::State::Ready && (now == installed_.end() || now->second != slot->model.files);
+    if (changed && !slot->changed)
+      log::info("files of a loaded model changed: its next load takes them", {{"model", id}, {"path", slot->model.files.path}});
+    slot->changed = changed;
   }
 }
 
@@ -612,6 +613,7 @@ json::value LocalNode::status() const {
                           {"load_ms", slot->load_ms},
                           {"crashes", slot->supervisor.crashes()},
                           {"progress", slot->progress}};
+    if (slot->changed) model["files_changed"] = true;
     if (slot->child) model["pid"] = slot->child->pid();
     for (const char* key : {"weight_bytes", "kv_bytes", "context_tokens", "pages", "architecture"})
       if (auto it = slot->ready.find(key); it != slot->ready.end() && slot->child) model[key] = it->value();

@@ -7,7 +7,7 @@
 //    no other model.
 // N3 stop() ends every worker: SIGTERM, then SIGKILL after the drain limit.
 // N5 The io thread asks the file system for nothing: what is on the disk is looked at by a thread of its own, once a second and
-//    before a model is loaded or refused as absent. A loaded model whose files were replaced or removed goes when it is idle.
+//    before a model is loaded or refused as absent. A loaded model answers on whatever becomes of its files.
 // N6 A model is loaded only where what its headers tell fits into the budget; what it turns out to hold is what counts.
 // N4 A worker that hangs is killed, and its requests fail as those of one that died (liveness.h).
 #pragma once

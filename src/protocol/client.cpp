@@ -5,6 +5,7 @@
 #include "protocol/frame.h"
 #include "support/clock.h"
 #include "support/limits.h"
+#include "support/release.h"
 
 namespace verge::protocol {
 namespace {
@@ -27,7 +28,8 @@ task<void> Client::run(Request request, EventSink& sink) {
   http::ClientRequest post{"POST", "/v1/run", {{"Content-Type", "application/x-verge-request"}}, encode_request(request)};
   // Clocks of two machines may differ by more than the answer takes: what travels is the time that is left.
   if (request.deadline_ms != 0) post.headers.push_back({kTimeLeft, std::to_string(std::max<int64_t>(1, request.deadline_ms - unix_ms()))});
-  request = Request();  // the payload is in memory once
+  release(request.payload);  // it is in memory once
+  request = Request();
   if (post.body.size() > limits::kFrameBytes) {
     co_await sink.put(Failure{fail(Code::TooLarge, "the request is larger than {} bytes", limits::kFrameBytes)});
     co_return;

@@ -5,6 +5,7 @@
 
 #include "protocol/frame.h"
 #include "support/clock.h"
+#include "support/release.h"
 
 namespace verge::protocol {
 namespace {
@@ -64,7 +65,7 @@ task<void> answer_run(Service& service, Incoming& in, Responder& out) {
     error = Error{Code::TooLarge, fmt::format("the request is larger than {} bytes", in.body_limit), 0, static_cast<int64_t>(in.body_limit)};
   } else {
     auto request = decode_request(in.body);
-    in.body = std::string();  // an image or clip is in memory once
+    release(in.body);  // an image or clip is in memory once
     if (request) {
       if (const auto left = time_left(in)) request->deadline_ms = unix_ms() + *left;
       co_await service.run(std::move(*request), sink);

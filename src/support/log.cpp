@@ -83,6 +83,8 @@ void configure(Level level, Format format, std::string component) {
   else s.logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ " + s.component + " %v");
 }
 
+bool writes(Level level) { return state().logger->should_log(to_spdlog(level)); }
+
 void write(Level level, std::string_view message, Fields fields) {
   State& s = state();
   const auto spd = to_spdlog(level);

@@ -28,6 +28,8 @@ using Fields = std::initializer_list<Field>;
 
 void configure(Level level, Format format, std::string component);
 void write(Level level, std::string_view message, Fields fields);
+// Whether such lines are written at all: for those whose fields cost something.
+bool writes(Level level);
 inline void debug(std::string_view m, Fields f = {}) { write(Level::Debug, m, f); }
 inline void info(std::string_view m, Fields f = {}) { write(Level::Info, m, f); }
 inline void warn(std::string_view m, Fields f = {}) { write(Level::Warn, m, f); }

@@ -1,6 +1,6 @@
 """`verge models`, `pull` and `rm`: what a model costs before it comes, and how it goes."""
 
-import json, os, shutil, subprocess
+import json, os, shutil, signal, subprocess
 import pytest
 from harness import ACCOUNT, STORIES, VERGE, Server, eventually, free_port
 
@@ -102,9 +102,12 @@ def test_models_that_come_and_change_are_noticed(tmp_path, folder):
         model = folder / ID / "stories260K-f32.gguf"
         shutil.copy(model, tmp_path / "another")
         os.replace(tmp_path / "another", model)
-        # Nobody uses the old one, so it goes; the next request has the new one.
-        eventually(lambda: "pid" not in server.worker(ID))
-        assert server.run(ID, ask) and server.worker(ID)["pid"] != first
+        # It answers on, and says that its next load takes others.
+        eventually(lambda: server.worker(ID).get("files_changed"))
+        assert server.run(ID, ask) and server.worker(ID)["pid"] == first
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: server.worker(ID)["state"] != "ready")
+        assert server.run(ID, ask) and "files_changed" not in server.worker(ID)
 
 
 def test_what_a_model_takes_is_told_before_it_is_loaded(tmp_path, folder):

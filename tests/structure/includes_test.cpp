@@ -146,6 +146,16 @@ TEST(Structure, ServicesRunOnTheLoopOfTheirProcess) {
   EXPECT_GT(loops, 0);
 }
 
+// Assigning an empty string keeps the memory: a body of 100 MB stayed with its connection (support/release.h).
+TEST(Structure, MemoryIsGivenBackByName) {
+  const std::regex assigned(R"re(^\s*[\w.>-]*(\.|->|_)?\w+ = std::string(\(\)|\{\});)re");
+  for (const fs::path& file : sources(kRoot / "src")) {
+    std::istringstream lines(read(file));
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_FALSE(std::regex_search(line, assigned)) << fs::relative(file, kRoot) << ": " << line << " frees nothing: release() does";
+  }
+}
+
 // Nothing that is not UTF-8 reaches a JSON answer: the API makes all JSON text in one place (api/utf8.h).
 TEST(Structure, OnePlaceMakesTheJsonOfAnswers) {
   for (const fs::path& file : sources(kRoot / "src/api")) {

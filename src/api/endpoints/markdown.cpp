@@ -4,6 +4,7 @@
 #include "api/endpoints/run.h"
 #include "api/multipart.h"
 #include "support/overload_limits.h"
+#include "support/release.h"
 #include "support/uuid.h"
 
 namespace verge::api {
@@ -54,6 +55,7 @@ Result<std::vector<File>> read_form_files(Call& call) {
   if (!is_multipart(type))
     return fail(Code::InvalidInput, "the body must be a form: multipart/form-data with one or more 'files'");
   VERGE_ASSIGN(parts, parse_multipart(type, call.in.body));
+  release(call.in.body);
   std::vector<File> files;
   std::vector<std::string> ignored;
   for (FormPart& part : parts) {

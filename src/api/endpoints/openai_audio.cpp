@@ -11,6 +11,7 @@
 #include "api/tasks/automatic_speech_recognition.h"
 #include "api/tasks/parameters.h"
 #include "api/tasks/speech_answers.h"
+#include "support/release.h"
 
 namespace verge::api {
 namespace {
@@ -99,6 +100,7 @@ Result<Form> read_form(const Call& call) {
   const std::string_view type = call.in.header("content-type");
   if (!is_multipart(type)) return fail(Code::InvalidInput, "the body must be a form: multipart/form-data with 'file' and 'model'");
   VERGE_ASSIGN(parts, parse_multipart(type, call.in.body));
+  release(call.in.body);
   Form form;
   for (FormPart& part : parts) {
     if (part.name == "file") {

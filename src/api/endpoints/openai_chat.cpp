@@ -12,13 +12,13 @@ namespace {
 using Parse = Result<TextRequest> (*)(const json::object& body, const catalogue::Entry& entry);
 
 http::task<void> complete(Call& call, Parse parse, bool chat) {
+  const size_t bytes = call.in.body.size();
   auto body = body_object(call);
   std::optional<std::string> model = body ? get_string(*body, "model") : std::nullopt;
   if (body && !model) body = fail(Code::InvalidInput, "required properties at '/' are 'model'");
   auto entry = body ? find_model(call, *model, "text-generation") : Result<const catalogue::Entry*>(body.error());
   auto text = entry ? parse(*body, **entry) : Result<TextRequest>(entry.error());
   auto options = text ? read_options(call, *body) : Result<RunOptions>(text.error());
-  const size_t bytes = call.in.body.size();
   if (options && text->n > 1 && bytes > limits::kAnswersBytes / static_cast<size_t>(text->n))
     options = fail(Code::InvalidInput, "'/n' is too large for a prompt of this size: n times the {} bytes of the request must be <= {}", bytes,
                    limits::kAnswersBytes);

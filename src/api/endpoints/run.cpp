@@ -9,6 +9,7 @@
 #include "api/tasks/parameters.h"
 #include "api/tasks/params.h"
 #include "support/random.h"
+#include "support/release.h"
 #include "support/utf8.h"
 
 namespace verge::api {
@@ -115,7 +116,9 @@ void note_members_beside(Call& call, const json::object& body, std::initializer_
 Result<LiftedInput> lifted_body(const Call& call, std::string_view inputs) {
   VERGE_TRY(read_json_text(call));
   VERGE_ASSIGN(lifted, lift_byte_arrays(call.in.body));
+  release(call.in.body);  // not kept while the model answers
   VERGE_ASSIGN(value, parse_json(lifted.json));
+  release(lifted.json);
   if (!value.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in another type");
   LiftedInput out;
   out.body = std::move(value.get_object());
