@@ -28,6 +28,7 @@ class Answer:
 
     def __init__(self):
         self.status, self.node, self.text, self.done, self.errors, self.first_s, self.failure, self.code = 0, None, "", 0, 0, None, "", None
+        self.cached = 0  # tokens of the prompt that the node had already; of answers that come whole
 
     @property
     def whole(self):
@@ -241,6 +242,8 @@ class Cluster:
         if answer.status == 200:
             result = value["result"]
             answer.text, answer.done = result["response"] if isinstance(result, dict) and "response" in result else json.dumps(result), 1
+            usage = result.get("usage") if isinstance(result, dict) else None
+            answer.cached = ((usage or {}).get("prompt_tokens_details") or {}).get("cached_tokens", 0)
         else:
             answer.text, answer.code = value["errors"][0]["message"], value["errors"][0]["code"]
 

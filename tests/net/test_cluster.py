@@ -132,6 +132,61 @@ def test_a_models_process_hangs_in_mid_stream(world, want):
     check(answers, want, SEEDS)
 
 
+def test_a_models_process_hangs_with_a_queue(world, want):
+    """It stands still before it has begun anything of theirs: nobody fails while another node has room, whole answers or streams."""
+    home = world.ask("eu-gw", 1, 2).node
+    for pid in world._pids(home)[1:]:
+        os.kill(pid, signal.SIGSTOP)
+    seeds = [s for s in SEEDS for _ in (1, 2)]
+    answers = world.ask_many([{"gateway": "eu-gw", "seed": s, "tokens": TOKENS, "stream": i % 2 == 0} for i, s in enumerate(seeds)], len(seeds))
+    check(answers, want, seeds)
+    world.terminate(home)  # whose process was killed, and is wanted by nobody: started anew it loads its model
+
+
+def too_late(answer):
+    return answer.status == 408 and answer.code == 3046
+
+
+def test_past_its_deadline_a_request_fails_in_the_nodes_queue(world):
+    """All models stand still: what waits in their processes is given up when its time is over, by the published error."""
+    for node in [n for n in world.processes if re.fullmatch(r"[a-z]+\d", n)]:
+        for pid in world._pids(node)[1:]:
+            os.kill(pid, signal.SIGSTOP)
+    jobs = [{"gateway": "eu-gw", "seed": s, "tokens": 2, "stream": s % 2 == 0, "headers": {"cf-aig-request-timeout": "1500"}} for s in SEEDS]
+    answers = world.ask_many(jobs, len(jobs))
+    assert all(map(too_late, answers)), answers
+    for node in [n for n in world.processes if re.fullmatch(r"[a-z]+\d", n)]:
+        world.signal(node, signal.SIGCONT)
+
+
+def test_past_its_deadline_a_request_fails_at_the_gateway(world):
+    """All nodes stand still: nobody is left to be asked."""
+    nodes = [n for n in world.processes if re.fullmatch(r"[a-z]+\d", n)]
+    for node in nodes:
+        world.signal(node, signal.SIGSTOP)
+    jobs = [{"gateway": "eu-gw", "seed": s, "tokens": 2, "stream": s % 2 == 0, "headers": {"cf-aig-request-timeout": "1500"}} for s in SEEDS]
+    answers = world.ask_many(jobs, len(jobs))
+    assert all(map(too_late, answers)), answers
+    for node in nodes:
+        world.signal(node, signal.SIGCONT)
+
+
+def test_a_sessions_second_turn_is_served_where_its_first_was(world):
+    """Short prompts: far below what makes a prefix worth remembering by itself."""
+    at_home = []
+    for session in range(8):
+        headers = {"x-session-affinity": f"session-{session}"}
+        prompt = f"Story {session}. Once upon a time there was a cat who lived in a small house by the sea, and each morning it went out to look for fish and friends."
+        ask = {"raw": True, "max_tokens": 40, "temperature": 0.0}
+        first = world.ask("eu-gw", inputs={**ask, "prompt": prompt}, headers=headers)
+        second = world.ask("eu-gw", inputs={**ask, "prompt": prompt + first.text + " The next day"}, headers=headers)
+        assert first.whole and second.whole, (first, second)
+        at_home.append(second.node == first.node)
+        assert second.cached > 0 or not at_home[-1], (first, second)
+    # On a busy machine home may seem slow for a moment, and another node quicker.
+    assert sum(at_home) >= 6, at_home
+
+
 def test_a_whole_region_is_lost(world, want):
     hit = []
 
