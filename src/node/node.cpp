@@ -321,6 +321,7 @@ Error LocalNode::does_not_fit(const Resolved& model, uint64_t bytes) const {
 
 Result<void> LocalNode::could_load(const std::string& id) const {
   VERGE_ASSIGN(model, resolve(id));
+  (void)options_.inspections->of(model.files);  // what is wrong with them, the load says
   if (const uint64_t bytes = memory_estimate(model); bytes > ledger_.budget()) return does_not_fit(model, bytes);
   return {};
 }

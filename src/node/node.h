@@ -6,10 +6,10 @@
 // N2 A worker that dies fails its own requests with WorkerGone (the router retries them) and touches
 //    no other model.
 // N3 stop() ends every worker: SIGTERM, then SIGKILL after the drain limit.
+// N4 A worker that hangs is killed, and its requests fail as those of one that died (liveness.h).
 // N5 The io thread asks the file system for nothing: what is on the disk is looked at by a thread of its own, once a second and
 //    before a model is loaded or refused as absent. A loaded model answers on whatever becomes of its files.
 // N6 A model is loaded only where what its headers tell fits into the budget; what it turns out to hold is what counts.
-// N4 A worker that hangs is killed, and its requests fail as those of one that died (liveness.h).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -44,12 +44,13 @@ struct NodeOptions {
 
 class Node : public protocol::Service {
  public:
+  // Looks at the disk, so not on the io thread.
   static Result<std::shared_ptr<Node>> make(boost::asio::any_io_executor executor, const catalogue::Catalogue& catalogue, NodeOptions options);
 
-  // (make() looks at the disk itself, before anything runs.)
   // Loads a model ahead of its first request.
   virtual void preload(const std::string& id) = 0;
-  // Whether it is here and fits into the budget once everything else has gone: NoSuchModel, ModelUnavailable, LoadFailed.
+  // Whether it is here and, by its headers, fits into the budget once everything else has gone: NoSuchModel,
+  // ModelUnavailable, LoadFailed. Blocks: before anything runs.
   virtual Result<void> could_load(const std::string& id) const = 0;
   // Ends an idle model's worker; a busy one stays.
   virtual void unload(const std::string& id) = 0;
