@@ -140,12 +140,23 @@ class Sink : public protocol::EventSink {
   }
 
   protocol::task<bool> take(protocol::Part part) {
+    if (run_.format.takes_deltas()) return take_delta(part.value);
     if (!run_.stream) return ready(true);
     if (run_.call.first_token_us == 0) {
       run_.call.first_token_us = monotonic_us();
       counters().first_token.observe(static_cast<double>(run_.call.first_token_us - run_.call.started_us) / 1e6, {run_.call.model});
     }
     return send(run_.format.part(index_, part.value));
+  }
+
+  protocol::task<bool> take_delta(const json::value& part) {
+    const std::optional<protocol::Delta> delta = protocol::delta_from_json(part);
+    if (!delta) return ready(true);
+    if (delta->kind == protocol::Delta::Kind::Text) answer().text += delta->text;
+    else answer().generated.add(*delta);
+    if (!run_.stream) return ready(true);
+    std::string events = run_.format.delta(index_, *delta);
+    return send(std::move(events));
   }
 
   protocol::task<bool> take(protocol::Result result) {

@@ -16,12 +16,14 @@
 #include "api/call.h"
 #include "protocol/event.h"
 #include "protocol/request.h"
+#include "protocol/tasks/text_generation.h"
 
 namespace verge::api {
 
 // What one Request came to.
 struct Answer {
   std::string text;
+  protocol::Generated generated;  // the thought and the calls
   std::vector<protocol::TokenLogprob> logprobs;
   json::value result;  // of tasks that do not stream
   std::string finish_reason;
@@ -41,6 +43,9 @@ class AnswerFormat {
   virtual std::string opening() { return {}; }  // before the first token of any answer
   virtual std::string piece(size_t index, const protocol::Token& token) = 0;
   virtual std::string part(size_t /*index*/, const json::value& /*part*/) { return {}; }
+  // Where true, Parts are pieces of a text: they are collected in the Answer, and a stream's go to delta(), not part().
+  virtual bool takes_deltas() const { return false; }
+  virtual std::string delta(size_t /*index*/, const protocol::Delta& /*delta*/) { return {}; }
   virtual std::string ending(size_t /*index*/, const Answer& /*answer*/) { return {}; }  // an answer is complete
   virtual std::string closing(const std::vector<Answer>& answers) = 0;
   // Answers that ended, and are still not what the request asks for: they are paid for, and an error is what the client gets.

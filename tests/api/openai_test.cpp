@@ -193,16 +193,16 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadChat{"Temperature", R"("temperature":2.5)", "temperature"}, BadChat{"N", R"("n":129)", "n"}, BadChat{"NZero", R"("n":0)", "n"},
         BadChat{"TopP", R"("top_p":-1)", "top_p"}, BadChat{"MaxTokens", R"("max_tokens":-3)", "max_tokens"},
-        BadChat{"Tools", R"("tools":[{"type":"function","function":{"name":"f"}}])", "tools"},
+        BadChat{"Tools", R"("tools":[{"type":"function","function":{"description":"f"}}])", "tools.0.function"},
         BadChat{"ToolChoice", R"("tool_choice":"required")", "tool_choice"},
         BadChat{"ResponseFormat", R"("response_format":{"type":"json_schema","json_schema":{"name":"x"}})", "response_format.json_schema"},
-        BadChat{"Effort", R"("reasoning_effort":"high")", "reasoning_effort"},
+        BadChat{"Effort", R"("reasoning_effort":"much")", "reasoning_effort"},
         BadChat{"Audio", R"("modalities":["text","audio"])", "modalities"}, BadChat{"TopLogprobs", R"("top_logprobs":3)", "top_logprobs"},
         BadChat{"TopLogprobsHigh", R"("logprobs":true,"top_logprobs":21)", "top_logprobs"}, BadChat{"Seed", R"("seed":"x")", "seed"},
         BadChat{"Stop", R"("stop":5)", "stop"}, BadChat{"StreamOptions", R"("stream_options":[])", "stream_options"},
         BadChat{"Messages", R"("messages":"hi")", "messages"},
-        BadChat{"ToolMessage", R"("messages":[{"role":"tool","content":"x","tool_call_id":"1"}])", "messages.0.role"},
-        BadChat{"ToolCalls", R"("messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}])", "messages.0.tool_calls"}),
+        BadChat{"FunctionMessage", R"("messages":[{"role":"function","content":"x","name":"f"}])", "messages.0.role"},
+        BadChat{"ToolCalls", R"("messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}])", "messages.0.tool_calls.0"}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(OpenAiTest, ErrorsCarryAnErrorObject) {
@@ -295,13 +295,11 @@ TEST_F(OpenAiTest, ManyStopStringsPromptsAndAnswers) {
   EXPECT_EQ(post(kChat, fmt::format(R"({{"model":"@cf/meta/llama-3.2-1b-instruct","n":128,"messages":[{{"role":"user","content":"{}"}}]}})", large)).status, 400);
 }
 
-TEST_F(OpenAiTest, NoReasoningTurnsTheTemplatesSwitchOff) {
+TEST_F(OpenAiTest, EffortOfReasoningIsForTheWorker) {
   EXPECT_EQ(chat(R"(,"reasoning_effort":null)").status, 200);
-  EXPECT_FALSE(service_.requests().back().params.contains("chat_template_kwargs"));
+  EXPECT_FALSE(service_.requests().back().params.contains("reasoning_effort"));
   EXPECT_EQ(chat(R"(,"reasoning_effort":"none")").status, 200);
-  EXPECT_EQ(service_.requests().back().params.at("chat_template_kwargs"), json::parse(R"({"enable_thinking":false,"thinking":false})"));
-  EXPECT_EQ(chat(R"(,"reasoning_effort":"none","chat_template_kwargs":{"enable_thinking":true})").status, 200);
-  EXPECT_EQ(service_.requests().back().params.at("chat_template_kwargs").at("enable_thinking"), true) << "the nearer word counts";
+  EXPECT_EQ(service_.requests().back().params.at("reasoning_effort"), "none");
   EXPECT_EQ(text(R"(,"reasoning_effort":"none")").status, 200);
 }
 
@@ -323,10 +321,6 @@ TEST_F(OpenAiTest, PartsOfAReplayedHistoryAreText) {
     {"role":"assistant","content":[{"type":"output_text","text":"b","annotations":[]},{"type":"refusal","refusal":"no"}]},{"role":"user","content":"c"}]})");
   ASSERT_EQ(answer.status, 200) << answer.body;
   EXPECT_EQ(post(kChat, R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"assistant","content":[{"type":"refusal","text":"no"}]}]})").status, 400);
-  for (const char* role : {"tool", "function"}) {
-    const Answer refused = post(kChat, fmt::format(R"({{"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{{"role":"{}","name":"f","content":"x"}}]}})", role));
-    EXPECT_EQ(refused.json().at("error").at("param"), "messages.0.role") << role;
-  }
 }
 
 class OpenAiNames : public OpenAiTest {

@@ -5,6 +5,7 @@
 #include "api/errors.h"
 #include "api/tasks/parameters.h"
 #include "api/tasks/structured.h"
+#include "api/tasks/tools.h"
 #include "support/utf8.h"
 #include "support/limits.h"
 
@@ -74,6 +75,7 @@ Result<TextRequest> parse_openai_chat(const json::object& body, const catalogue:
   read_reasoning(in, out);
   read_chat_logprobs(in, out);
   read_structured(in, false, out);
+  read_tools(in, out);
   read_stream(in, out);
   if (!in.ok()) return in.error();
   const json::value* messages = in.find("messages");
@@ -92,7 +94,7 @@ Result<TextRequest> parse_openai_completion(const json::object& body, const cata
   out.ignored = std::move(ignored);
   read_sampling(in, entry, kOpenAiRanges, kCompletionTokens, out);
   read_reasoning(in, out);
-  out.params.erase("chat_template_kwargs");  // there is no template that could reason
+  out.params.erase("reasoning_effort");  // there is no template that could reason
   if (auto top = in.integer("logprobs", 0, limits::kTopLogprobs)) out.params["logprobs"] = *top;
   read_structured(in, false, out);
   read_stream(in, out);

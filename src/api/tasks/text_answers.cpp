@@ -19,6 +19,40 @@ size_t characters(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+// OpenAI's delta of a call: its beginning, or a piece of its arguments.
+json::object call_delta(const protocol::Delta& delta) {
+  if (delta.kind == protocol::Delta::Kind::Arguments)
+    return {{"index", delta.index}, {"function", json::object{{"arguments", delta.text}}}};
+  return {{"index", delta.index},
+          {"id", delta.id},
+          {"type", "function"},
+          {"function", json::object{{"name", delta.name}, {"arguments", ""}}}};
+}
+bool is_call(const protocol::Delta& delta) {
+  return delta.kind == protocol::Delta::Kind::Call || delta.kind == protocol::Delta::Kind::Arguments;
+}
+
+json::array openai_calls(const std::vector<protocol::ToolCall>& calls) {
+  json::array out;
+  for (const protocol::ToolCall& call : calls)
+    out.push_back(json::object{{"id", call.id},
+                               {"type", "function"},
+                               {"function", json::object{{"name", call.name}, {"arguments", call.arguments}}}});
+  return out;
+}
+
+// The native form has the arguments as a value; a call that was cut has them as far as they came, as text.
+json::array native_calls(const std::vector<protocol::ToolCall>& calls) {
+  json::array out;
+  for (const protocol::ToolCall& call : calls) {
+    json::value arguments = json::value(call.arguments);
+    if (Result<json::value> value = parse_json(call.arguments, kAnswerDepth); value && value->is_object())
+      arguments = std::move(*value);
+    out.push_back(json::object{{"name", call.name}, {"arguments", std::move(arguments)}});
+  }
+  return out;
+}
+
 }  // namespace
 
 // ---- Native
@@ -27,6 +61,13 @@ json::value NativeText::whole(const std::vector<Answer>& answers) {
   json::object result{{"response", lossy_utf8(answers[0].text)}, {"usage", usage_json(answers[0].usage)}};
   if (json_)
     if (Result<json::value> value = parse_json(answers[0].text, kAnswerDepth)) result["response"] = std::move(*value);
+  const protocol::Generated& generated = answers[0].generated;
+  if (!generated.reasoning.empty()) result["reasoning_content"] = lossy_utf8(generated.reasoning);
+  if (!generated.calls.empty()) {
+    if (answers[0].text.empty()) result["response"] = nullptr;
+    result["tool_calls"] = native_calls(generated.calls);
+    result["finish_reason"] = answers[0].finish_reason;  // clients say "stop" where there is none
+  }
   if (shape_ == Shape::Rest) return envelope(std::move(result));
   return result;
 }
@@ -43,8 +84,21 @@ std::string NativeText::piece(size_t /*index*/, const protocol::Token& token) {
   return sse_event(json::object{{"response", lossy_utf8(token.text)}});
 }
 
+std::string NativeText::delta(size_t /*index*/, const protocol::Delta& delta) {
+  if (is_call(delta)) {
+    json::object call = call_delta(delta);
+    call.emplace("id", nullptr);
+    return sse_event(json::object{{"tool_calls", json::array{std::move(call)}}});
+  }
+  if (delta.text.empty()) return {};
+  const bool text = delta.kind == protocol::Delta::Kind::Text;
+  return sse_event(json::object{{text ? "response" : "reasoning_content", lossy_utf8(delta.text)}});
+}
+
 std::string NativeText::closing(const std::vector<Answer>& answers) {
-  return sse_event(json::object{{"response", ""}, {"usage", usage_json(answers[0].usage)}}) + std::string(kSseDone);
+  json::object last{{"response", ""}, {"usage", usage_json(answers[0].usage)}};
+  if (!answers[0].generated.calls.empty()) last["finish_reason"] = answers[0].finish_reason;
+  return sse_event(last) + std::string(kSseDone);
 }
 
 std::string NativeText::failure(const Published& error, std::string_view request_id) {
@@ -58,12 +112,26 @@ json::object OpenAiText::head(bool chunk) const {
   return {{"id", settings_.id}, {"object", object}, {"created", settings_.created}, {"model", settings_.model}};
 }
 
+namespace {
+
+json::object message(const Answer& answer) {
+  const protocol::Generated& generated = answer.generated;
+  json::object out{{"role", "assistant"}, {"content", lossy_utf8(answer.text)}, {"refusal", nullptr}};
+  if (!generated.reasoning.empty()) out["reasoning_content"] = lossy_utf8(generated.reasoning);
+  if (generated.calls.empty()) return out;
+  if (answer.text.empty()) out["content"] = nullptr;
+  out["tool_calls"] = openai_calls(generated.calls);
+  return out;
+}
+
+}  // namespace
+
 json::value OpenAiText::whole(const std::vector<Answer>& answers) {
   json::array choices;
   for (size_t i = 0; i < answers.size(); ++i) {
     const Answer& answer = answers[i];
     json::object choice{{"index", i}};
-    if (settings_.chat) choice["message"] = json::object{{"role", "assistant"}, {"content", lossy_utf8(answer.text)}, {"refusal", nullptr}};
+    if (settings_.chat) choice["message"] = message(answer);
     else choice["text"] = lossy_utf8(answer.text);
     choice["logprobs"] = settings_.chat ? chat_logprobs(answer.logprobs) : completion_logprobs(answer.logprobs, 0);
     choice["finish_reason"] = answer.finish_reason;
@@ -111,6 +179,22 @@ std::string OpenAiText::piece(size_t index, const protocol::Token& token) {
   choice["finish_reason"] = nullptr;
   characters_[index] += characters(text);
   return out + event(std::move(choice), text);
+}
+
+std::string OpenAiText::delta(size_t index, const protocol::Delta& delta) {
+  std::string out = first(index);
+  if (!is_call(delta) && delta.text.empty()) return out;
+  json::object piece;
+  std::string text;
+  if (is_call(delta)) {
+    piece["tool_calls"] = json::array{call_delta(delta)};
+  } else if (delta.kind == protocol::Delta::Kind::Text) {
+    text = lossy_utf8(delta.text);
+    piece["content"] = text;
+  } else {
+    piece["reasoning_content"] = lossy_utf8(delta.text);
+  }
+  return out + event({{"index", index}, {"delta", std::move(piece)}, {"logprobs", nullptr}, {"finish_reason", nullptr}}, text);
 }
 
 protocol::Usage OpenAiText::usage(const std::vector<Answer>& answers) const { return total_usage(answers, settings_.answers_a_prompt); }

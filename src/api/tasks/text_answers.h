@@ -7,14 +7,16 @@
 
 namespace verge::api {
 
-// {"response":…,"usage":…}, in REST's envelope or bare; a stream of {"response":…} events whose last
-// has the usage.
+// {"response":…,"tool_calls":[{name, arguments: {…}}],"usage":…}, in REST's envelope or bare; a stream of {"response":…}
+// events whose last has the usage. A stream's calls are OpenAI's deltas under "tool_calls".
 class NativeText : public AnswerFormat {
  public:
   // json: the answer must be JSON. "response" is its value then, text pieces of it in a stream.
   explicit NativeText(Shape shape, bool json = false) : shape_(shape), json_(json) {}
   json::value whole(const std::vector<Answer>& answers) override;
   std::string piece(size_t index, const protocol::Token& token) override;
+  bool takes_deltas() const override { return true; }
+  std::string delta(size_t index, const protocol::Delta& delta) override;
   std::string closing(const std::vector<Answer>& answers) override;
   std::optional<Error> unmet(const std::vector<Answer>& answers) const override;
   std::string failure(const Published& error, std::string_view request_id) override;
@@ -42,6 +44,8 @@ class OpenAiText : public AnswerFormat {
   json::value whole(const std::vector<Answer>& answers) override;
   std::string opening() override { return {}; }
   std::string piece(size_t index, const protocol::Token& token) override;
+  bool takes_deltas() const override { return true; }
+  std::string delta(size_t index, const protocol::Delta& delta) override;
   protocol::Usage usage(const std::vector<Answer>& answers) const override;
   std::string ending(size_t index, const Answer& answer) override;
   std::string closing(const std::vector<Answer>& answers) override;

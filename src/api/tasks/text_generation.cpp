@@ -16,6 +16,7 @@
 #include "api/errors.h"
 #include "api/tasks/parameters.h"
 #include "api/tasks/structured.h"
+#include "api/tasks/tools.h"
 #include "catalogue/schema.h"
 #include "support/limits.h"
 #include "support/overload_limits.h"
@@ -128,17 +129,27 @@ Result<json::object> normalise_message(const json::value& value, size_t index,
   if (!message) return fail(Code::InvalidInput, "Type mismatch of '{}', 'object' not in '{}'", place(""), type_name(value));
   const json::value* role = message->if_contains("role");
   const json::value* content = message->if_contains("content");
-  for (std::string_view field : {"tool_calls", "function_call", "audio"})
-    if (const json::value* part = message->if_contains(field); part && !is_empty(*part)) return not_built(place(field));
+  if (const json::value* part = message->if_contains("function_call"); part && !is_empty(*part))
+    return not_built(place("function_call"), "use 'tool_calls'");
+  if (const json::value* part = message->if_contains("audio"); part && !is_empty(*part)) return not_built(place("audio"));
+  const json::value* calls = message->if_contains("tool_calls");
+  if (calls && is_empty(*calls)) calls = nullptr;
+  static const json::value kNoContent;
+  if (!content && calls) content = &kNoContent;
   if (!role || !content) return fail(Code::InvalidInput, "required properties at '{}' are 'role,content'", place(""));
   if (!role->is_string()) return fail(Code::InvalidInput, "Type mismatch of '{}', 'string' not in '{}'", place("role"), type_name(*role));
   std::string name(role->get_string());
-  if (name == "tool" || name == "function") return not_built(place("role"), "messages of tools");
+  if (name == "function") return not_built(place("role"), "use the role 'tool'");
   if (name == "developer") name = "system";
-  if (name != "system" && name != "user" && name != "assistant")
+  if (name != "system" && name != "user" && name != "assistant" && name != "tool")
     return fail(Code::InvalidInput, "enum {:.32} not in system,user,assistant,tool at '{}'", name, place("role"));
   json::object out;
   out["role"] = name;
+  if (calls) {
+    if (name != "assistant") return fail(Code::InvalidInput, "'{}' is for messages of the assistant", place("tool_calls"));
+    VERGE_ASSIGN(list, read_calls(*calls, place("tool_calls")));
+    out["tool_calls"] = std::move(list);
+  }
   if (content->is_string()) {
     out["content"] = *content;
   } else if (content->is_array()) {
@@ -164,6 +175,35 @@ Result<json::object> normalise_message(const json::value& value, size_t index,
     }
   }
   return out;
+}
+
+// The published schema wants a type and a description of each property of a tool, which real clients leave out, and a text
+// in every message: both are read by this folder's own rules.
+Result<void> validate_but_tools(const json::object& schema, json::value& input) {
+  json::object* body = input.if_object();
+  if (!body) return catalogue::validate(schema, input);
+  const auto is_of_tools = [](const json::value& message) {
+    const json::object* o = message.if_object();
+    return o && (o->contains("tool_calls") || get_string(*o, "role") == "tool");
+  };
+  json::object aside;
+  for (const char* name : {"tools", "tool_choice"}) {
+    if (const auto it = body->find(name); it != body->end()) {
+      aside.emplace(name, std::move(it->value()));
+      body->erase(it);
+    }
+  }
+  json::array* messages = body->contains("messages") ? body->at("messages").if_array() : nullptr;
+  json::array all;
+  if (messages && std::ranges::any_of(*messages, is_of_tools)) {
+    all = *messages;
+    for (json::value& message : *messages)
+      if (is_of_tools(message)) message = json::object{{"role", "assistant"}, {"content", ""}};
+  }
+  const Result<void> valid = catalogue::validate(schema, input);
+  if (!all.empty()) body->at("messages") = std::move(all);
+  for (auto& [name, value] : aside) body->emplace(name, std::move(value));
+  return valid;
 }
 
 // What the answer of the native shape, one text, has no place for.
@@ -222,13 +262,11 @@ void read_chat_logprobs(Params& in, TextRequest& out) {
 
 void read_reasoning(Params& in, TextRequest& out) {
   const auto effort = in.text("reasoning_effort");
-  if (!effort) return;
-  if (*effort != "none")
-    return in.refuse(not_built("/reasoning_effort", "only \"none\" is; use chat_template_kwargs where the model's template has a switch"));
-  json::value& kwargs = out.params["chat_template_kwargs"];
-  if (!kwargs.is_object()) kwargs = json::object();
-  // The switches of Qwen3, SmolLM3 and GLM, and of DeepSeek and Granite. Other templates do not look at them.
-  for (const char* name : {"enable_thinking", "thinking"}) kwargs.get_object().emplace(name, false);
+  if (!effort || effort->empty()) return;
+  constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
+  if (std::ranges::find(kEfforts, *effort) == std::end(kEfforts))
+    return in.refuse(fail(Code::InvalidInput, "enum {:.32} not in none,minimal,low,medium,high,xhigh,max at '/reasoning_effort'", *effort));
+  out.params["reasoning_effort"] = *effort;
 }
 
 Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry& entry, const json::object& schema) {
@@ -239,7 +277,7 @@ Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry&
         if (auto flag = as_bool(*value)) *value = *flag;
     for (auto it = object->begin(); it != object->end();) it = it->value().is_null() ? object->erase(it) : it + 1;
   }
-  VERGE_TRY(catalogue::validate(schema, input));
+  VERGE_TRY(validate_but_tools(schema, input));
   if (!input.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/', 'object' not in '{}'", type_name(input));
   const json::object& body = input.get_object();
   VERGE_ASSIGN(ignored, check_parameters(Surface::NativeText, body));
@@ -252,10 +290,13 @@ Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry&
   if (!raw) read_reasoning(in, out);
   read_chat_logprobs(in, out);
   read_structured(in, true, out);
+  read_tools(in, out);
   if (!in.ok()) return in.error();
   if (entry.answer_shape == "native") VERGE_TRY(refuse_of_native_answer(out));
   if (raw && out.params.contains("chat_template_kwargs"))
     return fail(Code::InvalidInput, "'/chat_template_kwargs' has no effect where '/raw' is true: leave one of them out");
+  if (raw && out.params.contains("tools"))
+    return fail(Code::InvalidInput, "'/tools' has no effect where '/raw' is true: leave one of them out");
   if (const json::value* messages = in.find("messages")) {
     out.chat = true;
     VERGE_ASSIGN(list, normalise_messages(*messages, out.ignored));

@@ -46,11 +46,12 @@ void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& 
                    TextRequest& out);
 // logprobs and top_logprobs of a chat.
 void read_chat_logprobs(Params& in, TextRequest& out);
-// [{role, content: string, …}]: parts of text are joined, "developer" becomes "system". Members that
+// [{role, content: string, …}]: parts of text are joined, "developer" becomes "system", calls and their results are as
+// protocol/tasks/text_generation.h has them. Members that
 // nothing reads are added to `ignored`, as "messages.NAME".
 Result<json::array> normalise_messages(const json::value& messages,
                                        std::vector<std::string>& ignored);
-// `reasoning_effort`: "none" turns off the switch of templates that have one; other efforts are not built.
+// `reasoning_effort`: what a model can do with it is for the worker to say, which knows its template.
 void read_reasoning(Params& in, TextRequest& out);
 
 // {"prompt_tokens":…,"completion_tokens":…,"total_tokens":…,"prompt_tokens_details":{"cached_tokens":…}}
