@@ -196,6 +196,28 @@ Result<std::shared_ptr<Grammar>> Grammar::compile(SourceKind kind, std::string_v
   return std::shared_ptr<Grammar>(new Grammar(std::move(*rules), tokens));
 }
 
+Result<std::shared_ptr<Grammar>> Grammar::compile(const Envelope& envelope, const TokenBytes& tokens) {
+  VERGE_ASSIGN(rules, compile_envelope(envelope));
+  return std::shared_ptr<Grammar>(new Grammar(std::move(rules), tokens));
+}
+
+std::string Envelope::key() const {
+  std::string out;
+  const auto put = [&out](std::string_view text) { (out += std::to_string(text.size()) + ":") += text; };
+  const auto put_all = [&out](const std::vector<uint32_t>& list) {
+    for (uint32_t i : list) out += std::to_string(i) + ",";
+    out += ";";
+  };
+  put_all(first);
+  for (const EnvelopePart& part : parts) {
+    out += static_cast<char>('a' + static_cast<int>(part.kind));
+    out += part.last ? '!' : '.';
+    for (const std::string* text : {&part.text, &part.property, &part.without, &part.at}) put(*text);
+    put_all(part.next);
+  }
+  return out;
+}
+
 std::shared_ptr<const Mask> Grammar::mask(const Matcher& at) {
   const std::lock_guard lock(mutex_);
   if (!at.begins_text)

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/grammar/envelope.h"
 #include "engine/grammar/machine.h"
 #include "engine/grammar/vocabulary.h"
 #include "support/error.h"
@@ -36,6 +37,9 @@ class Grammar {
  public:
   // Errors: InvalidInput that says what is wrong where. `tokens` outlives the grammar.
   static Result<std::shared_ptr<Grammar>> compile(SourceKind kind, std::string_view source, const TokenBytes& tokens);
+
+  // Errors name the place by the part's `at`.
+  static Result<std::shared_ptr<Grammar>> compile(const Envelope& envelope, const TokenBytes& tokens);
 
   // `begins_text` as worker/stream.h has it: the answer is a text of its own.
   Matcher start(bool begins_text) const { return {machine_.start(), begins_text && tokens_->drops_space()}; }

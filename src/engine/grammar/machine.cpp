@@ -53,9 +53,33 @@ Machine::Machine(std::unique_ptr<Rules> rules) : rules_(std::move(rules)), lexer
   intern(Frame{});
   if (rules_->kind == RootKind::Text) {
     start_ = intern(std::vector<Head>{{0, Mode::Text, 0, lexer_.start(rules_->text, false), 0}});
+  } else if (rules_->kind == RootKind::Parts) {
+    std::vector<Head> heads;
+    for (uint32_t part : rules_->first) enter_part(part, heads);
+    start_ = intern(std::move(heads));
   } else {
     start_ = intern(std::vector<Head>{{0, Mode::Value, kGapClosed, 0, rules_->root}});
   }
+}
+
+void Machine::enter_part(uint32_t part, std::vector<Head>& out) {
+  const PartRule& p = rules_->parts[part];
+  Head head;
+  if (p.json) {
+    Frame root;
+    root.position = part;
+    head = {intern(root), Mode::Value, kGapClosed, 0, p.rule};
+  } else {
+    head = {0, Mode::Text, 0, lexer_.start(p.text, false), part};
+  }
+  if (std::find(out.begin(), out.end(), head) != out.end()) return;  // parts that may be empty can lead to each other
+  out.push_back(head);
+  if (!p.json && lexer_.accepts(head.state)) leave_part(part, out);
+}
+
+void Machine::leave_part(uint32_t part, std::vector<Head>& out) {
+  for (uint32_t next : rules_->parts[part].next) enter_part(next, out);
+  if (rules_->parts[part].last) out.push_back({0, Mode::Done, 0, 0, 0});
 }
 
 uint32_t Machine::intern(const Frame& f) {
@@ -116,7 +140,10 @@ int32_t Machine::intern(std::vector<Head> heads) {
   Place p;
   p.in_string = p.in_escape = true;
   for (const Head& x : heads) {
-    p.complete |= x.mode == Mode::Done || ((x.mode == Mode::Text || (x.mode == Mode::Raw && x.frame == 0)) && lexer_.accepts(x.state));
+    const bool ends = x.mode == Mode::Text ? rules_->kind == RootKind::Text
+                                           : x.mode == Mode::Raw && frames_[x.frame].kind == Kind::Root &&
+                                                 (rules_->kind != RootKind::Parts || rules_->parts[frames_[x.frame].position].last);
+    p.complete |= x.mode == Mode::Done || (ends && lexer_.accepts(x.state));
     const bool body = x.mode == Mode::String || x.mode == Mode::KeyExtra || x.mode == Mode::KeyDeclared;
     p.in_string &= body && lexer_.between(x.state);
     p.in_escape &= body && lexer_.escaping(x.state);
@@ -214,7 +241,9 @@ void Machine::move(const Head& h, uint8_t byte, const std::string* text, std::ve
     case Mode::Value: return value(h, byte, out);
     case Mode::Text: {
       const int32_t to = lexer_.step(h.state, byte);
-      if (to >= 0) out.push_back({h.frame, h.mode, 0, static_cast<uint32_t>(to), 0});
+      if (to < 0) return;
+      out.push_back({h.frame, h.mode, 0, static_cast<uint32_t>(to), h.extra});
+      if (rules_->kind == RootKind::Parts && lexer_.accepts(static_cast<uint32_t>(to))) leave_part(h.extra, out);
       return;
     }
     case Mode::String: {
@@ -355,6 +384,7 @@ void Machine::value(const Head& h, uint8_t byte, std::vector<Head>& out) {
 }
 
 void Machine::after_value(uint32_t frame, std::vector<Head>& out) {
+  if (frames_[frame].kind == Kind::Root && rules_->kind == RootKind::Parts) return leave_part(frames_[frame].position, out);
   if (frames_[frame].kind == Kind::Root) out.push_back({frame, Mode::Done, 0, 0, 0});
   else out.push_back({frame, Mode::After, kGapOpen, 0, 0});
 }

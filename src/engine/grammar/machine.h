@@ -97,6 +97,9 @@ class Machine {
   void move(const Head& head, uint8_t byte, const std::string* text, std::vector<Head>& out);
   void value(const Head& head, uint8_t byte, std::vector<Head>& out);
   void after_value(uint32_t frame, std::vector<Head>& out);
+  // Heads at the beginning of a part of RootKind::Parts, and at the end of one.
+  void enter_part(uint32_t part, std::vector<Head>& out);
+  void leave_part(uint32_t part, std::vector<Head>& out);
   void items(uint32_t frame, uint8_t gap, std::vector<Head>& out);
   void keys(uint32_t frame, std::vector<Head>& out);
   bool item_possible(const ArrayRule& a, const Frame& f);

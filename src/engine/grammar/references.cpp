@@ -118,11 +118,21 @@ std::string resolve_uri(std::string_view base, std::string_view reference) {
   return join(out);
 }
 
-References::References(const JsonTree& tree) {
-  by_uri_.emplace("", &tree.root());
+References::References(const JsonTree& tree, bool collection) : collection_(collection) {
   bases_[&tree.root()] = "";
   legacy_[&tree.root()] = false;
-  read(tree.root(), "", false);
+  if (!collection) {
+    by_uri_.emplace("", &tree.root());
+    read(tree.root(), "", false);
+    return;
+  }
+  for (const Json* document : tree.root().items) {
+    const std::string base = "document:" + std::to_string(document->place);
+    by_uri_.emplace(base, document);
+    bases_[document] = base;
+    legacy_[document] = false;
+    read(*document, base, false);
+  }
 }
 
 void References::read(const Json& node, const std::string& outer, bool legacy) {
@@ -132,11 +142,11 @@ void References::read(const Json& node, const std::string& outer, bool legacy) {
     if (!id || id->type != Json::String) id = node.find("id");
     const Json* ref = node.find("$ref");
     const Json* draft = node.find("$schema");
-    if (draft && draft->type == Json::String && (!node.parent || (id && id->type == Json::String))) {
+    if (draft && draft->type == Json::String && (is_document(node) || (id && id->type == Json::String))) {
       legacy = false;
       for (const char* name : {"draft-03", "draft-04", "draft-06", "draft-07"})
         legacy |= draft->text.find(name) != std::string::npos;
-      if (!node.parent) legacy_[&node] = legacy;
+      if (is_document(node)) legacy_[&node] = legacy;
     }
     const bool ignored = ref && ref->type == Json::String && legacy;  // nor does an $id beside a $ref count
     if (id && id->type == Json::String && !ignored) {

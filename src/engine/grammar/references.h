@@ -11,7 +11,8 @@ namespace verge::engine::grammar {
 
 class References {
  public:
-  explicit References(const JsonTree& tree);
+  // `collection`: the tree is a list of documents that know nothing of each other.
+  References(const JsonTree& tree, bool collection);
   // The schema that `reference` names at `from`; nullptr where the document has none.
   const Json* resolve(const Json& from, std::string_view reference) const;
   // The schema that `node` is in: the nearest one around it with an identifier, else the document.
@@ -21,6 +22,8 @@ class References {
 
  private:
   void read(const Json& node, const std::string& base, bool legacy);
+  bool is_document(const Json& node) const { return !node.parent || (collection_ && !node.parent->parent); }
+  bool collection_;
   std::map<std::string, const Json*, std::less<>> by_uri_;  // without an empty fragment; anchors as uri#name
   std::map<const Json*, std::string> bases_;                // of schemas with an identifier
   std::map<const Json*, bool> legacy_;                      // of the same schemas

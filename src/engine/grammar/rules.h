@@ -56,7 +56,16 @@ struct Rule {
   int height = kNoHeight;          // 0 where a scalar will do
 };
 
-enum class RootKind : uint8_t { Json, Text };
+enum class RootKind : uint8_t { Json, Text, Parts };
+
+// Of RootKind::Parts, see envelope.h.
+struct PartRule {
+  bool json = false;
+  uint32_t rule = kNoRule;      // where it is JSON
+  Lang text = Languages::kNone;  // else
+  std::vector<uint32_t> next;
+  bool last = false;
+};
 
 struct Rules {
   Languages languages;
@@ -66,6 +75,8 @@ struct Rules {
   uint32_t root = kNoRule;
   RootKind kind = RootKind::Json;
   Lang text = Languages::kNone;  // RootKind::Text: the whole answer
+  std::vector<PartRule> parts;   // RootKind::Parts
+  std::vector<uint32_t> first;
 };
 
 }  // namespace verge::engine::grammar

@@ -95,22 +95,38 @@ const std::set<std::string_view> kUnsupported = {"$dynamicRef", "$recursiveRef",
 
 class Compiler {
  public:
-  Compiler(const JsonTree& tree, Rules& rules)
-      : tree_(tree), references_(tree), out_(rules), l_(rules.languages), numbers_(rules.languages) {}
+  Compiler(const JsonTree& tree, Rules& rules, bool collection = false)
+      : tree_(tree), references_(tree, collection), out_(rules), l_(rules.languages), numbers_(rules.languages) {}
 
   Result<void> run() {
+    std::vector<uint32_t> roots;
+    VERGE_TRY(run({&tree_.root()}, roots));
+    out_.root = roots[0];
+    return {};
+  }
+  // `roots`: rules of the nodes, which are schemas.
+  Result<void> run(const std::vector<const Json*>& nodes, std::vector<uint32_t>& roots) {
     out_.rules.emplace_back();
-    if (const Json* draft = tree_.root().find("$schema");
-        draft && draft->type == Json::String && draft->text.find("json-schema.org") == std::string::npos)
-      refuse(tree_.root(), "$schema", "an unknown dialect of JSON Schema");
-    out_.root = rule({term(tree_.root())});
+    for (const Json* node : nodes) {
+      if (const Json* draft = node->find("$schema");
+          draft && draft->type == Json::String && draft->text.find("json-schema.org") == std::string::npos)
+        refuse(*node, "$schema", "an unknown dialect of JSON Schema");
+      roots.push_back(rule({term(*node)}));
+    }
     for (size_t i = 1; i < out_.rules.size() && !failed(); ++i) make(static_cast<uint32_t>(i));
     if (!failed()) keep(), measure();
+    for (size_t i = 0; i < nodes.size() && !failed(); ++i)
+      if (height(roots[i]) > bounds::kDepth) unsatisfied(roots[i], *nodes[i]);
     if (failed()) return fail(Code::InvalidInput, "{}", error_);
     return {};
   }
 
  private:
+  const Json& document(const Json& node) const {
+    const Json* at = &node;
+    while (at->parent && (at->parent->parent || at->parent->type != Json::Array)) at = at->parent;
+    return *at;
+  }
   bool failed() {
     if (error_.empty() && l_.exceeded()) error_ = "the schema needs more memory than a grammar may have";
     return !error_.empty();
@@ -445,7 +461,7 @@ class Compiler {
       if (const Json* target = follow(s, *ref)) must(*target);
       return;
     }
-    if (ref && s.find("$id") && !tree_.root().find("$schema"))
+    if (ref && s.find("$id") && !document(s).find("$schema"))
       return refuse(s, "$id", "beside a $ref it means other things in other drafts; say which by $schema");
     bool object_words = false, array_words_seen = false, contains_seen = false;
     for (size_t i = 0; i < s.keys.size(); ++i) {
@@ -1269,7 +1285,6 @@ class Compiler {
     }
     if (failed()) return;
     prune();
-    if (height(out_.root) > bounds::kDepth) unsatisfied();
   }
 
   // Drops what can't be ended, so that nothing leads there.
@@ -1327,11 +1342,10 @@ class Compiler {
   }
 
   // Names the innermost place that nothing can stand at.
-  void unsatisfied() {
+  void unsatisfied(uint32_t at, const Json& root) {
     std::set<uint32_t> seen;
-    uint32_t at = out_.root;
     std::string_view keyword = "";
-    const Json* node = &tree_.root();
+    const Json* node = &root;
     for (bool again = true; again && seen.insert(at).second;) {
       again = false;
       if (!terms_[at].empty()) node = &tree_.node(terms_[at][0] >> 2);
@@ -1405,6 +1419,108 @@ Result<std::unique_ptr<Rules>> compile_schema(std::string_view schema) {
   Compiler compiler(*tree, *rules);
   VERGE_TRY(compiler.run());
   rules->languages.compiled();
+  return rules;
+}
+
+namespace {
+
+Result<Lang> found_nowhere(Languages& l, std::string_view pattern) {
+  VERGE_ASSIGN(found, parse_pattern(l, pattern, Match::Search));
+  return l.inverse(found);
+}
+
+// The schemas of an envelope's parts as one list, each once, and which of them a part has.
+struct Documents {
+  std::string text = "[";
+  std::vector<std::string_view> all;
+  std::vector<size_t> parts;  // the part that a document comes from first
+
+  size_t add(std::string_view schema, size_t part) {
+    for (size_t i = 0; i < all.size(); ++i)
+      if (all[i] == schema) return i;
+    text += (all.empty() ? "" : ",") + std::string(schema);
+    all.push_back(schema);
+    parts.push_back(part);
+    return all.size() - 1;
+  }
+};
+
+bool has_schema(const EnvelopePart& part) {
+  using Kind = EnvelopePart::Kind;
+  return part.kind == Kind::Object || part.kind == Kind::Value || part.kind == Kind::RawString;
+}
+
+// "at '/3/properties/a' (type): …", by the document, as the part says where it is.
+Error placed(const Error& error, const Envelope& envelope, const Documents& documents) {
+  const std::string& why = error.message;
+  if (!why.starts_with("at '/")) return error;
+  const size_t digits = why.find_first_not_of("0123456789", 5);
+  const size_t document = static_cast<size_t>(std::stoul(why.substr(5, digits - 5)));
+  if (document >= documents.parts.size()) return error;
+  return fail(error.code, "'{}{}", envelope.parts[documents.parts[document]].at, why.substr(digits));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
+  using Kind = EnvelopePart::Kind;
+  auto rules = std::make_unique<Rules>();
+  rules->kind = RootKind::Parts;
+  rules->first = envelope.first;
+  Languages& l = rules->languages;
+  Documents documents;
+  std::vector<size_t> of_part(envelope.parts.size());
+  for (size_t i = 0; i < envelope.parts.size(); ++i)
+    if (has_schema(envelope.parts[i])) of_part[i] = documents.add(envelope.parts[i].text, i);
+  documents.text += "]";
+  Result<JsonTree> tree = JsonTree::parse(documents.text);
+  if (!tree) return fail(Code::InvalidInput, "the schemas can't be read: {}", tree.error().message);
+  std::vector<const Json*> nodes;
+  for (size_t i = 0; i < envelope.parts.size(); ++i) {
+    const EnvelopePart& part = envelope.parts[i];
+    if (!has_schema(part)) continue;
+    const Json* node = tree->root().items[of_part[i]];
+    if (part.kind != Kind::Object)
+      if (const Json* properties = node->find("properties")) node = properties->find(part.property);
+    if (!node) return fail(Code::InvalidInput, "'{}' has no property '{}'", part.at, part.property);
+    nodes.push_back(node);
+  }
+  std::vector<uint32_t> roots;
+  Compiler compiler(*tree, *rules, true);
+  if (Result<void> made = compiler.run(nodes, roots); !made) return placed(made.error(), envelope, documents);
+  size_t next_root = 0;
+  for (const EnvelopePart& part : envelope.parts) {
+    PartRule out;
+    out.next = part.next;
+    out.last = part.last;
+    const uint32_t root = has_schema(part) ? roots[next_root++] : kNoRule;
+    if (part.kind == Kind::Pattern) {
+      VERGE_ASSIGN(text, parse_pattern(l, part.text, Match::Whole));
+      out.text = text;
+    } else if (part.kind == Kind::Without) {
+      VERGE_ASSIGN(text, found_nowhere(l, part.text));
+      out.text = text;
+    } else if (part.kind == Kind::RawString) {
+      VERGE_ASSIGN(rest, found_nowhere(l, part.without));
+      out.text = l.both(rules->rules[root].string, rest);
+      if (!l.live(out.text)) return fail(Code::InvalidInput, "'{}/properties/{}' has no string that can be written", part.at, part.property);
+    } else {
+      out.json = true;
+      out.rule = root;
+      if (part.kind == Kind::Object) {
+        Rule only = rules->rules[root];
+        only.string = only.raw = only.raw_once = Languages::kNone;
+        only.arrays.clear();
+        if (only.objects.empty()) return fail(Code::InvalidInput, "'{}' admits no object", part.at);
+        out.rule = static_cast<uint32_t>(rules->rules.size());
+        rules->rules.push_back(std::move(only));
+      }
+    }
+    if (!out.json && !l.live(out.text)) return fail(Code::Internal, "a part of a call that no text matches");
+    rules->parts.push_back(std::move(out));
+  }
+  if (l.exceeded()) return fail(Code::InvalidInput, "it needs more memory than a grammar may have");
+  l.compiled();
   return rules;
 }
 

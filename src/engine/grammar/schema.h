@@ -11,6 +11,7 @@
 #include <memory>
 #include <string_view>
 
+#include "engine/grammar/envelope.h"
 #include "engine/grammar/rules.h"
 #include "support/error.h"
 
@@ -19,5 +20,8 @@ namespace verge::engine::grammar {
 // Errors: InvalidInput "at '/pointer' (keyword): what is wrong", for a schema that is none, is not supported, is satisfied by
 // nothing, or is larger than bounds.h lets it be.
 Result<std::unique_ptr<Rules>> compile_schema(std::string_view schema);
+
+// Errors are as of compile_schema(); pointers begin with the number of the part that has the schema.
+Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope);
 
 }  // namespace verge::engine::grammar
