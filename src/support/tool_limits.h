@@ -8,8 +8,6 @@ namespace verge::limits {
 
 inline constexpr size_t kTools = 512;               // of one request; agents with several MCP servers send 100 to 200
 inline constexpr size_t kToolNameBytes = 128;       // OpenAI's limit is 64; names that MCP clients prefix are longer
-inline constexpr size_t kToolBytes = 1 << 20;       // of all names, descriptions and schemas
 inline constexpr size_t kCallsOfMessage = 128;      // in a message of a history
-inline constexpr size_t kToolCalls = 128;           // that one answer may have: more is a model that repeats itself
 
 }  // namespace verge::limits

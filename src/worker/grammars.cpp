@@ -1,24 +1,79 @@
 #include "worker/grammars.h"
 
+#include "engine/tools/scanner.h"
+
 namespace verge::worker {
 namespace {
 
+using engine::grammar::EnvelopePart;
+using engine::grammar::Grammar;
+using engine::grammar::SourceKind;
+using engine::grammar::TokenBytes;
+
 constexpr size_t kKept = 8;  // each may hold kCacheBytes and kGrammarBytes of engine/grammar/bounds.h
+
+struct Source {
+  SourceKind kind = SourceKind::JsonSchema;
+  std::string text, at;
+};
+
+Result<Source> source_of(const json::object& wanted) {
+  const std::string name = get_string(wanted, "kind").value_or("");
+  const std::optional<std::string> text = get_string(wanted, "source");
+  Source out;
+  if (name == "regex") out.kind = SourceKind::Regex;
+  else if (name == "choice") out.kind = SourceKind::Choice;
+  else if (name != "json_schema") return fail(Code::InvalidInput, "a grammar of the kind '{}' is not known", name);
+  if (!text) return fail(Code::InvalidInput, "a grammar without a source");
+  out.text = *text;
+  out.at = get_string(wanted, "at").value_or("/grammar");
+  return out;
+}
+
+// "at '/properties/a' (pattern): …": one pointer into the request.
+Error placed(const Error& error, std::string_view at) {
+  const std::string& why = error.message;
+  if (why.starts_with("at '")) return fail(Code::InvalidInput, "'{}{}", at, why.substr(4));
+  return fail(Code::InvalidInput, "'{}' can't be used: {}", at, why);
+}
 
 }  // namespace
 
-const engine::grammar::TokenBytes& Grammars::tokens() {
+Grammars::Grammars(const engine::LoadedModel& model) : model_(&model) {
+  if (!model.file || !model.chat_template) return;
+  const std::string& source = model.file->chat_template;
+  syntax_ = engine::tools::find_syntax(source);
+  thought_ = engine::tools::find_thought(source);
+  std::vector<std::string> names;
+  if (syntax_) names = syntax_->marks();
+  if (thought_)
+    for (std::string& mark : thought_->marks()) names.push_back(std::move(mark));
+  for (const std::string& name : names) {
+    const int32_t id = model.tokenizer->find(name);
+    if (id >= 0 && model.tokenizer->is_control(id)) marks_.push_back(id);
+  }
+}
+
+const TokenBytes& Grammars::tokens() {
   std::call_once(once_, [this] {
-    tokens_ = std::make_unique<engine::grammar::TokenBytes>(*model_->tokenizer, model_->stop_ids,
-                                                            model_->model->info().vocabulary);
+    tokens_ = std::make_unique<TokenBytes>(*model_->tokenizer, model_->stop_ids, model_->model->info().vocabulary);
   });
   return *tokens_;
 }
 
-std::shared_ptr<engine::grammar::Grammar> Grammars::known(engine::grammar::SourceKind kind, std::string_view source) {
+const TokenBytes& Grammars::tokens_and_marks() {
+  if (marks_.empty()) return tokens();
+  std::call_once(once_marks_, [this] {
+    tokens_and_marks_ =
+        std::make_unique<TokenBytes>(*model_->tokenizer, model_->stop_ids, model_->model->info().vocabulary, marks_);
+  });
+  return *tokens_and_marks_;
+}
+
+std::shared_ptr<Grammar> Grammars::known(std::string_view source) {
   const std::lock_guard lock(mutex_);
   for (auto it = recent_.begin(); it != recent_.end(); ++it) {
-    if (it->kind != kind || it->source != source) continue;
+    if (it->source != source) continue;
     if (it->grammar->worn()) return recent_.erase(it), nullptr;
     recent_.splice(recent_.begin(), recent_, it);
     return it->grammar;
@@ -26,25 +81,45 @@ std::shared_ptr<engine::grammar::Grammar> Grammars::known(engine::grammar::Sourc
   return nullptr;
 }
 
-Result<std::shared_ptr<engine::grammar::Grammar>> Grammars::find(const json::object& wanted) {
-  using engine::grammar::SourceKind;
-  const std::string name = get_string(wanted, "kind").value_or(""), at = get_string(wanted, "at").value_or("/grammar");
-  const std::optional<std::string> source = get_string(wanted, "source");
-  SourceKind kind = SourceKind::JsonSchema;
-  if (name == "regex") kind = SourceKind::Regex;
-  else if (name == "choice") kind = SourceKind::Choice;
-  else if (name != "json_schema") return fail(Code::InvalidInput, "a grammar of the kind '{}' is not known", name);
-  if (!source) return fail(Code::InvalidInput, "a grammar without a source");
-  if (auto have = known(kind, *source)) return have;
-  auto made = engine::grammar::Grammar::compile(kind, *source, tokens());
-  if (!made) {
-    const std::string& why = made.error().message;  // "at '/properties/a' (pattern): …": one pointer into the request
-    if (why.starts_with("at '")) return fail(Code::InvalidInput, "'{}{}", at, why.substr(4));
-    return fail(Code::InvalidInput, "'{}' can't be used: {}", at, why);
-  }
+void Grammars::keep(std::string source, std::shared_ptr<Grammar> grammar) {
   const std::lock_guard lock(mutex_);
-  recent_.push_front({kind, *source, *made});
+  recent_.push_front({std::move(source), std::move(grammar)});
   if (recent_.size() > kKept) recent_.pop_back();
+}
+
+Result<std::shared_ptr<Grammar>> Grammars::find(const json::object& wanted) {
+  VERGE_ASSIGN(source, source_of(wanted));
+  const std::string id = std::string(1, static_cast<char>('0' + static_cast<int>(source.kind))) + source.text;
+  if (auto have = known(id)) return have;
+  auto made = Grammar::compile(source.kind, source.text, tokens());
+  if (!made) return placed(made.error(), source.at);
+  keep(id, *made);
+  return *made;
+}
+
+Result<EnvelopePart> Grammars::part(const json::object& wanted) {
+  VERGE_ASSIGN(source, source_of(wanted));
+  EnvelopePart out{EnvelopePart::Kind::Value, source.text};
+  out.at = source.at;
+  if (source.kind == SourceKind::JsonSchema) return out;
+  out.kind = EnvelopePart::Kind::Pattern;
+  if (source.kind == SourceKind::Regex) return out;
+  out.text.clear();
+  const Result<json::value> list = parse_json(source.text);
+  if (!list || !list->is_array() || list->get_array().empty())
+    return fail(Code::InvalidInput, "'{}' can't be used: the choices must be a list of texts that is not empty", source.at);
+  for (const json::value& choice : list->get_array())
+    if (choice.is_string()) out.text += (out.text.empty() ? "(?:" : "|") + engine::tools::literal(choice.get_string());
+  out.text += ")";
+  return out;
+}
+
+Result<std::shared_ptr<Grammar>> Grammars::find(const engine::grammar::Envelope& envelope) {
+  const std::string id = "e" + envelope.key();
+  if (auto have = known(id)) return have;
+  auto made = Grammar::compile(envelope, tokens_and_marks());
+  if (!made) return made.error();
+  keep(id, *made);
   return *made;
 }
 

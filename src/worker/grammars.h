@@ -8,9 +8,12 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/grammar/grammar.h"
 #include "engine/load.h"
+#include "engine/tools/syntax.h"
+#include "engine/tools/thoughts.h"
 #include "support/error.h"
 #include "support/json.h"
 
@@ -18,24 +21,37 @@ namespace verge::worker {
 
 class Grammars {
  public:
-  explicit Grammars(const engine::LoadedModel& model) : model_(&model) {}  // outlives this, and the grammars
+  explicit Grammars(const engine::LoadedModel& model);  // outlives this, and the grammars
 
   // Request.params.grammar: {"kind": "json_schema" | "regex" | "choice", "source": text, "at": the field's JSON pointer}.
   // Errors: InvalidInput that names the field, and the place in it.
   Result<std::shared_ptr<engine::grammar::Grammar>> find(const json::object& wanted);
+  // The same as a part of an answer.
+  static Result<engine::grammar::EnvelopePart> part(const json::object& wanted);
+  // Of texts in which the model's own marks (marks()) are written as control tokens where it has such.
+  Result<std::shared_ptr<engine::grammar::Grammar>> find(const engine::grammar::Envelope& envelope);
+
+  // How the model writes calls and thoughts, told from its template; null: it has no way of its own.
+  const engine::tools::Syntax* syntax() const { return syntax_; }
+  const engine::tools::Thought* thought() const { return thought_; }
+  const std::vector<int32_t>& marks() const { return marks_; }
 
  private:
   struct Known {
-    engine::grammar::SourceKind kind;
-    std::string source;
+    std::string source;  // its kind before it
     std::shared_ptr<engine::grammar::Grammar> grammar;
   };
-  std::shared_ptr<engine::grammar::Grammar> known(engine::grammar::SourceKind kind, std::string_view source);
+  std::shared_ptr<engine::grammar::Grammar> known(std::string_view source);
+  void keep(std::string source, std::shared_ptr<engine::grammar::Grammar> grammar);
   const engine::grammar::TokenBytes& tokens();
+  const engine::grammar::TokenBytes& tokens_and_marks();
 
   const engine::LoadedModel* model_;
-  std::once_flag once_;
-  std::unique_ptr<engine::grammar::TokenBytes> tokens_;
+  const engine::tools::Syntax* syntax_ = nullptr;
+  const engine::tools::Thought* thought_ = nullptr;
+  std::vector<int32_t> marks_;  // control tokens of both
+  std::once_flag once_, once_marks_;
+  std::unique_ptr<engine::grammar::TokenBytes> tokens_, tokens_and_marks_;
   std::mutex mutex_;
   std::list<Known> recent_;  // the latest first
 };

@@ -10,10 +10,19 @@ Runner::Runner(const engine::LoadedModel& model, engine::KvCache& cache, RunnerO
   assert(options_.batch.pages == cache.pages);
 }
 
+namespace {
+
+// Whether the pieces are text alone, which travels in the Token itself.
+bool text_alone(const std::vector<protocol::Delta>& pieces) {
+  return std::all_of(pieces.begin(), pieces.end(), [](const protocol::Delta& d) { return d.kind == protocol::Delta::Kind::Text; });
+}
+
+}  // namespace
+
 void Runner::submit(Job job, int64_t now_ms, std::vector<Output>& out) {
   const uint64_t id = job.id;
-  TextStream stream(*model_->tokenizer, job.generation.stop, job.generation.starts_text);
-  Answer answer{std::move(job.generation), std::move(stream), {}, {}, false};
+  TextStream stream(*model_->tokenizer, job.generation.stop, job.generation.starts_text, job.generation.shown);
+  Answer answer{std::move(job.generation), std::move(stream), {}, {}, {}, 0, false};
   const auto& grammar = answer.generation.grammar;
   if (grammar) answer.matcher = grammar->start(answer.generation.starts_text);
   // What the client already has is read again for its state only; it may also have been the whole answer.
@@ -21,15 +30,20 @@ void Runner::submit(Job job, int64_t now_ms, std::vector<Output>& out) {
   for (int32_t token : answer.generation.resume) {
     if (is_stop(token) && !answer.generation.ignore_eos) {
       ended = "stop";
+      repeat(answer, answer.stream.finish(), true);
       break;
     }
     if (grammar && !grammar->advance(answer.matcher, token)) {
       out.push_back({id, protocol::Failure{fail(Code::InvalidInput, "the ids to resume from do not follow the request's grammar")}});
       return;
     }
-    answer.stream.push(token);
+    std::string text = answer.stream.push(token);
     answer.ids.push_back(token);
     if (answer.stream.stopped()) ended = "stop";
+    const bool full = static_cast<int>(answer.ids.size()) >= answer.generation.max_tokens;
+    if (full) text += answer.stream.finish();
+    repeat(answer, text, full || ended);
+    if (ended) break;
   }
   if (!ended && static_cast<int>(answer.ids.size()) >= answer.generation.max_tokens) ended = "length";
 
@@ -106,6 +120,50 @@ void Runner::choose(const Plan& plan) {
   else for (int i = 0; i < count; ++i) one(i);
 }
 
+std::vector<protocol::Delta> Runner::pieces(Answer& answer, std::string_view text, bool last) {
+  std::vector<engine::tools::Delta> read;
+  answer.generation.parser->push(text, read);
+  if (last) answer.generation.parser->finish(read);
+  std::vector<protocol::Delta> out;
+  for (engine::tools::Delta& delta : read) {
+    protocol::Delta piece;
+    piece.kind = static_cast<protocol::Delta::Kind>(delta.kind);
+    piece.index = delta.index;
+    piece.text = std::move(delta.text);
+    if (delta.kind == engine::tools::Delta::Kind::Call) {
+      ++answer.calls;
+      piece.id = answer.generation.call_id(delta.index, delta.name);
+      piece.name = std::move(delta.name);
+    }
+    out.push_back(std::move(piece));
+  }
+  return out;
+}
+
+// Keeps the Parts of what the client already has.
+void Runner::repeat(Answer& answer, std::string_view text, bool last) {
+  if (!answer.generation.parser) return;
+  const std::vector<protocol::Delta> all = pieces(answer, text, last);
+  if (text_alone(all)) return;
+  for (const protocol::Delta& piece : all) answer.repeated.emplace_back(protocol::to_json(piece));
+}
+
+// A Token with its ids and text; Parts behind it where there is more than text.
+void Runner::give(uint64_t id, Answer& answer, protocol::Token token, bool last, std::vector<Output>& out) {
+  if (!answer.generation.parser) {
+    out.push_back({id, std::move(token)});
+    return;
+  }
+  std::vector<protocol::Delta> all = pieces(answer, token.text, last);
+  token.text.clear();
+  const bool alone = text_alone(all);
+  if (alone)
+    for (protocol::Delta& piece : all) token.text += piece.text;
+  out.push_back({id, std::move(token)});
+  if (alone) return;
+  for (const protocol::Delta& piece : all) out.push_back({id, protocol::Part(protocol::to_json(piece))});
+}
+
 void Runner::accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vector<Output>& out) {
   if (answer.accepted) return;
   answer.accepted = true;
@@ -113,6 +171,8 @@ void Runner::accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vec
   protocol::Accepted accepted{prompt, std::min(cached_tokens, prompt), options_.node, options_.model, false};
   accepted.load = {batch_.waiting(), batch_.running(), batch_.unread_tokens()};
   out.push_back({id, std::move(accepted)});
+  for (protocol::Part& part : answer.repeated) out.push_back({id, std::move(part)});
+  answer.repeated.clear();
 }
 
 // Adds the chosen token to its answer and gives out what follows from it.
@@ -129,10 +189,11 @@ void Runner::take(uint64_t id, const engine::Sample& sample, std::vector<Output>
   protocol::Token token;
   if (is_stop(sample.id) && !g.ignore_eos) {
     token.text = answer.stream.finish();
-    if (!token.text.empty()) {
-      token.ids.push_back(sample.id);
-      out.push_back({id, std::move(token)});
-    }
+    token.ids.push_back(sample.id);
+    std::vector<Output> given;
+    give(id, answer, std::move(token), true, given);
+    const auto* first = std::get_if<protocol::Token>(&given.front().event);
+    if (given.size() > 1 || !first->text.empty()) out.insert(out.end(), std::make_move_iterator(given.begin()), std::make_move_iterator(given.end()));
     end(id, "stop", out);
     return;
   }
@@ -144,7 +205,7 @@ void Runner::take(uint64_t id, const engine::Sample& sample, std::vector<Output>
   const bool full = static_cast<int>(answer.ids.size()) >= g.max_tokens;
   if (full) token.text += answer.stream.finish();
   const bool stopped = answer.stream.stopped();
-  out.push_back({id, std::move(token)});
+  give(id, answer, std::move(token), stopped || full, out);
   if (stopped || full) end(id, stopped ? "stop" : "length", out);
   else batch_.append(id, sample.id);
 }
@@ -154,7 +215,8 @@ void Runner::end(uint64_t id, const char* reason, std::vector<Output>& out) {
   const int64_t cached = batch_.contains(id) ? batch_.cached_tokens(id) : 0;
   const auto prompt = static_cast<int64_t>(answer.generation.prompt.size());
   out.push_back({id, protocol::Usage{prompt, static_cast<int64_t>(answer.ids.size()), std::min(cached, prompt)}});
-  out.push_back({id, protocol::End{reason}});
+  const bool called = answer.calls > 0 && std::string_view(reason) == "stop";
+  out.push_back({id, protocol::End{called ? "tool_calls" : reason}});
   batch_.remove(id);
   answers_.erase(id);
 }

@@ -19,6 +19,7 @@
 #include "engine/host_threads.h"
 #include "engine/load.h"
 #include "protocol/event.h"
+#include "protocol/tasks/text_generation.h"
 #include "worker/batch.h"
 #include "worker/stream.h"
 #include "worker/tasks/text_generation.h"
@@ -67,9 +68,15 @@ class Runner {
     TextStream stream;
     engine::grammar::Matcher matcher;  // after `ids`, where there is a grammar
     std::vector<int32_t> ids;
+    std::vector<protocol::Part> repeated;  // of ids that the client has, until Accepted is out
+    size_t calls = 0;                      // begun
     bool accepted = false;
   };
 
+  // Pieces of the answer that `text` made certain, where it is read by a parser. `last`: no more text comes.
+  std::vector<protocol::Delta> pieces(Answer& answer, std::string_view text, bool last);
+  void repeat(Answer& answer, std::string_view text, bool last);
+  void give(uint64_t id, Answer& answer, protocol::Token token, bool last, std::vector<Output>& out);
   void accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vector<Output>& out);
   void choose(const Plan& plan);
   void take(uint64_t id, const engine::Sample& sample, std::vector<Output>& out);

@@ -57,14 +57,19 @@ void take_complete_utf8(std::string& pending, std::string& out) {
   pending.erase(0, at);
 }
 
-TextStream::TextStream(const engine::Tokenizer& tokenizer, std::vector<std::string> stop, bool starts_text)
-    : tokenizer_(&tokenizer), stop_(std::move(stop)), at_start_(starts_text) {
+TextStream::TextStream(const engine::Tokenizer& tokenizer, std::vector<std::string> stop, bool starts_text,
+                       std::vector<int32_t> shown)
+    : tokenizer_(&tokenizer), stop_(std::move(stop)), shown_(std::move(shown)), at_start_(starts_text) {
   std::erase_if(stop_, [](const std::string& s) { return s.empty(); });
 }
 
 std::string TextStream::push(int32_t id) {
   if (stopped_) return {};
-  if (at_start_) {
+  if (std::find(shown_.begin(), shown_.end(), id) != shown_.end()) {
+    bytes_ += tokenizer_->piece(id, true);
+    leading_.clear();
+    at_start_ = false;
+  } else if (at_start_) {
     leading_.push_back(id);
     const std::string text = tokenizer_->decode(leading_);
     if (text.empty()) return {};

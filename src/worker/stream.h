@@ -32,7 +32,9 @@ void take_complete_utf8(std::string& pending, std::string& out);
 class TextStream {
  public:
   // `starts_text`: the answer is a text of its own (a chat's); false: it continues the prompt's text.
-  TextStream(const engine::Tokenizer& tokenizer, std::vector<std::string> stop, bool starts_text);
+  // `shown`: control tokens that are texts all the same, by their names.
+  TextStream(const engine::Tokenizer& tokenizer, std::vector<std::string> stop, bool starts_text,
+             std::vector<int32_t> shown = {});
 
   // The text that became certain with this id.
   std::string push(int32_t id);
@@ -46,6 +48,7 @@ class TextStream {
 
   const engine::Tokenizer* tokenizer_;
   std::vector<std::string> stop_;
+  std::vector<int32_t> shown_;
   std::vector<int32_t> leading_;  // ids so far, while they have given no text and the text starts here
   bool at_start_;
   std::string bytes_;             // unfinished character

@@ -32,6 +32,7 @@ constexpr int64_t kPrepareMs = 10'000;  // of a prompt of ten million bytes, on 
 
 // About what an event costs while it waits.
 size_t event_bytes(const Event& event) {
+  if (const auto* part = std::get_if<protocol::Part>(&event)) return 64 + json::serialize(part->value).size();
   const auto* token = std::get_if<protocol::Token>(&event);
   if (!token) return 64;
   size_t bytes = 64 + token->text.size();

@@ -13,14 +13,14 @@ struct EnvelopePart {
     Pattern,    // `text`: a regular expression of the whole part
     Without,    // any text, also none, in which the regular expression `text` is found nowhere
     Object,     // a JSON object under the schema `text`
-    Value,      // a JSON value under the schema of the property `property` of the schema `text`
+    Value,      // a JSON value under the schema `text`, or under that of its property `property`
     RawString,  // the same, a string only, without quotes and escapes; `without` is found nowhere in it
   };
   Kind kind = Kind::Pattern;
   std::string text;
-  std::string property, without;
-  std::string at;  // JSON pointer of the schema in the client's request
-  std::vector<uint32_t> next;
+  std::string property = {}, without = {};
+  std::string at = {};  // JSON pointer of the schema in the client's request
+  std::vector<uint32_t> next = {};
   bool last = false;  // the text may end after it
 };
 

@@ -1480,7 +1480,7 @@ Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
     const EnvelopePart& part = envelope.parts[i];
     if (!has_schema(part)) continue;
     const Json* node = tree->root().items[of_part[i]];
-    if (part.kind != Kind::Object)
+    if (!part.property.empty())
       if (const Json* properties = node->find("properties")) node = properties->find(part.property);
     if (!node) return fail(Code::InvalidInput, "'{}' has no property '{}'", part.at, part.property);
     nodes.push_back(node);

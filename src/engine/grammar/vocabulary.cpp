@@ -33,7 +33,8 @@ void ByteTrie::build(std::vector<std::pair<std::string, int32_t>> texts) {
   nodes.push_back({static_cast<uint32_t>(nodes.size() + 1), static_cast<uint32_t>(tokens.size()), 0, 0, 0});
 }
 
-TokenBytes::TokenBytes(const Tokenizer& tokenizer, std::vector<int32_t> stops, int32_t rows) : rows_(rows), stops_(std::move(stops)) {
+TokenBytes::TokenBytes(const Tokenizer& tokenizer, std::vector<int32_t> stops, int32_t rows, std::span<const int32_t> shown)
+    : rows_(rows), stops_(std::move(stops)) {
   std::erase_if(stops_, [&](int32_t id) { return id < 0 || id >= rows; });
   const int32_t size = std::min(tokenizer.vocabulary(), rows);
   std::vector<std::pair<std::string, int32_t>> texts, exits;
@@ -48,8 +49,9 @@ TokenBytes::TokenBytes(const Tokenizer& tokenizer, std::vector<int32_t> stops, i
   bool told = false;
   for (int32_t id = 0; id < rows; ++id) {
     offsets_.push_back(arena_.size());
-    if (id >= size || is_stop(id) || tokenizer.is_control(id)) continue;
-    std::string piece = tokenizer.piece(id);
+    const bool mark = std::find(shown.begin(), shown.end(), id) != shown.end();
+    if (id >= size || is_stop(id) || (tokenizer.is_control(id) && !mark)) continue;
+    std::string piece = tokenizer.piece(id, mark);
     if (piece.empty() || piece.size() > 1000) continue;
     arena_ += piece;
     longest_ = std::max(longest_, piece.size());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,8 +29,8 @@ struct ByteTrie {
 
 class TokenBytes {
  public:
-  // `stops`: ids that end an answer.
-  TokenBytes(const Tokenizer& tokenizer, std::vector<int32_t> stops, int32_t rows);
+  // `stops`: ids that end an answer. `shown`: control tokens that are texts all the same, by their names.
+  TokenBytes(const Tokenizer& tokenizer, std::vector<int32_t> stops, int32_t rows, std::span<const int32_t> shown = {});
   int32_t rows() const { return rows_; }  // of the output matrix: ids past the vocabulary are never admitted
   size_t words() const { return (static_cast<size_t>(rows_) + 31) / 32; }
   std::string_view bytes(int32_t id) const {

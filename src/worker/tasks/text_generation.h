@@ -14,6 +14,7 @@
 //   chat_template_kwargs: {…}    variables for the template
 //   ignore_eos: bool [false]     go on to max_tokens: no stop token is ever chosen; without effect under a grammar
 //   grammar: {kind, source, at}  what the answer must look like, see worker/grammars.h
+//   tools, tool_choice, parallel_tool_calls, reasoning_effort  see protocol/tasks/text_generation.h
 //
 // Prompts. `messages`, and a `prompt` without `raw` (one user message), pass through the model's
 // chat template. A model without one (a base model) gets a `prompt` as it is, and `messages` as a
@@ -21,12 +22,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/load.h"
 #include "engine/sampling.h"
+#include "engine/tools/parser.h"
 #include "protocol/request.h"
 #include "support/error.h"
 #include "worker/grammars.h"
@@ -42,6 +45,9 @@ struct Generation {
   bool ignore_eos = false;
   bool starts_text = true;        // see TextStream
   std::shared_ptr<engine::grammar::Grammar> grammar;  // null: any text
+  std::shared_ptr<engine::tools::Parser> parser;      // null: the text is the answer
+  std::vector<int32_t> shown;                         // control tokens that the parser reads
+  std::function<std::string(size_t index, std::string_view name)> call_id;
 };
 
 // Bytes of the texts that a prompt is made of.
