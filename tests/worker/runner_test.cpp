@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "engine/tools/answer.h"
 #include "support/random.h"
 #include "tests/worker/fake_model.h"
 
@@ -306,6 +307,74 @@ TEST(Runner, SixtyFourStreamsWithRandomCancelsLeakNothing) {
     EXPECT_EQ(rig.got.at(id).terminal, 1);
   }
   EXPECT_GT(survivors, 5);
+}
+
+// An answer of thought, text and calls: ids with text, and Parts. A client of an answer that another node goes on with gets
+// the same pieces, wherever the first one stopped.
+TEST(RunnerTest, PiecesOfAResumedAnswerAreTheSame) {
+  engine::tools::AnswerForm form;
+  const engine::tools::Thought thought{"(", ")", {}};
+  form.thought = &thought;
+  form.inside = true;
+  form.parallel = false;
+  form.syntax = &engine::tools::generic_syntax();
+  form.functions = {{"f", R"({"type":"object","properties":{"a":{"type":"string","maxLength":5},"b":{"type":"integer","minimum":0,"maximum":99}},"required":["a"],"additionalProperties":false})", ""}};
+  form.required = true;
+  const engine::LoadedModel model = fake_loaded_model();
+  Grammars grammars(model);
+  const auto envelope = engine::tools::answer_envelope(form);
+  ASSERT_TRUE(envelope.ok());
+  auto grammar = grammars.find(*envelope);
+  ASSERT_TRUE(grammar.ok()) << grammar.error().message;
+  const auto answer = [&](uint64_t seed, std::vector<int32_t> resume) {
+    FakeCache cache(200);
+    RunnerOptions options;
+    options.batch.pages = 200;
+    Runner runner(model, cache, std::move(options));
+    Runner::Job job;
+    job.id = 1;
+    job.generation = generation(seed, 10, 160);
+    job.generation.sampling.logit_bias.emplace_back(')', 5.0f);  // so that thoughts end
+    job.generation.grammar = *grammar;
+    job.generation.parser = engine::tools::answer_parser(form);
+    job.generation.call_id = [](size_t index, std::string_view) { return "call_" + std::to_string(index); };
+    job.generation.resume = std::move(resume);
+    std::vector<Output> out;
+    runner.submit(std::move(job), 0, out);
+    while (runner.step(0, {}, out) > 0) {}
+    return out;
+  };
+  const auto shown = [](const Output& output) -> std::string {
+    if (const auto* token = std::get_if<protocol::Token>(&output.event)) return token->text.empty() ? "" : "T" + token->text;
+    if (const auto* part = std::get_if<protocol::Part>(&output.event)) return json::serialize(part->value);
+    if (const auto* end = std::get_if<protocol::End>(&output.event)) return "E" + end->finish_reason;
+    return "";
+  };
+  int called = 0;
+  for (uint64_t seed = 1; seed < 4; ++seed) {
+    const std::vector<Output> whole = answer(seed, {});
+    std::string all;
+    for (const Output& output : whole) all += shown(output);
+    called += all.find("Etool_calls") != std::string::npos;
+    EXPECT_EQ(all.find("<tool"), std::string::npos) << all;
+    std::vector<int32_t> ids;
+    size_t parts = 0;
+    std::string had;
+    for (const Output& stop : whole) {
+      if (protocol::terminal(stop.event)) break;
+      if (const auto* token = std::get_if<protocol::Token>(&stop.event)) ids.insert(ids.end(), token->ids.begin(), token->ids.end());
+      parts += std::holds_alternative<protocol::Part>(stop.event);
+      had += shown(stop);
+      std::string resumed = had;
+      size_t skipped = 0;
+      for (const Output& output : answer(seed, ids)) {
+        if (std::holds_alternative<protocol::Part>(output.event) && skipped++ < parts) continue;
+        resumed += shown(output);
+      }
+      ASSERT_EQ(resumed, all) << "after " << had;
+    }
+  }
+  EXPECT_GT(called, 1);
 }
 
 }  // namespace

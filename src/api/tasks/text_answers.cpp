@@ -41,15 +41,12 @@ json::array openai_calls(const std::vector<protocol::ToolCall>& calls) {
   return out;
 }
 
-// The native form has the arguments as a value; a call that was cut has them as far as they came, as text.
+// The native form has the arguments as a value: a call that was cut has none, and is left out.
 json::array native_calls(const std::vector<protocol::ToolCall>& calls) {
   json::array out;
-  for (const protocol::ToolCall& call : calls) {
-    json::value arguments = json::value(call.arguments);
+  for (const protocol::ToolCall& call : calls)
     if (Result<json::value> value = parse_json(call.arguments, kAnswerDepth); value && value->is_object())
-      arguments = std::move(*value);
-    out.push_back(json::object{{"name", call.name}, {"arguments", std::move(arguments)}});
-  }
+      out.push_back(json::object{{"name", call.name}, {"arguments", std::move(*value)}});
   return out;
 }
 

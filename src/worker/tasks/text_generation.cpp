@@ -12,6 +12,7 @@ namespace verge::worker {
 namespace {
 
 constexpr size_t kBytesPerToken = 4;  // about, of English
+constexpr size_t kBytesOfSchema = 200;  // about, a member of a tool's schema
 constexpr size_t kEndOfPrompt = 64;    // bytes that tell whether a thought has begun
 constexpr int64_t kUsualAnswer = 256;  // tokens; most answers end before the most that they may have
 
@@ -274,6 +275,14 @@ size_t prompt_bytes(const json::object& params) {
     if (const json::string* one = text ? text->if_string() : nullptr) bytes += one->size();
   };
   add(params.if_contains("prompt"));
+  if (const json::array* tools = get_array(params, "tools")) {
+    for (const json::value& tool : *tools) {
+      const json::object* object = tool.if_object();
+      if (!object) continue;
+      for (const char* name : {"name", "description"}) add(object->if_contains(name));
+      if (const json::object* schema = get_object(*object, "parameters")) bytes += kBytesOfSchema * schema->size();
+    }
+  }
   const json::array* messages = get_array(params, "messages");
   if (!messages) return bytes;
   for (const json::value& message : *messages) {
@@ -309,7 +318,8 @@ static Result<void> set_form(const protocol::Request& request, const protocol::T
   if (!tools.tools.empty()) {
     form.syntax = grammars.syntax() ? grammars.syntax() : &tool::generic_syntax();
     form.required = tools.choice.mode == protocol::ToolMode::Required;
-    form.parallel = tools.parallel;
+    // A model that was never taught calls goes on calling where it must: one is what it can.
+    form.parallel = tools.parallel && (grammars.syntax() || !form.required);
     const std::vector<std::string>& names = tools.choice.names;
     for (const protocol::Tool& one : tools.tools)
       if (names.empty() || std::find(names.begin(), names.end(), one.name) != names.end())
