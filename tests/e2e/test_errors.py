@@ -17,7 +17,7 @@ CASES = [
     ("messages of the wrong type", {"messages": "hi"}, 400, 5006),
     ("message without a role", {"messages": [{"content": "hi"}]}, 400, 5006),
     ("lora", {"prompt": "x", "lora": "mine"}, None, None),
-    ("tools", {"prompt": "x", "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}, 400, None),
+    ("tools", {"prompt": "x", "tools": [{"type": "function", "function": {"name": "f", "parameters": 5}}]}, 400, None),
     ("response_format", {"prompt": "x", "response_format": {"type": "yaml"}}, 400, None),
     ("past the context", {"prompt": "word " * 5000, "raw": True}, 413, 5021),
     ("deep JSON", b"[" * 100000, 400, None),
@@ -34,7 +34,7 @@ def test_rest(stories, name, body, status, code):
     assert headers["cf-ai-req-id"]
 
 
-@pytest.mark.parametrize("name,field", [("max_tokens", {"max_tokens": -1}), ("temperature", {"temperature": 99}), ("lora", {"lora": "x"}), ("tools", {"tools": [{"name": "f"}]}),
+@pytest.mark.parametrize("name,field", [("max_tokens", {"max_tokens": -1}), ("temperature", {"temperature": 99}), ("lora", {"lora": "x"}), ("tools", {"tools": [{"name": "f g"}]}),
                                         ("response_format", {"response_format": {"type": "json_schema", "json_schema": 5}})])
 def test_message_names_the_field(stories, name, field):
     assert name in json.loads(stories.post(RUN, {"prompt": "x", **field})[2])["errors"][0]["message"]

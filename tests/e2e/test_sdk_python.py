@@ -57,7 +57,7 @@ def test_errors_are_typed(client):
         client.chat.completions.create(**{**CHAT, "temperature": 99})
     assert "temperature" in caught.value.body["message"]
     with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(**CHAT, tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
+        client.chat.completions.create(**CHAT, functions=[{"name": "f", "parameters": {}}])
 
 
 def test_cloudflare_package(stories):

@@ -220,6 +220,19 @@ TEST(AnswerCalls, OnlyOneWhereNotParallel) {
   }
 }
 
+TEST(AnswerCalls, OfManyFunctions) {
+  AnswerForm form;
+  form.syntax = &generic_syntax();
+  for (int i = 0; i < 500; ++i)
+    form.functions.push_back({fmt::format("tool_{}", i), fmt::format(R"({{"type":"object","properties":{{"n":{{"const":{}}}}},"required":["n"],"additionalProperties":false}})", i), ""});
+  form.required = true;
+  const auto g = compile(form);
+  for (int i : {0, 77, 128, 499}) {
+    EXPECT_TRUE(admitted(*g, form.syntax->render(std::vector<Call>{{fmt::format("tool_{}", i), fmt::format(R"({{"n": {}}})", i)}})));
+    EXPECT_FALSE(admitted(*g, form.syntax->render(std::vector<Call>{{fmt::format("tool_{}", i), fmt::format(R"({{"n": {}}})", i + 1)}})));
+  }
+}
+
 TEST(AnswerCalls, FencedAndBareJsonAreCalls) {
   AnswerForm form;
   form.syntax = &generic_syntax();
