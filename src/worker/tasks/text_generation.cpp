@@ -184,6 +184,7 @@ Result<std::vector<int32_t>> encode_prompt(const json::object& params, const Lim
   if (messages || (!raw && (model.chat_template || !limits.tools.tools.empty()))) {
     json::array all = messages ? *messages : json::array{json::object{{"role", "user"}, {"content", *prompt}}};
     VERGE_TRY(check_roles(all));
+    all = with_written_calls(std::move(all));
     all = limits.syntax ? with_ids(std::move(all), *limits.syntax) : plain_messages(std::move(all), limits.tools);
     VERGE_ASSIGN(ready, with_contents(all, model.chat_template.get()));
     if (model.chat_template) return encode_chat(std::move(ready), params, limits, now_unix_s, end_of_prompt);

@@ -40,8 +40,19 @@ std::string instructions(const protocol::Tools& tools) {
 }  // namespace
 
 json::object arguments_schema(const protocol::Tool& tool) {
-  if (!tool.parameters.empty()) return tool.parameters;
-  return {{"type", "object"}, {"properties", json::object()}, {"additionalProperties", false}};
+  if (tool.parameters.empty()) return {{"type", "object"}, {"properties", json::object()}, {"additionalProperties", false}};
+  json::object out = tool.parameters;
+  const json::object* properties = get_object(out, "properties");
+  if (!properties || get_string(out, "type") != "object") return out;
+  constexpr std::string_view kOfOthers[] = {"additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames", "minProperties",
+                                            "$ref", "allOf", "anyOf", "oneOf", "if", "not", "dependentRequired", "dependentSchemas", "dependencies"};
+  for (std::string_view word : kOfOthers)
+    if (out.contains(word)) return out;
+  if (const json::array* required = get_array(out, "required"))
+    for (const json::value& name : *required)
+      if (!name.is_string() || !properties->contains(name.get_string())) return out;
+  out["additionalProperties"] = false;
+  return out;
 }
 
 json::array template_tools(const protocol::Tools& tools) {
@@ -55,6 +66,32 @@ json::array template_tools(const protocol::Tools& tools) {
                                                          {"parameters", std::move(parameters)}}}});
   }
   return out;
+}
+
+json::array with_written_calls(json::array messages) {
+  size_t number = 0;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    json::object& message = messages[i].as_object();
+    const json::value* content = message.if_contains("content");
+    if (get_string(message, "role") != "assistant" || message.contains("tool_calls") || !content || !content->is_string() ||
+        !content->get_string().starts_with('{'))
+      continue;
+    const Result<json::value> written = parse_json(content->get_string());
+    const json::object* call = written ? written->if_object() : nullptr;
+    if (!call || call->size() != 2 || !get_string(*call, "name") || !get_object(*call, "arguments")) continue;
+    json::object* result = nullptr;  // in the same turn, and without an id of its own
+    for (size_t k = i + 1; k < messages.size() && !result; ++k) {
+      json::object& other = messages[k].as_object();
+      if (get_string(other, "role") == "user") break;
+      if (get_string(other, "role") == "tool" && get_string(other, "name") == get_string(*call, "name") && !other.contains("tool_call_id")) result = &other;
+    }
+    if (!result) continue;
+    const std::string id = fmt::format("call_{}", number++);
+    (*result)["tool_call_id"] = id;
+    message["tool_calls"] = json::array{json::object{{"id", id}, {"type", "function"}, {"function", *call}}};
+    message["content"] = "";
+  }
+  return messages;
 }
 
 json::array plain_messages(json::array messages, const protocol::Tools& tools) {

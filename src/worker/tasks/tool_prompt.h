@@ -7,11 +7,16 @@
 
 namespace verge::worker {
 
-// A JSON Schema of the tool's arguments, an object.
+// A JSON Schema of the tool's arguments, an object. Where the client's lists properties and says nothing of others, there are
+// none: a model that makes some up calls a function that does not know them.
 json::object arguments_schema(const protocol::Tool& tool);
 
 // The functions as templates expect them: [{type, function: {name, description, parameters}}].
 json::array template_tools(const protocol::Tools& tools);
+
+// Calls that a client's history holds as texts of the assistant, {"name", "arguments"}, each with a result of that name behind
+// it (@cloudflare/ai-utils): as tool_calls.
+json::array with_written_calls(json::array messages);
 
 // Messages for a template that knows of no tools: the functions in the system message, calls as the generic syntax writes
 // them, results in the user's turn. Without tools and calls they are as they were.

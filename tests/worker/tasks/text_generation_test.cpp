@@ -283,6 +283,16 @@ TEST_F(TextGeneration, ATemplateWithoutToolsGetsThemAsText) {
             "<tool_response>\n5\n</tool_response><assistant>");
 }
 
+// @cloudflare/ai-utils: calls are texts of the assistant, results have a name and no id.
+TEST_F(TextGeneration, CallsThatAreWrittenAsTextAreCalls) {
+  const json::object call{{"role", "assistant"}, {"content", R"({"name":"f","arguments":{"a":"x"}})"}};
+  const auto render = [&](json::array messages) { return text_of(*prepare({{"messages", std::move(messages)}}, chat)); };
+  EXPECT_EQ(render({call, {{"role", "tool"}, {"name", "f"}, {"content", "4"}}}),
+            "^<assistant><tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\":\"x\"}}\n</tool_call><user><tool_response>\n4\n</tool_response><assistant>");
+  EXPECT_EQ(render({call, {{"role", "user"}, {"content", "4"}}}), R"(^<assistant>{"name":"f","arguments":{"a":"x"}}<user>4<assistant>)");
+  EXPECT_EQ(render({call}), R"(^<assistant>{"name":"f","arguments":{"a":"x"}}<assistant>)");
+}
+
 TEST_F(TextGeneration, SchemasOfToolsThatCanNotBeMetAreRefusedByPlace) {
   protocol::Tools tools;
   tools.tools.push_back({"f", "", json::object{{"type", "object"}, {"properties", json::object{{"a", json::object{{"pattern", "("}}}}}}, "/tools/0/function/parameters"});
