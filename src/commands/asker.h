@@ -8,6 +8,7 @@
 #include <string>
 
 #include "protocol/event.h"
+#include "protocol/tasks/text_generation.h"
 #include "support/error.h"
 #include "support/json.h"
 
@@ -16,6 +17,7 @@ namespace verge::commands {
 struct Question {
   std::string prompt;      // used where there are no messages
   json::array messages;    // [{role, content}]
+  json::array tools;       // that the model may call, as the API takes them
   bool raw = false;
   std::optional<double> temperature;
   std::optional<int64_t> max_tokens;
@@ -24,7 +26,8 @@ struct Question {
 
 struct Answer {
   std::string text;
-  std::string finish_reason;  // "stop", "length", "interrupted"; empty where the server doesn't say
+  protocol::Generated generated;  // the thought and the calls
+  std::string finish_reason;  // "stop", "length", "tool_calls", "interrupted"; empty where the server doesn't say
   std::string model;          // what answered
   protocol::Usage usage;
   double first_token_s = 0;

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 
+#include "api/tasks/tools.h"
 #include "commands/asker.h"
 #include "support/clock.h"
 #include "support/spawn.h"
@@ -27,6 +28,8 @@ class Collector : public protocol::EventSink {
       answer_.text += token->text;
       ++answer_.usage.completion_tokens;  // until the exact figure comes
       if (!token->text.empty()) on_text_(token->text);
+    } else if (const auto* part = std::get_if<protocol::Part>(&event)) {
+      if (const auto delta = protocol::delta_from_json(part->value)) take(*delta);
     } else if (const auto* usage = std::get_if<protocol::Usage>(&event)) {
       answer_.usage = *usage;
     } else if (const auto* end = std::get_if<protocol::End>(&event)) {
@@ -40,6 +43,12 @@ class Collector : public protocol::EventSink {
   std::optional<Error> error;
 
  private:
+  void take(const protocol::Delta& delta) {
+    answer_.generated.add(delta);
+    if (delta.kind != protocol::Delta::Kind::Text) return;
+    answer_.text += delta.text;
+    on_text_(delta.text);
+  }
   double seconds() const { return static_cast<double>(monotonic_us() - start_us_) / 1e6; }
   Answer& answer_;
   const std::function<void(std::string_view)>& on_text_;
@@ -63,6 +72,7 @@ class LocalAsker : public Asker {
   Result<Answer> ask(const Question& question, bool interruptible, const std::function<void(std::string_view)>& on_text) override {
     Answer answer;
     Collector collector(answer, on_text);
+    VERGE_ASSIGN(asked, request(question));
     asio::cancellation_signal cancel;
     asio::signal_set signals(io_);
     if (interruptible) {
@@ -73,7 +83,7 @@ class LocalAsker : public Asker {
         cancel.emit(asio::cancellation_type::terminal);
       });
     }
-    spawn(io_.get_executor(), "a question", cancel.slot(), [&] { return service_.run(request(question), collector); }, [&](std::exception_ptr) { signals.cancel(); });
+    spawn(io_.get_executor(), "a question", cancel.slot(), [&] { return service_.run(std::move(asked), collector); }, [&](std::exception_ptr) { signals.cancel(); });
     io_.restart();
     run_loop(io_);
     if (collector.error) return *collector.error;
@@ -81,8 +91,15 @@ class LocalAsker : public Asker {
   }
 
  private:
-  static protocol::Request request(const Question& question) {
+  static Result<protocol::Request> request(const Question& question) {
     protocol::Request request;
+    protocol::Tools tools;
+    for (const json::value& item : question.tools) {
+      VERGE_ASSIGN(tool, api::read_tool(item, fmt::format("/{}", tools.tools.size())));
+      tools.tools.push_back(std::move(tool));
+    }
+    protocol::put_tools(tools, request.params);
+    request.id = std::to_string(question.seed);
     request.task = "text-generation";
     request.seed = question.seed;
     if (question.messages.empty()) request.params["prompt"] = question.prompt;

@@ -85,10 +85,30 @@ class RemoteAsker : public Asker {
   }
 
  private:
+  // OpenAI's delta of a call.
+  static void take_call(const json::value& value, Answer& answer) {
+    const json::object* call = value.if_object();
+    const json::object* function = call ? get_object(*call, "function") : nullptr;
+    const auto index = call ? get_int(*call, "index") : std::nullopt;
+    if (!function || !index || *index < 0) return;
+    protocol::Delta delta;
+    delta.index = static_cast<size_t>(*index);
+    if (auto name = get_string(*function, "name")) {
+      delta.kind = protocol::Delta::Kind::Call;
+      delta.name = std::move(*name);
+      delta.id = get_string(*call, "id").value_or("");
+      answer.generated.add(delta);
+    }
+    delta.kind = protocol::Delta::Kind::Arguments;
+    delta.text = get_string(*function, "arguments").value_or("");
+    answer.generated.add(delta);
+  }
+
   http::ClientRequest request(const Question& question) const {
     json::object body{{"stream", true}, {"seed", static_cast<int64_t>(question.seed & INT64_MAX)}};
     if (question.messages.empty()) body["prompt"] = question.prompt;
     else body["messages"] = question.messages;
+    if (!question.tools.empty()) body["tools"] = question.tools;
     if (question.raw) body["raw"] = true;
     if (question.temperature) body["temperature"] = *question.temperature;
     if (question.max_tokens) body["max_tokens"] = *question.max_tokens;
@@ -129,6 +149,9 @@ class RemoteAsker : public Asker {
         answer.usage.prompt_tokens = get_int(*usage, "prompt_tokens").value_or(0);
         answer.usage.completion_tokens = get_int(*usage, "completion_tokens").value_or(0);
       }
+      if (const json::array* calls = get_array(*object, "tool_calls"))
+        for (const json::value& call : *calls) take_call(call, answer);
+      if (auto reason = get_string(*object, "finish_reason")) answer.finish_reason = std::move(*reason);
       const std::string text = get_string(*object, "response").value_or("");
       if (text.empty()) return;
       if (answer.text.empty()) answer.first_token_s = seconds();

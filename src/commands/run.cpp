@@ -30,7 +30,8 @@ namespace {
 struct Options {
   std::string model, prompt, image, audio, system, server;
   std::string payload;  // what the file of --image or --audio holds
-  std::vector<std::string> texts;
+  std::vector<std::string> texts, tool_files;
+  json::array tools;       // of the files of --tool
   std::optional<uint64_t> seed;
   std::optional<double> temperature;
   std::optional<int64_t> max_tokens;
@@ -94,6 +95,7 @@ Result<std::unique_ptr<Asker>> make_asker(const Options& options, const LocalTas
 Question question_of(const Options& options) {
   Question question;
   question.raw = options.raw;
+  question.tools = options.tools;
   question.temperature = options.temperature;
   question.max_tokens = options.max_tokens;
   question.seed = options.seed.value_or(1 + random_u64() % 9'999'999'999);  // the published range
@@ -115,6 +117,15 @@ void show(std::string_view text) {
   std::fflush(stdout);
 }
 
+// Calls as the native answer has them; one that was cut is left out.
+json::array calls_of(const Answer& answer) {
+  json::array out;
+  for (const protocol::ToolCall& call : answer.generated.calls)
+    if (auto arguments = parse_json(call.arguments, 128))
+      out.push_back(json::object{{"name", call.name}, {"arguments", std::move(*arguments)}});
+  return out;
+}
+
 int answer_once(Asker& asker, const Options& options, const std::string& prompt) {
   Question question = question_of(options);
   question.prompt = prompt;
@@ -132,10 +143,14 @@ int answer_once(Asker& asker, const Options& options, const std::string& prompt)
                        {"completion_tokens", u.completion_tokens},
                        {"total_tokens", u.prompt_tokens + u.completion_tokens}}},
                      {"model", answer->model}};
+    if (json::array calls = calls_of(*answer); !calls.empty()) out["tool_calls"] = std::move(calls);
+    if (!answer->generated.reasoning.empty()) out["reasoning_content"] = answer->generated.reasoning;
     if (!answer->finish_reason.empty()) out["finish_reason"] = answer->finish_reason;
     std::printf("%s\n", json::serialize(out).c_str());
-  } else if (!answer->text.ends_with('\n')) {
-    std::printf("\n");
+  } else {
+    const json::array calls = calls_of(*answer);
+    if (!answer->text.ends_with('\n') && (calls.empty() || !answer->text.empty())) std::printf("\n");
+    for (const json::value& call : calls) std::printf("%s\n", json::serialize(call).c_str());
   }
   if (options.verbose) print_figures(*answer);
   return 0;
@@ -322,12 +337,14 @@ std::string contradiction(const Options& options, const LocalTask& local, bool g
   if (generates) {
     if (inputs) return fmt::format("{} generates text: give it a prompt, no --text, --image or --audio", options.model);
     if (options.raw && !options.system.empty()) return "--raw takes the prompt as it is; --system cannot be added to it";
+    if (options.raw && !options.tool_files.empty()) return "--raw takes the prompt as it is; --tool cannot be added to it";
+    if (interactive && !options.tool_files.empty()) return "--tool needs a prompt: a chat calls nothing";
     if (options.raw && interactive) return "--raw needs a prompt: a chat uses the model's template";
     return {};
   }
   const std::string task = local.entry.task.empty() ? "other tasks" : local.entry.task;
   const std::pair<const char*, bool> unused[] = {{"--system", !options.system.empty()}, {"--max-tokens", options.max_tokens.has_value()},
-                                                 {"--seed", options.seed.has_value()}, {"--raw", options.raw},
+                                                 {"--seed", options.seed.has_value()}, {"--raw", options.raw}, {"--tool", !options.tool_files.empty()},
                                                  {"--temperature", options.temperature && options.audio.empty()}};
   for (const auto& [flag, given] : unused)
     if (given) return fmt::format("{} is for text generation; {} is a model for {}", flag, options.model, task);
@@ -336,6 +353,14 @@ std::string contradiction(const Options& options, const LocalTask& local, bool g
   if (options.has_prompt && inputs) return "the prompt and --text, --image or --audio cannot be answered together: give one of them";
   if (!inputs && !options.has_prompt) return fmt::format("{} is a model for {}: give it --text, --image or --audio", options.model, task);
   return {};
+}
+
+Result<json::array> read_tools(const std::string& file) {
+  VERGE_ASSIGN(text, read_file(file));
+  auto parsed = parse_json(text);
+  if (!parsed) return fail(Code::InvalidInput, "{}: {}", file, parsed.error().message);
+  if (parsed->is_array()) return parsed->get_array();
+  return json::array{std::move(*parsed)};
 }
 
 // Standard input beside a prompt: first what is spoken of, then what is asked.
@@ -363,6 +388,7 @@ int run(int argc, char** argv) {
   app.add_option("--image", options.image, "A picture, for models that see; - = stdin");
   app.add_option("--audio", options.audio, "A clip, for models that hear; - = stdin");
   app.add_option("--server", options.server, "Ask a running server instead, e.g. http://127.0.0.1:8780 (token from $VERGE_TOKEN)");
+  app.add_option("--tool", options.tool_files, "A file with a function that the model may call, or with a list of them, as JSON (repeatable); calls are printed as JSON")->allow_extra_args(false);
   app.add_flag("--raw", options.raw, "Give the prompt to the model as it is, without its chat template");
   app.add_flag("--json", options.json, "Print one JSON object when the answer is complete");
   app.add_flag("--verbose", options.verbose, "Print token counts and speed to stderr");
@@ -378,6 +404,11 @@ int run(int argc, char** argv) {
     auto bytes = file == "-" ? read_all(stdin, limits::kBodyBytes) : read_file(file);
     if (bytes) options.payload = std::move(*bytes);
     else unread = bytes.error();
+  }
+  for (const std::string& file : options.tool_files) {
+    auto tools = read_tools(file);
+    if (!tools) return complain(tools.error().message);
+    for (json::value& tool : *tools) options.tools.push_back(std::move(tool));
   }
   options.piped = stdin_is_piped();
   LocalTask local;
