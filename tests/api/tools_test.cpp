@@ -154,6 +154,12 @@ TEST_F(ToolsTest, CallsHaveThePublishedShapes) {
   EXPECT_EQ(result.at("response"), nullptr);
   EXPECT_EQ(result.at("tool_calls"), json::parse(R"([{"name":"get_weather","arguments":{"city":"Ulm"}},{"name":"now","arguments":{}}])"));
   EXPECT_EQ(result.at("finish_reason"), "tool_calls");
+  // A call that was cut is none, and the answer says why it ended.
+  using Kind = protocol::Delta::Kind;
+  service_.say({accepted(), token(1, ""), part({Kind::Call, 0, "call_a", "get_weather", ""}), part({Kind::Arguments, 0, "", "", R"({"ci)"}), usage(7, 4), end("length")});
+  const json::value cut = run(fmt::format(R"({{"prompt":"x",{}}})", kTools)).json().at("result");
+  EXPECT_EQ(cut.at("tool_calls"), json::array());
+  EXPECT_EQ(cut.at("finish_reason"), "length");
 }
 
 TEST_F(ToolsTest, StreamsOfCallsHaveThePublishedShapes) {

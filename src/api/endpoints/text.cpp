@@ -36,7 +36,7 @@ http::task<void> run_text(Call& call, const catalogue::Entry& entry, json::value
   note_ignored(call, std::move(text->ignored));
   std::unique_ptr<AnswerFormat> format;
   if (entry.answer_shape == "native") {
-    format = std::make_unique<NativeText>(call.shape, text->json);
+    format = std::make_unique<NativeText>(call.shape, text->json, text->params.contains("tools"));
   } else {
     OpenAiText::Settings settings;
     settings.shape = call.shape;

@@ -63,8 +63,8 @@ json::value NativeText::whole(const std::vector<Answer>& answers) {
   if (!generated.calls.empty()) {
     if (answers[0].text.empty()) result["response"] = nullptr;
     result["tool_calls"] = native_calls(generated.calls);
-    result["finish_reason"] = answers[0].finish_reason;  // clients say "stop" where there is none
   }
+  if (tools_) result["finish_reason"] = answers[0].finish_reason;  // clients say "stop" where there is none
   if (shape_ == Shape::Rest) return envelope(std::move(result));
   return result;
 }
@@ -94,7 +94,7 @@ std::string NativeText::delta(size_t /*index*/, const protocol::Delta& delta) {
 
 std::string NativeText::closing(const std::vector<Answer>& answers) {
   json::object last{{"response", ""}, {"usage", usage_json(answers[0].usage)}};
-  if (!answers[0].generated.calls.empty()) last["finish_reason"] = answers[0].finish_reason;
+  if (tools_) last["finish_reason"] = answers[0].finish_reason;
   return sse_event(last) + std::string(kSseDone);
 }
 

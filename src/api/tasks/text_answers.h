@@ -12,7 +12,8 @@ namespace verge::api {
 class NativeText : public AnswerFormat {
  public:
   // json: the answer must be JSON. "response" is its value then, text pieces of it in a stream.
-  explicit NativeText(Shape shape, bool json = false) : shape_(shape), json_(json) {}
+  // tools: it may be calls; why it ended is said then.
+  explicit NativeText(Shape shape, bool json = false, bool tools = false) : shape_(shape), json_(json), tools_(tools) {}
   json::value whole(const std::vector<Answer>& answers) override;
   std::string piece(size_t index, const protocol::Token& token) override;
   bool takes_deltas() const override { return true; }
@@ -23,7 +24,7 @@ class NativeText : public AnswerFormat {
 
  private:
   Shape shape_;
-  bool json_;
+  bool json_, tools_;
 };
 
 // Chat and text completions. On the native route (models whose published answer has this shape) events

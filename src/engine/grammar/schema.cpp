@@ -1474,7 +1474,10 @@ Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
     if (has_schema(envelope.parts[i])) of_part[i] = documents.add(envelope.parts[i].text, i);
   documents.text += "]";
   Result<JsonTree> tree = JsonTree::parse(documents.text);
-  if (!tree) return fail(Code::InvalidInput, "the schemas can't be read: {}", tree.error().message);
+  if (!tree) {
+    const std::string at = documents.parts.empty() ? "" : envelope.parts[documents.parts[0]].at;
+    return fail(Code::InvalidInput, "'{}' and what stands beside it can't be read: {}", at, tree.error().message);
+  }
   std::vector<const Json*> nodes;
   for (size_t i = 0; i < envelope.parts.size(); ++i) {
     const EnvelopePart& part = envelope.parts[i];

@@ -129,8 +129,10 @@ Result<json::object> template_variables(const json::object& params, const engine
   const auto effort = get_string(params, "reasoning_effort");
   if (!effort) return out;
   if (mentions(model, "reasoning_effort")) {
-    out.emplace("reasoning_effort", *effort == "xhigh" || *effort == "max" ? "high" : *effort == "minimal" ? "low" : *effort);
-    if (*effort != "none") return out;
+    const bool least = *effort == "minimal" || (*effort == "none" && mentions(model, "<|channel|>"));  // gpt-oss always thinks
+    if (least) out.emplace("reasoning_effort", "low");
+    else out.emplace("reasoning_effort", *effort == "xhigh" || *effort == "max" ? "high" : *effort);
+    if (*effort != "none" || least) return out;
   }
   // The switches of Qwen3, SmolLM3 and GLM, and of DeepSeek and Granite. Others do not look at them.
   bool found = false;

@@ -42,7 +42,8 @@ std::string instructions(const protocol::Tools& tools) {
 json::object arguments_schema(const protocol::Tool& tool) {
   if (tool.parameters.empty()) return {{"type", "object"}, {"properties", json::object()}, {"additionalProperties", false}};
   json::object out = tool.parameters;
-  const json::object* properties = get_object(out, "properties");
+  static const json::object kNone;
+  const json::object* properties = out.contains("properties") ? get_object(out, "properties") : &kNone;
   if (!properties || get_string(out, "type") != "object") return out;
   constexpr std::string_view kOfOthers[] = {"additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames", "minProperties",
                                             "$ref", "allOf", "anyOf", "oneOf", "if", "not", "dependentRequired", "dependentSchemas", "dependencies"};

@@ -7,7 +7,7 @@
 
 namespace verge::worker {
 
-// A JSON Schema of the tool's arguments, an object. Where the client's lists properties and says nothing of others, there are
+// A JSON Schema of the tool's arguments, an object. Where the client's says nothing of others than its properties, there are
 // none: a model that makes some up calls a function that does not know them.
 json::object arguments_schema(const protocol::Tool& tool);
 

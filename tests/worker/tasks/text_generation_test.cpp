@@ -355,6 +355,7 @@ TEST_F(TextGeneration, EffortsAreTheTemplatesOrRefused) {
   constexpr std::string_view effort = "{{ reasoning_effort }}", swtch = "{{ enable_thinking }}", always = "{# <think> #}x", never = "x";
   EXPECT_EQ(rendered(effort, {{"reasoning_effort", "medium"}}), "^medium");
   EXPECT_EQ(rendered(effort, {{"reasoning_effort", "max"}}), "^high");
+  EXPECT_EQ(rendered("{# <|channel|> #}{{ reasoning_effort }}", {{"reasoning_effort", "none"}}), "^low") << "gpt-oss always thinks";
   EXPECT_EQ(rendered(swtch, {{"reasoning_effort", "low"}}), "^True");
   EXPECT_EQ(rendered(swtch, {{"reasoning_effort", "none"}}), "^False");
   EXPECT_EQ(rendered(swtch, {{"reasoning_effort", "none"}, {"chat_template_kwargs", {{"enable_thinking", true}}}}), "^True") << "the nearer word counts";
