@@ -101,7 +101,6 @@ TEST_F(ToolsTest, WhatIsNoToolIsRefusedByPlace) {
            {all + R"(,"parallel_tool_calls":[])", "/parallel_tool_calls"},
            {all + R"(,"stop":["}"])", "/stop"},
            {all + R"(,"ignore_eos":true)", "/ignore_eos"},
-           {all + R"(,"response_format":{"type":"json_object"})", "/response_format"},
            {R"("functions":[{"name":"f"}])", "/functions"},
            {R"("function_call":{"name":"f"})", "/function_call"}}) {
     const Answer answer = chat(more);
@@ -154,6 +153,9 @@ TEST_F(ToolsTest, CallsHaveThePublishedShapes) {
   EXPECT_EQ(result.at("response"), nullptr);
   EXPECT_EQ(result.at("tool_calls"), json::parse(R"([{"name":"get_weather","arguments":{"city":"Ulm"}},{"name":"now","arguments":{}}])"));
   EXPECT_EQ(result.at("finish_reason"), "tool_calls");
+  const Answer either = run(fmt::format(R"({{"prompt":"x",{},"response_format":{{"type":"json_object"}}}})", kTools));
+  EXPECT_EQ(either.status, 200) << "a call in place of what must be JSON";
+  EXPECT_EQ(either.json().at("result").at("tool_calls").as_array().size(), 2u);
   // A call that was cut is none, and the answer says why it ended.
   using Kind = protocol::Delta::Kind;
   service_.say({accepted(), token(1, ""), part({Kind::Call, 0, "call_a", "get_weather", ""}), part({Kind::Arguments, 0, "", "", R"({"ci)"}), usage(7, 4), end("length")});

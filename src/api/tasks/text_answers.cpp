@@ -71,6 +71,7 @@ json::value NativeText::whole(const std::vector<Answer>& answers) {
 
 std::optional<Error> NativeText::unmet(const std::vector<Answer>& answers) const {
   if (!json_) return std::nullopt;
+  if (answers[0].finish_reason == "tool_calls" && answers[0].text.empty()) return std::nullopt;
   const bool cut = answers[0].finish_reason != "stop";
   if (cut || (!answers[0].text.empty() && !parse_json(answers[0].text, kAnswerDepth))) return json_mode_unmet();
   return std::nullopt;

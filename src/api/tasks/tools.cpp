@@ -170,9 +170,6 @@ void read_tools(Params& in, TextRequest& out) {
     for (const char* name : {"stop", "ignore_eos"})
       if (out.params.contains(name))
         return in.refuse(fail(Code::InvalidInput, "'/{}' can't be met beside '/tools': it would cut a call, or add to one", name));
-    if (const json::object* grammar = get_object(out.params, "grammar"))
-      return in.refuse(fail(Code::InvalidInput, "'{}' and '/tools' exclude each other, unless '/tool_choice' is \"none\"",
-                            get_string(*grammar, "at").value_or("/response_format")));
   }
   protocol::put_tools(tools, out.params);
 }

@@ -124,7 +124,7 @@ Result<Envelope> answer_envelope(const AnswerForm& form) {
   Envelope e;
   if (!form.syntax && !form.body) return e;
   std::vector<uint32_t> text, calls;  // parts that what follows the thought begins with
-  if (form.body) text.push_back(e.add(*form.body)), e.parts[text[0]].last = true;
+  if (form.body && !form.required) text.push_back(e.add(*form.body)), e.parts[text[0]].last = true;
   if (form.syntax) {
     VERGE_ASSIGN(made, form.syntax->add(e, form.functions, form.parallel));
     std::vector<uint32_t> first = made.first, last = made.last;
@@ -132,7 +132,7 @@ Result<Envelope> answer_envelope(const AnswerForm& form) {
     for (const std::vector<uint32_t>* ends : {&made.last, &made.last_at_start})
       for (uint32_t part : *ends) e.parts[part].last = true;
     const bool again = form.parallel && form.syntax->repeats();
-    if (form.required) {
+    if (form.required || form.body) {
       calls = first;
       if (again) {
         const uint32_t between = e.add({Kind::Pattern, form.syntax->separator()});
@@ -157,7 +157,7 @@ Result<Envelope> answer_envelope(const AnswerForm& form) {
       const uint32_t part = e.add({Kind::Pattern, lead});
       e.parts[part].next = std::exchange(text, {part});
       // A call has a channel of its own beside the one for text.
-      if (form.syntax && !form.required) calls = e.parts[e.parts[part].next[0]].next;
+      if (form.syntax && !form.required && !form.body) calls = e.parts[e.parts[part].next[0]].next;
     }
     if (!calls.empty()) {
       const uint32_t part = e.add({Kind::Pattern, "(?:" + literal(form.thought->before_call) + ")?"});

@@ -20,7 +20,7 @@ struct AnswerForm {
   std::vector<Function> functions;   // that may be called, >= 1 where there is a syntax
   bool required = false;             // the answer is a call
   bool parallel = true;              // of several, else of one at most
-  std::optional<grammar::EnvelopePart> body;  // what is said must be this; not beside a syntax
+  std::optional<grammar::EnvelopePart> body;  // what is said must be this; calls may come in its place
 };
 
 // Empty: any text. Errors: InvalidInput that names a function's schema.

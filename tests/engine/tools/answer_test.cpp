@@ -220,6 +220,24 @@ TEST(AnswerCalls, OnlyOneWhereNotParallel) {
   }
 }
 
+TEST(AnswerCalls, OrWhatASchemaAdmits) {
+  for (const Syntax* syntax : all_syntaxes()) {
+    AnswerForm form;
+    form.syntax = syntax;
+    form.functions = functions();
+    form.body = grammar::EnvelopePart{grammar::EnvelopePart::Kind::Value, R"({"type":"object","properties":{"answer":{"type":"integer"}},"required":["answer"],"additionalProperties":false})"};
+    const auto g = compile(form);
+    const std::string call = syntax->render(std::vector<Call>{{"get_weather", R"({"city":"Ulm"})"}});
+    EXPECT_TRUE(admitted(*g, call)) << call;
+    EXPECT_TRUE(admitted(*g, "{\"answer\": 5}")) << syntax->name();
+    EXPECT_FALSE(admitted(*g, "{\"answer\": true}")) << syntax->name();
+    EXPECT_FALSE(admitted(*g, "Hello")) << syntax->name();
+    EXPECT_EQ(read(form, "{\"answer\": 5}", 3).text, "{\"answer\": 5}") << syntax->name();
+    form.required = true;
+    EXPECT_FALSE(admitted(*compile(form), "{\"answer\": 5}")) << syntax->name();
+  }
+}
+
 TEST(AnswerCalls, OfManyFunctions) {
   AnswerForm form;
   form.syntax = &generic_syntax();
