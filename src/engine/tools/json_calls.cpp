@@ -117,7 +117,7 @@ class JsonCallParser final : public Scanner {
 
   bool text(bool end) {
     if (buffer_.empty()) return false;
-    if (!said() && (form_.loose || form_.open.empty())) {
+    if ((!said() || (bare_ && after_call())) && (form_.loose || form_.open.empty())) {
       const Match match = at_start();
       if (match == Match::Yes) return true;
       if (match == Match::More && !end) return false;
@@ -125,6 +125,7 @@ class JsonCallParser final : public Scanner {
     const int found = say_until(open_, end);
     if (found < 0) return false;
     opened_ = open_[static_cast<size_t>(found)];
+    bare_ = false;
     list_ = form_.list;
     close_ = form_.close;
     state_ = State::Head;
@@ -147,6 +148,7 @@ class JsonCallParser final : public Scanner {
       opened_.clear();
       list_ = false;
       close_ = fenced ? kFence : std::string_view();
+      bare_ = form_.loose;
       begin(found);
       return Match::Yes;
     }
@@ -221,6 +223,7 @@ class JsonCallParser final : public Scanner {
   State state_ = State::Text;
   std::string opened_, close_;
   bool list_ = false, inside_ = false;
+  bool bare_ = false;  // the last call had no mark, and another without one may follow
   JsonExtent value_;
   int depth_ = 0;
   bool quoted_ = false, escaped_ = false;
@@ -304,6 +307,10 @@ Result<CallParts> JsonCalls::add(Envelope& e, std::span<const Function> function
   if (form_.loose) {
     way("\\n?", "", false, out.first_at_start, out.last_at_start);
     way("\\n?```(?:json)?\\n", gap + "```", false, out.first_at_start, out.last_at_start);
+    if (!parallel) return out;
+    const uint32_t between = e.add({Kind::Pattern, "\\n{0,2}"});
+    e.parts[between].next = out.first_at_start;
+    for (uint32_t part : out.last_at_start) e.parts[part].next.push_back(between);
   }
   return out;
 }

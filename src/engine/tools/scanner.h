@@ -42,6 +42,7 @@ class Scanner : public Parser {
   void begin_call(std::string_view name);
   void arguments(std::string_view piece);
   bool said() const { return said_; }  // something but white space, or a call
+  bool after_call() const { return after_call_; }  // nothing but white space since
   size_t calls() const { return calls_; }
   void drop(size_t bytes) { buffer_.erase(0, bytes); }
   // Text up to the first of the marks is said, and it is dropped; its number, or -1 where none is there yet.

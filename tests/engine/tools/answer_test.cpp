@@ -266,6 +266,15 @@ TEST(AnswerCalls, FencedAndBareJsonAreCalls) {
       EXPECT_EQ(*parse_json(got.calls[0].arguments), *parse_json("{\"city\":\"Ulm\"}"));
     }
   }
+  const std::string two = "```json\n{\"name\": \"now\", \"arguments\": {}}\n```\n```json\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\"}}\n```";
+  EXPECT_TRUE(admitted(*g, two));
+  for (size_t cut = 0; cut <= two.size(); ++cut) {
+    EXPECT_EQ(read(form, two, cut).calls.size(), 2u) << cut;
+    EXPECT_EQ(read(form, two, cut).text, "") << cut;
+  }
+  // Behind a call with marks bare JSON is text: nothing holds it to a schema.
+  const std::string marked = form.syntax->render(std::vector<Call>{{"now", "{}"}}) + "\n{\"name\": \"now\", \"arguments\": {}}";
+  EXPECT_EQ(read(form, marked, 7).calls.size(), 1u);
   EXPECT_FALSE(admitted(*g, "{\"name\": \"get_weather\", \"arguments\": {\"city\": 5}}"));
   EXPECT_TRUE(admitted(*g, "{\"name\": \"Anna\", \"age\": 5}")) << "no function's name";
   EXPECT_EQ(read(form, "{\"name\": \"Anna\", \"age\": 5}", 3).text, "{\"name\": \"Anna\", \"age\": 5}");
