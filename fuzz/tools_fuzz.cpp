@@ -1,5 +1,5 @@
-// Arbitrary bytes as a model's answer, in every syntax of calls and with every mark of thoughts: read at once and cut by the
-// first byte, the pieces come to the same, and calls do not interleave.
+// Arbitrary bytes as a model's answer, in every syntax of calls and with every mark of thoughts:
+// read at once and cut by the first byte, the pieces come to the same, and calls do not interleave.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -38,12 +38,14 @@ std::string read(const AnswerForm& form, std::string_view text, size_t step) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 3) return 0;
   static const std::vector<const Syntax*> syntaxes = all_syntaxes();
-  static const char* const templates[] = {"", "<think>", "[THINK]", "<|channel|> analysis", "<|channel>thought"};
+  static const char* const templates[] = {"", "<think>", "[THINK]", "<|channel|> analysis",
+                                          "<|channel>thought"};
   AnswerForm form;
   form.syntax = syntaxes[data[0] % syntaxes.size()];
   form.thought = find_thought(templates[data[1] % 5]);
   form.inside = form.thought && data[1] % 2;
-  form.functions = {{"f", R"({"type":"object","properties":{"a":{"type":"string"},"b":{}}})", ""}, {"g", "{}", ""}};
+  form.functions = {{"f", R"({"type":"object","properties":{"a":{"type":"string"},"b":{}}})", ""},
+                    {"g", "{}", ""}};
   const std::string_view text(reinterpret_cast<const char*>(data) + 3, size - 3);
   if (read(form, text, text.size() + 1) != read(form, text, 1 + data[2] % 7)) abort();
   return 0;

@@ -43,7 +43,8 @@ class AnswerFormat {
   virtual std::string opening() { return {}; }  // before the first token of any answer
   virtual std::string piece(size_t index, const protocol::Token& token) = 0;
   virtual std::string part(size_t /*index*/, const json::value& /*part*/) { return {}; }
-  // Where true, Parts are pieces of a text: they are collected in the Answer, and a stream's go to delta(), not part().
+  // Where true, Parts are pieces of a text: they are collected in the Answer, and a stream's go to
+  // delta(), not part().
   virtual bool takes_deltas() const { return false; }
   virtual std::string delta(size_t /*index*/, const protocol::Delta& /*delta*/) { return {}; }
   virtual std::string ending(size_t /*index*/, const Answer& /*answer*/) { return {}; }  // an answer is complete

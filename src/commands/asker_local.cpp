@@ -83,7 +83,10 @@ class LocalAsker : public Asker {
         cancel.emit(asio::cancellation_type::terminal);
       });
     }
-    spawn(io_.get_executor(), "a question", cancel.slot(), [&] { return service_.run(std::move(asked), collector); }, [&](std::exception_ptr) { signals.cancel(); });
+    spawn(
+        io_.get_executor(), "a question", cancel.slot(),
+        [&] { return service_.run(std::move(asked), collector); },
+        [&](std::exception_ptr) { signals.cancel(); });
     io_.restart();
     run_loop(io_);
     if (collector.error) return *collector.error;

@@ -151,7 +151,8 @@ class RemoteAsker : public Asker {
       }
       if (const json::array* calls = get_array(*object, "tool_calls"))
         for (const json::value& call : *calls) take_call(call, answer);
-      if (auto reason = get_string(*object, "finish_reason")) answer.finish_reason = std::move(*reason);
+      if (auto reason = get_string(*object, "finish_reason"))
+        answer.finish_reason = std::move(*reason);
       const std::string text = get_string(*object, "response").value_or("");
       if (text.empty()) return;
       if (answer.text.empty()) answer.first_token_s = seconds();

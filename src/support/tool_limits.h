@@ -1,4 +1,5 @@
-// Limits of function calling, each with its reason. They stand apart from limits.h because that header is included by
+// Limits of function calling, each with its reason. They stand apart from limits.h because that
+// header is included by
 // every file.
 #pragma once
 

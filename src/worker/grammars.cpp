@@ -10,7 +10,8 @@ using engine::grammar::Grammar;
 using engine::grammar::SourceKind;
 using engine::grammar::TokenBytes;
 
-constexpr size_t kKept = 8;  // each may hold kCacheBytes and kGrammarBytes of engine/grammar/bounds.h
+constexpr size_t kKept =
+    8;  // each may hold kCacheBytes and kGrammarBytes of engine/grammar/bounds.h
 
 struct Source {
   SourceKind kind = SourceKind::JsonSchema;
@@ -23,7 +24,8 @@ Result<Source> source_of(const json::object& wanted) {
   Source out;
   if (name == "regex") out.kind = SourceKind::Regex;
   else if (name == "choice") out.kind = SourceKind::Choice;
-  else if (name != "json_schema") return fail(Code::InvalidInput, "a grammar of the kind '{}' is not known", name);
+  else if (name != "json_schema")
+    return fail(Code::InvalidInput, "a grammar of the kind '{}' is not known", name);
   if (!text) return fail(Code::InvalidInput, "a grammar without a source");
   out.text = *text;
   out.at = get_string(wanted, "at").value_or("/grammar");
@@ -56,7 +58,8 @@ Grammars::Grammars(const engine::LoadedModel& model) : model_(&model) {
 
 const TokenBytes& Grammars::tokens() {
   std::call_once(once_, [this] {
-    tokens_ = std::make_unique<TokenBytes>(*model_->tokenizer, model_->stop_ids, model_->model->info().vocabulary);
+    tokens_ = std::make_unique<TokenBytes>(*model_->tokenizer, model_->stop_ids,
+                                           model_->model->info().vocabulary);
   });
   return *tokens_;
 }
@@ -64,8 +67,8 @@ const TokenBytes& Grammars::tokens() {
 const TokenBytes& Grammars::tokens_and_marks() {
   if (marks_.empty()) return tokens();
   std::call_once(once_marks_, [this] {
-    tokens_and_marks_ =
-        std::make_unique<TokenBytes>(*model_->tokenizer, model_->stop_ids, model_->model->info().vocabulary, marks_);
+    tokens_and_marks_ = std::make_unique<TokenBytes>(*model_->tokenizer, model_->stop_ids,
+                                                     model_->model->info().vocabulary, marks_);
   });
   return *tokens_and_marks_;
 }
@@ -89,7 +92,8 @@ void Grammars::keep(std::string source, std::shared_ptr<Grammar> grammar) {
 
 Result<std::shared_ptr<Grammar>> Grammars::find(const json::object& wanted) {
   VERGE_ASSIGN(source, source_of(wanted));
-  const std::string id = std::string(1, static_cast<char>('0' + static_cast<int>(source.kind))) + source.text;
+  const std::string id =
+      std::string(1, static_cast<char>('0' + static_cast<int>(source.kind))) + source.text;
   if (auto have = known(id)) return have;
   auto made = Grammar::compile(source.kind, source.text, tokens());
   if (!made) return placed(made.error(), source.at);
@@ -107,9 +111,12 @@ Result<EnvelopePart> Grammars::part(const json::object& wanted) {
   out.text.clear();
   const Result<json::value> list = parse_json(source.text);
   if (!list || !list->is_array() || list->get_array().empty())
-    return fail(Code::InvalidInput, "'{}' can't be used: the choices must be a list of texts that is not empty", source.at);
+    return fail(Code::InvalidInput,
+                "'{}' can't be used: the choices must be a list of texts that is not empty",
+                source.at);
   for (const json::value& choice : list->get_array())
-    if (choice.is_string()) out.text += (out.text.empty() ? "(?:" : "|") + engine::tools::literal(choice.get_string());
+    if (choice.is_string())
+      out.text += (out.text.empty() ? "(?:" : "|") + engine::tools::literal(choice.get_string());
   out.text += ")";
   return out;
 }

@@ -28,10 +28,12 @@ class Grammars {
   Result<std::shared_ptr<engine::grammar::Grammar>> find(const json::object& wanted);
   // The same as a part of an answer.
   static Result<engine::grammar::EnvelopePart> part(const json::object& wanted);
-  // Of texts in which the model's own marks (marks()) are written as control tokens where it has such.
+  // Of texts in which the model's own marks (marks()) are written as control tokens where it has
+  // such.
   Result<std::shared_ptr<engine::grammar::Grammar>> find(const engine::grammar::Envelope& envelope);
 
-  // How the model writes calls and thoughts, told from its template; null: it has no way of its own.
+  // How the model writes calls and thoughts, told from its template; null: it has no way of its
+  // own.
   const engine::tools::Syntax* syntax() const { return syntax_; }
   const engine::tools::Thought* thought() const { return thought_; }
   const std::vector<int32_t>& marks() const { return marks_; }

@@ -14,14 +14,17 @@ namespace {
 
 // Whether the pieces are text alone, which travels in the Token itself.
 bool text_alone(const std::vector<protocol::Delta>& pieces) {
-  return std::all_of(pieces.begin(), pieces.end(), [](const protocol::Delta& d) { return d.kind == protocol::Delta::Kind::Text; });
+  return std::all_of(pieces.begin(), pieces.end(), [](const protocol::Delta& d) {
+    return d.kind == protocol::Delta::Kind::Text;
+  });
 }
 
 }  // namespace
 
 void Runner::submit(Job job, int64_t now_ms, std::vector<Output>& out) {
   const uint64_t id = job.id;
-  TextStream stream(*model_->tokenizer, job.generation.stop, job.generation.starts_text, job.generation.shown);
+  TextStream stream(*model_->tokenizer, job.generation.stop, job.generation.starts_text,
+                    job.generation.shown);
   Answer answer{std::move(job.generation), std::move(stream), {}, {}, {}, 0, false};
   const auto& grammar = answer.generation.grammar;
   if (grammar) answer.matcher = grammar->start(answer.generation.starts_text);
@@ -149,7 +152,8 @@ void Runner::repeat(Answer& answer, std::string_view text, bool last) {
 }
 
 // A Token with its ids and text; Parts behind it where there is more than text.
-void Runner::give(uint64_t id, Answer& answer, protocol::Token token, bool last, std::vector<Output>& out) {
+void Runner::give(uint64_t id, Answer& answer, protocol::Token token, bool last,
+                  std::vector<Output>& out) {
   if (!answer.generation.parser) {
     out.push_back({id, std::move(token)});
     return;
@@ -161,7 +165,8 @@ void Runner::give(uint64_t id, Answer& answer, protocol::Token token, bool last,
     for (protocol::Delta& piece : all) token.text += piece.text;
   out.push_back({id, std::move(token)});
   if (alone) return;
-  for (const protocol::Delta& piece : all) out.push_back({id, protocol::Part(protocol::to_json(piece))});
+  for (const protocol::Delta& piece : all)
+    out.push_back({id, protocol::Part(protocol::to_json(piece))});
 }
 
 void Runner::accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vector<Output>& out) {
@@ -193,7 +198,9 @@ void Runner::take(uint64_t id, const engine::Sample& sample, std::vector<Output>
     std::vector<Output> given;
     give(id, answer, std::move(token), true, given);
     const auto* first = std::get_if<protocol::Token>(&given.front().event);
-    if (given.size() > 1 || !first->text.empty()) out.insert(out.end(), std::make_move_iterator(given.begin()), std::make_move_iterator(given.end()));
+    if (given.size() > 1 || !first->text.empty())
+      out.insert(out.end(), std::make_move_iterator(given.begin()),
+                 std::make_move_iterator(given.end()));
     end(id, "stop", out);
     return;
   }

@@ -73,10 +73,12 @@ class Runner {
     bool accepted = false;
   };
 
-  // Pieces of the answer that `text` made certain, where it is read by a parser. `last`: no more text comes.
+  // Pieces of the answer that `text` made certain, where it is read by a parser. `last`: no more
+  // text comes.
   std::vector<protocol::Delta> pieces(Answer& answer, std::string_view text, bool last);
   void repeat(Answer& answer, std::string_view text, bool last);
-  void give(uint64_t id, Answer& answer, protocol::Token token, bool last, std::vector<Output>& out);
+  void give(uint64_t id, Answer& answer, protocol::Token token, bool last,
+            std::vector<Output>& out);
   void accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vector<Output>& out);
   void choose(const Plan& plan);
   void take(uint64_t id, const engine::Sample& sample, std::vector<Output>& out);

@@ -309,8 +309,8 @@ TEST(Runner, SixtyFourStreamsWithRandomCancelsLeakNothing) {
   EXPECT_GT(survivors, 5);
 }
 
-// An answer of thought, text and calls: ids with text, and Parts. A client of an answer that another node goes on with gets
-// the same pieces, wherever the first one stopped.
+// An answer of thought, text and calls: ids with text, and Parts. A client of an answer that
+// another node goes on with gets the same pieces, wherever the first one stopped.
 TEST(RunnerTest, PiecesOfAResumedAnswerAreTheSame) {
   engine::tools::AnswerForm form;
   const engine::tools::Thought thought{"(", ")", {}};
@@ -318,7 +318,10 @@ TEST(RunnerTest, PiecesOfAResumedAnswerAreTheSame) {
   form.inside = true;
   form.parallel = false;
   form.syntax = &engine::tools::generic_syntax();
-  form.functions = {{"f", R"({"type":"object","properties":{"a":{"type":"string","maxLength":5},"b":{"type":"integer","minimum":0,"maximum":99}},"required":["a"],"additionalProperties":false})", ""}};
+  form.functions = {
+      {"f",
+       R"({"type":"object","properties":{"a":{"type":"string","maxLength":5},"b":{"type":"integer","minimum":0,"maximum":99}},"required":["a"],"additionalProperties":false})",
+       ""}};
   form.required = true;
   const engine::LoadedModel model = fake_loaded_model();
   Grammars grammars(model);
@@ -337,7 +340,9 @@ TEST(RunnerTest, PiecesOfAResumedAnswerAreTheSame) {
     job.generation.sampling.logit_bias.emplace_back(')', 5.0f);  // so that thoughts end
     job.generation.grammar = *grammar;
     job.generation.parser = engine::tools::answer_parser(form);
-    job.generation.call_id = [](size_t index, std::string_view) { return "call_" + std::to_string(index); };
+    job.generation.call_id = [](size_t index, std::string_view) {
+      return "call_" + std::to_string(index);
+    };
     job.generation.resume = std::move(resume);
     std::vector<Output> out;
     runner.submit(std::move(job), 0, out);
@@ -345,9 +350,12 @@ TEST(RunnerTest, PiecesOfAResumedAnswerAreTheSame) {
     return out;
   };
   const auto shown = [](const Output& output) -> std::string {
-    if (const auto* token = std::get_if<protocol::Token>(&output.event)) return token->text.empty() ? "" : "T" + token->text;
-    if (const auto* part = std::get_if<protocol::Part>(&output.event)) return json::serialize(part->value);
-    if (const auto* end = std::get_if<protocol::End>(&output.event)) return "E" + end->finish_reason;
+    if (const auto* token = std::get_if<protocol::Token>(&output.event))
+      return token->text.empty() ? "" : "T" + token->text;
+    if (const auto* part = std::get_if<protocol::Part>(&output.event))
+      return json::serialize(part->value);
+    if (const auto* end = std::get_if<protocol::End>(&output.event))
+      return "E" + end->finish_reason;
     return "";
   };
   int called = 0;
@@ -362,7 +370,8 @@ TEST(RunnerTest, PiecesOfAResumedAnswerAreTheSame) {
     std::string had;
     for (const Output& stop : whole) {
       if (protocol::terminal(stop.event)) break;
-      if (const auto* token = std::get_if<protocol::Token>(&stop.event)) ids.insert(ids.end(), token->ids.begin(), token->ids.end());
+      if (const auto* token = std::get_if<protocol::Token>(&stop.event))
+        ids.insert(ids.end(), token->ids.begin(), token->ids.end());
       parts += std::holds_alternative<protocol::Part>(stop.event);
       had += shown(stop);
       std::string resumed = had;

@@ -29,15 +29,17 @@ json::object call_delta(const protocol::Delta& delta) {
           {"function", json::object{{"name", delta.name}, {"arguments", ""}}}};
 }
 bool is_call(const protocol::Delta& delta) {
-  return delta.kind == protocol::Delta::Kind::Call || delta.kind == protocol::Delta::Kind::Arguments;
+  return delta.kind == protocol::Delta::Kind::Call ||
+         delta.kind == protocol::Delta::Kind::Arguments;
 }
 
 json::array openai_calls(const std::vector<protocol::ToolCall>& calls) {
   json::array out;
   for (const protocol::ToolCall& call : calls)
-    out.push_back(json::object{{"id", call.id},
-                               {"type", "function"},
-                               {"function", json::object{{"name", call.name}, {"arguments", call.arguments}}}});
+    out.push_back(json::object{
+        {"id", call.id},
+        {"type", "function"},
+        {"function", json::object{{"name", call.name}, {"arguments", call.arguments}}}});
   return out;
 }
 
@@ -45,7 +47,8 @@ json::array openai_calls(const std::vector<protocol::ToolCall>& calls) {
 json::array native_calls(const std::vector<protocol::ToolCall>& calls) {
   json::array out;
   for (const protocol::ToolCall& call : calls)
-    if (Result<json::value> value = parse_json(call.arguments, kAnswerDepth); value && value->is_object())
+    if (Result<json::value> value = parse_json(call.arguments, kAnswerDepth);
+        value && value->is_object())
       out.push_back(json::object{{"name", call.name}, {"arguments", std::move(*value)}});
   return out;
 }
@@ -64,7 +67,8 @@ json::value NativeText::whole(const std::vector<Answer>& answers) {
     if (answers[0].text.empty()) result["response"] = nullptr;
     result["tool_calls"] = native_calls(generated.calls);
   }
-  if (tools_) result["finish_reason"] = answers[0].finish_reason;  // clients say "stop" where there is none
+  if (tools_)
+    result["finish_reason"] = answers[0].finish_reason;  // clients say "stop" where there is none
   if (shape_ == Shape::Rest) return envelope(std::move(result));
   return result;
 }
@@ -114,7 +118,8 @@ namespace {
 
 json::object message(const Answer& answer) {
   const protocol::Generated& generated = answer.generated;
-  json::object out{{"role", "assistant"}, {"content", lossy_utf8(answer.text)}, {"refusal", nullptr}};
+  json::object out{
+      {"role", "assistant"}, {"content", lossy_utf8(answer.text)}, {"refusal", nullptr}};
   if (!generated.reasoning.empty()) out["reasoning_content"] = lossy_utf8(generated.reasoning);
   if (generated.calls.empty()) return out;
   if (answer.text.empty()) out["content"] = nullptr;
@@ -192,7 +197,11 @@ std::string OpenAiText::delta(size_t index, const protocol::Delta& delta) {
   } else {
     piece["reasoning_content"] = lossy_utf8(delta.text);
   }
-  return out + event({{"index", index}, {"delta", std::move(piece)}, {"logprobs", nullptr}, {"finish_reason", nullptr}}, text);
+  return out + event({{"index", index},
+                      {"delta", std::move(piece)},
+                      {"logprobs", nullptr},
+                      {"finish_reason", nullptr}},
+                     text);
 }
 
 protocol::Usage OpenAiText::usage(const std::vector<Answer>& answers) const { return total_usage(answers, settings_.answers_a_prompt); }

@@ -131,7 +131,8 @@ Result<json::object> normalise_message(const json::value& value, size_t index,
   const json::value* content = message->if_contains("content");
   if (const json::value* part = message->if_contains("function_call"); part && !is_empty(*part))
     return not_built(place("function_call"), "use 'tool_calls'");
-  if (const json::value* part = message->if_contains("audio"); part && !is_empty(*part)) return not_built(place("audio"));
+  if (const json::value* part = message->if_contains("audio"); part && !is_empty(*part))
+    return not_built(place("audio"));
   const json::value* calls = message->if_contains("tool_calls");
   if (calls && is_empty(*calls)) calls = nullptr;
   static const json::value kNoContent;
@@ -146,7 +147,8 @@ Result<json::object> normalise_message(const json::value& value, size_t index,
   json::object out;
   out["role"] = name;
   if (calls) {
-    if (name != "assistant") return fail(Code::InvalidInput, "'{}' is for messages of the assistant", place("tool_calls"));
+    if (name != "assistant")
+      return fail(Code::InvalidInput, "'{}' is for messages of the assistant", place("tool_calls"));
     VERGE_ASSIGN(list, read_calls(*calls, place("tool_calls")));
     out["tool_calls"] = std::move(list);
   }
@@ -177,8 +179,8 @@ Result<json::object> normalise_message(const json::value& value, size_t index,
   return out;
 }
 
-// The published schema wants a type and a description of each property of a tool, which real clients leave out, and a text
-// in every message: both are read by this folder's own rules.
+// The published schema wants a type and a description of each property of a tool, which real
+// clients leave out, and a text in every message: both are read by this folder's own rules.
 Result<void> validate_but_tools(const json::object& schema, json::value& input) {
   json::object* body = input.if_object();
   if (!body) return catalogue::validate(schema, input);
@@ -263,9 +265,13 @@ void read_chat_logprobs(Params& in, TextRequest& out) {
 void read_reasoning(Params& in, TextRequest& out) {
   const auto effort = in.text("reasoning_effort");
   if (!effort || effort->empty()) return;
-  constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
+  constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium",
+                                           "high", "xhigh",   "max"};
   if (std::ranges::find(kEfforts, *effort) == std::end(kEfforts))
-    return in.refuse(fail(Code::InvalidInput, "enum {:.32} not in none,minimal,low,medium,high,xhigh,max at '/reasoning_effort'", *effort));
+    return in.refuse(
+        fail(Code::InvalidInput,
+             "enum {:.32} not in none,minimal,low,medium,high,xhigh,max at '/reasoning_effort'",
+             *effort));
   out.params["reasoning_effort"] = *effort;
 }
 
@@ -296,7 +302,8 @@ Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry&
   if (raw && out.params.contains("chat_template_kwargs"))
     return fail(Code::InvalidInput, "'/chat_template_kwargs' has no effect where '/raw' is true: leave one of them out");
   if (raw && out.params.contains("tools"))
-    return fail(Code::InvalidInput, "'/tools' has no effect where '/raw' is true: leave one of them out");
+    return fail(Code::InvalidInput,
+                "'/tools' has no effect where '/raw' is true: leave one of them out");
   if (const json::value* messages = in.find("messages")) {
     out.chat = true;
     VERGE_ASSIGN(list, normalise_messages(*messages, out.ignored));

@@ -12,25 +12,29 @@ namespace {
 constexpr size_t kArgumentsDepth = 128;
 
 bool is_blank(const json::value& value) {
-  return (value.is_array() && value.get_array().empty()) || (value.is_object() && value.get_object().empty()) ||
+  return (value.is_array() && value.get_array().empty()) ||
+         (value.is_object() && value.get_object().empty()) ||
          (value.is_string() && value.get_string().empty());
 }
 
 // Letters, digits and -_.:/ : the model's own marks around a name have none of them.
 bool is_name(std::string_view name) {
-  return !name.empty() && name.size() <= limits::kToolNameBytes && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view("-_.:/").find(c) != std::string_view::npos;
-  });
+  return !name.empty() && name.size() <= limits::kToolNameBytes &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  std::string_view("-_.:/").find(c) != std::string_view::npos;
+         });
 }
 
 Error mismatch(std::string_view at, std::string_view wanted, const json::value& value) {
-  return fail(Code::InvalidInput, "Type mismatch of '{}', '{}' not in '{}'", at, wanted, type_name(value));
+  return fail(Code::InvalidInput, "Type mismatch of '{}', '{}' not in '{}'", at, wanted,
+              type_name(value));
 }
 
 // {type: "function", function: {name}} | {type: "function", name} | {name}
 std::optional<std::string> chosen_name(const json::object& choice) {
-  if (const json::object* function = get_object(choice, "function")) return get_string(*function, "name");
+  if (const json::object* function = get_object(choice, "function"))
+    return get_string(*function, "name");
   return get_string(choice, "name");
 }
 
@@ -43,7 +47,8 @@ class ChoiceReader {
     const json::object* choice = value.if_object();
     if (!choice) return mismatch("/tool_choice", "string", value);
     const std::string type = get_string(*choice, "type").value_or("function");
-    if (type == "auto" || type == "none" || type == "required" || type == "any") return mode(type, "/tool_choice/type");
+    if (type == "auto" || type == "none" || type == "required" || type == "any")
+      return mode(type, "/tool_choice/type");
     if (type == "allowed_tools") return allowed(*choice);
     if (type == "function" || type == "tool") {
       const bool nested = choice->contains("function");
@@ -55,7 +60,8 @@ class ChoiceReader {
       tools_.parallel = false;
       return {};
     }
-    return fail(Code::InvalidInput, "enum {:.32} not in function,allowed_tools at '/tool_choice/type'", type);
+    return fail(Code::InvalidInput,
+                "enum {:.32} not in function,allowed_tools at '/tool_choice/type'", type);
   }
 
  private:
@@ -68,13 +74,16 @@ class ChoiceReader {
   }
 
   Result<void> add(const std::string& name, const std::string& at) {
-    const bool known = std::any_of(tools_.tools.begin(), tools_.tools.end(), [&](const auto& tool) { return tool.name == name; });
-    if (!known) return fail(Code::InvalidInput, "'{}' names no tool of '/tools': '{:.64}'", at, name);
+    const bool known = std::any_of(tools_.tools.begin(), tools_.tools.end(),
+                                   [&](const auto& tool) { return tool.name == name; });
+    if (!known)
+      return fail(Code::InvalidInput, "'{}' names no tool of '/tools': '{:.64}'", at, name);
     tools_.choice.names.push_back(name);
     return {};
   }
 
-  // {type: "allowed_tools", mode, tools: [{type: "function", name}]}, chat completions nest both in `allowed_tools`.
+  // {type: "allowed_tools", mode, tools: [{type: "function", name}]}, chat completions nest both in
+  // `allowed_tools`.
   Result<void> allowed(const json::object& choice) {
     const json::object* inner = get_object(choice, "allowed_tools");
     const std::string at = inner ? "/tool_choice/allowed_tools" : "/tool_choice";
@@ -84,7 +93,8 @@ class ChoiceReader {
       return fail(Code::InvalidInput, "enum {:.32} not in auto,required at '{}/mode'", wanted, at);
     VERGE_TRY(mode(wanted, at));
     const json::array* list = get_array(*inner, "tools");
-    if (!list || list->empty()) return fail(Code::InvalidInput, "minItems at '{}/tools' is 1, got 0", at);
+    if (!list || list->empty())
+      return fail(Code::InvalidInput, "minItems at '{}/tools' is 1, got 0", at);
     for (size_t i = 0; i < list->size(); ++i) {
       const std::string place = fmt::format("{}/tools/{}", at, i);
       const json::object* one = (*list)[i].if_object();
@@ -103,7 +113,8 @@ Result<protocol::Tools> read_list(const json::value& value) {
   const json::array* list = value.if_array();
   if (!list) return mismatch("/tools", "array", value);
   if (list->size() > limits::kTools)
-    return fail(Code::InvalidInput, "maxItems at '/tools' is {}, got {}", limits::kTools, list->size());
+    return fail(Code::InvalidInput, "maxItems at '/tools' is {}, got {}", limits::kTools,
+                list->size());
   protocol::Tools out;
   std::set<std::string> names;
   for (size_t i = 0; i < list->size(); ++i) {
@@ -122,25 +133,31 @@ Result<protocol::Tool> read_tool(const json::value& value, std::string_view at) 
   const json::object* item = value.if_object();
   if (!item) return mismatch(at, "object", value);
   const std::string type = get_string(*item, "type").value_or("function");
-  if (type != "function") return not_built(fmt::format("{}/type", at), fmt::format("tools of type {:.32}; only functions are", type));
+  if (type != "function")
+    return not_built(fmt::format("{}/type", at),
+                     fmt::format("tools of type {:.32}; only functions are", type));
   const json::value* nested = item->if_contains("function");
-  if (nested && !nested->is_object()) return mismatch(fmt::format("{}/function", at), "object", *nested);
+  if (nested && !nested->is_object())
+    return mismatch(fmt::format("{}/function", at), "object", *nested);
   const json::object& function = nested ? nested->get_object() : *item;
   const std::string place = nested ? fmt::format("{}/function", at) : std::string(at);
   protocol::Tool out;
   out.at = place + "/parameters";
   const json::value* name = function.if_contains("name");
-  if (!name || name->is_null()) return fail(Code::InvalidInput, "required properties at '{}' are 'name'", place);
+  if (!name || name->is_null())
+    return fail(Code::InvalidInput, "required properties at '{}' are 'name'", place);
   if (!name->is_string()) return mismatch(place + "/name", "string", *name);
   out.name = name->get_string();
   if (!is_name(out.name))
-    return fail(Code::InvalidInput, "'{}/name' must have 1 to {} letters, digits, '_', '-', '.', ':' or '/'", place,
+    return fail(Code::InvalidInput,
+                "'{}/name' must have 1 to {} letters, digits, '_', '-', '.', ':' or '/'", place,
                 limits::kToolNameBytes);
   if (const json::value* text = function.if_contains("description"); text && !text->is_null()) {
     if (!text->is_string()) return mismatch(place + "/description", "string", *text);
     out.description = text->get_string();
   }
-  if (const json::value* schema = function.if_contains("parameters"); schema && !schema->is_null()) {
+  if (const json::value* schema = function.if_contains("parameters");
+      schema && !schema->is_null()) {
     if (!schema->is_object()) return mismatch(out.at, "object", *schema);
     out.parameters = schema->get_object();
   }
@@ -164,12 +181,15 @@ void read_tools(Params& in, TextRequest& out) {
   }
   tools.parallel = parallel.value_or(true);
   if (choice)
-    if (Result<void> read = ChoiceReader(tools).read(*choice); !read) return in.refuse(std::move(read.error()));
+    if (Result<void> read = ChoiceReader(tools).read(*choice); !read)
+      return in.refuse(std::move(read.error()));
   if (tools.choice.mode != protocol::ToolMode::None) {
     // What would leave a call half written, or end where no call may.
     for (const char* name : {"stop", "ignore_eos"})
       if (out.params.contains(name))
-        return in.refuse(fail(Code::InvalidInput, "'/{}' can't be met beside '/tools': it would cut a call, or add to one", name));
+        return in.refuse(
+            fail(Code::InvalidInput,
+                 "'/{}' can't be met beside '/tools': it would cut a call, or add to one", name));
   }
   protocol::put_tools(tools, out.params);
 }
@@ -178,7 +198,8 @@ Result<json::array> read_calls(const json::value& value, std::string_view at) {
   const json::array* list = value.if_array();
   if (!list) return mismatch(at, "array", value);
   if (list->size() > limits::kCallsOfMessage)
-    return fail(Code::InvalidInput, "maxItems at '{}' is {}, got {}", at, limits::kCallsOfMessage, list->size());
+    return fail(Code::InvalidInput, "maxItems at '{}' is {}, got {}", at, limits::kCallsOfMessage,
+                list->size());
   json::array out;
   for (size_t i = 0; i < list->size(); ++i) {
     const std::string place = fmt::format("{}/{}", at, i);
@@ -188,21 +209,26 @@ Result<json::array> read_calls(const json::value& value, std::string_view at) {
     const std::string inner = function ? place + "/function" : place;
     if (!function) function = item;
     const auto name = get_string(*function, "name");
-    if (!name || name->empty()) return fail(Code::InvalidInput, "required properties at '{}' are 'name,arguments'", inner);
+    if (!name || name->empty())
+      return fail(Code::InvalidInput, "required properties at '{}' are 'name,arguments'", inner);
     json::object arguments;
     if (const json::value* given = function->if_contains("arguments"); given && !given->is_null()) {
       if (given->is_object()) {
         arguments = given->get_object();
       } else if (!given->is_string()) {
         return mismatch(inner + "/arguments", "string", *given);
-      } else if (std::string_view text = given->get_string(); text.find_first_not_of(" \t\r\n") != text.npos) {
+      } else if (std::string_view text = given->get_string();
+                 text.find_first_not_of(" \t\r\n") != text.npos) {
         auto parsed = parse_json(text, kArgumentsDepth);
         if (!parsed || !parsed->is_object())
-          return fail(Code::InvalidInput, "'{}/arguments' must be the text of a JSON object", inner);
+          return fail(Code::InvalidInput, "'{}/arguments' must be the text of a JSON object",
+                      inner);
         arguments = std::move(parsed->get_object());
       }
     }
-    json::object call{{"type", "function"}, {"function", json::object{{"name", *name}, {"arguments", std::move(arguments)}}}};
+    json::object call{
+        {"type", "function"},
+        {"function", json::object{{"name", *name}, {"arguments", std::move(arguments)}}}};
     if (auto id = get_string(*item, "id"); id && !id->empty()) call["id"] = *id;
     out.push_back(std::move(call));
   }

@@ -1,5 +1,6 @@
-// A text of parts that follow one another, some of them JSON under a schema: a thought, free text, calls with their marks.
-// Part after part may have several ways to go on; they are followed beside each other until the text tells which it is.
+// A text of parts that follow one another, some of them JSON under a schema: a thought, free text,
+// calls with their marks. Part after part may have several ways to go on; they are followed beside
+// each other until the text tells which it is.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ struct EnvelopePart {
     Without,    // any text, also none, in which the regular expression `text` is found nowhere
     Object,     // a JSON object under the schema `text`
     Value,      // a JSON value under the schema `text`, or under that of its property `property`
-    RawString,  // the same, a string only, without quotes and escapes; `without` is found nowhere in it
+    RawString,  // the same, a string only, without quotes and escapes; `without` is found nowhere
+                // in it
   };
   Kind kind = Kind::Pattern;
   std::string text;

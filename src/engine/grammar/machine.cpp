@@ -72,7 +72,8 @@ void Machine::enter_part(uint32_t part, std::vector<Head>& out) {
   } else {
     head = {0, Mode::Text, 0, lexer_.start(p.text, false), part};
   }
-  if (std::find(out.begin(), out.end(), head) != out.end()) return;  // parts that may be empty can lead to each other
+  if (std::find(out.begin(), out.end(), head) != out.end())
+    return;  // parts that may be empty can lead to each other
   out.push_back(head);
   if (!p.json && lexer_.accepts(head.state)) leave_part(part, out);
 }
@@ -140,9 +141,11 @@ int32_t Machine::intern(std::vector<Head> heads) {
   Place p;
   p.in_string = p.in_escape = true;
   for (const Head& x : heads) {
-    const bool ends = x.mode == Mode::Text ? rules_->kind == RootKind::Text
-                                           : x.mode == Mode::Raw && frames_[x.frame].kind == Kind::Root &&
-                                                 (rules_->kind != RootKind::Parts || rules_->parts[frames_[x.frame].position].last);
+    const bool ends = x.mode == Mode::Text
+                          ? rules_->kind == RootKind::Text
+                          : x.mode == Mode::Raw && frames_[x.frame].kind == Kind::Root &&
+                                (rules_->kind != RootKind::Parts ||
+                                 rules_->parts[frames_[x.frame].position].last);
     p.complete |= x.mode == Mode::Done || (ends && lexer_.accepts(x.state));
     const bool body = x.mode == Mode::String || x.mode == Mode::KeyExtra || x.mode == Mode::KeyDeclared;
     p.in_string &= body && lexer_.between(x.state);
@@ -243,7 +246,8 @@ void Machine::move(const Head& h, uint8_t byte, const std::string* text, std::ve
       const int32_t to = lexer_.step(h.state, byte);
       if (to < 0) return;
       out.push_back({h.frame, h.mode, 0, static_cast<uint32_t>(to), h.extra});
-      if (rules_->kind == RootKind::Parts && lexer_.accepts(static_cast<uint32_t>(to))) leave_part(h.extra, out);
+      if (rules_->kind == RootKind::Parts && lexer_.accepts(static_cast<uint32_t>(to)))
+        leave_part(h.extra, out);
       return;
     }
     case Mode::String: {
@@ -384,7 +388,8 @@ void Machine::value(const Head& h, uint8_t byte, std::vector<Head>& out) {
 }
 
 void Machine::after_value(uint32_t frame, std::vector<Head>& out) {
-  if (frames_[frame].kind == Kind::Root && rules_->kind == RootKind::Parts) return leave_part(frames_[frame].position, out);
+  if (frames_[frame].kind == Kind::Root && rules_->kind == RootKind::Parts)
+    return leave_part(frames_[frame].position, out);
   if (frames_[frame].kind == Kind::Root) out.push_back({frame, Mode::Done, 0, 0, 0});
   else out.push_back({frame, Mode::After, kGapOpen, 0, 0});
 }

@@ -96,7 +96,11 @@ const std::set<std::string_view> kUnsupported = {"$dynamicRef", "$recursiveRef",
 class Compiler {
  public:
   Compiler(const JsonTree& tree, Rules& rules, bool collection = false)
-      : tree_(tree), references_(tree, collection), out_(rules), l_(rules.languages), numbers_(rules.languages) {}
+      : tree_(tree),
+        references_(tree, collection),
+        out_(rules),
+        l_(rules.languages),
+        numbers_(rules.languages) {}
 
   Result<void> run() {
     std::vector<uint32_t> roots;
@@ -109,7 +113,8 @@ class Compiler {
     out_.rules.emplace_back();
     for (const Json* node : nodes) {
       if (const Json* draft = node->find("$schema");
-          draft && draft->type == Json::String && draft->text.find("json-schema.org") == std::string::npos)
+          draft && draft->type == Json::String &&
+          draft->text.find("json-schema.org") == std::string::npos)
         refuse(*node, "$schema", "an unknown dialect of JSON Schema");
       roots.push_back(rule({term(*node)}));
     }
@@ -1457,7 +1462,8 @@ Error placed(const Error& error, const Envelope& envelope, const Documents& docu
   const size_t digits = why.find_first_not_of("0123456789", 5);
   const size_t document = static_cast<size_t>(std::stoul(why.substr(5, digits - 5)));
   if (document >= documents.parts.size()) return error;
-  return fail(error.code, "'{}{}", envelope.parts[documents.parts[document]].at, why.substr(digits));
+  return fail(error.code, "'{}{}", envelope.parts[documents.parts[document]].at,
+              why.substr(digits));
 }
 
 }  // namespace
@@ -1476,7 +1482,8 @@ Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
   Result<JsonTree> tree = JsonTree::parse(documents.text);
   if (!tree) {
     const std::string at = documents.parts.empty() ? "" : envelope.parts[documents.parts[0]].at;
-    return fail(Code::InvalidInput, "'{}' and what stands beside it can't be read: {}", at, tree.error().message);
+    return fail(Code::InvalidInput, "'{}' and what stands beside it can't be read: {}", at,
+                tree.error().message);
   }
   std::vector<const Json*> nodes;
   for (size_t i = 0; i < envelope.parts.size(); ++i) {
@@ -1490,7 +1497,8 @@ Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
   }
   std::vector<uint32_t> roots;
   Compiler compiler(*tree, *rules, true);
-  if (Result<void> made = compiler.run(nodes, roots); !made) return placed(made.error(), envelope, documents);
+  if (Result<void> made = compiler.run(nodes, roots); !made)
+    return placed(made.error(), envelope, documents);
   size_t next_root = 0;
   for (const EnvelopePart& part : envelope.parts) {
     PartRule out;
@@ -1506,7 +1514,9 @@ Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
     } else if (part.kind == Kind::RawString) {
       VERGE_ASSIGN(rest, found_nowhere(l, part.without));
       out.text = l.both(rules->rules[root].string, rest);
-      if (!l.live(out.text)) return fail(Code::InvalidInput, "'{}/properties/{}' has no string that can be written", part.at, part.property);
+      if (!l.live(out.text))
+        return fail(Code::InvalidInput, "'{}/properties/{}' has no string that can be written",
+                    part.at, part.property);
     } else {
       out.json = true;
       out.rule = root;
@@ -1519,7 +1529,8 @@ Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
         rules->rules.push_back(std::move(only));
       }
     }
-    if (!out.json && !l.live(out.text)) return fail(Code::Internal, "a part of a call that no text matches");
+    if (!out.json && !l.live(out.text))
+      return fail(Code::Internal, "a part of a call that no text matches");
     rules->parts.push_back(std::move(out));
   }
   if (l.exceeded()) return fail(Code::InvalidInput, "it needs more memory than a grammar may have");

@@ -20,7 +20,11 @@ class PlainParser final : public Parser {
 class AnswerParser final : public Parser {
  public:
   AnswerParser(const Thought* thought, bool inside, std::unique_ptr<Parser> body)
-      : thought_(thought), body_(std::move(body)), state_(!thought ? State::Body : inside ? State::Trim : State::Open) {}
+      : thought_(thought),
+        body_(std::move(body)),
+        state_(!thought ? State::Body
+               : inside ? State::Trim
+                        : State::Open) {}
 
   void push(std::string_view text, std::vector<Delta>& out) override {
     buffer_ += text;
@@ -69,7 +73,8 @@ class AnswerParser final : public Parser {
     if (at == std::string::npos) {
       sure = buffer_.size() - (end ? 0 : begun(buffer_, thought_->close));
     }
-    while (sure > 0 && is_space(buffer_[sure - 1])) --sure;  // white space before the mark is not thought
+    while (sure > 0 && is_space(buffer_[sure - 1]))
+      --sure;  // white space before the mark is not thought
     if (sure > 0) out.push_back({Delta::Kind::Reasoning, 0, "", buffer_.substr(0, sure)});
     if (at == std::string::npos) {
       buffer_.erase(0, end ? buffer_.size() : sure);
@@ -160,7 +165,8 @@ Result<Envelope> answer_envelope(const AnswerForm& form) {
       if (form.syntax && !form.required && !form.body) calls = e.parts[e.parts[part].next[0]].next;
     }
     if (!calls.empty()) {
-      const uint32_t part = e.add({Kind::Pattern, "(?:" + literal(form.thought->before_call) + ")?"});
+      const uint32_t part =
+          e.add({Kind::Pattern, "(?:" + literal(form.thought->before_call) + ")?"});
       e.parts[part].next = std::exchange(calls, {part});
     }
   }

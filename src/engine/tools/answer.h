@@ -1,5 +1,5 @@
-// What an answer is made of: a thought, then text or calls, or a text under a grammar. One description gives the grammar that
-// the tokens must follow and the parser that reads them.
+// What an answer is made of: a thought, then text or calls, or a text under a grammar. One
+// description gives the grammar that the tokens must follow and the parser that reads them.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,8 @@ struct AnswerForm {
   std::vector<Function> functions;   // that may be called, >= 1 where there is a syntax
   bool required = false;             // the answer is a call
   bool parallel = true;              // of several, else of one at most
-  std::optional<grammar::EnvelopePart> body;  // what is said must be this; calls may come in its place
+  std::optional<grammar::EnvelopePart>
+      body;  // what is said must be this; calls may come in its place
 };
 
 // Empty: any text. Errors: InvalidInput that names a function's schema.

@@ -9,14 +9,18 @@ namespace {
 constexpr size_t kMostArguments = 64;  // their orders are followed pair by pair
 
 // Words of a schema that say nothing of the object as a whole, or that its properties keep.
-constexpr std::array<std::string_view, 16> kPlain = {"type", "properties", "required", "additionalProperties", "description", "title",
-                                                     "$schema", "$id", "$defs", "definitions", "$comment", "default", "examples",
-                                                     "deprecated", "strict", "name"};
+constexpr std::array<std::string_view, 16> kPlain = {
+    "type",        "properties",  "required", "additionalProperties",
+    "description", "title",       "$schema",  "$id",
+    "$defs",       "definitions", "$comment", "default",
+    "examples",    "deprecated",  "strict",   "name"};
 
 bool only_texts(const json::object& schema) {
   if (const auto type = get_string(schema, "type")) return *type == "string";
   const json::array* list = get_array(schema, "enum");
-  if (list) return !list->empty() && std::all_of(list->begin(), list->end(), [](const json::value& v) { return v.is_string(); });
+  if (list)
+    return !list->empty() && std::all_of(list->begin(), list->end(),
+                                         [](const json::value& v) { return v.is_string(); });
   const json::value* constant = schema.if_contains("const");
   return constant && constant->is_string();
 }
@@ -31,21 +35,27 @@ Result<std::vector<Argument>> arguments_of(const Function& function) {
   for (const auto& [word, value] : *schema) {
     const std::string_view name = word;
     if (std::find(kPlain.begin(), kPlain.end(), name) == kPlain.end() && !name.starts_with("x-"))
-      return fail(Code::InvalidInput, "'{}' ({}): this model writes arguments one by one; only words of single properties can be kept", function.at, name);
+      return fail(Code::InvalidInput,
+                  "'{}' ({}): this model writes arguments one by one; only words of single "
+                  "properties can be kept",
+                  function.at, name);
   }
   if (const auto type = get_string(*schema, "type"); type && *type != "object")
     return fail(Code::InvalidInput, "'{}' admits no object", function.at);
   const json::object* properties = get_object(*schema, "properties");
   if (properties && properties->size() > kMostArguments)
-    return fail(Code::InvalidInput, "'{}' (properties): at most {} can be written one by one", function.at, kMostArguments);
+    return fail(Code::InvalidInput, "'{}' (properties): at most {} can be written one by one",
+                function.at, kMostArguments);
   const json::array* required = get_array(*schema, "required");
   if (properties) {
     for (const auto& [name, value] : *properties) {
       Argument one{std::string(name)};
-      one.required = required && std::find(required->begin(), required->end(), json::value(name)) != required->end();
+      one.required = required && std::find(required->begin(), required->end(), json::value(name)) !=
+                                     required->end();
       if (const json::object* o = value.if_object()) {
         one.text = only_texts(*o);
-        one.boolean = get_string(*o, "type") == "boolean" && !o->contains("enum") && !o->contains("const");
+        one.boolean =
+            get_string(*o, "type") == "boolean" && !o->contains("enum") && !o->contains("const");
       }
       out.push_back(std::move(one));
     }
@@ -62,7 +72,8 @@ std::vector<Argument> known_arguments(const Function& function) {
   return found ? std::move(*found) : std::vector<Argument>();
 }
 
-Result<void> add_arguments(grammar::Envelope& e, const Function& function, const ArgumentStyle& style, uint32_t from, uint32_t end) {
+Result<void> add_arguments(grammar::Envelope& e, const Function& function,
+                           const ArgumentStyle& style, uint32_t from, uint32_t end) {
   using Kind = grammar::EnvelopePart::Kind;
   VERGE_ASSIGN(all, arguments_of(function));
   struct Node {
@@ -75,10 +86,13 @@ Result<void> add_arguments(grammar::Envelope& e, const Function& function, const
     node.later = e.add({Kind::Pattern, style.before(one.name, false)});
     node.value_end = e.add({Kind::Pattern, style.after});
     const bool raw = one.text && style.raw_text;
-    const uint32_t value = style.python && one.boolean ? e.add({Kind::Pattern, "True|False"})
-                                                       : e.add({raw ? Kind::RawString : Kind::Value, function.schema, one.name, style.never_in_text, function.at});
+    const uint32_t value = style.python && one.boolean
+                               ? e.add({Kind::Pattern, "True|False"})
+                               : e.add({raw ? Kind::RawString : Kind::Value, function.schema,
+                                        one.name, style.never_in_text, function.at});
     if (raw && !style.text_open.empty()) {
-      const uint32_t open = e.add({Kind::Pattern, style.text_open}), close = e.add({Kind::Pattern, style.text_close});
+      const uint32_t open = e.add({Kind::Pattern, style.text_open}),
+                     close = e.add({Kind::Pattern, style.text_close});
       e.parts[node.first].next = e.parts[node.later].next = {open};
       e.parts[open].next = {value};
       e.parts[value].next = {close};

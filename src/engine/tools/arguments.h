@@ -15,11 +15,11 @@ namespace verge::engine::tools {
 struct Argument {
   std::string name;
   bool required = false;
-  bool text = false;     // strings and nothing else
+  bool text = false;  // strings and nothing else
   bool boolean = false;
 };
-// The properties of a function's schema, as written. What the schema says of the object as a whole can't be kept where each
-// is written by itself: InvalidInput names such a word.
+// The properties of a function's schema, as written. What the schema says of the object as a whole
+// can't be kept where each is written by itself: InvalidInput names such a word.
 Result<std::vector<Argument>> arguments_of(const Function& function);
 // The same without errors, for parsers: empty where arguments_of() fails.
 std::vector<Argument> known_arguments(const Function& function);
@@ -27,14 +27,16 @@ std::vector<Argument> known_arguments(const Function& function);
 // How arguments follow one another. All texts are regular expressions.
 struct ArgumentStyle {
   std::function<std::string(std::string_view name, bool first)> before;
-  bool raw_text = false;       // strings without JSON's quotes and escapes, between
+  bool raw_text = false;  // strings without JSON's quotes and escapes, between
   std::string text_open, text_close;
-  std::string never_in_text;   // what would end one
-  std::string after;           // behind each value
-  bool python = false;         // True and False
+  std::string never_in_text;  // what would end one
+  std::string after;          // behind each value
+  bool python = false;        // True and False
 };
-// Parts of the arguments in the order of the schema: `from` leads to the first, or to `end` where none must come.
-Result<void> add_arguments(grammar::Envelope& envelope, const Function& function, const ArgumentStyle& style, uint32_t from, uint32_t end);
+// Parts of the arguments in the order of the schema: `from` leads to the first, or to `end` where
+// none must come.
+Result<void> add_arguments(grammar::Envelope& envelope, const Function& function,
+                           const ArgumentStyle& style, uint32_t from, uint32_t end);
 
 // [(name, value)] of a call's JSON, in order.
 std::vector<std::pair<std::string, json::value>> pairs_of(const Call& call);

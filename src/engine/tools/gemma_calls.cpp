@@ -18,13 +18,15 @@ struct Form {
 
 std::string notation(const json::value& value, std::string_view quote) {
   std::string out;
-  if (value.is_string()) return fmt::format("{0}{1}{0}", quote, std::string_view(value.get_string()));
+  if (value.is_string())
+    return fmt::format("{0}{1}{0}", quote, std::string_view(value.get_string()));
   if (const json::array* list = value.if_array()) {
     for (const json::value& item : *list) out += (out.empty() ? "" : ",") + notation(item, quote);
     return "[" + out + "]";
   }
   if (const json::object* object = value.if_object()) {
-    for (const auto& [key, item] : *object) out += (out.empty() ? "" : ",") + std::string(key) + ":" + notation(item, quote);
+    for (const auto& [key, item] : *object)
+      out += (out.empty() ? "" : ",") + std::string(key) + ":" + notation(item, quote);
     return "{" + out + "}";
   }
   return json::serialize(value);
@@ -74,13 +76,16 @@ class GemmaParser final : public Scanner {
       return true;
     }
     const size_t colon = buffer_.find(':', begin);
-    const size_t stop = colon == std::string::npos ? colon : value_end(std::string_view(buffer_).substr(colon + 1), form_.quote);
+    const size_t stop = colon == std::string::npos
+                            ? colon
+                            : value_end(std::string_view(buffer_).substr(colon + 1), form_.quote);
     if (stop == std::string::npos) {
       if (end) buffer_.clear();
       return false;
     }
     const std::string_view key = std::string_view(buffer_).substr(begin, colon - begin);
-    arguments((first_ ? "{" : ", ") + quoted_json(key) + ": " + value_to_json(std::string_view(buffer_).substr(colon + 1, stop), form_.quote));
+    arguments((first_ ? "{" : ", ") + quoted_json(key) + ": " +
+              value_to_json(std::string_view(buffer_).substr(colon + 1, stop), form_.quote));
     first_ = false;
     const size_t next = colon + 1 + stop;
     drop(buffer_[next] == ',' ? next + 1 : next);
@@ -104,17 +109,23 @@ class GemmaCalls final : public Syntax {
     std::string out;
     for (const Call& call : calls) {
       std::string list;
-      for (const auto& [name, value] : pairs_of(call)) list += (list.empty() ? "" : ",") + name + ":" + notation(value, form_.quote);
+      for (const auto& [name, value] : pairs_of(call))
+        list += (list.empty() ? "" : ",") + name + ":" + notation(value, form_.quote);
       out += form_.open + call.name + "{" + list + "}" + form_.close;
     }
     return out;
   }
-  std::unique_ptr<Parser> parser(std::span<const Function>) const override { return std::make_unique<GemmaParser>(form_); }
+  std::unique_ptr<Parser> parser(std::span<const Function>) const override {
+    return std::make_unique<GemmaParser>(form_);
+  }
   std::string trigger(std::span<const Function>) const override { return literal(form_.open); }
   Result<CallParts> add(Envelope& e, std::span<const Function> functions, bool) const override {
-    const uint32_t open = e.add({Kind::Pattern, literal(form_.open)}), close = e.add({Kind::Pattern, "\\}" + literal(form_.close)});
+    const uint32_t open = e.add({Kind::Pattern, literal(form_.open)}),
+                   close = e.add({Kind::Pattern, "\\}" + literal(form_.close)});
     ArgumentStyle style;
-    style.before = [](std::string_view name, bool first) { return (first ? "" : ",") + literal(name) + ":"; };
+    style.before = [](std::string_view name, bool first) {
+      return (first ? "" : ",") + literal(name) + ":";
+    };
     style.raw_text = true;
     style.text_open = style.text_close = style.never_in_text = literal(form_.quote);
     for (const Function& f : functions) {
@@ -135,7 +146,8 @@ class GemmaCalls final : public Syntax {
 }  // namespace
 
 const Syntax& function_gemma() {
-  static const GemmaCalls s({"function-gemma", "<start_function_call>call:", "<end_function_call>", "<escape>"});
+  static const GemmaCalls s(
+      {"function-gemma", "<start_function_call>call:", "<end_function_call>", "<escape>"});
   return s;
 }
 

@@ -229,9 +229,12 @@ class JsonCallParser final : public Scanner {
   bool quoted_ = false, escaped_ = false;
 };
 
-constexpr std::string_view kGap = "(?:\\n[ \\t]{0,8}| )?";  // white space that models write inside a call
+constexpr std::string_view kGap =
+    "(?:\\n[ \\t]{0,8}| )?";  // white space that models write inside a call
 
-std::string object_head() { return fmt::format("\\{{{0}(?:\"type\": ?\"function\",{0})?\"name\":{0}\"", kGap); }
+std::string object_head() {
+  return fmt::format("\\{{{0}(?:\"type\": ?\"function\",{0})?\"name\":{0}\"", kGap);
+}
 
 std::string any_name(std::span<const Function> functions) {
   std::string out;
@@ -254,7 +257,8 @@ std::string JsonCalls::render(std::span<const Call> calls) const {
     const bool opens = i == 0 || !form_.list, closes = i + 1 == calls.size() || !form_.list;
     if (i > 0) out += form_.list ? ", " : "\n";
     if (opens) out += form_.open + std::string(form_.gap) + (form_.list ? "[" : "");
-    out += fmt::format(R"({{"name": {}, "{}": {}}})", quoted_json(calls[i].name), form_.arguments, calls[i].arguments);
+    out += fmt::format(R"({{"name": {}, "{}": {}}})", quoted_json(calls[i].name), form_.arguments,
+                       calls[i].arguments);
     if (closes) out += (form_.list ? "]" : "") + std::string(form_.gap) + form_.close;
   }
   return out;
@@ -265,27 +269,29 @@ std::unique_ptr<Parser> JsonCalls::parser(std::span<const Function> functions) c
 }
 
 std::string JsonCalls::trigger(std::span<const Function> functions) const {
-  const std::string bare =
-      fmt::format("^\\s*{}\\{{\\s*(?:\"type\"\\s*:\\s*\"function\"\\s*,\\s*)?\"name\"\\s*:\\s*\"(?:{})\"",
-                  form_.loose ? "(?:```(?:json)?\\s*)?" : "", any_name(functions));
+  const std::string bare = fmt::format(
+      "^\\s*{}\\{{\\s*(?:\"type\"\\s*:\\s*\"function\"\\s*,\\s*)?\"name\"\\s*:\\s*\"(?:{})\"",
+      form_.loose ? "(?:```(?:json)?\\s*)?" : "", any_name(functions));
   std::string out = form_.open.empty() ? bare : literal(form_.open);
   if (form_.loose) out += "|" + bare;
   if (!form_.optional_open.empty()) out += "|" + literal(form_.optional_open);
   return out;
 }
 
-Result<CallParts> JsonCalls::add(Envelope& e, std::span<const Function> functions, bool parallel) const {
+Result<CallParts> JsonCalls::add(Envelope& e, std::span<const Function> functions,
+                                 bool parallel) const {
   CallParts out;
   // One way to write calls: `open`, the object's head, one of the functions, `close`.
-  const auto way = [&](const std::string& open, const std::string& close, bool list, std::vector<uint32_t>& first,
-                       std::vector<uint32_t>& last) {
+  const auto way = [&](const std::string& open, const std::string& close, bool list,
+                       std::vector<uint32_t>& first, std::vector<uint32_t>& last) {
     const uint32_t begin = e.add({Kind::Pattern, open + (list ? "\\[" : "") + object_head()});
     const uint32_t end = e.add({Kind::Pattern, std::string(kGap) + "\\}"});
     const uint32_t tail = e.add({Kind::Pattern, (list ? "\\]" : "") + close});
     const bool more = list && parallel;
     const uint32_t comma = more ? e.add({Kind::Pattern, ", ?" + object_head()}) : 0;
     for (const Function& f : functions) {
-      const uint32_t name = e.add({Kind::Pattern, fmt::format("{}\",{}\"{}\": ?", literal(f.name), kGap, form_.arguments)});
+      const uint32_t name = e.add(
+          {Kind::Pattern, fmt::format("{}\",{}\"{}\": ?", literal(f.name), kGap, form_.arguments)});
       const uint32_t object = e.add({Kind::Object, f.schema, "", "", f.at});
       e.parts[begin].next.push_back(name);
       if (more) e.parts[comma].next.push_back(name);
@@ -299,11 +305,13 @@ Result<CallParts> JsonCalls::add(Envelope& e, std::span<const Function> function
   };
   const std::string gap(kGap);
   if (form_.open.empty()) {
-    const std::string mark = form_.optional_open.empty() ? "" : "(?:" + literal(form_.optional_open) + ")?";
+    const std::string mark =
+        form_.optional_open.empty() ? "" : "(?:" + literal(form_.optional_open) + ")?";
     way(mark, "", false, out.first_at_start, out.last_at_start);
     return out;
   }
-  way(literal(form_.open) + gap, form_.close.empty() ? "" : gap + literal(form_.close), form_.list, out.first, out.last);
+  way(literal(form_.open) + gap, form_.close.empty() ? "" : gap + literal(form_.close), form_.list,
+      out.first, out.last);
   if (form_.loose) {
     way("\\n?", "", false, out.first_at_start, out.last_at_start);
     way("\\n?```(?:json)?\\n", gap + "```", false, out.first_at_start, out.last_at_start);

@@ -12,7 +12,8 @@ using Kind = grammar::EnvelopePart::Kind;
 
 std::string numbered(std::string_view text, size_t number) {
   std::string out(text);
-  if (const size_t at = out.find("{n}"); at != std::string::npos) out.replace(at, 3, std::to_string(number));
+  if (const size_t at = out.find("{n}"); at != std::string::npos)
+    out.replace(at, 3, std::to_string(number));
   return out;
 }
 
@@ -22,7 +23,8 @@ class NamedCallParser final : public Scanner {
     opens_.push_back(form_.open);
     if (!form_.section_open.empty()) opens_.push_back(form_.section_open);
     for (const std::string* mark : {&form_.close, &form_.section_close})
-      if (!mark->empty()) between_.push_back(mark->substr(skip_space(*mark)));  // white space is passed over
+      if (!mark->empty())
+        between_.push_back(mark->substr(skip_space(*mark)));  // white space is passed over
   }
 
  private:
@@ -56,14 +58,16 @@ class NamedCallParser final : public Scanner {
 
   bool name(bool end) {
     const size_t at = buffer_.find(form_.arguments_mark);
-    size_t begin = at == std::string::npos ? at : skip_space(buffer_, at + form_.arguments_mark.size());
+    size_t begin =
+        at == std::string::npos ? at : skip_space(buffer_, at + form_.arguments_mark.size());
     if (at == std::string::npos || begin >= buffer_.size()) {
       if (end) buffer_.clear();
       return false;
     }
     std::string_view called = std::string_view(buffer_).substr(0, at);
     if (!form_.before_name.empty())
-      if (const size_t prefix = called.rfind(form_.before_name); prefix != called.npos) called.remove_prefix(prefix + form_.before_name.size());
+      if (const size_t prefix = called.rfind(form_.before_name); prefix != called.npos)
+        called.remove_prefix(prefix + form_.before_name.size());
     if (!form_.name_end.empty()) called = called.substr(0, called.find(form_.name_end));
     called = called.substr(0, called.find_first_of(" \n\t<["));
     begin_call(called);
@@ -84,7 +88,9 @@ class NamedCallParser final : public Scanner {
       state_ = opens ? State::Name : State::After;
       return true;
     }
-    const bool may_come = std::any_of(between_.begin(), between_.end(), [&](const std::string& mark) { return mark.starts_with(rest); });
+    const bool may_come =
+        std::any_of(between_.begin(), between_.end(),
+                    [&](const std::string& mark) { return mark.starts_with(rest); });
     if (may_come && !end) return false;
     if (may_come) buffer_.clear();
     state_ = State::Text;
@@ -101,7 +107,8 @@ class NamedCallParser final : public Scanner {
 
 std::vector<std::string> NamedCalls::marks() const {
   std::vector<std::string> out = form_.more_marks;
-  for (const std::string* mark : {&form_.section_open, &form_.open, &form_.arguments_mark, &form_.close, &form_.section_close})
+  for (const std::string* mark : {&form_.section_open, &form_.open, &form_.arguments_mark,
+                                  &form_.close, &form_.section_close})
     if (!mark->empty()) out.push_back(*mark);
   return out;
 }
@@ -109,20 +116,25 @@ std::vector<std::string> NamedCalls::marks() const {
 std::string NamedCalls::render(std::span<const Call> calls) const {
   std::string out = form_.section_open;
   for (size_t i = 0; i < calls.size(); ++i)
-    out += form_.open + form_.before_name + calls[i].name + numbered(form_.after_name, i) + calls[i].arguments + form_.close;
+    out += form_.open + form_.before_name + calls[i].name + numbered(form_.after_name, i) +
+           calls[i].arguments + form_.close;
   return out + form_.section_close;
 }
 
-std::unique_ptr<Parser> NamedCalls::parser(std::span<const Function>) const { return std::make_unique<NamedCallParser>(form_); }
+std::unique_ptr<Parser> NamedCalls::parser(std::span<const Function>) const {
+  return std::make_unique<NamedCallParser>(form_);
+}
 
 std::string NamedCalls::trigger(std::span<const Function>) const {
   return literal(form_.section_open.empty() ? form_.open : form_.section_open);
 }
 
-Result<CallParts> NamedCalls::add(Envelope& e, std::span<const Function> functions, bool parallel) const {
+Result<CallParts> NamedCalls::add(Envelope& e, std::span<const Function> functions,
+                                  bool parallel) const {
   CallParts out;
   std::string after = literal(form_.after_name);
-  if (const size_t at = after.find("\\{n\\}"); at != std::string::npos) after.replace(at, 5, "[0-9]{1,2}");
+  if (const size_t at = after.find("\\{n\\}"); at != std::string::npos)
+    after.replace(at, 5, "[0-9]{1,2}");
   const std::string begin = literal(form_.open + form_.before_name);
   const uint32_t first = e.add({Kind::Pattern, literal(form_.section_open) + begin});
   const uint32_t close = e.add({Kind::Pattern, literal(form_.close)});

@@ -22,7 +22,8 @@ size_t text_end(std::string_view text, size_t at, std::string_view quote) {
 }
 
 bool begins_text(std::string_view text, size_t at, std::string_view quote) {
-  return text[at] == '"' || text[at] == '\'' || (!quote.empty() && text.substr(at).starts_with(quote));
+  return text[at] == '"' || text[at] == '\'' ||
+         (!quote.empty() && text.substr(at).starts_with(quote));
 }
 
 class Reader {

@@ -24,14 +24,14 @@ struct Call {
 struct Delta {
   enum class Kind { Text, Reasoning, Call, Arguments };
   Kind kind = Kind::Text;
-  size_t index = 0;   // of the call, from 0
-  std::string name;   // of a Call, which begins one
-  std::string text;   // of the others; Arguments are pieces of one JSON object
+  size_t index = 0;  // of the call, from 0
+  std::string name;  // of a Call, which begins one
+  std::string text;  // of the others; Arguments are pieces of one JSON object
   bool operator==(const Delta&) const = default;
 };
 
-// Reads a text as it comes. What the deltas come to depends on the text alone, not on where it was cut; no mark of a call,
-// whole or begun, is ever Text, unless the text is no call after all.
+// Reads a text as it comes. What the deltas come to depends on the text alone, not on where it was
+// cut; no mark of a call, whole or begun, is ever Text, unless the text is no call after all.
 class Parser {
  public:
   virtual ~Parser() = default;

@@ -25,7 +25,8 @@ std::string python(const json::value& value) {
     return "[" + out + "]";
   }
   if (const json::object* object = value.if_object()) {
-    for (const auto& [key, item] : *object) out += (out.empty() ? "" : ", ") + quoted_json(key) + ": " + python(item);
+    for (const auto& [key, item] : *object)
+      out += (out.empty() ? "" : ", ") + quoted_json(key) + ": " + python(item);
     return "{" + out + "}";
   }
   return json::serialize(value);
@@ -75,7 +76,9 @@ class PythonicParser final : public Scanner {
       }
       const std::string begun = buffer_.substr(name);
       const bool may_be = open == std::string::npos &&
-                          std::any_of(names_.begin(), names_.end(), [&](const std::string& one) { return one.starts_with(begun); });
+                          std::any_of(names_.begin(), names_.end(), [&](const std::string& one) {
+                            return one.starts_with(begun);
+                          });
       if (may_be && !end) return false;
     } else if (at >= buffer_.size() && !end) {
       return false;
@@ -106,14 +109,17 @@ class PythonicParser final : public Scanner {
       return true;
     }
     const size_t equals = buffer_.find('=', begin);
-    const size_t stop = equals == std::string::npos ? equals : value_end(std::string_view(buffer_).substr(equals + 1), "");
+    const size_t stop = equals == std::string::npos
+                            ? equals
+                            : value_end(std::string_view(buffer_).substr(equals + 1), "");
     if (stop == std::string::npos) {
       if (end) buffer_.clear();
       return false;
     }
     std::string_view key = std::string_view(buffer_).substr(begin, equals - begin);
     while (!key.empty() && is_space(key.back())) key.remove_suffix(1);
-    arguments((first_ ? "{" : ", ") + quoted_json(key) + ": " + value_to_json(std::string_view(buffer_).substr(equals + 1, stop), ""));
+    arguments((first_ ? "{" : ", ") + quoted_json(key) + ": " +
+              value_to_json(std::string_view(buffer_).substr(equals + 1, stop), ""));
     first_ = false;
     const size_t next = equals + 1 + stop;
     drop(buffer_[next] == ',' ? next + 1 : next);
@@ -140,27 +146,37 @@ class PythonicParser final : public Scanner {
 class PythonicCalls final : public Syntax {
  public:
   std::string_view name() const override { return "pythonic"; }
-  std::vector<std::string> marks() const override { return {"<|python_start|>", "<|python_end|>", "<|python_tag|>"}; }
+  std::vector<std::string> marks() const override {
+    return {"<|python_start|>", "<|python_end|>", "<|python_tag|>"};
+  }
   std::string render(std::span<const Call> calls) const override {
     std::string out;
     for (const Call& call : calls) {
       std::string list;
-      for (const auto& [name, value] : pairs_of(call)) list += (list.empty() ? "" : ", ") + name + "=" + python(value);
+      for (const auto& [name, value] : pairs_of(call))
+        list += (list.empty() ? "" : ", ") + name + "=" + python(value);
       out += (out.empty() ? "" : ", ") + call.name + "(" + list + ")";
     }
     return "[" + out + "]";
   }
-  std::unique_ptr<Parser> parser(std::span<const Function> functions) const override { return std::make_unique<PythonicParser>(functions); }
+  std::unique_ptr<Parser> parser(std::span<const Function> functions) const override {
+    return std::make_unique<PythonicParser>(functions);
+  }
   std::string trigger(std::span<const Function> functions) const override {
     std::string names;
     for (const Function& f : functions) names += (names.empty() ? "" : "|") + literal(f.name);
     return "^\\s*(?:<\\|python_(?:start|tag)\\|>)?\\s*\\[\\s*(?:" + names + ")\\(";
   }
-  Result<CallParts> add(Envelope& e, std::span<const Function> functions, bool parallel) const override {
-    const uint32_t open = e.add({Kind::Pattern, "(?:<\\|python_start\\|>)?\\["}), close = e.add({Kind::Pattern, "\\](?:<\\|python_end\\|>)?"});
-    const uint32_t end = e.add({Kind::Pattern, "\\)"}), comma = parallel ? e.add({Kind::Pattern, ", ?"}) : 0;
+  Result<CallParts> add(Envelope& e, std::span<const Function> functions,
+                        bool parallel) const override {
+    const uint32_t open = e.add({Kind::Pattern, "(?:<\\|python_start\\|>)?\\["}),
+                   close = e.add({Kind::Pattern, "\\](?:<\\|python_end\\|>)?"});
+    const uint32_t end = e.add({Kind::Pattern, "\\)"}),
+                   comma = parallel ? e.add({Kind::Pattern, ", ?"}) : 0;
     ArgumentStyle style;
-    style.before = [](std::string_view name, bool first) { return (first ? "" : ", ?") + literal(name) + "="; };
+    style.before = [](std::string_view name, bool first) {
+      return (first ? "" : ", ?") + literal(name) + "=";
+    };
     style.python = true;
     for (const Function& f : functions) {
       const uint32_t name = e.add({Kind::Pattern, literal(f.name) + "\\("});

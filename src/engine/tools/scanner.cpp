@@ -75,7 +75,8 @@ void Scanner::push(std::string_view text, std::vector<Delta>& out) {
 void Scanner::finish(std::vector<Delta>& out) {
   out_ = &out;
   while (step(true)) {}
-  if (!space_.empty() && !after_call_) out.push_back({Delta::Kind::Text, 0, "", std::exchange(space_, {})});
+  if (!space_.empty() && !after_call_)
+    out.push_back({Delta::Kind::Text, 0, "", std::exchange(space_, {})});
 }
 
 void Scanner::say(std::string_view text) {
@@ -105,7 +106,8 @@ void Scanner::begin_call(std::string_view name) {
 void Scanner::arguments(std::string_view piece) {
   if (piece.empty() || calls_ == 0) return;
   Delta* last = out_->empty() ? nullptr : &out_->back();
-  if (last && last->kind == Delta::Kind::Arguments && last->index == calls_ - 1) last->text += piece;
+  if (last && last->kind == Delta::Kind::Arguments && last->index == calls_ - 1)
+    last->text += piece;
   else out_->push_back({Delta::Kind::Arguments, calls_ - 1, "", std::string(piece)});
 }
 
@@ -114,7 +116,8 @@ int Scanner::say_until(std::span<const std::string> marks, bool end) {
   int which = -1;
   for (size_t i = 0; i < marks.size(); ++i) {
     const size_t at = buffer_.find(marks[i]);
-    if (at < first || (at == first && at != std::string::npos && marks[i].size() > marks[static_cast<size_t>(which)].size()))
+    if (at < first || (at == first && at != std::string::npos &&
+                       marks[i].size() > marks[static_cast<size_t>(which)].size()))
       first = at, which = static_cast<int>(i);
   }
   const size_t kept = end ? 0 : begun(buffer_, marks);

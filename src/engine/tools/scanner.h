@@ -1,5 +1,5 @@
-// What the parsers of all syntaxes share: a buffer of what is not decided yet, white space around calls, and a reader of JSON
-// values that are cut anywhere.
+// What the parsers of all syntaxes share: a buffer of what is not decided yet, white space around
+// calls, and a reader of JSON values that are cut anywhere.
 #pragma once
 
 #include "engine/tools/parser.h"
@@ -18,8 +18,8 @@ bool is_space(char c);
 // The extent of one JSON value.
 class JsonExtent {
  public:
-  // Bytes of `text` that belong to the value; done() tells whether it ended there. A number or a word ends before the first
-  // byte that can't be in one.
+  // Bytes of `text` that belong to the value; done() tells whether it ended there. A number or a
+  // word ends before the first byte that can't be in one.
   size_t take(std::string_view text);
   bool done() const { return done_; }
 
@@ -41,11 +41,12 @@ class Scanner : public Parser {
   void say(std::string_view text);  // white space waits for what follows it
   void begin_call(std::string_view name);
   void arguments(std::string_view piece);
-  bool said() const { return said_; }  // something but white space, or a call
+  bool said() const { return said_; }              // something but white space, or a call
   bool after_call() const { return after_call_; }  // nothing but white space since
   size_t calls() const { return calls_; }
   void drop(size_t bytes) { buffer_.erase(0, bytes); }
-  // Text up to the first of the marks is said, and it is dropped; its number, or -1 where none is there yet.
+  // Text up to the first of the marks is said, and it is dropped; its number, or -1 where none is
+  // there yet.
   int say_until(std::span<const std::string> marks, bool end);
   // Text until `mark`, which may be empty, is dropped.
   bool drop_mark(std::string_view mark, bool end);

@@ -12,11 +12,14 @@ namespace {
 // ---- Families whose calls are JSON objects
 
 const JsonCalls& generic() {
-  static const JsonCalls s({"generic", "<tool_call>", "</tool_call>", false, "arguments", "\n", true});
+  static const JsonCalls s(
+      {"generic", "<tool_call>", "</tool_call>", false, "arguments", "\n", true});
   return s;
 }
-const JsonCalls& hermes() {  // Hermes, Qwen 2.5 and 3, QwQ, Granite 4, SmolLM3, MiMo; Qwen2.5-Coder writes fenced JSON, too
-  static const JsonCalls s({"hermes", "<tool_call>", "</tool_call>", false, "arguments", "\n", true});
+const JsonCalls& hermes() {  // Hermes, Qwen 2.5 and 3, QwQ, Granite 4, SmolLM3, MiMo; Qwen2.5-Coder
+                             // writes fenced JSON, too
+  static const JsonCalls s(
+      {"hermes", "<tool_call>", "</tool_call>", false, "arguments", "\n", true});
   return s;
 }
 const JsonCalls& smollm() {
@@ -43,27 +46,48 @@ const JsonCalls& llama() {  // 3.1 to 3.3
 // ---- Families whose calls are a name between marks, and JSON
 
 const NamedCalls& mistral() {  // Small 3.2, Magistral, Devstral, Ministral 3
-  static const NamedCalls s({"mistral", "", "[TOOL_CALLS]", "", "[ARGS]", "", "", "[ARGS]", "[CALL_ID]", {"[CALL_ID]"}});
+  static const NamedCalls s(
+      {"mistral", "", "[TOOL_CALLS]", "", "[ARGS]", "", "", "[ARGS]", "[CALL_ID]", {"[CALL_ID]"}});
   return s;
 }
 const NamedCalls& deepseek() {  // R1, V3
-  static const NamedCalls s({"deepseek", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "function<｜tool▁sep｜>", "\n```json\n",
-                             "\n```<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "```json\n", "\n", {"<｜tool▁sep｜>", "<｜tool▁call▁end｜>"}});
+  static const NamedCalls s({"deepseek",
+                             "<｜tool▁calls▁begin｜>",
+                             "<｜tool▁call▁begin｜>",
+                             "function<｜tool▁sep｜>",
+                             "\n```json\n",
+                             "\n```<｜tool▁call▁end｜>",
+                             "<｜tool▁calls▁end｜>",
+                             "```json\n",
+                             "\n",
+                             {"<｜tool▁sep｜>", "<｜tool▁call▁end｜>"}});
   return s;
 }
 const NamedCalls& deepseek_31() {
-  static const NamedCalls s({"deepseek-3.1", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>",
-                             "<｜tool▁calls▁end｜>", "<｜tool▁sep｜>", ""});
+  static const NamedCalls s({"deepseek-3.1", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "",
+                             "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>",
+                             "<｜tool▁sep｜>", ""});
   return s;
 }
 const NamedCalls& kimi() {
-  static const NamedCalls s({"kimi", "<|tool_calls_section_begin|>", "<|tool_call_begin|>", "functions.", ":{n}<|tool_call_argument_begin|>",
-                             "<|tool_call_end|>", "<|tool_calls_section_end|>", "<|tool_call_argument_begin|>", ":"});
+  static const NamedCalls s({"kimi", "<|tool_calls_section_begin|>", "<|tool_call_begin|>",
+                             "functions.", ":{n}<|tool_call_argument_begin|>", "<|tool_call_end|>",
+                             "<|tool_calls_section_end|>", "<|tool_call_argument_begin|>", ":"});
   return s;
 }
 const NamedCalls& harmony() {  // gpt-oss; channels are thoughts.h's
-  static const NamedCalls s({"harmony", "", "<|channel|>commentary to=", "functions.", " <|constrain|>json<|message|>", "", "", "<|message|>", " ",
-                             {"<|start|>", "<|channel|>", "<|constrain|>", "<|end|>"}, "", false});
+  static const NamedCalls s({"harmony",
+                             "",
+                             "<|channel|>commentary to=",
+                             "functions.",
+                             " <|constrain|>json<|message|>",
+                             "",
+                             "",
+                             "<|message|>",
+                             " ",
+                             {"<|start|>", "<|channel|>", "<|constrain|>", "<|end|>"},
+                             "",
+                             false});
   return s;
 }
 
@@ -72,8 +96,9 @@ const NamedCalls& harmony() {  // gpt-oss; channels are thoughts.h's
 const Syntax& generic_syntax() { return generic(); }
 
 std::vector<const Syntax*> all_syntaxes() {
-  return {&generic(), &hermes(), &smollm(), &granite(), &phi(), &mistral_list(), &llama(), &mistral(), &deepseek(), &deepseek_31(),
-          &kimi(), &harmony(), &pythonic(), &qwen_xml(), &glm(), &function_gemma(), &gemma4()};
+  return {&generic(),  &hermes(),   &smollm(),   &granite(),        &phi(),   &mistral_list(),
+          &llama(),    &mistral(),  &deepseek(), &deepseek_31(),    &kimi(),  &harmony(),
+          &pythonic(), &qwen_xml(), &glm(),      &function_gemma(), &gemma4()};
 }
 
 const Syntax* find_syntax(std::string_view t) {
@@ -83,8 +108,10 @@ const Syntax* find_syntax(std::string_view t) {
   if (has("<start_function_call>")) return &function_gemma();
   if (has("<|tool_call>call:")) return &gemma4();
   if (has("<|tool_calls_section_begin|>")) return &kimi();
-  if (has("<｜tool▁calls▁begin｜>") || has("<｜tool▁call▁begin｜>")) return has("```json") ? static_cast<const Syntax*>(&deepseek()) : &deepseek_31();
-  if (has("[TOOL_CALLS]")) return has("[ARGS]") ? static_cast<const Syntax*>(&mistral()) : &mistral_list();
+  if (has("<｜tool▁calls▁begin｜>") || has("<｜tool▁call▁begin｜>"))
+    return has("```json") ? static_cast<const Syntax*>(&deepseek()) : &deepseek_31();
+  if (has("[TOOL_CALLS]"))
+    return has("[ARGS]") ? static_cast<const Syntax*>(&mistral()) : &mistral_list();
   if (has("<arg_key>")) return &glm();
   if (has("<function=")) return &qwen_xml();
   if (has("<|/tool_call|>")) return &phi();

@@ -14,12 +14,12 @@ using Kind = grammar::EnvelopePart::Kind;
 
 struct Form {
   std::string_view name;
-  std::string open, name_end;           // around the name
-  std::string key_open, key_close;      // around an argument's name, and what leads to its value
+  std::string open, name_end;       // around the name
+  std::string key_open, key_close;  // around an argument's name, and what leads to its value
   std::string value_close;
-  std::string close;                    // behind the last argument
-  std::string gap;                      // the line break between marks, as the model writes it
-  std::string value_gap;                // a line break around values that is not theirs
+  std::string close;      // behind the last argument
+  std::string gap;        // the line break between marks, as the model writes it
+  std::string value_gap;  // a line break around values that is not theirs
 };
 
 // A value as JSON: raw where the schema has a string, JSON where it can be read as such.
@@ -31,7 +31,8 @@ std::string value_json(std::string_view text, bool is_text) {
 
 class TaggedParser final : public Scanner {
  public:
-  TaggedParser(const Form& form, std::span<const Function> functions) : form_(form), open_{form.open} {
+  TaggedParser(const Form& form, std::span<const Function> functions)
+      : form_(form), open_{form.open} {
     for (const Function& f : functions)
       for (const Argument& one : known_arguments(f))
         if (one.text) texts_[f.name].insert(one.name);
@@ -63,7 +64,9 @@ class TaggedParser final : public Scanner {
     while (!called.empty() && is_space(called.back())) called.remove_suffix(1);
     name_ = called;
     begin_call(name_);
-    drop(buffer_.compare(at, form_.name_end.size(), form_.name_end) == 0 ? at + form_.name_end.size() : at);
+    drop(buffer_.compare(at, form_.name_end.size(), form_.name_end) == 0
+             ? at + form_.name_end.size()
+             : at);
     first_ = true;
     state_ = State::Arguments;
     return true;
@@ -88,7 +91,10 @@ class TaggedParser final : public Scanner {
     }
     const size_t key = begin + form_.key_open.size(), key_end = buffer_.find(form_.key_close, key);
     const size_t from = key_end == std::string::npos ? key_end : key_end + form_.key_close.size();
-    const size_t value_end = from == std::string::npos ? from : buffer_.find(form_.value_gap + form_.value_close, std::max(from, searched_));
+    const size_t value_end =
+        from == std::string::npos
+            ? from
+            : buffer_.find(form_.value_gap + form_.value_close, std::max(from, searched_));
     if (value_end == std::string::npos) {
       const size_t tail = form_.value_gap.size() + form_.value_close.size();
       searched_ = buffer_.size() > tail ? buffer_.size() - tail : 0;
@@ -98,7 +104,8 @@ class TaggedParser final : public Scanner {
     const std::string called = buffer_.substr(key, key_end - key);
     const std::string_view value = std::string_view(buffer_).substr(from, value_end - from);
     const auto texts = texts_.find(name_);
-    arguments((first_ ? "{" : ", ") + quoted_json(called) + ": " + value_json(value, texts != texts_.end() && texts->second.contains(called)));
+    arguments((first_ ? "{" : ", ") + quoted_json(called) + ": " +
+              value_json(value, texts != texts_.end() && texts->second.contains(called)));
     first_ = false;
     searched_ = 0;
     drop(value_end + form_.value_gap.size() + form_.value_close.size());
@@ -119,7 +126,8 @@ class TaggedCalls final : public Syntax {
   explicit TaggedCalls(Form form) : form_(std::move(form)) {}
   std::string_view name() const override { return form_.name; }
   std::vector<std::string> marks() const override {
-    return {"<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"};
+    return {"<tool_call>", "</tool_call>", "<arg_key>",
+            "</arg_key>",  "<arg_value>",  "</arg_value>"};
   }
   std::string render(std::span<const Call> calls) const override {
     std::string out;
@@ -134,17 +142,23 @@ class TaggedCalls final : public Syntax {
     }
     return out;
   }
-  std::unique_ptr<Parser> parser(std::span<const Function> functions) const override { return std::make_unique<TaggedParser>(form_, functions); }
+  std::unique_ptr<Parser> parser(std::span<const Function> functions) const override {
+    return std::make_unique<TaggedParser>(form_, functions);
+  }
   std::string trigger(std::span<const Function>) const override { return literal(form_.open); }
   Result<CallParts> add(Envelope& e, std::span<const Function> functions, bool) const override {
-    const uint32_t open = e.add({Kind::Pattern, literal(form_.open)}), close = e.add({Kind::Pattern, literal(form_.close)});
+    const uint32_t open = e.add({Kind::Pattern, literal(form_.open)}),
+                   close = e.add({Kind::Pattern, literal(form_.close)});
     ArgumentStyle style;
-    style.before = [this](std::string_view name, bool) { return literal(form_.key_open) + literal(name) + literal(form_.key_close); };
+    style.before = [this](std::string_view name, bool) {
+      return literal(form_.key_open) + literal(name) + literal(form_.key_close);
+    };
     style.raw_text = true;
     style.never_in_text = literal(form_.value_close);
     style.after = literal(form_.value_gap + form_.value_close) + "\\n?";
     for (const Function& f : functions) {
-      const uint32_t name = e.add({Kind::Pattern, literal(f.name) + literal(form_.name_end) + "\\n?"});
+      const uint32_t name =
+          e.add({Kind::Pattern, literal(f.name) + literal(form_.name_end) + "\\n?"});
       e.parts[open].next.push_back(name);
       VERGE_TRY(add_arguments(e, f, style, name, close));
     }
@@ -161,12 +175,14 @@ class TaggedCalls final : public Syntax {
 }  // namespace
 
 const Syntax& qwen_xml() {
-  static const TaggedCalls s({"qwen-xml", "<tool_call>\n<function=", ">", "<parameter=", ">\n", "</parameter>", "</function>\n</tool_call>", "\n", "\n"});
+  static const TaggedCalls s({"qwen-xml", "<tool_call>\n<function=", ">", "<parameter=", ">\n",
+                              "</parameter>", "</function>\n</tool_call>", "\n", "\n"});
   return s;
 }
 
 const Syntax& glm() {
-  static const TaggedCalls s({"glm", "<tool_call>", "\n", "<arg_key>", "</arg_key>\n<arg_value>", "</arg_value>", "</tool_call>", "\n", ""});
+  static const TaggedCalls s({"glm", "<tool_call>", "\n", "<arg_key>", "</arg_key>\n<arg_value>",
+                              "</arg_value>", "</tool_call>", "\n", ""});
   return s;
 }
 

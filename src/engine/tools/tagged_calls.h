@@ -1,5 +1,5 @@
-// Calls with a tag around each argument: Qwen3-Coder's and Nemotron's XML, GLM. A value is raw text where the schema says
-// string, else JSON.
+// Calls with a tag around each argument: Qwen3-Coder's and Nemotron's XML, GLM. A value is raw text
+// where the schema says string, else JSON.
 #pragma once
 
 #include "engine/tools/syntax.h"

@@ -28,10 +28,14 @@ std::vector<std::string> Thought::marks() const {
 
 const Thought* find_thought(std::string_view t) {
   const auto has = [t](std::string_view text) { return t.find(text) != std::string_view::npos; };
-  static const Thought harmony{"<|channel|>analysis<|message|>", "<|end|>", {"<|start|>assistant", "<|channel|>final<|message|>"}, "<|start|>assistant"};
-  static const Thought think{"<think>", "</think>", {}};                    // Qwen 3, QwQ, DeepSeek R1, GLM, SmolLM3, Nemotron, Kimi
+  static const Thought harmony{"<|channel|>analysis<|message|>",
+                               "<|end|>",
+                               {"<|start|>assistant", "<|channel|>final<|message|>"},
+                               "<|start|>assistant"};
+  static const Thought think{
+      "<think>", "</think>", {}};  // Qwen 3, QwQ, DeepSeek R1, GLM, SmolLM3, Nemotron, Kimi
   static const Thought magistral{"[THINK]", "[/THINK]", {}};
-  static const Thought gemma{"<|channel>thought\n", "<channel|>", {}};      // Gemma 4
+  static const Thought gemma{"<|channel>thought\n", "<channel|>", {}};  // Gemma 4
   static const Thought seed{"<seed:think>", "</seed:think>", {}};
   if (has("<|channel|>") && has("analysis")) return &harmony;
   if (has("<think>") || has("</think>")) return &think;
@@ -45,6 +49,8 @@ bool begins_inside(const Thought& thought, std::string_view prompt) {
   return without_end_space(prompt).ends_with(without_end_space(thought.open));
 }
 
-bool is_closed(const Thought& thought, std::string_view prompt) { return without_end_space(prompt).ends_with(thought.close); }
+bool is_closed(const Thought& thought, std::string_view prompt) {
+  return without_end_space(prompt).ends_with(thought.close);
+}
 
 }  // namespace verge::engine::tools

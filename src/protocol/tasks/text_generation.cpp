@@ -11,12 +11,14 @@ void put_tools(const Tools& tools, json::object& params) {
   if (tools.tools.empty()) return;
   json::array list, names;
   for (const Tool& tool : tools.tools)
-    list.push_back(json::object{
-        {"name", tool.name}, {"description", tool.description}, {"parameters", tool.parameters}, {"at", tool.at}});
+    list.push_back(json::object{{"name", tool.name},
+                                {"description", tool.description},
+                                {"parameters", tool.parameters},
+                                {"at", tool.at}});
   for (const std::string& name : tools.choice.names) names.push_back(json::value(name));
   params["tools"] = std::move(list);
-  params["tool_choice"] =
-      json::object{{"mode", kModes[static_cast<size_t>(tools.choice.mode)]}, {"names", std::move(names)}};
+  params["tool_choice"] = json::object{{"mode", kModes[static_cast<size_t>(tools.choice.mode)]},
+                                       {"names", std::move(names)}};
   params["parallel_tool_calls"] = tools.parallel;
 }
 
@@ -28,7 +30,8 @@ verge::Result<Tools> get_tools(const json::object& params) {
     const json::object* tool = item.if_object();
     const auto name = tool ? get_string(*tool, "name") : std::nullopt;
     const json::object* parameters = tool ? get_object(*tool, "parameters") : nullptr;
-    if (!name || !parameters) return fail(Code::InvalidInput, "a tool without a name and parameters");
+    if (!name || !parameters)
+      return fail(Code::InvalidInput, "a tool without a name and parameters");
     out.tools.push_back({*name, get_string(*tool, "description").value_or(""), *parameters,
                          get_string(*tool, "at").value_or("")});
   }
@@ -42,7 +45,8 @@ verge::Result<Tools> get_tools(const json::object& params) {
     out.choice.mode = static_cast<ToolMode>(i);
     known = true;
   }
-  if (!known) return fail(Code::InvalidInput, "a tool_choice of the mode '{:.32}' is not known", mode);
+  if (!known)
+    return fail(Code::InvalidInput, "a tool_choice of the mode '{:.32}' is not known", mode);
   if (const json::array* names = get_array(*choice, "names"))
     for (const json::value& name : *names)
       if (name.is_string()) out.choice.names.emplace_back(name.get_string());
@@ -53,8 +57,10 @@ json::value to_json(const Delta& delta) {
   switch (delta.kind) {
     case Delta::Kind::Text: return json::object{{"text", delta.text}};
     case Delta::Kind::Reasoning: return json::object{{"reasoning", delta.text}};
-    case Delta::Kind::Call: return json::object{{"call", delta.index}, {"id", delta.id}, {"name", delta.name}};
-    case Delta::Kind::Arguments: return json::object{{"call", delta.index}, {"arguments", delta.text}};
+    case Delta::Kind::Call:
+      return json::object{{"call", delta.index}, {"id", delta.id}, {"name", delta.name}};
+    case Delta::Kind::Arguments:
+      return json::object{{"call", delta.index}, {"arguments", delta.text}};
   }
   return nullptr;
 }
@@ -76,7 +82,8 @@ std::optional<Delta> delta_from_json(const json::value& value) {
     out.name = get_string(*o, "name").value_or("");
     return out;
   }
-  for (const auto& [key, kind] : {std::pair{"text", Delta::Kind::Text}, std::pair{"reasoning", Delta::Kind::Reasoning}}) {
+  for (const auto& [key, kind] :
+       {std::pair{"text", Delta::Kind::Text}, std::pair{"reasoning", Delta::Kind::Reasoning}}) {
     auto text = o->size() == 1 ? get_string(*o, key) : std::nullopt;
     if (!text) continue;
     out.kind = kind;

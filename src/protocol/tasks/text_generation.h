@@ -1,10 +1,12 @@
-// Text generation between api and worker: the typed part of Request.params that says which functions the model may call
-// and how it thinks, and the pieces of an answer that are more than text.
+// Text generation between api and worker: the typed part of Request.params that says which
+// functions the model may call and how it thinks, and the pieces of an answer that are more than
+// text.
 //
-// An answer's pieces travel in two ways. Text alone is protocol::Token's text. A token that gives anything else (a piece of
-// thought, of a call) has its ids in a Token without text, and then one protocol::Part for each of its pieces, in order. A
-// worker that resumes an answer repeats the Parts of the ids that it was given, and the router leaves out those that the
-// client has, so that the pieces after a node's death are those that would have come.
+// An answer's pieces travel in two ways. Text alone is protocol::Token's text. A token that gives
+// anything else (a piece of thought, of a call) has its ids in a Token without text, and then one
+// protocol::Part for each of its pieces, in order. A worker that resumes an answer repeats the
+// Parts of the ids that it was given, and the router leaves out those that the client has, so that
+// the pieces after a node's death are those that would have come.
 #pragma once
 
 #include <optional>
@@ -19,8 +21,9 @@ namespace verge::protocol {
 struct Tool {
   std::string name;
   std::string description;  // empty: none
-  json::object parameters;  // a JSON Schema of the arguments; empty: none was given, there are no arguments
-  std::string at;           // JSON pointer of the schema in the client's request, for messages
+  json::object
+      parameters;  // a JSON Schema of the arguments; empty: none was given, there are no arguments
+  std::string at;  // JSON pointer of the schema in the client's request, for messages
   bool operator==(const Tool&) const = default;
 };
 
@@ -32,7 +35,8 @@ struct ToolChoice {
   bool operator==(const ToolChoice&) const = default;
 };
 
-// Request.params: "tools", "tool_choice", "parallel_tool_calls"; all absent where there are no tools.
+// Request.params: "tools", "tool_choice", "parallel_tool_calls"; all absent where there are no
+// tools.
 struct Tools {
   std::vector<Tool> tools;
   ToolChoice choice;
@@ -40,12 +44,14 @@ struct Tools {
   bool operator==(const Tools&) const = default;
 };
 void put_tools(const Tools& tools, json::object& params);
-verge::Result<Tools> get_tools(const json::object& params);  // errors: InvalidInput, for what put_tools() does not write
+verge::Result<Tools> get_tools(
+    const json::object& params);  // errors: InvalidInput, for what put_tools() does not write
 
-// Request.params: "messages". Each has role (system, user, assistant, tool) and content (text, or null beside tool_calls).
-// An assistant's may have "tool_calls": [{id, type: "function", function: {name, arguments: {object}}}] and
-// "reasoning_content"; a tool's has "name" and, where the client has ids, "tool_call_id". This is what chat templates take.
-// Request.params: "reasoning_effort": none, minimal, low, medium, high, xhigh, max; "chat_template_kwargs": variables.
+// Request.params: "messages". Each has role (system, user, assistant, tool) and content (text, or
+// null beside tool_calls). An assistant's may have "tool_calls": [{id, type: "function", function:
+// {name, arguments: {object}}}] and "reasoning_content"; a tool's has "name" and, where the client
+// has ids, "tool_call_id". This is what chat templates take. Request.params: "reasoning_effort":
+// none, minimal, low, medium, high, xhigh, max; "chat_template_kwargs": variables.
 
 struct ToolCall {
   std::string id, name;
@@ -64,7 +70,8 @@ struct Delta {
 };
 // {"text"} | {"reasoning"} | {"call", "id", "name"} | {"call", "arguments"}
 json::value to_json(const Delta& delta);
-std::optional<Delta> delta_from_json(const json::value& value);  // nullopt: the Part is of another kind
+std::optional<Delta> delta_from_json(
+    const json::value& value);  // nullopt: the Part is of another kind
 
 // What the pieces of a whole answer come to, beside its text.
 struct Generated {

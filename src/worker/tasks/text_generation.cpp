@@ -13,13 +13,14 @@ namespace {
 
 constexpr size_t kBytesPerToken = 4;  // about, of English
 constexpr size_t kBytesOfSchema = 200;  // about, a member of a tool's schema
-constexpr size_t kEndOfPrompt = 64;    // bytes that tell whether a thought has begun
+constexpr size_t kEndOfPrompt = 64;     // bytes that tell whether a thought has begun
 constexpr int64_t kUsualAnswer = 256;  // tokens; most answers end before the most that they may have
 
 struct Limits {
   const engine::LoadedModel& model;
-  const engine::tools::Syntax* syntax = nullptr;  // the model's own; null: the generic one is shown to it
-  const protocol::Tools& tools;                   // that it is shown
+  const engine::tools::Syntax* syntax =
+      nullptr;                   // the model's own; null: the generic one is shown to it
+  const protocol::Tools& tools;  // that it is shown
   int context_tokens = 0;
   int64_t max_tokens = 0;  // wanted, for the error's figure
 };
@@ -61,7 +62,8 @@ Result<json::value> content_for(const json::value& content, const engine::Conten
 Result<void> check_roles(const json::array& messages) {
   for (size_t i = 0; i < messages.size(); ++i) {
     const json::object* message = messages[i].if_object();
-    if (!message || !get_string(*message, "role")) return fail(Code::InvalidInput, "messages[{}].role is missing", i);
+    if (!message || !get_string(*message, "role"))
+      return fail(Code::InvalidInput, "messages[{}].role is missing", i);
   }
   return {};
 }
@@ -117,24 +119,34 @@ Result<std::vector<int32_t>> encode_within(std::string_view text, engine::Encode
   return ids;
 }
 
-bool mentions(const engine::LoadedModel& model, std::string_view word) { return model.file->chat_template.find(word) != std::string::npos; }
+bool mentions(const engine::LoadedModel& model, std::string_view word) {
+  return model.file->chat_template.find(word) != std::string::npos;
+}
 
-// Variables of the template that the client sets. What the template does not look at is refused, unless it asks for nothing.
-Result<json::object> template_variables(const json::object& params, const engine::LoadedModel& model) {
+// Variables of the template that the client sets. What the template does not look at is refused,
+// unless it asks for nothing.
+Result<json::object> template_variables(const json::object& params,
+                                        const engine::LoadedModel& model) {
   json::object out;
   if (const json::object* given = get_object(params, "chat_template_kwargs")) out = *given;
   for (const auto& [name, value] : out)
     if (!mentions(model, name) && !value.is_null() && value != false)
-      return fail(Code::UnsupportedParameter, "'/chat_template_kwargs/{}' is not supported: this model's chat template has no such variable", std::string_view(name));
+      return fail(Code::UnsupportedParameter,
+                  "'/chat_template_kwargs/{}' is not supported: this model's chat template has no "
+                  "such variable",
+                  std::string_view(name));
   const auto effort = get_string(params, "reasoning_effort");
   if (!effort) return out;
   if (mentions(model, "reasoning_effort")) {
-    const bool least = *effort == "minimal" || (*effort == "none" && mentions(model, "<|channel|>"));  // gpt-oss always thinks
+    const bool least =
+        *effort == "minimal" ||
+        (*effort == "none" && mentions(model, "<|channel|>"));  // gpt-oss always thinks
     if (least) out.emplace("reasoning_effort", "low");
     else out.emplace("reasoning_effort", *effort == "xhigh" || *effort == "max" ? "high" : *effort);
     if (*effort != "none" || least) return out;
   }
-  // The switches of Qwen3, SmolLM3 and GLM, and of DeepSeek and Granite. Others do not look at them.
+  // The switches of Qwen3, SmolLM3 and GLM, and of DeepSeek and Granite. Others do not look at
+  // them.
   bool found = false;
   for (const char* name : {"enable_thinking", "thinking"}) {
     if (*effort != "none" && !mentions(model, name)) continue;
@@ -143,11 +155,13 @@ Result<json::object> template_variables(const json::object& params, const engine
   }
   // A model that always thinks, and has no degrees of it, does what it can.
   if (!found && !engine::tools::find_thought(model.file->chat_template))
-    return fail(Code::UnsupportedParameter, "'/reasoning_effort' is not supported: this model does not reason");
+    return fail(Code::UnsupportedParameter,
+                "'/reasoning_effort' is not supported: this model does not reason");
   return out;
 }
 
-Result<std::vector<int32_t>> encode_chat(json::array messages, const json::object& params, const Limits& limits, int64_t now_unix_s,
+Result<std::vector<int32_t>> encode_chat(json::array messages, const json::object& params,
+                                         const Limits& limits, int64_t now_unix_s,
                                          std::string* end_of_prompt) {
   const engine::LoadedModel& model = limits.model;
   const engine::Tokenizer& tokenizer = *model.tokenizer;
@@ -160,7 +174,8 @@ Result<std::vector<int32_t>> encode_chat(json::array messages, const json::objec
   if (limits.syntax) inputs.tools = template_tools(limits.tools);
   inputs.now_unix_s = now_unix_s;
   VERGE_ASSIGN(prompt, model.chat_template->render(inputs));
-  *end_of_prompt = prompt.text.substr(prompt.text.size() - std::min(prompt.text.size(), kEndOfPrompt));
+  *end_of_prompt =
+      prompt.text.substr(prompt.text.size() - std::min(prompt.text.size(), kEndOfPrompt));
   VERGE_ASSIGN(ids, encode_within(prompt.text,
                                   {.add_special = false, .parse_special = true, .foreign = prompt.foreign},
                                   limits));
@@ -169,7 +184,8 @@ Result<std::vector<int32_t>> encode_chat(json::array messages, const json::objec
   return ids;
 }
 
-Result<std::vector<int32_t>> encode_prompt(const json::object& params, const Limits& limits, int64_t now_unix_s, bool* starts_text,
+Result<std::vector<int32_t>> encode_prompt(const json::object& params, const Limits& limits,
+                                           int64_t now_unix_s, bool* starts_text,
                                            std::string* end_of_prompt) {
   const engine::LoadedModel& model = limits.model;
   const json::array* messages = get_array(params, "messages");
@@ -184,12 +200,15 @@ Result<std::vector<int32_t>> encode_prompt(const json::object& params, const Lim
                 model.chat_template_fault);
   }
   if (messages || (!raw && (model.chat_template || !limits.tools.tools.empty()))) {
-    json::array all = messages ? *messages : json::array{json::object{{"role", "user"}, {"content", *prompt}}};
+    json::array all =
+        messages ? *messages : json::array{json::object{{"role", "user"}, {"content", *prompt}}};
     VERGE_TRY(check_roles(all));
     all = with_written_calls(std::move(all));
-    all = limits.syntax ? with_ids(std::move(all), *limits.syntax) : plain_messages(std::move(all), limits.tools);
+    all = limits.syntax ? with_ids(std::move(all), *limits.syntax)
+                        : plain_messages(std::move(all), limits.tools);
     VERGE_ASSIGN(ready, with_contents(all, model.chat_template.get()));
-    if (model.chat_template) return encode_chat(std::move(ready), params, limits, now_unix_s, end_of_prompt);
+    if (model.chat_template)
+      return encode_chat(std::move(ready), params, limits, now_unix_s, end_of_prompt);
     return encode_within(transcript(ready), {.add_special = true, .parse_special = false}, limits);
   }
   *starts_text = prompt->empty();
@@ -283,7 +302,8 @@ size_t prompt_bytes(const json::object& params) {
       const json::object* object = tool.if_object();
       if (!object) continue;
       for (const char* name : {"name", "description"}) add(object->if_contains(name));
-      if (const json::object* schema = get_object(*object, "parameters")) bytes += kBytesOfSchema * schema->size();
+      if (const json::object* schema = get_object(*object, "parameters"))
+        bytes += kBytesOfSchema * schema->size();
     }
   }
   const json::array* messages = get_array(params, "messages");
@@ -307,9 +327,10 @@ int64_t about_tokens(const json::object& params, size_t prompt_bytes) {
   return static_cast<int64_t>(prompt_bytes / kBytesPerToken) + answer;
 }
 
-// What the answer may be made of, and how it is read. `end_of_prompt` is empty where no template was used.
-static Result<void> set_form(const protocol::Request& request, const protocol::Tools& tools, std::string_view end_of_prompt, Grammars& grammars,
-                             Generation& out) {
+// What the answer may be made of, and how it is read. `end_of_prompt` is empty where no template
+// was used.
+static Result<void> set_form(const protocol::Request& request, const protocol::Tools& tools,
+                             std::string_view end_of_prompt, Grammars& grammars, Generation& out) {
   namespace tool = engine::tools;
   const json::object* wanted = get_object(request.params, "grammar");
   tool::AnswerForm form;
@@ -332,7 +353,9 @@ static Result<void> set_form(const protocol::Request& request, const protocol::T
   if (out.parser) {
     out.shown = grammars.marks();
     const tool::Syntax* syntax = form.syntax ? form.syntax : &tool::generic_syntax();
-    out.call_id = [syntax, id = request.id](size_t index, std::string_view name) { return call_id(*syntax, id, index, name); };
+    out.call_id = [syntax, id = request.id](size_t index, std::string_view name) {
+      return call_id(*syntax, id, index, name);
+    };
   }
   if (wanted && !form.thought && !form.syntax) {
     VERGE_ASSIGN(grammar, grammars.find(*wanted));
@@ -350,15 +373,17 @@ static Result<void> set_form(const protocol::Request& request, const protocol::T
   return {};
 }
 
-Result<Generation> prepare_generation(const protocol::Request& request, const engine::LoadedModel& model, Grammars& grammars,
+Result<Generation> prepare_generation(const protocol::Request& request,
+                                      const engine::LoadedModel& model, Grammars& grammars,
                                       int context_tokens, int64_t now_unix_s) {
   Generation out;
   VERGE_ASSIGN(tools, protocol::get_tools(request.params));
   if (tools.choice.mode == protocol::ToolMode::None) tools.tools.clear();
   const int64_t wanted = std::clamp<int64_t>(get_int(request.params, "max_tokens").value_or(1), 1, limits::kContextTokens);
   std::string end_of_prompt;
-  VERGE_ASSIGN(prompt, encode_prompt(request.params, {model, grammars.syntax(), tools, context_tokens, wanted}, now_unix_s,
-                                     &out.starts_text, &end_of_prompt));
+  VERGE_ASSIGN(prompt, encode_prompt(request.params,
+                                     {model, grammars.syntax(), tools, context_tokens, wanted},
+                                     now_unix_s, &out.starts_text, &end_of_prompt));
   out.prompt = std::move(prompt);
   VERGE_TRY(set_form(request, tools, end_of_prompt, grammars, out));
   // A model must start from something; where the text is empty and the model adds no BOS of its own, it gets one.

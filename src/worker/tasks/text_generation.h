@@ -4,7 +4,8 @@
 //   prompt: string | messages: [{role, content, …}]   exactly one
 //   raw: bool [false]            prompt goes to the model as it is, no chat template
 //   max_tokens: int [up to the context window]
-//   clamp_max_tokens: bool [false]  a max_tokens that the context window has no room for means all of its room; else
+//   clamp_max_tokens: bool [false]  a max_tokens that the context window has no room for means all
+//   of its room; else
 //                                   it is an error
 //   temperature [0.6], top_p [1], top_k [0 = off], min_p [0], repetition_penalty [1],
 //   frequency_penalty [0], presence_penalty [0]
@@ -12,9 +13,10 @@
 //   stop: [string]
 //   logprobs: int [-1 none], 0 = the chosen token's, n <= 20: the n best too
 //   chat_template_kwargs: {…}    variables for the template
-//   ignore_eos: bool [false]     go on to max_tokens: no stop token is ever chosen; without effect under a grammar
-//   grammar: {kind, source, at}  what the answer must look like, see worker/grammars.h
-//   tools, tool_choice, parallel_tool_calls, reasoning_effort  see protocol/tasks/text_generation.h
+//   ignore_eos: bool [false]     go on to max_tokens: no stop token is ever chosen; without effect
+//   under a grammar grammar: {kind, source, at}  what the answer must look like, see
+//   worker/grammars.h tools, tool_choice, parallel_tool_calls, reasoning_effort  see
+//   protocol/tasks/text_generation.h
 //
 // Prompts. `messages`, and a `prompt` without `raw` (one user message), pass through the model's
 // chat template. A model without one (a base model) gets a `prompt` as it is, and `messages` as a

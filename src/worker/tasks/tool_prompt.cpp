@@ -7,46 +7,69 @@
 namespace verge::worker {
 namespace {
 
-constexpr std::string_view kLetters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+constexpr std::string_view kLetters =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 constexpr size_t kIdCharacters = 24, kMistralCharacters = 9;
 
 std::string letters_of(std::string_view text, uint64_t more, size_t count) {
   uint64_t h = 0xCBF29CE484222325ull;
   for (unsigned char c : text) h = (h ^ c) * 0x100000001B3ull;
   std::string out;
-  for (size_t i = 0; i < count; ++i) out += kLetters[random_at(h ^ (more << 32), i) % kLetters.size()];
+  for (size_t i = 0; i < count; ++i)
+    out += kLetters[random_at(h ^ (more << 32), i) % kLetters.size()];
   return out;
 }
 
-bool is_mistral(const engine::tools::Syntax& syntax) { return syntax.name().starts_with("mistral"); }
+bool is_mistral(const engine::tools::Syntax& syntax) {
+  return syntax.name().starts_with("mistral");
+}
 
 std::string mistral_id(std::string_view id) {
   const bool fits = id.size() == kMistralCharacters && id.find_first_not_of(kLetters) == id.npos;
   return fits ? std::string(id) : letters_of(id, 0, kMistralCharacters);
 }
 
-std::string text_of(const json::object& message) { return get_string(message, "content").value_or(""); }
+std::string text_of(const json::object& message) {
+  return get_string(message, "content").value_or("");
+}
 
 std::string instructions(const protocol::Tools& tools) {
   std::string out =
-      "# Tools\n\nYou may call functions to answer. They are listed between <tools> and </tools>, one JSON object a line:\n<tools>\n";
+      "# Tools\n\nYou may call functions to answer. They are listed between <tools> and </tools>, "
+      "one JSON object a line:\n<tools>\n";
   for (const json::value& tool : template_tools(tools)) out += json::serialize(tool) + "\n";
-  out += "</tools>\n\nTo call a function, write its name and arguments as JSON between <tool_call> and </tool_call>:\n"
-         "<tool_call>\n{\"name\": \"NAME\", \"arguments\": {ARGUMENTS}}\n</tool_call>\n"
-         "If no function helps, answer with text.";
+  out +=
+      "</tools>\n\nTo call a function, write its name and arguments as JSON between <tool_call> "
+      "and </tool_call>:\n"
+      "<tool_call>\n{\"name\": \"NAME\", \"arguments\": {ARGUMENTS}}\n</tool_call>\n"
+      "If no function helps, answer with text.";
   return out;
 }
 
 }  // namespace
 
 json::object arguments_schema(const protocol::Tool& tool) {
-  if (tool.parameters.empty()) return {{"type", "object"}, {"properties", json::object()}, {"additionalProperties", false}};
+  if (tool.parameters.empty())
+    return {{"type", "object"}, {"properties", json::object()}, {"additionalProperties", false}};
   json::object out = tool.parameters;
   static const json::object kNone;
-  const json::object* properties = out.contains("properties") ? get_object(out, "properties") : &kNone;
+  const json::object* properties =
+      out.contains("properties") ? get_object(out, "properties") : &kNone;
   if (!properties || get_string(out, "type") != "object") return out;
-  constexpr std::string_view kOfOthers[] = {"additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames", "minProperties",
-                                            "$ref", "allOf", "anyOf", "oneOf", "if", "not", "dependentRequired", "dependentSchemas", "dependencies"};
+  constexpr std::string_view kOfOthers[] = {"additionalProperties",
+                                            "patternProperties",
+                                            "unevaluatedProperties",
+                                            "propertyNames",
+                                            "minProperties",
+                                            "$ref",
+                                            "allOf",
+                                            "anyOf",
+                                            "oneOf",
+                                            "if",
+                                            "not",
+                                            "dependentRequired",
+                                            "dependentSchemas",
+                                            "dependencies"};
   for (std::string_view word : kOfOthers)
     if (out.contains(word)) return out;
   if (const json::array* required = get_array(out, "required"))
@@ -74,22 +97,26 @@ json::array with_written_calls(json::array messages) {
   for (size_t i = 0; i < messages.size(); ++i) {
     json::object& message = messages[i].as_object();
     const json::value* content = message.if_contains("content");
-    if (get_string(message, "role") != "assistant" || message.contains("tool_calls") || !content || !content->is_string() ||
-        !content->get_string().starts_with('{'))
+    if (get_string(message, "role") != "assistant" || message.contains("tool_calls") || !content ||
+        !content->is_string() || !content->get_string().starts_with('{'))
       continue;
     const Result<json::value> written = parse_json(content->get_string());
     const json::object* call = written ? written->if_object() : nullptr;
-    if (!call || call->size() != 2 || !get_string(*call, "name") || !get_object(*call, "arguments")) continue;
+    if (!call || call->size() != 2 || !get_string(*call, "name") || !get_object(*call, "arguments"))
+      continue;
     json::object* result = nullptr;  // in the same turn, and without an id of its own
     for (size_t k = i + 1; k < messages.size() && !result; ++k) {
       json::object& other = messages[k].as_object();
       if (get_string(other, "role") == "user") break;
-      if (get_string(other, "role") == "tool" && get_string(other, "name") == get_string(*call, "name") && !other.contains("tool_call_id")) result = &other;
+      if (get_string(other, "role") == "tool" &&
+          get_string(other, "name") == get_string(*call, "name") && !other.contains("tool_call_id"))
+        result = &other;
     }
     if (!result) continue;
     const std::string id = fmt::format("call_{}", number++);
     (*result)["tool_call_id"] = id;
-    message["tool_calls"] = json::array{json::object{{"id", id}, {"type", "function"}, {"function", *call}}};
+    message["tool_calls"] =
+        json::array{json::object{{"id", id}, {"type", "function"}, {"function", *call}}};
     message["content"] = "";
   }
   return messages;
@@ -117,10 +144,12 @@ json::array plain_messages(json::array messages, const protocol::Tools& tools) {
       std::vector<engine::tools::Call> written;
       for (const json::value& call : *calls) {
         const json::object& function = call.at("function").as_object();
-        written.push_back({std::string(std::string_view(function.at("name").as_string())), json::serialize(function.at("arguments"))});
+        written.push_back({std::string(std::string_view(function.at("name").as_string())),
+                           json::serialize(function.at("arguments"))});
       }
       const std::string before = text_of(message);
-      message["content"] = before + (before.empty() ? "" : "\n") + engine::tools::generic_syntax().render(written);
+      message["content"] =
+          before + (before.empty() ? "" : "\n") + engine::tools::generic_syntax().render(written);
       message.erase("tool_calls");
     }
     out.push_back(std::move(message));
@@ -144,12 +173,14 @@ json::array with_ids(json::array messages, const engine::tools::Syntax& syntax) 
     if (!calls || !calls->is_array()) continue;
     size_t number = 0;
     for (json::value& call : calls->get_array())
-      call.as_object()["id"] = mistral_id(get_string(call.get_object(), "id").value_or(fmt::format("call {}", number++)));
+      call.as_object()["id"] = mistral_id(
+          get_string(call.get_object(), "id").value_or(fmt::format("call {}", number++)));
   }
   return messages;
 }
 
-std::string call_id(const engine::tools::Syntax& syntax, std::string_view request, size_t index, std::string_view name) {
+std::string call_id(const engine::tools::Syntax& syntax, std::string_view request, size_t index,
+                    std::string_view name) {
   if (is_mistral(syntax)) return letters_of(request, index + 1, kMistralCharacters);
   if (syntax.name() == "kimi") return fmt::format("functions.{}:{}", name, index);
   return "call_" + letters_of(request, index + 1, kIdCharacters);

@@ -13,7 +13,8 @@ namespace {
 using Kind = EnvelopePart::Kind;
 
 const testing::ByteTokenizer& tokenizer() {
-  static const testing::ByteTokenizer t({"<call>", "</call>", "{\"a\": ", "}</call>", "}<", "l>\n", "call", " a", "\xC3", "12", "\"}", "<"});
+  static const testing::ByteTokenizer t({"<call>", "</call>", "{\"a\": ", "}</call>", "}<", "l>\n",
+                                         "call", " a", "\xC3", "12", "\"}", "<"});
   return t;
 }
 const TokenBytes& tokens() {
@@ -26,7 +27,8 @@ bool admitted(Grammar& g, std::string_view text, bool whole = true) {
   for (char c : text) {
     bool taken = false;
     for (int32_t id = 0; id < tokenizer().vocabulary() && !taken; ++id)
-      if (tokenizer().piece(id, false) == std::string(1, c)) taken = admits(*g.mask(at), id) && g.advance(at, id);
+      if (tokenizer().piece(id, false) == std::string(1, c))
+        taken = admits(*g.mask(at), id) && g.advance(at, id);
     if (!taken) return false;
   }
   return !whole || (g.complete(at) && admits(*g.mask(at), 0));
@@ -35,8 +37,10 @@ bool admitted(Grammar& g, std::string_view text, bool whole = true) {
 // free text, then calls of the object's schema.
 Envelope calls(const std::string& schema) {
   Envelope e;
-  const uint32_t text = e.add({Kind::Without, "<call>"}), open = e.add({Kind::Pattern, "<call>\\n?"}),
-                 object = e.add({Kind::Object, schema, "", "", "/tools/0/parameters"}), close = e.add({Kind::Pattern, "\\n?</call>"});
+  const uint32_t text = e.add({Kind::Without, "<call>"}),
+                 open = e.add({Kind::Pattern, "<call>\\n?"}),
+                 object = e.add({Kind::Object, schema, "", "", "/tools/0/parameters"}),
+                 close = e.add({Kind::Pattern, "\\n?</call>"});
   e.first = {text};
   e.parts[text].next = {open};
   e.parts[text].last = true;
@@ -47,11 +51,17 @@ Envelope calls(const std::string& schema) {
 }
 
 TEST(Envelopes, AdmitTheirPartsInOrder) {
-  auto g = Grammar::compile(calls(R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false})"), tokens());
+  auto g = Grammar::compile(
+      calls(
+          R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false})"),
+      tokens());
   ASSERT_TRUE(g) << g.error().message;
-  for (const char* good : {"", "hello <cal", "héllo", "<call>{\"a\": 1}</call>", "x<call>\n{\"a\": -12}\n</call>", "<call>{\"a\":1}</call> and\n<call>{\"a\":2}</call>"})
+  for (const char* good :
+       {"", "hello <cal", "héllo", "<call>{\"a\": 1}</call>", "x<call>\n{\"a\": -12}\n</call>",
+        "<call>{\"a\":1}</call> and\n<call>{\"a\":2}</call>"})
     EXPECT_TRUE(admitted(**g, good)) << good;
-  for (const char* bad : {"<call>", "<call>{\"a\":1}", "<call>{\"a\":\"x\"}</call>", "<call>{}</call>", "<call>x", "x<call>{\"a\": 1}</call><call>"})
+  for (const char* bad : {"<call>", "<call>{\"a\":1}", "<call>{\"a\":\"x\"}</call>",
+                          "<call>{}</call>", "<call>x", "x<call>{\"a\": 1}</call><call>"})
     EXPECT_FALSE(admitted(**g, bad)) << bad;
 }
 
@@ -65,10 +75,12 @@ TEST(Envelopes, ObjectsAreObjectsThoughTheSchemaSaysNothing) {
 
 TEST(Envelopes, SchemasAreDocumentsOfTheirOwn) {
   Envelope e;
-  const char* schemas[] = {R"({"type":"object","properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"const":1}},"required":["a"]})",
-                           R"({"$ref":"#/definitions/y","$schema":"http://json-schema.org/draft-07/schema#","definitions":{"y":{"type":"object","properties":{"a":{"const":2}},"required":["a"]}}})"};
+  const char* schemas[] = {
+      R"({"type":"object","properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"const":1}},"required":["a"]})",
+      R"({"$ref":"#/definitions/y","$schema":"http://json-schema.org/draft-07/schema#","definitions":{"y":{"type":"object","properties":{"a":{"const":2}},"required":["a"]}}})"};
   for (const char* schema : schemas) {
-    const uint32_t mark = e.add({Kind::Pattern, e.parts.empty() ? "1" : "2"}), object = e.add({Kind::Object, schema});
+    const uint32_t mark = e.add({Kind::Pattern, e.parts.empty() ? "1" : "2"}),
+                   object = e.add({Kind::Object, schema});
     e.first.push_back(mark);
     e.parts[mark].next = {object};
     e.parts[object].last = true;
@@ -82,10 +94,16 @@ TEST(Envelopes, SchemasAreDocumentsOfTheirOwn) {
 }
 
 TEST(Envelopes, ErrorsNameThePlaceInTheRequest) {
-  for (const auto& [schema, place] : {std::pair{R"({"type":"object","properties":{"a":{"type":"wizard"}}})", "'/tools/0/parameters/properties/a' (type)"},
-                                      std::pair{R"({"type":"object","properties":{"a":{"pattern":"("}}})", "'/tools/0/parameters/properties/a' (pattern)"},
-                                      std::pair{R"({"type":"object","properties":{"a":{"type":"string","minLength":2,"maxLength":1}},"required":["a"]})", "'/tools/0/parameters"},
-                                      std::pair{R"({"type":"string"})", "'/tools/0/parameters'"}}) {
+  for (
+      const auto& [schema, place] :
+      {std::pair{R"({"type":"object","properties":{"a":{"type":"wizard"}}})",
+                 "'/tools/0/parameters/properties/a' (type)"},
+       std::pair{R"({"type":"object","properties":{"a":{"pattern":"("}}})",
+                 "'/tools/0/parameters/properties/a' (pattern)"},
+       std::pair{
+           R"({"type":"object","properties":{"a":{"type":"string","minLength":2,"maxLength":1}},"required":["a"]})",
+           "'/tools/0/parameters"},
+       std::pair{R"({"type":"string"})", "'/tools/0/parameters'"}}) {
     auto g = Grammar::compile(calls(schema), tokens());
     ASSERT_FALSE(g) << schema;
     EXPECT_NE(g.error().message.find(place), std::string::npos) << g.error().message;
@@ -93,9 +111,11 @@ TEST(Envelopes, ErrorsNameThePlaceInTheRequest) {
 }
 
 TEST(Envelopes, ValuesAndRawStringsOfProperties) {
-  const std::string schema = R"({"type":"object","properties":{"n":{"type":"integer"},"s":{"type":"string","maxLength":4}}})";
+  const std::string schema =
+      R"({"type":"object","properties":{"n":{"type":"integer"},"s":{"type":"string","maxLength":4}}})";
   Envelope e;
-  const uint32_t s = e.add({Kind::RawString, schema, "s", "<"}), mark = e.add({Kind::Pattern, "<"}), n = e.add({Kind::Value, schema, "n"}), end = e.add({Kind::Pattern, ">"});
+  const uint32_t s = e.add({Kind::RawString, schema, "s", "<"}), mark = e.add({Kind::Pattern, "<"}),
+                 n = e.add({Kind::Value, schema, "n"}), end = e.add({Kind::Pattern, ">"});
   e.first = {s};
   e.parts[s].next = {mark};
   e.parts[mark].next = {n};
@@ -105,12 +125,15 @@ TEST(Envelopes, ValuesAndRawStringsOfProperties) {
   auto g = Grammar::compile(e, tokens());
   ASSERT_TRUE(g) << g.error().message;
   for (const char* good : {"a\"b<1>", "<-12", "abcd<0>"}) EXPECT_TRUE(admitted(**g, good)) << good;
-  for (const char* bad : {"abcde<1>", "ab", "ab<", "ab<x>", "ab<1>>"}) EXPECT_FALSE(admitted(**g, bad)) << bad;
+  for (const char* bad : {"abcde<1>", "ab", "ab<", "ab<x>", "ab<1>>"})
+    EXPECT_FALSE(admitted(**g, bad)) << bad;
 }
 
 // A mask says of each token what its bytes say; there is always a token, and the text ends at last.
 TEST(Envelopes, MasksAreTheStepsOfTheirTokens) {
-  auto g = Grammar::compile(calls(R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]})"), tokens());
+  auto g = Grammar::compile(
+      calls(R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]})"),
+      tokens());
   ASSERT_TRUE(g);
   for (uint64_t seed = 0; seed < 40; ++seed) {
     Matcher at = (*g)->start(false);

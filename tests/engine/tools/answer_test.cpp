@@ -12,7 +12,9 @@ namespace verge::engine::tools {
 namespace {
 
 const verge::testing::ByteTokenizer& tokenizer() {
-  static const verge::testing::ByteTokenizer t({"<tool_call>", "</tool_call>", "<think>", "</think>", "name", "\": \"", "{\"", "\"}", "[TOOL_CALLS]", "\n\n", "Ulm", "<｜", "｜>", "<|"});
+  static const verge::testing::ByteTokenizer t({"<tool_call>", "</tool_call>", "<think>",
+                                                "</think>", "name", "\": \"", "{\"", "\"}",
+                                                "[TOOL_CALLS]", "\n\n", "Ulm", "<｜", "｜>", "<|"});
   return t;
 }
 const grammar::TokenBytes& tokens() {
@@ -21,8 +23,12 @@ const grammar::TokenBytes& tokens() {
 }
 
 std::vector<Function> functions() {
-  return {{"get_weather", R"({"type":"object","properties":{"city":{"type":"string","maxLength":8},"days":{"type":"integer","minimum":0,"maximum":9},"sure":{"type":"boolean"}},"required":["city"],"additionalProperties":false})", "/tools/0/parameters"},
-          {"now", R"({"type":"object","properties":{},"additionalProperties":false})", "/tools/1/parameters"}};
+  return {
+      {"get_weather",
+       R"({"type":"object","properties":{"city":{"type":"string","maxLength":8},"days":{"type":"integer","minimum":0,"maximum":9},"sure":{"type":"boolean"}},"required":["city"],"additionalProperties":false})",
+       "/tools/0/parameters"},
+      {"now", R"({"type":"object","properties":{},"additionalProperties":false})",
+       "/tools/1/parameters"}};
 }
 
 std::shared_ptr<grammar::Grammar> compile(const AnswerForm& form) {
@@ -38,7 +44,8 @@ bool admitted(grammar::Grammar& g, std::string_view text, bool whole = true) {
   for (char c : text) {
     bool taken = false;
     for (int32_t id = 0; id < tokenizer().vocabulary() && !taken; ++id)
-      if (tokenizer().piece(id, false) == std::string(1, c)) taken = grammar::admits(*g.mask(at), id) && g.advance(at, id);
+      if (tokenizer().piece(id, false) == std::string(1, c))
+        taken = grammar::admits(*g.mask(at), id) && g.advance(at, id);
     if (!taken) return false;
   }
   return !whole || g.complete(at);
@@ -74,21 +81,29 @@ TEST_P(AnswerForms, AdmitWhatTheSyntaxRenders) {
   for (bool required : {false, true}) {
     form.required = required;
     const auto g = compile(form);
-    for (const auto& calls : std::vector<std::vector<Call>>{{{"get_weather", R"({"city":"Ulm"})"}}, {{"now", "{}"}},
-                                                            {{"get_weather", R"({"city":"a b","days":3,"sure":true})"}},
-                                                            {{"now", "{}"}, {"get_weather", R"({"city":"Ulm","sure":false})"}}}) {
-      if (calls.size() > 1 && (form.syntax->name() == "llama" || form.syntax->name() == "harmony")) continue;
+    for (const auto& calls : std::vector<std::vector<Call>>{
+             {{"get_weather", R"({"city":"Ulm"})"}},
+             {{"now", "{}"}},
+             {{"get_weather", R"({"city":"a b","days":3,"sure":true})"}},
+             {{"now", "{}"}, {"get_weather", R"({"city":"Ulm","sure":false})"}}}) {
+      if (calls.size() > 1 && (form.syntax->name() == "llama" || form.syntax->name() == "harmony"))
+        continue;
       std::vector<Call> canonical = calls;
-      EXPECT_TRUE(admitted(*g, form.syntax->render(canonical))) << required << form.syntax->render(canonical);
+      EXPECT_TRUE(admitted(*g, form.syntax->render(canonical)))
+          << required << form.syntax->render(canonical);
     }
-    for (const auto& calls : std::vector<std::vector<Call>>{{{"get_weather", R"({"city":5})"}}, {{"other", "{}"}}, {{"get_weather", "{}"}},
-                                                            {{"now", R"({"x":1})"}}, {{"get_weather", R"({"city":"123456789"})"}}}) {
+    for (const auto& calls :
+         std::vector<std::vector<Call>>{{{"get_weather", R"({"city":5})"}},
+                                        {{"other", "{}"}},
+                                        {{"get_weather", "{}"}},
+                                        {{"now", R"({"x":1})"}},
+                                        {{"get_weather", R"({"city":"123456789"})"}}}) {
       const std::string text = form.syntax->render(calls);
-      const bool raw = calls[0].arguments == R"({"city":5})" && (form.syntax->name() == "qwen-xml" || form.syntax->name() == "glm");
-      const bool free_text = !required && calls[0].name == "other" && form.syntax->trigger(form.functions).starts_with("^");
-      if (!raw && !free_text) {
-        EXPECT_FALSE(admitted(*g, text)) << required << text;
-      }
+      const bool raw = calls[0].arguments == R"({"city":5})" &&
+                       (form.syntax->name() == "qwen-xml" || form.syntax->name() == "glm");
+      const bool free_text = !required && calls[0].name == "other" &&
+                             form.syntax->trigger(form.functions).starts_with("^");
+      if (!raw && !free_text) { EXPECT_FALSE(admitted(*g, text)) << required << text; }
     }
     EXPECT_EQ(admitted(*g, "Hello, how are you?"), !required);
     EXPECT_EQ(admitted(*g, ""), !required);
@@ -122,7 +137,8 @@ TEST_P(AnswerForms, RandomWalksAreCalls) {
     EXPECT_EQ(got.text, "") << text;
     ASSERT_EQ(got.calls.size(), 1u) << text;
     const auto arguments = parse_json(got.calls[0].arguments, 64);
-    ASSERT_TRUE(arguments.ok() && arguments->is_object()) << text << " -> " << got.calls[0].arguments;
+    ASSERT_TRUE(arguments.ok() && arguments->is_object())
+        << text << " -> " << got.calls[0].arguments;
     if (got.calls[0].name == "now") {
       EXPECT_TRUE(arguments->get_object().empty());
       continue;
@@ -130,28 +146,34 @@ TEST_P(AnswerForms, RandomWalksAreCalls) {
     EXPECT_TRUE(arguments->at("city").is_string()) << text;
     for (const auto& [name, value] : arguments->get_object()) {
       const std::string key(name);
-      EXPECT_TRUE(key == "city" || (key == "days" && value.is_int64()) || (key == "sure" && value.is_bool())) << text;
+      EXPECT_TRUE(key == "city" || (key == "days" && value.is_int64()) ||
+                  (key == "sure" && value.is_bool()))
+          << text;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, AnswerForms, ::testing::ValuesIn(all_syntaxes()), [](const auto& info) {
-  std::string name;
-  for (char c : info.param->name()) name += c == '-' || c == '.' ? '_' : c;
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(All, AnswerForms, ::testing::ValuesIn(all_syntaxes()),
+                         [](const auto& info) {
+                           std::string name;
+                           for (char c : info.param->name()) name += c == '-' || c == '.' ? '_' : c;
+                           return name;
+                         });
 
 TEST(AnswerThoughts, AreSplitAtEveryCut) {
   for (const auto& [tmpl, inside, text, reasoning, said] :
        std::vector<std::tuple<const char*, bool, const char*, const char*, const char*>>{
-           {"<think>", false, "<think>\nhm <b> a\n\nb\n</think>\n\nHello.\n", "hm <b> a\n\nb", "Hello.\n"},
+           {"<think>", false, "<think>\nhm <b> a\n\nb\n</think>\n\nHello.\n", "hm <b> a\n\nb",
+            "Hello.\n"},
            {"<think>", true, "hm\n</think>\n\nHello.", "hm", "Hello."},
            {"<think>", true, "hm </thin", "hm </thin", ""},
            {"<think>", false, "Hello <think> you", "", "Hello <think> you"},
            {"<think>", false, "  Hello", "", "  Hello"},
            {"[THINK]", false, "[THINK]a[/THINK]b", "a", "b"},
            {"<|channel>thought", false, "<|channel>thought\na<channel|>b", "a", "b"},
-           {"<|channel|> analysis", false, "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b", "a", "b"},
+           {"<|channel|> analysis", false,
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b",
+            "a", "b"},
            {"<|channel|> analysis", false, "<|channel|>final<|message|>b", "", "b"}}) {
     AnswerForm form;
     form.thought = find_thought(tmpl);
@@ -225,9 +247,12 @@ TEST(AnswerCalls, OrWhatASchemaAdmits) {
     AnswerForm form;
     form.syntax = syntax;
     form.functions = functions();
-    form.body = grammar::EnvelopePart{grammar::EnvelopePart::Kind::Value, R"({"type":"object","properties":{"answer":{"type":"integer"}},"required":["answer"],"additionalProperties":false})"};
+    form.body = grammar::EnvelopePart{
+        grammar::EnvelopePart::Kind::Value,
+        R"({"type":"object","properties":{"answer":{"type":"integer"}},"required":["answer"],"additionalProperties":false})"};
     const auto g = compile(form);
-    const std::string call = syntax->render(std::vector<Call>{{"get_weather", R"({"city":"Ulm"})"}});
+    const std::string call =
+        syntax->render(std::vector<Call>{{"get_weather", R"({"city":"Ulm"})"}});
     EXPECT_TRUE(admitted(*g, call)) << call;
     EXPECT_TRUE(admitted(*g, "{\"answer\": 5}")) << syntax->name();
     EXPECT_FALSE(admitted(*g, "{\"answer\": true}")) << syntax->name();
@@ -242,12 +267,20 @@ TEST(AnswerCalls, OfManyFunctions) {
   AnswerForm form;
   form.syntax = &generic_syntax();
   for (int i = 0; i < 500; ++i)
-    form.functions.push_back({fmt::format("tool_{}", i), fmt::format(R"({{"type":"object","properties":{{"n":{{"const":{}}}}},"required":["n"],"additionalProperties":false}})", i), ""});
+    form.functions.push_back(
+        {fmt::format("tool_{}", i),
+         fmt::format(
+             R"({{"type":"object","properties":{{"n":{{"const":{}}}}},"required":["n"],"additionalProperties":false}})",
+             i),
+         ""});
   form.required = true;
   const auto g = compile(form);
   for (int i : {0, 77, 128, 499}) {
-    EXPECT_TRUE(admitted(*g, form.syntax->render(std::vector<Call>{{fmt::format("tool_{}", i), fmt::format(R"({{"n": {}}})", i)}})));
-    EXPECT_FALSE(admitted(*g, form.syntax->render(std::vector<Call>{{fmt::format("tool_{}", i), fmt::format(R"({{"n": {}}})", i + 1)}})));
+    EXPECT_TRUE(admitted(*g, form.syntax->render(std::vector<Call>{
+                                 {fmt::format("tool_{}", i), fmt::format(R"({{"n": {}}})", i)}})));
+    EXPECT_FALSE(
+        admitted(*g, form.syntax->render(std::vector<Call>{
+                         {fmt::format("tool_{}", i), fmt::format(R"({{"n": {}}})", i + 1)}})));
   }
 }
 
@@ -256,8 +289,11 @@ TEST(AnswerCalls, FencedAndBareJsonAreCalls) {
   form.syntax = &generic_syntax();
   form.functions = functions();
   const auto g = compile(form);
-  for (const char* text : {"```json\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\"}}\n```", "{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\"}}",
-                           "```json\n{\n  \"name\": \"get_weather\",\n  \"arguments\": {\n    \"city\": \"Ulm\"\n  }\n}\n```"}) {
+  for (const char* text :
+       {"```json\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\"}}\n```",
+        "{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\"}}",
+        "```json\n{\n  \"name\": \"get_weather\",\n  \"arguments\": {\n    \"city\": \"Ulm\"\n  "
+        "}\n}\n```"}) {
     EXPECT_TRUE(admitted(*g, text)) << text;
     for (size_t cut = 0; cut <= std::string_view(text).size(); ++cut) {
       const Read got = read(form, text, cut);
@@ -266,18 +302,22 @@ TEST(AnswerCalls, FencedAndBareJsonAreCalls) {
       EXPECT_EQ(*parse_json(got.calls[0].arguments), *parse_json("{\"city\":\"Ulm\"}"));
     }
   }
-  const std::string two = "```json\n{\"name\": \"now\", \"arguments\": {}}\n```\n```json\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\"}}\n```";
+  const std::string two =
+      "```json\n{\"name\": \"now\", \"arguments\": {}}\n```\n```json\n{\"name\": \"get_weather\", "
+      "\"arguments\": {\"city\": \"Ulm\"}}\n```";
   EXPECT_TRUE(admitted(*g, two));
   for (size_t cut = 0; cut <= two.size(); ++cut) {
     EXPECT_EQ(read(form, two, cut).calls.size(), 2u) << cut;
     EXPECT_EQ(read(form, two, cut).text, "") << cut;
   }
   // Behind a call with marks bare JSON is text: nothing holds it to a schema.
-  const std::string marked = form.syntax->render(std::vector<Call>{{"now", "{}"}}) + "\n{\"name\": \"now\", \"arguments\": {}}";
+  const std::string marked = form.syntax->render(std::vector<Call>{{"now", "{}"}}) +
+                             "\n{\"name\": \"now\", \"arguments\": {}}";
   EXPECT_EQ(read(form, marked, 7).calls.size(), 1u);
   EXPECT_FALSE(admitted(*g, "{\"name\": \"get_weather\", \"arguments\": {\"city\": 5}}"));
   EXPECT_TRUE(admitted(*g, "{\"name\": \"Anna\", \"age\": 5}")) << "no function's name";
-  EXPECT_EQ(read(form, "{\"name\": \"Anna\", \"age\": 5}", 3).text, "{\"name\": \"Anna\", \"age\": 5}");
+  EXPECT_EQ(read(form, "{\"name\": \"Anna\", \"age\": 5}", 3).text,
+            "{\"name\": \"Anna\", \"age\": 5}");
 }
 
 }  // namespace

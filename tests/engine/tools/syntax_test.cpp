@@ -1,4 +1,5 @@
-// Every syntax: what is rendered is read again, wherever the text is cut; nothing of a call is text.
+// Every syntax: what is rendered is read again, wherever the text is cut; nothing of a call is
+// text.
 #include "engine/tools/syntax.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +14,8 @@ const std::vector<Function>& functions() {
       {"get_weather",
        R"({"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"},"exact":{"type":"boolean"},"tags":{"type":"array","items":{"type":"string"}},"more":{"type":"object"}},"required":["city"],"additionalProperties":false})",
        "/tools/0/function/parameters"},
-      {"now", R"({"type":"object","properties":{},"additionalProperties":false})", "/tools/1/function/parameters"}};
+      {"now", R"({"type":"object","properties":{},"additionalProperties":false})",
+       "/tools/1/function/parameters"}};
   return all;
 }
 
@@ -63,8 +65,11 @@ const std::vector<std::vector<Call>>& samples() {
       {{"get_weather", R"({"city":"Ulm"})"}},
       {{"now", "{}"}},
       {{"get_weather", R"({"city":"a \"b\" {c} [d], e\\n","days":3,"exact":true})"}},
-      {{"get_weather", R"({"city":"Köln 日本 🙂","days":-1,"tags":["x","y, z"],"more":{"a":{"b":[1,null,"]}"]}}})"}},
-      {{"get_weather", R"({"city":"Ulm"})"}, {"now", "{}"}, {"get_weather", R"({"city":"Bonn","exact":false})"}}};
+      {{"get_weather",
+        R"({"city":"Köln 日本 🙂","days":-1,"tags":["x","y, z"],"more":{"a":{"b":[1,null,"]}"]}}})"}},
+      {{"get_weather", R"({"city":"Ulm"})"},
+       {"now", "{}"},
+       {"get_weather", R"({"city":"Bonn","exact":false})"}}};
   return all;
 }
 
@@ -103,14 +108,14 @@ TEST_P(Syntaxes, NoPartOfACallIsTextWhereTheAnswerIsCut) {
       EXPECT_LE(got.text.size(), i);
       continue;
     }
-    if (!got.calls.empty()) {
-      EXPECT_EQ(got.text, free() ? "Well." : "") << text.substr(0, i);
-    }
+    if (!got.calls.empty()) { EXPECT_EQ(got.text, free() ? "Well." : "") << text.substr(0, i); }
   }
 }
 
 TEST_P(Syntaxes, PlainTextIsText) {
-  for (const char* text : {"", "Hello.", "  indented\n\n", "if (a < b) { return [1, 2]; }", "{\"a\": 1}", "[1, 2]", "```json\n{\"a\": 1}\n```\n", "<tool", "{", "[", "```"}) {
+  for (const char* text :
+       {"", "Hello.", "  indented\n\n", "if (a < b) { return [1, 2]; }", "{\"a\": 1}", "[1, 2]",
+        "```json\n{\"a\": 1}\n```\n", "<tool", "{", "[", "```"}) {
     const std::string whole = text;
     EXPECT_EQ(read(syntax(), {whole}).text, whole);
     std::vector<std::string> bytes;

@@ -7,7 +7,8 @@ namespace {
 
 TEST(TextGenerationTools, AreTheSameAfterTheWire) {
   Tools tools;
-  tools.tools.push_back({"get_weather", "The weather \"now\"", json::object{{"type", "object"}}, "/tools/0/function/parameters"});
+  tools.tools.push_back({"get_weather", "The weather \"now\"", json::object{{"type", "object"}},
+                         "/tools/0/function/parameters"});
   tools.tools.push_back({"f", "", {}, "/tools/1"});
   tools.choice = {ToolMode::Required, {"f"}};
   tools.parallel = false;
@@ -26,15 +27,17 @@ TEST(TextGenerationTools, OfNoToolsNothingIsWritten) {
 }
 
 TEST(TextGenerationTools, WhatIsNoToolIsRefused) {
-  for (const char* text : {R"({"tools":[1]})", R"({"tools":[{"name":"f"}]})",
-                           R"({"tools":[{"name":"f","parameters":{}}],"tool_choice":{"mode":"perhaps"}})"})
+  for (const char* text :
+       {R"({"tools":[1]})", R"({"tools":[{"name":"f"}]})",
+        R"({"tools":[{"name":"f","parameters":{}}],"tool_choice":{"mode":"perhaps"}})"})
     EXPECT_FALSE(get_tools(parse_json(text)->as_object()).ok()) << text;
 }
 
 TEST(TextGenerationDeltas, AreTheSameAfterTheWire) {
   using Kind = Delta::Kind;
-  for (const Delta& delta : {Delta{Kind::Text, 0, "", "", "a\"\n"}, Delta{Kind::Reasoning, 0, "", "", "hm"},
-                             Delta{Kind::Call, 2, "call_1", "f", ""}, Delta{Kind::Arguments, 2, "", "", "{\"a\":"}})
+  for (const Delta& delta :
+       {Delta{Kind::Text, 0, "", "", "a\"\n"}, Delta{Kind::Reasoning, 0, "", "", "hm"},
+        Delta{Kind::Call, 2, "call_1", "f", ""}, Delta{Kind::Arguments, 2, "", "", "{\"a\":"}})
     EXPECT_EQ(delta_from_json(to_json(delta)), delta);
   // A transcript's segment is none.
   EXPECT_EQ(delta_from_json(parse_json(R"({"text":"a","start":0})").value()), std::nullopt);
@@ -44,10 +47,11 @@ TEST(TextGenerationDeltas, AreTheSameAfterTheWire) {
 TEST(TextGenerationDeltas, MakeWholeCalls) {
   using Kind = Delta::Kind;
   Generated whole;
-  for (const Delta& delta : {Delta{Kind::Reasoning, 0, "", "", "a"}, Delta{Kind::Reasoning, 0, "", "", "b"},
-                             Delta{Kind::Text, 0, "", "", "text"}, Delta{Kind::Call, 0, "call_1", "f", ""},
-                             Delta{Kind::Arguments, 0, "", "", "{"}, Delta{Kind::Arguments, 0, "", "", "}"},
-                             Delta{Kind::Call, 1, "call_2", "g", ""}})
+  for (const Delta& delta :
+       {Delta{Kind::Reasoning, 0, "", "", "a"}, Delta{Kind::Reasoning, 0, "", "", "b"},
+        Delta{Kind::Text, 0, "", "", "text"}, Delta{Kind::Call, 0, "call_1", "f", ""},
+        Delta{Kind::Arguments, 0, "", "", "{"}, Delta{Kind::Arguments, 0, "", "", "}"},
+        Delta{Kind::Call, 1, "call_2", "g", ""}})
     whole.add(delta);
   EXPECT_EQ(whole.reasoning, "ab");
   ASSERT_EQ(whole.calls.size(), 2u);

@@ -246,65 +246,101 @@ TEST_F(TextGeneration, ResumeIdsAreChecked) {
 
 json::object with_tools(json::object params, protocol::ToolMode mode = protocol::ToolMode::Auto) {
   protocol::Tools tools;
-  tools.tools.push_back({"f", "does", json::object{{"type", "object"}, {"properties", json::object{{"a", json::object{{"type", "string"}}}}}}, "/tools/0/parameters"});
+  tools.tools.push_back(
+      {"f", "does",
+       json::object{{"type", "object"},
+                    {"properties", json::object{{"a", json::object{{"type", "string"}}}}}},
+       "/tools/0/parameters"});
   tools.choice.mode = mode;
   protocol::put_tools(tools, params);
   return params;
 }
 
 TEST_F(TextGeneration, ATemplateThatKnowsToolsGetsThem) {
-  use("{% for t in tools %}[{{ t.function.name }}{{ t.type }}]{% endfor %}{# <tool_call> #}{% for m in messages %}<{{ m.role }}>{{ m.content }}"
-      "{% for c in m.tool_calls %}<tool_call>{{ c.function.name }}{{ c.function.arguments.a }}{% endfor %}{% endfor %}<assistant>");
+  use("{% for t in tools %}[{{ t.function.name }}{{ t.type }}]{% endfor %}{# <tool_call> #}{% for "
+      "m in messages %}<{{ m.role }}>{{ m.content }}"
+      "{% for c in m.tool_calls %}<tool_call>{{ c.function.name }}{{ c.function.arguments.a }}{% "
+      "endfor %}{% endfor %}<assistant>");
   const auto made = prepare(with_tools({{"prompt", "hi"}}), chat);
   ASSERT_TRUE(made.ok()) << made.error().message;
   EXPECT_EQ(text_of(*made), "^[ffunction]<user>hi<assistant>");
   EXPECT_TRUE(made->grammar && made->parser);
-  EXPECT_EQ(text_of(*prepare(with_tools({{"prompt", "hi"}}, protocol::ToolMode::None), chat)), "^<user>hi<assistant>");
-  const json::array history{{{"role", "user"}, {"content", "hi"}},
-                            {{"role", "assistant"}, {"content", ""}, {"tool_calls", json::array{{{"type", "function"}, {"function", {{"name", "f"}, {"arguments", {{"a", "x"}}}}}}}}},
-                            {{"role", "tool"}, {"content", "4"}}};
-  EXPECT_EQ(text_of(*prepare({{"messages", history}}, chat)), "^<user>hi<assistant><tool_call>fx<tool>4<assistant>");
+  EXPECT_EQ(text_of(*prepare(with_tools({{"prompt", "hi"}}, protocol::ToolMode::None), chat)),
+            "^<user>hi<assistant>");
+  const json::array history{
+      {{"role", "user"}, {"content", "hi"}},
+      {{"role", "assistant"},
+       {"content", ""},
+       {"tool_calls", json::array{{{"type", "function"},
+                                   {"function", {{"name", "f"}, {"arguments", {{"a", "x"}}}}}}}}},
+      {{"role", "tool"}, {"content", "4"}}};
+  EXPECT_EQ(text_of(*prepare({{"messages", history}}, chat)),
+            "^<user>hi<assistant><tool_call>fx<tool>4<assistant>");
   // Thoughts of a template that has no marks are nothing: the text is the answer.
   EXPECT_FALSE(prepare({{"prompt", "hi"}}, chat)->parser);
 }
 
 TEST_F(TextGeneration, ATemplateWithoutToolsGetsThemAsText) {
-  const auto made = prepare(with_tools({{"prompt", "hi"}}, protocol::ToolMode::Required), chat, 4000);
+  const auto made =
+      prepare(with_tools({{"prompt", "hi"}}, protocol::ToolMode::Required), chat, 4000);
   ASSERT_TRUE(made.ok()) << made.error().message;
   const std::string text = text_of(*made);
   EXPECT_TRUE(text.starts_with("^<system># Tools")) << text;
-  EXPECT_NE(text.find(R"({"type":"function","function":{"name":"f","description":"does","parameters":{"type":"object")"), std::string::npos) << text;
+  EXPECT_NE(
+      text.find(
+          R"({"type":"function","function":{"name":"f","description":"does","parameters":{"type":"object")"),
+      std::string::npos)
+      << text;
   EXPECT_TRUE(text.ends_with("<user>hi<assistant>")) << text;
-  const json::array history{{{"role", "system"}, {"content", "Be brief."}}, {{"role", "user"}, {"content", "hi"}},
-                            {{"role", "assistant"}, {"content", ""}, {"tool_calls", json::array{{{"type", "function"}, {"function", {{"name", "f"}, {"arguments", {{"a", "x"}}}}}}}}},
-                            {{"role", "tool"}, {"content", "4"}}, {{"role", "tool"}, {"content", "5"}}};
+  const json::array history{
+      {{"role", "system"}, {"content", "Be brief."}},
+      {{"role", "user"}, {"content", "hi"}},
+      {{"role", "assistant"},
+       {"content", ""},
+       {"tool_calls", json::array{{{"type", "function"},
+                                   {"function", {{"name", "f"}, {"arguments", {{"a", "x"}}}}}}}}},
+      {{"role", "tool"}, {"content", "4"}},
+      {{"role", "tool"}, {"content", "5"}}};
   EXPECT_EQ(text_of(*prepare({{"messages", history}}, chat)),
-            "^<system>Be brief.<user>hi<assistant><tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\":\"x\"}}\n</tool_call><user><tool_response>\n4\n</tool_response>\n"
+            "^<system>Be brief.<user>hi<assistant><tool_call>\n{\"name\": \"f\", \"arguments\": "
+            "{\"a\":\"x\"}}\n</tool_call><user><tool_response>\n4\n</tool_response>\n"
             "<tool_response>\n5\n</tool_response><assistant>");
 }
 
 // @cloudflare/ai-utils: calls are texts of the assistant, results have a name and no id.
 TEST_F(TextGeneration, CallsThatAreWrittenAsTextAreCalls) {
-  const json::object call{{"role", "assistant"}, {"content", R"({"name":"f","arguments":{"a":"x"}})"}};
-  const auto render = [&](json::array messages) { return text_of(*prepare({{"messages", std::move(messages)}}, chat)); };
+  const json::object call{{"role", "assistant"},
+                          {"content", R"({"name":"f","arguments":{"a":"x"}})"}};
+  const auto render = [&](json::array messages) {
+    return text_of(*prepare({{"messages", std::move(messages)}}, chat));
+  };
   EXPECT_EQ(render({call, {{"role", "tool"}, {"name", "f"}, {"content", "4"}}}),
-            "^<assistant><tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\":\"x\"}}\n</tool_call><user><tool_response>\n4\n</tool_response><assistant>");
-  EXPECT_EQ(render({call, {{"role", "user"}, {"content", "4"}}}), R"(^<assistant>{"name":"f","arguments":{"a":"x"}}<user>4<assistant>)");
+            "^<assistant><tool_call>\n{\"name\": \"f\", \"arguments\": "
+            "{\"a\":\"x\"}}\n</tool_call><user><tool_response>\n4\n</tool_response><assistant>");
+  EXPECT_EQ(render({call, {{"role", "user"}, {"content", "4"}}}),
+            R"(^<assistant>{"name":"f","arguments":{"a":"x"}}<user>4<assistant>)");
   EXPECT_EQ(render({call}), R"(^<assistant>{"name":"f","arguments":{"a":"x"}}<assistant>)");
 }
 
 TEST_F(TextGeneration, SchemasOfToolsThatCanNotBeMetAreRefusedByPlace) {
   protocol::Tools tools;
-  tools.tools.push_back({"f", "", json::object{{"type", "object"}, {"properties", json::object{{"a", json::object{{"pattern", "("}}}}}}, "/tools/0/function/parameters"});
+  tools.tools.push_back(
+      {"f", "",
+       json::object{{"type", "object"},
+                    {"properties", json::object{{"a", json::object{{"pattern", "("}}}}}},
+       "/tools/0/function/parameters"});
   json::object params{{"prompt", "hi"}};
   protocol::put_tools(tools, params);
   const auto made = prepare(params, chat, 4000);
   ASSERT_FALSE(made.ok());
-  EXPECT_NE(made.error().message.find("'/tools/0/function/parameters/properties/a' (pattern)"), std::string::npos) << made.error().message;
+  EXPECT_NE(made.error().message.find("'/tools/0/function/parameters/properties/a' (pattern)"),
+            std::string::npos)
+      << made.error().message;
 }
 
 constexpr std::string_view kThinking =
-    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n"
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>{% if "
+    "enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n"
     "{% elif open %}<think>\n{% endif %}";
 
 TEST_F(TextGeneration, ThoughtsAreReadWhereTheTemplateHasMarks) {
@@ -317,12 +353,15 @@ TEST_F(TextGeneration, ThoughtsAreReadWhereTheTemplateHasMarks) {
     std::vector<engine::tools::Delta> deltas;
     made->parser->push(answer, deltas);
     made->parser->finish(deltas);
-    for (const auto& d : deltas) (d.kind == engine::tools::Delta::Kind::Reasoning ? reasoning : text) += d.text;
+    for (const auto& d : deltas)
+      (d.kind == engine::tools::Delta::Kind::Reasoning ? reasoning : text) += d.text;
     return reasoning + "|" + text;
   };
   EXPECT_EQ(split({{"prompt", "hi"}}, "<think>\na\n</think>\n\nb"), "a|b");
   EXPECT_EQ(split({{"prompt", "hi"}}, "b"), "|b");
-  EXPECT_EQ(split({{"prompt", "hi"}, {"chat_template_kwargs", {{"open", true}}}}, "a\n</think>\n\nb"), "a|b");
+  EXPECT_EQ(
+      split({{"prompt", "hi"}, {"chat_template_kwargs", {{"open", true}}}}, "a\n</think>\n\nb"),
+      "a|b");
   EXPECT_EQ(split({{"prompt", "hi"}, {"reasoning_effort", "none"}}, "b"), "|b");
   EXPECT_EQ(split({{"prompt", "hi"}, {"raw", true}}, "<think>a"), "|<think>a");
 }
@@ -330,8 +369,11 @@ TEST_F(TextGeneration, ThoughtsAreReadWhereTheTemplateHasMarks) {
 TEST_F(TextGeneration, ASchemaBeginsBehindTheThought) {
   use(kThinking);
   Grammars grammars(chat);
-  const auto made = prepare_generation(request({{"prompt", "hi"}, {"grammar", {{"kind", "json_schema"}, {"source", R"({"type":"integer"})"}, {"at", "/x"}}}}), chat,
-                                       grammars, 1000, 0);
+  const auto made = prepare_generation(
+      request({{"prompt", "hi"},
+               {"grammar",
+                {{"kind", "json_schema"}, {"source", R"({"type":"integer"})"}, {"at", "/x"}}}}),
+      chat, grammars, 1000, 0);
   ASSERT_TRUE(made.ok()) << made.error().message;
   const auto follows = [&](std::string_view text, bool whole) {
     engine::grammar::Matcher at = made->grammar->start(true);
@@ -352,17 +394,26 @@ TEST_F(TextGeneration, EffortsAreTheTemplatesOrRefused) {
     const auto made = prepare(std::move(params), chat);
     return made.ok() ? text_of(*made) : made.error().message;
   };
-  constexpr std::string_view effort = "{{ reasoning_effort }}", swtch = "{{ enable_thinking }}", always = "{# <think> #}x", never = "x";
+  constexpr std::string_view effort = "{{ reasoning_effort }}", swtch = "{{ enable_thinking }}",
+                             always = "{# <think> #}x", never = "x";
   EXPECT_EQ(rendered(effort, {{"reasoning_effort", "medium"}}), "^medium");
   EXPECT_EQ(rendered(effort, {{"reasoning_effort", "max"}}), "^high");
-  EXPECT_EQ(rendered("{# <|channel|> #}{{ reasoning_effort }}", {{"reasoning_effort", "none"}}), "^low") << "gpt-oss always thinks";
+  EXPECT_EQ(rendered("{# <|channel|> #}{{ reasoning_effort }}", {{"reasoning_effort", "none"}}),
+            "^low")
+      << "gpt-oss always thinks";
   EXPECT_EQ(rendered(swtch, {{"reasoning_effort", "low"}}), "^True");
   EXPECT_EQ(rendered(swtch, {{"reasoning_effort", "none"}}), "^False");
-  EXPECT_EQ(rendered(swtch, {{"reasoning_effort", "none"}, {"chat_template_kwargs", {{"enable_thinking", true}}}}), "^True") << "the nearer word counts";
+  EXPECT_EQ(rendered(swtch, {{"reasoning_effort", "none"},
+                             {"chat_template_kwargs", {{"enable_thinking", true}}}}),
+            "^True")
+      << "the nearer word counts";
   EXPECT_EQ(rendered(always, {{"reasoning_effort", "high"}}), "^x");
   EXPECT_EQ(rendered(never, {{"reasoning_effort", "none"}}), "^x");
-  EXPECT_NE(rendered(never, {{"reasoning_effort", "high"}}).find("'/reasoning_effort'"), std::string::npos);
-  EXPECT_NE(rendered(never, {{"chat_template_kwargs", {{"enable_thinking", true}}}}).find("'/chat_template_kwargs/enable_thinking'"), std::string::npos);
+  EXPECT_NE(rendered(never, {{"reasoning_effort", "high"}}).find("'/reasoning_effort'"),
+            std::string::npos);
+  EXPECT_NE(rendered(never, {{"chat_template_kwargs", {{"enable_thinking", true}}}})
+                .find("'/chat_template_kwargs/enable_thinking'"),
+            std::string::npos);
   EXPECT_EQ(rendered(never, {{"chat_template_kwargs", {{"enable_thinking", false}}}}), "^x");
 }
 
