@@ -1,5 +1,5 @@
 """Functions that a model may call: real clients, a real model that was never taught calls, and histories of every kind."""
-import json, os, pathlib, shutil
+import json, os, pathlib, shutil, signal, subprocess
 
 import openai, pydantic, pytest
 from harness import MODELS, Server
@@ -105,6 +105,27 @@ def test_wishes_that_can_not_be_met_are_refused(client):
         with pytest.raises(openai.BadRequestError) as caught:
             client.chat.completions.create(**ASK, **wish)
         assert place in caught.value.body["message"], caught.value
+
+
+def test_a_call_goes_on_when_the_models_process_dies(client, server):
+    tool = {"type": "function", "function": {"name": "note", "parameters": {
+        "type": "object", "properties": {"text": {"type": "string", "minLength": 60, "maxLength": 90}},
+        "required": ["text"]}}}
+
+    def pieces(kill):
+        seen = []
+        for chunk in client.chat.completions.create(**{**ASK, "temperature": 0.8}, seed=5, tools=[tool],
+                                                    tool_choice="required", stream=True):
+            choice = chunk.choices[0]
+            calls = choice.delta.tool_calls or []
+            seen.append(([(c.index, c.function.name, c.function.arguments) for c in calls], choice.finish_reason))
+            if kill and len(seen) == 10:
+                workers = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True)
+                for pid in workers.stdout.split():
+                    os.kill(int(pid), signal.SIGKILL)
+        return seen
+
+    assert pieces(kill=True) == pieces(kill=False)
 
 
 @pytest.mark.parametrize("script", ["tools_openai.mjs", "tools_ai_sdk.mjs"])
