@@ -1,5 +1,7 @@
 #include "engine/tools/syntax.h"
 
+#include <cctype>
+
 #include "engine/tools/gemma_calls.h"
 #include "engine/tools/json_calls.h"
 #include "engine/tools/named_calls.h"
@@ -91,6 +93,16 @@ const NamedCalls& harmony() {  // gpt-oss; channels are thoughts.h's
   return s;
 }
 
+// Whether the variable `tools` is read: a template that writes calls of a history only does not tell the model what it may
+// call.
+bool shows_tools(std::string_view t) {
+  constexpr std::string_view kName = "tools";
+  const auto in_name = [&](size_t at) { return at < t.size() && (std::isalnum(static_cast<unsigned char>(t[at])) || t[at] == '_'); };
+  for (size_t at = t.find(kName); at != t.npos; at = t.find(kName, at + 1))
+    if (!(at > 0 && in_name(at - 1)) && !in_name(at + kName.size())) return true;
+  return false;
+}
+
 }  // namespace
 
 const Syntax& generic_syntax() { return generic(); }
@@ -103,7 +115,7 @@ std::vector<const Syntax*> all_syntaxes() {
 
 const Syntax* find_syntax(std::string_view t) {
   const auto has = [t](std::string_view text) { return t.find(text) != std::string_view::npos; };
-  if (!has("tools") && !has("tool_calls")) return nullptr;
+  if (!shows_tools(t)) return nullptr;
   if (has("<|channel|>") && has("<|constrain|>")) return &harmony();
   if (has("<start_function_call>")) return &function_gemma();
   if (has("<|tool_call>call:")) return &gemma4();

@@ -125,6 +125,33 @@ TEST_P(Syntaxes, PlainTextIsText) {
   }
 }
 
+TEST(FindSyntax, TellsTheFamilyFromItsTemplate) {
+  for (const auto& [chat_template, name] : std::vector<std::pair<const char*, std::string_view>>{
+           {"{% if tools %}<tool_call>\n{\"name\"", "hermes"},
+           {"{% if tools %}<tool_call>[", "smollm"},
+           {"{% for t in tools %}<tool_call>\n<function=", "qwen-xml"},
+           {"{% for t in tools %}<tool_call><arg_key>", "glm"},
+           {"{% if tools %}[TOOL_CALLS]", "mistral-list"},
+           {"{% if tools %}[TOOL_CALLS][ARGS]", "mistral"},
+           {"{% if tools %}<｜tool▁calls▁begin｜>```json", "deepseek"},
+           {"{% if tools %}<｜tool▁calls▁begin｜>", "deepseek-3.1"},
+           {"{% if tools %}<|tool_calls_section_begin|>", "kimi"},
+           {"{% if tools %}<|channel|><|constrain|>", "harmony"},
+           {"{% if tools %}<|tool_call|>", "granite"},
+           {"{% if tools %}<|tool_call|><|/tool_call|>", "phi"},
+           {"{% if tools %}<|start_header_id|>{\"name\": f, \"parameters\": p}", "llama"},
+           {"{% if tools %}<|start_header_id|>[func_name1(a=1)]", "pythonic"},
+           {"{% if tools %}<start_function_call>", "function-gemma"},
+           {"{% if tools %}<|tool_call>call:", "gemma-4"},
+           // The history's calls are written, and the functions are not shown: DeepSeek R1's.
+           {"{% for c in message.tool_calls %}<｜tool▁calls▁begin｜>```json", ""},
+           {"{% if tools %}something new", ""},
+           {"{{ messages }}", ""}}) {
+    const Syntax* found = find_syntax(chat_template);
+    EXPECT_EQ(found ? found->name() : "", name) << chat_template;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Syntaxes, ::testing::ValuesIn(all_syntaxes()), [](const auto& info) {
   std::string name;
   for (char c : info.param->name()) name += c == '-' || c == '.' ? '_' : c;
