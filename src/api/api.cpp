@@ -73,7 +73,7 @@ void add_cors(http::Headers& headers) {
 http::task<void> answer_preflight(Call& call) {
   http::Headers headers;
   std::string_view wanted = call.in.header("access-control-request-headers");
-  headers.push_back({"access-control-allow-methods", "GET, POST, OPTIONS"});
+  headers.push_back({"access-control-allow-methods", "GET, POST, DELETE, OPTIONS"});
   headers.push_back(
       {"access-control-allow-headers", wanted.empty() || wanted.size() > 1024 ? "authorization, content-type" : std::string(wanted)});
   headers.push_back({"access-control-max-age", "86400"});

@@ -23,6 +23,7 @@ class Catalogue;
 namespace verge::accounts {
 class Accounts;
 class Meter;
+class ResponseStore;
 }
 
 namespace verge::api {
@@ -43,6 +44,7 @@ struct Options {
   bool image_results = false;                   // image answers as {"results": […]} instead of the published list
   std::string quota_message;                    // of 3036, see errors.h; empty = the usual one
   accounts::Meter* meter = nullptr;             // accounts' limits and the usage ledger; absent = neither
+  accounts::ResponseStore* responses = nullptr; // what is kept of answers of /v1/responses; absent = nothing
   metrics::Registry* metrics = nullptr;         // /metrics; absent = none are kept
   // toMarkdown(): the kind of a file ("" = not supported), its Markdown, and what is supported (extension, media type).
   std::function<std::string(std::string_view name, std::string_view media_type)> markdown_kind;

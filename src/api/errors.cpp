@@ -92,6 +92,10 @@ std::string first_pointer(std::string_view message) {
   return "";
 }
 
+// OpenAI's words about what is not kept.
+constexpr std::string_view kNoPrevious = "Previous response with id ", kNoResponse = "Response with id ", kNoItem = "Item with id ";
+constexpr std::string_view kNotKept = "it was not stored, was deleted or is too old, or another gateway answered it";
+
 constexpr std::string_view kJsonModeUnmet = "JSON Mode couldn't be met";  // published in these words, without a prefix
 
 std::string describe(const Error& error) {
@@ -159,6 +163,14 @@ Published publish(const Error& error, Shape shape, std::string_view request_id, 
     out.status = 400;
     out.code = 7000;
   }
+  if (error.code == Code::NotFound && error.message.starts_with(kNoPrevious)) {
+    out.status = 400;
+    out.param = "previous_response_id";
+    out.openai_code = "previous_response_not_found";
+  } else if (error.code == Code::NotFound && (error.message.starts_with(kNoResponse) || error.message.starts_with(kNoItem))) {
+    out.openai_code.clear();
+    if (error.message.starts_with(kNoItem)) out.param = "input";
+  }
   out.message = row.prefix + out.description;
   if (*row.prefix && !request_id.empty()) out.message += fmt::format(" ({})", request_id);
   return out;
@@ -223,6 +235,11 @@ Error no_such_route(std::string_view path) {
   if (path.starts_with("/client/v4/") || path.starts_with("/v1/")) return Error{Code::NotFound, "No route for that URI"};
   return fail(Code::NotFound, "Could not route to {}, perhaps your object identifier is invalid?", shown(path, 128));
 }
+
+Error no_such_response(std::string_view id, bool previous) {
+  return fail(Code::NotFound, "{}'{}' not found: {}", previous ? kNoPrevious : kNoResponse, shown(id, 128), kNotKept);
+}
+Error no_such_item(std::string_view id) { return fail(Code::NotFound, "{}'{}' not found: {}", kNoItem, shown(id, 128), kNotKept); }
 
 Error json_mode_unmet() { return Error{Code::InvalidInput, std::string(kJsonModeUnmet)}; }
 

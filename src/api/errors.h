@@ -48,6 +48,9 @@ Error own_failure(Error error);
 // Raised by api itself.
 Error no_such_model(std::string_view id);
 Error no_such_route(std::string_view path);
+// `previous`: a request goes on from it. Else it is what is asked for.
+Error no_such_response(std::string_view id, bool previous);
+Error no_such_item(std::string_view id);  // of a kept response
 Error json_mode_unmet();  // the answer was cut before it was what the request's schema asks for
 Error not_built(std::string_view pointer, std::string_view hint = "");  // UnsupportedParameter
 

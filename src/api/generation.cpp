@@ -383,8 +383,12 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
     std::string event = format->failure(published, call.id);
     co_await run.sse.finish(std::move(event));
   } else if (stream) {
+    auto keeping = format->keep(run.answers);
+    co_await std::move(keeping);
     co_await close_stream(run);
   } else {
+    auto keeping = format->keep(run.answers);
+    co_await std::move(keeping);
     json::value body = format->whole(run.answers);
     if (format->text_type().empty() || !body.is_string()) {
       co_await respond_json(call, body);

@@ -51,6 +51,8 @@ class AnswerFormat {
   virtual std::string closing(const std::vector<Answer>& answers) = 0;
   // Answers that ended, and are still not what the request asks for: they are paid for, and an error is what the client gets.
   virtual std::optional<Error> unmet(const std::vector<Answer>& /*answers*/) const { return std::nullopt; }
+  // Before the end of a good answer is sent, and after its last ending().
+  virtual http::task<void> keep(const std::vector<Answer>& /*answers*/) { co_return; }
   // Of the whole call, for the account.
   virtual protocol::Usage usage(const std::vector<Answer>& answers) const { return total_usage(answers, 1); }
   virtual std::string failure(const Published& error, std::string_view request_id) = 0;

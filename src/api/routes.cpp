@@ -20,9 +20,12 @@ constexpr std::string_view kBindingQuery = "version userInputs rejectIfBusy queu
       {"POST", prefix "/audio/translations", openai_translations, Shape::OpenAi, Access::Run, kMedia},     \
       {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Read, kNone, "include"},            \
       {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Read, kNone, "include"},  \
-      {"POST", prefix "/embeddings", openai_embeddings, Shape::OpenAi, Access::Run, kText}, {  \
-    "POST", prefix "/responses", openai_not_built, Shape::OpenAi, Access::Run, kText          \
-  }
+      {"POST", prefix "/responses", create_response, Shape::OpenAi, Access::Run, kText},                  \
+      {"GET", prefix "/responses/{id}", get_response, Shape::OpenAi, Access::Run, kNone, "include stream starting_after include_obfuscation"}, \
+      {"DELETE", prefix "/responses/{id}", delete_response, Shape::OpenAi, Access::Run, kNone},           \
+      {"GET", prefix "/responses/{id}/input_items", response_input_items, Shape::OpenAi, Access::Run, kNone, "after include limit order"}, \
+      {"POST", prefix "/responses/{id}/cancel", cancel_response, Shape::OpenAi, Access::Run, kText},      \
+      {"POST", prefix "/embeddings", openai_embeddings, Shape::OpenAi, Access::Run, kText}
 
 constexpr Route kRoutes[] = {
     {"POST", "/client/v4/accounts/{account}/ai/run", run_rest_universal, Shape::Rest, Access::Run, kMedia, "queueRequest"},

@@ -21,6 +21,7 @@
 #include "accounts/accounts.h"
 #include "accounts/local_lease_store.h"
 #include "accounts/meter.h"
+#include "accounts/response_store.h"
 #include "api/api.h"
 #include "api/origins.h"
 #include "catalogue/catalogue.h"
@@ -81,6 +82,7 @@ struct Options {
   std::string kv_type, weights;
   bool quotas = false;
   int cut_off_percent = accounts::MeterOptions().cut_off_percent;
+  accounts::ResponseBounds kept_responses;
   int drain_s = limits::kDrainMs / 1000;
   std::optional<int> drain_delay_s;
   std::string role, cluster, region, coordinates, keys, advertise, peer_listen;
@@ -353,12 +355,15 @@ Result<int> serve_until_signal(Options options) {
   }
   accounts::Meter meter(io.get_executor(), accounts, catalogue, lease_store, ledger.get(), metrics, {options.quotas, options.cut_off_percent, shared_counts ? &*shared_counts : nullptr});
 
+  VERGE_ASSIGN(kept_responses, accounts::ResponseStore::open(options.data, options.kept_responses));
+
   bool ready = false, draining = false;
   DrainDelay drain_delay(options.drain_delay_s);
   api::Options api_options;
   api_options.node = options.name;
   api_options.metrics = &metrics;
   api_options.meter = &meter;
+  if (options.kept_responses.kept > 0) api_options.responses = kept_responses.get();
   api_options.quota_message = options.quota_message;
   api_options.insecure = options.insecure;
   api_options.origins = options.origins;
@@ -586,6 +591,8 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--hung-after", o.hung_after_s, "Seconds without progress, at least, after which a model's process counts as hung and is started anew")->check(CLI::Range(1, 86'400))->capture_default_str();
   app.add_flag("--quotas", o.quotas, "Hold accounts to the published limits: 10,000 neurons a day, requests a minute of each task");
   app.add_option("--quota-message", o.quota_message, "What an account is told whose daily neurons are used up (3036); {neurons} stands for the allocation");
+  app.add_option("--responses-kept", o.kept_responses.kept, "Answers of /v1/responses kept for an account; the oldest go first, 0 keeps none")->check(CLI::Range(0, 10'000'000));
+  app.add_option("--responses-days", o.kept_responses.days, "Days that answers of /v1/responses are kept")->check(CLI::Range(1, 3650));
   app.add_option("--quota-cut-off", o.cut_off_percent, "Percent of its daily neurons that an account may use here while the cluster's quota store is out of reach")
       ->check(CLI::Range(0, 100))
       ->capture_default_str();

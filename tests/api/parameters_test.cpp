@@ -29,6 +29,7 @@ const Route kRoutes[] = {
     {Surface::Chat, "Chat", "/v1/chat/completions",
      R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":"x"}]})"},
     {Surface::Completions, "Completions", "/v1/completions", R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":"x"})"},
+    {Surface::Responses, "`/v1/responses`", "/v1/responses", R"({"model":"@cf/meta/llama-3.2-1b-instruct","input":"x"})"},
     {Surface::NativeEmbeddings, "Native embeddings", std::string(kNative) + "@cf/baai/bge-small-en-v1.5", R"({"text":"x"})"},
     {Surface::NativeClassification, "Native classes, reranking", std::string(kNative) + "@cf/huggingface/distilbert-sst-2-int8",
      R"({"text":"x"})"},
@@ -158,6 +159,10 @@ TEST_F(ParametersTest, EveryPublishedParameterHasARow) {
                        "stream", "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options"}},
       {Surface::Completions, {"model", "prompt", "best_of", "echo", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "n", "presence_penalty",
                               "seed", "stop", "stream", "stream_options", "suffix", "temperature", "top_p", "user"}},
+      {Surface::Responses, {"background", "context_management", "conversation", "include", "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata",
+                            "model", "parallel_tool_calls", "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention", "reasoning",
+                            "safety_identifier", "service_tier", "store", "stream", "stream_options", "temperature", "text", "tool_choice", "tools",
+                            "top_logprobs", "top_p", "truncation", "user"}},
       {Surface::Embeddings, {"input", "model", "dimensions", "encoding_format", "user"}},
       {Surface::Transcriptions, {"file", "model", "chunking_strategy", "include", "known_speaker_names", "known_speaker_references", "language", "prompt",
                                  "response_format", "stream", "temperature", "timestamp_granularities"}}};

@@ -29,7 +29,12 @@ http::task<void> openai_models(Call& call);
 http::task<void> openai_model(Call& call);
 http::task<void> openai_transcriptions(Call& call);
 http::task<void> openai_translations(Call& call);
-http::task<void> openai_not_built(Call& call);
+// responses.cpp
+http::task<void> create_response(Call& call);
+http::task<void> get_response(Call& call);
+http::task<void> delete_response(Call& call);
+http::task<void> response_input_items(Call& call);
+http::task<void> cancel_response(Call& call);
 // health.cpp
 http::task<void> healthz(Call& call);
 http::task<void> readyz(Call& call);

@@ -39,10 +39,4 @@ http::task<void> complete(Call& call, Parse parse, bool chat) {
 http::task<void> openai_chat(Call& call) { return complete(call, parse_openai_chat, true); }
 http::task<void> openai_completions(Call& call) { return complete(call, parse_openai_completion, false); }
 
-http::task<void> openai_not_built(Call& call) {
-  std::string_view path = call.in.path;
-  std::string_view name = path.substr(path.rfind('/') + 1);
-  return respond_error(call, not_built(fmt::format("/{}", name)));
-}
-
 }  // namespace verge::api

@@ -162,6 +162,69 @@ constexpr Row kText[] = {
     {"enable_thinking", "rrr", is_empty, "put it into 'chat_template_kwargs'"},
 };
 
+bool is_disabled(const json::value& value) { return is_empty(value) || is_text(value, {"disabled"}); }
+
+constexpr Row kResponses[] = {
+    {"model", "m"},
+    {"input", "m"},
+    {"instructions", "m"},
+    {"previous_response_id", "m"},
+    {"store", "m"},
+    {"metadata", "m"},
+    {"include", "m"},
+    {"stream", "m"},
+    {"stream_options", "m"},
+    {"max_output_tokens", "m"},
+    {"temperature", "m"},
+    {"top_p", "m"},
+    {"top_logprobs", "m"},
+    {"text", "m"},
+    {"reasoning", "m"},
+    {"tools", "m"},
+    {"tool_choice", "m"},
+    {"parallel_tool_calls", "m"},
+    // What Verge's other routes have beside it.
+    {"top_k", "m"},
+    {"min_p", "m"},
+    {"repetition_penalty", "m"},
+    {"frequency_penalty", "m"},
+    {"presence_penalty", "m"},
+    {"seed", "m"},
+    {"stop", "m"},
+    {"logit_bias", "m"},
+    {"ignore_eos", "m"},
+    {"chat_template_kwargs", "m"},
+    {"options", "m"},
+    {"user", "a"},
+    {"safety_identifier", "a"},
+    {"prompt_cache_key", "a"},
+    {"prompt_cache_retention", "a"},
+    {"max_tool_calls", "a"},  // of tools that the service calls itself: there are none
+    {"background", "r", is_false, "keep the connection open, or use 'stream'"},
+    {"conversation", "r", is_empty, "use 'previous_response_id'"},
+    {"prompt", "r", is_empty, "send 'input'"},
+    {"context_management", "r", is_empty, "leave items out of 'input'"},
+    {"truncation", "r", is_disabled, "leave items out of 'input'"},
+    {"service_tier", "r", is_usual_tier},
+    {"messages", "r", is_empty, "send 'input'"},
+    {"max_tokens", "r", nullptr, "use 'max_output_tokens'"},
+    {"max_completion_tokens", "r", nullptr, "use 'max_output_tokens'"},
+    {"response_format", "r", is_empty, "use 'text'"},
+    {"guided_json", "r", is_empty, "use 'text'"},
+    {"guided_regex", "r", is_empty, "chat completions have it"},
+    {"guided_choice", "r", is_empty, "chat completions have it"},
+    {"reasoning_effort", "r", is_empty, "use 'reasoning'"},
+    {"verbosity", "r", is_medium},
+    {"functions", "r", is_empty, "use 'tools'"},
+    {"function_call", "r", is_no_tool, "use 'tool_choice'"},
+    {"logprobs", "r", is_false, "use 'include' and 'top_logprobs'"},
+    {"n", "r", is_one},
+    {"modalities", "r", is_text_only, "only [\"text\"] is"},
+    {"lora", "r", is_empty},
+    {"requests", "r", is_empty, kOneByOne},
+    {"extra_body", "r", is_empty, "put what it holds beside the other parameters"},
+};
+
 // Texts to vectors and classes: native embeddings, native classification and reranking, /v1/embeddings.
 constexpr Row kVectors[] = {
     {"model", "aam"},
@@ -271,6 +334,7 @@ Column column_of(Surface surface) {
     case Surface::NativeText: return {kText, 0};
     case Surface::Chat: return {kText, 1};
     case Surface::Completions: return {kText, 2};
+    case Surface::Responses: return {kResponses, 0};
     case Surface::NativeEmbeddings: return {kVectors, 0};
     case Surface::NativeClassification: return {kVectors, 1};
     case Surface::Embeddings: return {kVectors, 2};

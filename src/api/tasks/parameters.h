@@ -20,6 +20,7 @@ enum class Surface {
   NativeText,
   Chat,         // /v1/chat/completions
   Completions,  // /v1/completions
+  Responses,    // /v1/responses
   NativeEmbeddings,
   NativeClassification,  // and reranking
   Embeddings,            // /v1/embeddings

@@ -1,0 +1,276 @@
+// The Responses API over a real server; below it a scripted model.
+#include <cstdlib>
+#include <filesystem>
+
+#include "accounts/response_store.h"
+#include "tests/api/server.h"
+
+namespace verge::api::testing {
+namespace {
+
+class ResponsesTest : public ApiTest {
+ protected:
+  ResponsesTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "verge-responses-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    auto store = accounts::ResponseStore::open(folder_, {});
+    EXPECT_TRUE(store);
+    store_ = std::move(*store);
+    Options options;
+    options.responses = store_.get();
+    start(std::move(options));
+  }
+  ~ResponsesTest() override {
+    stop();
+    std::filesystem::remove_all(folder_);
+  }
+
+  static std::string path(std::string_view rest = "", std::string_view account = "acc") {
+    return fmt::format("/client/v4/accounts/{}/ai/v1/responses{}", account, rest);
+  }
+  Answer create(json::object body, std::string_view account = "acc") {
+    body.emplace("model", kModel);
+    body.emplace("input", "hi");
+    return post(path("", account), json::serialize(body));
+  }
+  std::string id_of(const Answer& answer) { return std::string(answer.json().at("id").as_string()); }
+  json::array messages() { return service_.requests().back().params.at("messages").as_array(); }
+  // The name that the error gives.
+  std::string param(const Answer& answer) {
+    const json::value name = answer.json().at("error").at("param");
+    return name.is_string() ? std::string(name.as_string()) : "";
+  }
+  // type -> of each event of a stream; the rest is checked.
+  std::vector<json::object> stream(const Answer& answer) {
+    std::vector<json::object> out;
+    for (size_t at = 0; at < answer.body.size();) {
+      const size_t stop = answer.body.find("\n\n", at), line = answer.body.find('\n', at);
+      EXPECT_EQ(answer.body.substr(at, 7), "event: ");
+      EXPECT_EQ(answer.body.substr(line + 1, 6), "data: ");
+      out.push_back(json::parse(answer.body.substr(line + 7, stop - line - 7)).as_object());
+      EXPECT_EQ(answer.body.substr(at + 7, line - at - 7), std::string_view(out.back().at("type").as_string()));
+      EXPECT_EQ(out.back().at("sequence_number").to_number<size_t>(), out.size() - 1);
+      at = stop + 2;
+    }
+    return out;
+  }
+
+  std::string folder_;
+  std::unique_ptr<accounts::ResponseStore> store_;
+};
+
+TEST_F(ResponsesTest, AnAnswerHasEveryPublishedField) {
+  const Answer answer = create({{"instructions", "Be brief."}, {"metadata", json::object{{"a", "b"}}}, {"max_output_tokens", 9}});
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  json::object body = answer.json().as_object();
+  EXPECT_EQ(body.at("object"), "response");
+  EXPECT_TRUE(id_of(answer).starts_with("resp_"));
+  EXPECT_EQ(body.at("status"), "completed");
+  EXPECT_EQ(body.at("instructions"), "Be brief.");
+  EXPECT_EQ(body.at("metadata"), json::parse(R"({"a":"b"})"));
+  EXPECT_EQ(body.at("max_output_tokens"), 9);
+  EXPECT_EQ(body.at("usage"), json::parse(R"({"input_tokens":7,"input_tokens_details":{"cached_tokens":0},"output_tokens":3,)"
+                                          R"("output_tokens_details":{"reasoning_tokens":0},"total_tokens":10})"));
+  for (const char* name : {"created_at", "completed_at", "error", "incomplete_details", "model", "parallel_tool_calls", "temperature", "top_p", "tool_choice", "tools", "text",
+                           "store", "truncation", "previous_response_id", "reasoning", "background", "service_tier", "top_logprobs", "max_tool_calls"})
+    EXPECT_TRUE(body.contains(name)) << name;
+  json::object item = body.at("output").at(0).as_object();
+  EXPECT_TRUE(item.at("id").as_string().starts_with("msg_"));
+  EXPECT_EQ(item.at("status"), "completed");
+  EXPECT_EQ(item.at("content"), json::parse(R"([{"type":"output_text","text":"Hello wörld","annotations":[],"logprobs":[]}])"));
+  EXPECT_EQ(messages(), json::parse(R"([{"role":"system","content":"Be brief."},{"role":"user","content":"hi"}])"));
+  EXPECT_EQ(service_.requests().back().params.at("max_tokens"), 9);
+}
+
+TEST_F(ResponsesTest, AStreamHasEveryEventInOrder) {
+  const Answer answer = create({{"stream", true}});
+  EXPECT_EQ(answer.header("content-type"), "text/event-stream");
+  EXPECT_TRUE(answer.complete);
+  std::string types;
+  const auto events = stream(answer);
+  for (const json::object& event : events) types += std::string(event.at("type").as_string()).substr(9) + " ";
+  EXPECT_EQ(types, "created in_progress output_item.added content_part.added output_text.delta output_text.delta output_text.done content_part.done "
+                   "output_item.done completed ");
+  EXPECT_EQ(events[0].at("response").at("status"), "in_progress");
+  EXPECT_EQ(events[4].at("delta"), "Hello");
+  EXPECT_EQ(events[6].at("text"), "Hello wörld");
+  const json::value& last = events.back().at("response");
+  EXPECT_EQ(last.at("output").at(0), events[8].at("item"));
+  for (size_t i = 3; i < 8; ++i) EXPECT_EQ(events[i].at("item_id"), last.at("output").at(0).at("id")) << i;
+  EXPECT_EQ(get(path("/" + std::string(last.at("id").as_string()))).json(), last);
+}
+
+TEST_F(ResponsesTest, TheTokenLimitLeavesItIncomplete) {
+  service_.say({accepted(), token(1, "Hel"), usage(7, 1), end("length")});
+  const json::value body = create({{"max_output_tokens", 1}}).json();
+  EXPECT_EQ(body.at("status"), "incomplete");
+  EXPECT_EQ(body.at("incomplete_details").at("reason"), "max_output_tokens");
+  EXPECT_EQ(body.at("output").at(0).at("status"), "incomplete");
+  EXPECT_EQ(stream(create({{"stream", true}})).back().at("type"), "response.incomplete");
+}
+
+TEST_F(ResponsesTest, AFailureInsideAStreamIsItsLastEvent) {
+  service_.say({accepted(), token(1, "Hel"), failure(Code::WorkerGone, "gone")});
+  const auto events = stream(create({{"stream", true}}));
+  EXPECT_EQ(events.back().at("type"), "response.failed");
+  EXPECT_EQ(events.back().at("response").at("status"), "failed");
+  EXPECT_EQ(events.back().at("response").at("error").at("code"), "server_error");
+  service_.say({failure(Code::Busy, "full")});
+  EXPECT_EQ(create({{"stream", true}}).status, 429);
+}
+
+TEST_F(ResponsesTest, AnEmptyAnswerIsAnEmptyText) {
+  service_.say({accepted(), usage(7, 0), end()});
+  EXPECT_EQ(create({}).json().at("output").at(0).at("content").at(0).at("text"), "");
+  EXPECT_EQ(stream(create({{"stream", true}})).size(), 8u);
+}
+
+TEST_F(ResponsesTest, OneGoesOnFromAnother) {
+  const std::string first = id_of(create({{"instructions", "Old."}}));
+  const Answer second = create({{"previous_response_id", first}, {"instructions", "New."}, {"input", "and?"}, {"stream", true}});
+  EXPECT_EQ(messages(), json::parse(R"([{"role":"system","content":"New."},{"role":"user","content":"hi"},{"role":"assistant","content":"Hello wörld"},)"
+                                    R"({"role":"user","content":"and?"}])"));
+  const std::string id(stream(second).back().at("response").at("id").as_string());
+  EXPECT_EQ(get(path("/" + id)).json().at("previous_response_id"), json::string(first));
+  // Each stands for itself: those before it may go.
+  EXPECT_EQ(ask("DELETE", path("/" + first)).json(), (json::value{{"id", first}, {"object", "response"}, {"deleted", true}}));
+  EXPECT_EQ(get(path("/" + first)).status, 404);
+  EXPECT_EQ(create({{"previous_response_id", id}}).status, 200);
+  EXPECT_EQ(messages().size(), 5u);
+  const Answer gone = create({{"previous_response_id", first}});
+  EXPECT_EQ(gone.status, 400);
+  EXPECT_EQ(gone.json().at("error").at("code"), "previous_response_not_found");
+  EXPECT_EQ(param(gone), "previous_response_id");
+}
+
+TEST_F(ResponsesTest, InputItemsAreListedInPages) {
+  json::array input;
+  for (int i = 0; i < 5; ++i) input.push_back(json::object{{"role", i % 2 ? "assistant" : "user"}, {"content", std::to_string(i)}});
+  const std::string id = id_of(create({{"input", input}}));
+  const auto list = [&](std::string_view query) { return get(path(fmt::format("/{}/input_items{}", id, query))).json(); };
+  const auto texts = [](const json::value& page) {
+    std::string out;
+    for (const json::value& item : page.at("data").as_array()) out += item.at("content").at(0).at("text").as_string();
+    return out;
+  };
+  EXPECT_EQ(texts(list("")), "43210");
+  EXPECT_EQ(texts(list("?order=asc")), "01234");
+  const json::value page = list("?order=asc&limit=2");
+  EXPECT_EQ(texts(page), "01");
+  EXPECT_EQ(page.at("has_more"), true);
+  EXPECT_EQ(page.at("first_id"), page.at("data").at(0).at("id"));
+  const json::value next = list(fmt::format("?order=asc&limit=3&after={}", std::string(page.at("last_id").as_string())));
+  EXPECT_EQ(texts(next), "234");
+  EXPECT_EQ(next.at("has_more"), false);
+  EXPECT_EQ(page.at("data").at(0).at("type"), "message");
+  EXPECT_EQ(page.at("data").at(0).at("content").at(0).at("type"), "input_text");
+  EXPECT_EQ(page.at("data").at(1).at("content").at(0).at("type"), "output_text");
+  for (const char* wrong : {"?limit=0", "?limit=101", "?order=up", "?after=msg_x", "?limit=many"})
+    EXPECT_EQ(get(path(fmt::format("/{}/input_items{}", id, wrong))).status, 400) << wrong;
+}
+
+TEST_F(ResponsesTest, AccountsDoNotReadEachOthers) {
+  const Answer mine = create({});
+  const std::string id = id_of(mine), item(mine.json().at("output").at(0).at("id").as_string());
+  EXPECT_EQ(get(path("/" + id, "other")).status, 404);
+  EXPECT_EQ(get(path("/" + id + "/input_items", "other")).status, 404);
+  EXPECT_EQ(ask("DELETE", path("/" + id, "other")).status, 404);
+  EXPECT_EQ(create({{"previous_response_id", id}}, "other").status, 400);
+  const json::array reference{json::object{{"type", "item_reference"}, {"id", item}}};
+  EXPECT_EQ(create({{"input", reference}}, "other").status, 404);
+  EXPECT_EQ(create({{"input", reference}}).status, 200);
+  EXPECT_EQ(messages(), json::parse(R"([{"role":"assistant","content":"Hello wörld"}])"));
+  EXPECT_EQ(get(path("/" + id)).json(), mine.json());
+}
+
+TEST_F(ResponsesTest, WhatIsNotStoredIsNotThere) {
+  const Answer answer = create({{"store", false}});
+  EXPECT_EQ(answer.json().at("store"), false);
+  EXPECT_EQ(get(path("/" + id_of(answer))).status, 404);
+  EXPECT_EQ(post(path("/resp_x/cancel"), "").status, 404);
+  EXPECT_EQ(post(path("/" + id_of(create({})) + "/cancel"), "").status, 400);
+}
+
+TEST_F(ResponsesTest, AFailedAnswerIsNotKept) {
+  service_.say({accepted(), token(1, "Hel"), failure(Code::WorkerGone, "gone")});
+  const auto events = stream(create({{"stream", true}}));
+  EXPECT_EQ(get(path("/" + std::string(events.back().at("response").at("id").as_string()))).status, 404);
+}
+
+TEST_F(ResponsesTest, ErrorsNameWhatTheClientWrote) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"input":[]})", ""},
+      {R"({"input":5})", "input"},
+      {R"({"input":[{"role":"user","content":"x"},7]})", "input.1"},
+      {R"({"input":[{"role":"king","content":"x"}]})", "input.0.role"},
+      {R"({"input":[{"role":"user","content":[{"type":"input_text","text":"x"},{"type":"input_image","image_url":"x"}]}]})", "input.0.content.1"},
+      {R"({"input":[{"role":"user","content":[{"type":"input_file","file_id":"x"}]}]})", "input.0.content.0"},
+      {R"({"input":[{"type":"web_search_call","id":"x"}]})", "input.0.type"},
+      {R"({"input":[{"type":"function_call_output","call_id":"c","output":"x"}]})", "input.0.call_id"},
+      {R"({"input":[{"type":"function_call","call_id":"c","name":"f"}]})", "input.0"},
+      {R"({"max_output_tokens":0})", "max_output_tokens"},
+      {R"({"temperature":3})", "temperature"},
+      {R"({"text":{"format":{"type":"xml"}}})", "text.format.type"},
+      {R"({"text":{"format":{"type":"json_schema","name":"x"}}})", "text.format"},
+      {R"({"text":{"format":{"type":"json_schema","name":"x","schema":7}}})", "text.format.schema"},
+      {R"({"text":{"verbosity":"low"}})", "text.verbosity"},
+      {R"({"tools":[{"type":"web_search"}]})", "tools.0.type"},
+      {R"({"tools":[7]})", "tools.0"},
+      {R"({"tool_choice":{"type":"file_search"}})", "tool_choice.type"},
+      {R"({"reasoning":{"summary":"detailed"}})", "reasoning.summary"},
+      {R"({"include":["everything"]})", "include.0"},
+      {R"({"metadata":{"a":1}})", "metadata"},
+      {R"({"background":true})", "background"},
+      {R"({"conversation":"conv_1"})", "conversation"},
+      {R"({"prompt":{"id":"p"}})", "prompt"},
+      {R"({"truncation":"auto"})", "truncation"},
+      {R"({"max_tokens":5})", "max_tokens"},
+      {R"({"top_logprobs":21})", "top_logprobs"},
+  };
+  for (const auto& [body, name] : cases) {
+    const Answer answer = create(json::parse(body).as_object());
+    EXPECT_EQ(answer.status, 400) << body << answer.body;
+    EXPECT_EQ(param(answer), name) << body << answer.body;
+  }
+}
+
+TEST_F(ResponsesTest, JsonModeIsAskedForByTextFormat) {
+  create({{"text", json::parse(R"({"format":{"type":"json_schema","name":"x","strict":true,"schema":{"type":"integer"}}})")}});
+  EXPECT_EQ(service_.requests().back().params.at("grammar"), json::parse(R"({"kind":"json_schema","source":"{\"type\":\"integer\"}","at":"/text/format/schema"})"));
+  create({{"text", json::parse(R"({"format":{"type":"json_object"}})")}});
+  EXPECT_EQ(service_.requests().back().params.at("grammar").at("at"), "/text/format");
+  create({{"text", json::parse(R"({"format":{"type":"text"}})")}});
+  EXPECT_FALSE(service_.requests().back().params.contains("grammar"));
+}
+
+TEST_F(ResponsesTest, ItemsAreMessages) {
+  create({{"instructions", "A"}, {"input", json::parse(R"([
+    {"role":"developer","content":"B"},
+    {"type":"message","role":"user","content":[{"type":"input_text","text":"one"},{"type":"input_text","text":"two"}]},
+    {"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":"zzz"},
+    {"id":"msg_1","type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"yes","annotations":[]}]},
+    {"role":"system","content":"C"},
+    {"role":"user","content":"go on","nonsense":1}])")}});
+  EXPECT_EQ(messages(), json::parse(R"([{"role":"system","content":"A\n\nB"},{"role":"user","content":"one\ntwo"},{"role":"assistant","content":"yes"},)"
+                                    R"({"role":"system","content":"C"},{"role":"user","content":"go on"}])"));
+  EXPECT_EQ(create({{"input", json::parse(R"([{"role":"user","content":"x","nonsense":1}])")}}).header("verge-ignored"), "input.nonsense");
+}
+
+TEST_F(ResponsesTest, LogprobsWhereAskedFor) {
+  protocol::Token one = token(1, "A");
+  one.logprobs.push_back({{1, "A", -0.5f}, {{1, "A", -0.5f}, {2, "B", -1.0f}}});
+  service_.say({accepted(), one, usage(7, 1), end()});
+  const json::value body = create({{"include", json::array{"message.output_text.logprobs"}}, {"top_logprobs", 2}}).json();
+  EXPECT_EQ(service_.requests().back().params.at("logprobs"), 2);
+  EXPECT_EQ(body.at("output").at(0).at("content").at(0).at("logprobs").at(0).at("top_logprobs").as_array().size(), 2u);
+}
+
+TEST_F(ResponsesTest, OneCacheKeyIsOneAffinity) {
+  create({{"prompt_cache_key", "user-7"}});
+  EXPECT_EQ(service_.requests().back().affinity, "user-7");
+  create({{"prompt_cache_key", "has spaces"}});
+  EXPECT_EQ(service_.requests().back().affinity, "");
+}
+
+}  // namespace
+}  // namespace verge::api::testing
