@@ -12,7 +12,7 @@
 namespace verge::api {
 namespace {
 
-// The secret of "Bearer x"; Anthropic-style and Azure-style keys are other headers that clients can set.
+// The secret of "Bearer x", or Anthropic's header. A page cannot send either without being asked first (CORS).
 std::string_view bearer(const http::RequestHead& in) {
   std::string_view value = in.header("authorization");
   if (value.size() > 7 && http::equal_names(value.substr(0, 7), "bearer ")) {
@@ -20,7 +20,7 @@ std::string_view bearer(const http::RequestHead& in) {
     while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
     return value;
   }
-  return {};
+  return value.empty() ? in.header("x-api-key") : std::string_view();
 }
 
 std::string_view scope_of(Access access) {

@@ -96,6 +96,19 @@ std::string first_pointer(std::string_view message) {
 constexpr std::string_view kNoPrevious = "Previous response with id ", kNoResponse = "Response with id ", kNoItem = "Item with id ";
 constexpr std::string_view kNotKept = "it was not stored, was deleted or is too old, or another gateway answered it";
 
+// Anthropic's type of an HTTP status.
+std::string_view anthropic_type(int status) {
+  switch (status) {
+    case 401: return "authentication_error";
+    case 403: return "permission_error";
+    case 404: return "not_found_error";
+    case 413: return "request_too_large";
+    case 429: return "rate_limit_error";
+    case 503: return "overloaded_error";
+    default: return status < 500 ? "invalid_request_error" : "api_error";
+  }
+}
+
 constexpr std::string_view kJsonModeUnmet = "JSON Mode couldn't be met";  // published in these words, without a prefix
 
 std::string describe(const Error& error) {
@@ -143,7 +156,7 @@ Published publish(const Error& error, Shape shape, std::string_view request_id, 
   if (error.code == Code::InvalidInput || error.code == Code::UnsupportedParameter) out.param = first_pointer(error.message);
   if (error.code == Code::NoSuchModel) {
     out.param = "model";
-    if (shape == Shape::OpenAi) out.status = 404;  // OpenAI's: its SDKs raise NotFoundError
+    if (shape == Shape::OpenAi || shape == Shape::Anthropic) out.status = 404;  // theirs: their SDKs raise NotFoundError
   }
   // Published for itself: no model here takes adapters.
   if (error.code == Code::UnsupportedParameter && out.param == "lora") {
@@ -189,6 +202,10 @@ json::object error_body(const Published& error, Shape shape, std::string_view re
               {"description", error.description}, {"message", "AiError: " + error.description},
               {"httpCode", error.status},         {"requestId", request_id},
               {"errors", std::move(errors)},      {"success", false}};
+    case Shape::Anthropic: {
+      json::object body{{"type", anthropic_type(error.status)}, {"message", error.description}};
+      return {{"type", "error"}, {"error", std::move(body)}, {"request_id", request_id}};
+    }
     case Shape::OpenAi: {
       json::object body{{"message", error.description}, {"type", error.type}, {"param", nullptr}, {"code", nullptr}};
       if (!error.param.empty()) body["param"] = error.param;

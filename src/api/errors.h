@@ -16,6 +16,7 @@ enum class Shape {
   Rest,     // {"result":…,"success":false,"errors":[{code,message}],"messages":[]}
   Binding,  // what workerd's `env.AI` reads: {internalCode,name,description,…}
   OpenAi,   // {"error":{message,type,param,code}}
+  Anthropic,  // {"type":"error","error":{type,message},"request_id"}
 };
 
 struct Published {

@@ -88,6 +88,7 @@ class Sink : public protocol::EventSink {
   protocol::task<bool> take(protocol::Accepted accepted) {
     answer().usage.prompt_tokens = accepted.prompt_tokens;
     answer().usage.cached_tokens = accepted.cached_tokens;
+    run_.format.accepted(index_, answer().usage);
     if (run_.accepted) return ready(true);  // a retry after the first token, or another answer of this call
     run_.accepted = true;
     run_.node = accepted.node;
@@ -122,6 +123,8 @@ class Sink : public protocol::EventSink {
   protocol::task<bool> take(protocol::Token token) {
     count(token.ids.size());
     answer().usage.completion_tokens += static_cast<int64_t>(token.ids.size());
+    // Ids of a thought come in a Token without text, then its piece.
+    textless_ids_ = token.text.empty() ? textless_ids_ + static_cast<int64_t>(token.ids.size()) : 0;
     if (run_.stream) return send(run_.format.piece(index_, token));
     answer().text += token.text;
     for (protocol::TokenLogprob& logprob : token.logprobs) answer().logprobs.push_back(std::move(logprob));
@@ -152,6 +155,8 @@ class Sink : public protocol::EventSink {
   protocol::task<bool> take_delta(const json::value& part) {
     const std::optional<protocol::Delta> delta = protocol::delta_from_json(part);
     if (!delta) return ready(true);
+    const int64_t ids = std::exchange(textless_ids_, 0);
+    if (delta->kind == protocol::Delta::Kind::Reasoning) answer().reasoning_tokens += ids;
     if (delta->kind == protocol::Delta::Kind::Text) answer().text += delta->text;
     else answer().generated.add(*delta);
     if (!run_.stream) return ready(true);
@@ -193,6 +198,7 @@ class Sink : public protocol::EventSink {
   size_t index_;
   bool done_ = false;
   int64_t last_token_us_ = 0;
+  int64_t textless_ids_ = 0;  // since the last piece
 };
 
 struct Child {

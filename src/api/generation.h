@@ -28,6 +28,7 @@ struct Answer {
   json::value result;  // of tasks that do not stream
   std::string finish_reason;
   protocol::Usage usage;
+  int64_t reasoning_tokens = 0;  // of the completion's
 };
 
 // Prompts that are the same are counted once.
@@ -40,6 +41,7 @@ class AnswerFormat {
   virtual json::value whole(const std::vector<Answer>& answers) = 0;
   // Where not empty, whole() is a string that is the body itself, of this content type.
   virtual std::string_view text_type() const { return {}; }
+  virtual void accepted(size_t /*index*/, const protocol::Usage& /*prompt*/) {}  // before its first piece; what the prompt took
   virtual std::string opening() { return {}; }  // before the first token of any answer
   virtual std::string piece(size_t index, const protocol::Token& token) = 0;
   virtual std::string part(size_t /*index*/, const json::value& /*part*/) { return {}; }

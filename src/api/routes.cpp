@@ -25,6 +25,8 @@ constexpr std::string_view kBindingQuery = "version userInputs rejectIfBusy queu
       {"DELETE", prefix "/responses/{id}", delete_response, Shape::OpenAi, Access::Run, kNone},           \
       {"GET", prefix "/responses/{id}/input_items", response_input_items, Shape::OpenAi, Access::Run, kNone, "after include limit order"}, \
       {"POST", prefix "/responses/{id}/cancel", cancel_response, Shape::OpenAi, Access::Run, kText},      \
+      {"POST", prefix "/messages", create_message, Shape::Anthropic, Access::Run, kText, "beta"},         \
+      {"POST", prefix "/messages/count_tokens", count_message_tokens, Shape::Anthropic, Access::Run, kText, "beta"}, \
       {"POST", prefix "/embeddings", openai_embeddings, Shape::OpenAi, Access::Run, kText}
 
 constexpr Route kRoutes[] = {
@@ -133,6 +135,7 @@ Match match_route(std::string_view method, std::string_view sent_path) {
 }
 
 Shape shape_of_path(std::string_view path) {
+  if (path.find("/v1/messages") != path.npos) return Shape::Anthropic;
   if (path.starts_with("/v1/") || path.find("/ai/v1/") != path.npos) return Shape::OpenAi;
   if (path.starts_with("/run") || path.starts_with("/ai-") || path.starts_with("/to-everything")) return Shape::Binding;
   return Shape::Rest;

@@ -30,6 +30,8 @@ const Route kRoutes[] = {
      R"({"model":"@cf/meta/llama-3.2-1b-instruct","messages":[{"role":"user","content":"x"}]})"},
     {Surface::Completions, "Completions", "/v1/completions", R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":"x"})"},
     {Surface::Responses, "`/v1/responses`", "/v1/responses", R"({"model":"@cf/meta/llama-3.2-1b-instruct","input":"x"})"},
+    {Surface::Messages, "`/v1/messages`", "/v1/messages",
+     R"({"model":"@cf/meta/llama-3.2-1b-instruct","max_tokens":9,"messages":[{"role":"user","content":"x"}]})"},
     {Surface::NativeEmbeddings, "Native embeddings", std::string(kNative) + "@cf/baai/bge-small-en-v1.5", R"({"text":"x"})"},
     {Surface::NativeClassification, "Native classes, reranking", std::string(kNative) + "@cf/huggingface/distilbert-sst-2-int8",
      R"({"text":"x"})"},
@@ -163,6 +165,9 @@ TEST_F(ParametersTest, EveryPublishedParameterHasARow) {
                             "model", "parallel_tool_calls", "previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention", "reasoning",
                             "safety_identifier", "service_tier", "store", "stream", "stream_options", "temperature", "text", "tool_choice", "tools",
                             "top_logprobs", "top_p", "truncation", "user"}},
+      {Surface::Messages, {"model", "messages", "max_tokens", "system", "stop_sequences", "stream", "temperature", "top_k", "top_p", "tools", "tool_choice", "thinking",
+                           "output_config", "output_format", "metadata", "cache_control", "container", "mcp_servers", "context_management", "inference_geo", "speed",
+                           "service_tier"}},
       {Surface::Embeddings, {"input", "model", "dimensions", "encoding_format", "user"}},
       {Surface::Transcriptions, {"file", "model", "chunking_strategy", "include", "known_speaker_names", "known_speaker_references", "language", "prompt",
                                  "response_format", "stream", "temperature", "timestamp_granularities"}}};

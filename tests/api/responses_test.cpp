@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "accounts/response_store.h"
+#include "protocol/tasks/text_generation.h"
 #include "tests/api/server.h"
 
 namespace verge::api::testing {
@@ -216,7 +217,7 @@ TEST_F(ResponsesTest, ErrorsNameWhatTheClientWrote) {
       {R"({"text":{"verbosity":"low"}})", "text.verbosity"},
       {R"({"tools":[{"type":"web_search"}]})", "tools.0.type"},
       {R"({"tools":[7]})", "tools.0"},
-      {R"({"tool_choice":{"type":"file_search"}})", "tool_choice.type"},
+      {R"({"tool_choice":{"type":"file_search"}})", "tool_choice"},
       {R"({"reasoning":{"summary":"detailed"}})", "reasoning.summary"},
       {R"({"include":["everything"]})", "include.0"},
       {R"({"metadata":{"a":1}})", "metadata"},
@@ -254,6 +255,52 @@ TEST_F(ResponsesTest, ItemsAreMessages) {
   EXPECT_EQ(messages(), json::parse(R"([{"role":"system","content":"A\n\nB"},{"role":"user","content":"one\ntwo"},{"role":"assistant","content":"yes"},)"
                                     R"({"role":"system","content":"C"},{"role":"user","content":"go on"}])"));
   EXPECT_EQ(create({{"input", json::parse(R"([{"role":"user","content":"x","nonsense":1}])")}}).header("verge-ignored"), "input.nonsense");
+}
+
+TEST_F(ResponsesTest, CallsAndThoughtsAreItems) {
+  using Kind = protocol::Delta::Kind;
+  const auto part = [](protocol::Delta delta) -> Event { return protocol::Part(protocol::to_json(delta)); };
+  protocol::Token thinking;
+  thinking.ids = {5, 6};
+  service_.say({accepted(), thinking, part({Kind::Reasoning, 0, "", "", "Hm."}), token(1, "I ask."), part({Kind::Call, 0, "call_1", "weather", ""}),
+                part({Kind::Arguments, 0, "", "", "{\"a\":"}), part({Kind::Arguments, 0, "", "", "1}"}), part({Kind::Call, 1, "call_2", "weather", ""}),
+                part({Kind::Arguments, 1, "", "", "{}"}), usage(7, 9), end("tool_calls")});
+  const json::object tools{{"tools", json::parse(R"([{"type":"function","name":"weather","parameters":{"type":"object"},"strict":true}])")},
+                           {"tool_choice", json::parse(R"({"type":"function","name":"weather"})")}};
+  const json::value body = create(tools).json();
+  ASSERT_EQ(body.at("output").as_array().size(), 4u);
+  EXPECT_EQ(body.at("output").at(0).at("content"), json::parse(R"([{"type":"reasoning_text","text":"Hm."}])"));
+  EXPECT_EQ(body.at("output").at(0).at("summary"), json::array());
+  EXPECT_EQ(body.at("output").at(2).at("call_id"), "call_1");
+  EXPECT_EQ(body.at("output").at(2).at("arguments"), "{\"a\":1}");
+  EXPECT_EQ(body.at("output").at(3).at("type"), "function_call");
+  EXPECT_EQ(body.at("tools").at(0).at("name"), "weather");
+  EXPECT_EQ(body.at("usage").at("output_tokens_details").at("reasoning_tokens"), 2);
+  EXPECT_EQ(service_.requests().back().params.at("tool_choice").at("names"), json::array{"weather"});
+  EXPECT_EQ(service_.requests().back().params.at("tools").at(0).at("at"), "/tools/0/parameters");
+
+  json::object streamed = tools;
+  streamed["stream"] = true;
+  std::string types;
+  const auto events = stream(create(streamed));
+  for (const json::object& event : events) types += std::string(event.at("type").as_string()).substr(9) + " ";
+  EXPECT_EQ(types, "created in_progress output_item.added content_part.added reasoning_text.delta reasoning_text.done content_part.done output_item.done "
+                   "output_item.added content_part.added output_text.delta output_text.done content_part.done output_item.done "
+                   "output_item.added function_call_arguments.delta function_call_arguments.delta function_call_arguments.done output_item.done "
+                   "output_item.added function_call_arguments.delta function_call_arguments.done output_item.done completed ");
+  // The results go back with the calls that are kept.
+  const std::string id(events.back().at("response").at("id").as_string());
+  service_.say(ScriptedService::plain());
+  EXPECT_EQ(create({{"previous_response_id", id}, {"input", json::parse(R"([{"type":"function_call_output","call_id":"call_2","output":"sun"}])")}}).status, 200);
+  const json::array chat = messages();
+  ASSERT_EQ(chat.size(), 3u);
+  EXPECT_EQ(chat[1].at("content"), "I ask.");
+  EXPECT_EQ(chat[1].at("reasoning_content"), "Hm.");
+  EXPECT_EQ(chat[1].at("tool_calls").at(0).at("function").at("arguments"), json::parse(R"({"a":1})"));
+  EXPECT_EQ(chat[1].at("tool_calls").as_array().size(), 2u);
+  EXPECT_EQ(chat[2].at("tool_call_id"), "call_2");
+  EXPECT_EQ(chat[2].at("content"), "sun");
+  EXPECT_EQ(param(create({{"input", json::parse(R"([{"role":"user","content":"x"},{"type":"function_call","call_id":"c","name":"f","arguments":"{"}])")}})), "input.1.arguments");
 }
 
 TEST_F(ResponsesTest, LogprobsWhereAskedFor) {

@@ -29,6 +29,9 @@ http::task<void> openai_models(Call& call);
 http::task<void> openai_model(Call& call);
 http::task<void> openai_transcriptions(Call& call);
 http::task<void> openai_translations(Call& call);
+// messages.cpp
+http::task<void> create_message(Call& call);
+http::task<void> count_message_tokens(Call& call);
 // responses.cpp
 http::task<void> create_response(Call& call);
 http::task<void> get_response(Call& call);

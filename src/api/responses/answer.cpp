@@ -16,9 +16,20 @@ std::string ResponseAnswer::piece(size_t /*index*/, const protocol::Token& token
   return out + writer_.text(token.text, token.logprobs);
 }
 
+std::string ResponseAnswer::delta(size_t /*index*/, const protocol::Delta& delta) {
+  std::string out = begin();
+  switch (delta.kind) {
+    case protocol::Delta::Kind::Text: return out + writer_.text(delta.text, {});
+    case protocol::Delta::Kind::Reasoning: return out + writer_.reasoning(delta.text);
+    case protocol::Delta::Kind::Call: return out + writer_.call(delta.id, delta.name);
+    case protocol::Delta::Kind::Arguments: return out + writer_.arguments(delta.text);
+  }
+  return out;
+}
+
 std::string ResponseAnswer::finish(const Answer& answer) {
   finished_ = true;
-  return writer_.finish(answer.finish_reason, answer.usage, 0, unix_ms() / 1000);
+  return writer_.finish(answer.finish_reason, answer.usage, answer.reasoning_tokens, unix_ms() / 1000);
 }
 
 std::string ResponseAnswer::ending(size_t /*index*/, const Answer& answer) {
@@ -29,7 +40,12 @@ std::string ResponseAnswer::ending(size_t /*index*/, const Answer& answer) {
 http::task<void> ResponseAnswer::keep(const std::vector<Answer>& answers) {
   if (!finished_) {  // not a stream: nothing has been written yet
     const Answer& answer = answers.front();
+    (void)writer_.reasoning(answer.generated.reasoning);
     (void)writer_.text(answer.text, answer.logprobs);
+    for (const protocol::ToolCall& call : answer.generated.calls) {
+      (void)writer_.call(call.id, call.name);
+      (void)writer_.arguments(call.arguments);
+    }
     (void)finish(answer);
   }
   if (!store_) co_return;

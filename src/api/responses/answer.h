@@ -23,6 +23,8 @@ class ResponseAnswer : public AnswerFormat {
 
   json::value whole(const std::vector<Answer>& answers) override;
   std::string piece(size_t index, const protocol::Token& token) override;
+  bool takes_deltas() const override { return true; }
+  std::string delta(size_t index, const protocol::Delta& delta) override;
   std::string ending(size_t index, const Answer& answer) override;
   http::task<void> keep(const std::vector<Answer>& answers) override;
   std::string closing(const std::vector<Answer>& answers) override;

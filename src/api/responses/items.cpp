@@ -197,7 +197,7 @@ std::string joined(const json::array& parts) {
 class ChatWriter {
  public:
   explicit ChatWriter(const std::optional<std::string>& instructions) {
-    if (instructions && !instructions->empty()) add("system", json::value(*instructions), "/instructions");
+    if (instructions && !instructions->empty()) chat_.add("system", json::value(*instructions), "/instructions");
   }
 
   Result<void> item(const json::object& item, const std::string& place) {
@@ -214,12 +214,6 @@ class ChatWriter {
  private:
   json::object* last() { return chat_.messages.empty() ? nullptr : chat_.messages.back().if_object(); }
 
-  json::object& add(std::string_view role, json::value content, std::string place) {
-    chat_.messages.push_back(json::object{{"role", role}, {"content", std::move(content)}});
-    chat_.places.push_back(std::move(place));
-    return *last();
-  }
-
   void message(const json::object& item, const std::string& place) {
     std::string role = get_string(item, "role").value_or("user");
     if (role == "developer") role = "system";
@@ -232,31 +226,24 @@ class ChatWriter {
       text += "\n\n" + joined(*parts);
       return;
     }
-    json::object& added = add(role, std::move(content), place);
+    json::object& added = chat_.add(role, std::move(content), place);
     if (role == "assistant") think(added);
     else thought_.clear();
   }
 
   void call(const json::object& item, const std::string& place) {
-    json::object call{{"id", item.at("call_id")},
-                      {"type", "function"},
-                      {"function", json::object{{"name", item.at("name")}, {"arguments", item.at("arguments")}}}};
-    calls_.insert(std::string(item.at("call_id").as_string()));
-    json::object* before = last();
-    if (!before || before->at("role") != "assistant") {
-      before = &add("assistant", nullptr, place);
-      think(*before);
-    }
-    json::value& calls = (*before)["tool_calls"];
-    if (!calls.is_array()) calls = json::array();
-    calls.get_array().push_back(std::move(call));
+    const std::string id = get_string(item, "call_id").value_or("");
+    ids_.insert(id);
+    const json::object* before = last();
+    if (!before || before->at("role") != "assistant") think(chat_.add("assistant", nullptr, place));
+    chat_.call(id, get_string(item, "name").value_or(""), item.at("arguments"), place);
   }
 
   Result<void> output(const json::object& item, const std::string& place) {
     const std::string id = get_string(item, "call_id").value_or("");
-    if (!calls_.contains(id)) return fail(Code::InvalidInput, "'{}/call_id': no function_call before it has the call_id {:.64}", place, id);
+    if (!ids_.contains(id)) return fail(Code::InvalidInput, "'{}/call_id': no function_call before it has the call_id {:.64}", place, id);
     const json::value& output = item.at("output");
-    json::object& added = add("tool", output.is_array() ? chat_content(output.get_array()) : output, place);
+    json::object& added = chat_.add("tool", output.is_array() ? chat_content(output.get_array()) : output, place);
     added["tool_call_id"] = id;
     return {};
   }
@@ -270,7 +257,7 @@ class ChatWriter {
   }
 
   Chat chat_;
-  std::set<std::string> calls_;
+  std::set<std::string> ids_;  // of calls
   std::string thought_;  // of the assistant's message that comes next
 };
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/tasks/as_chat.h"
 #include "support/error.h"
 #include "support/json.h"
 
@@ -21,12 +22,8 @@ struct Items {
 // as "input.NAME". InvalidInput and UnsupportedParameter name the place.
 Result<Items> read_input(const json::value& input, std::string_view id_seed, std::vector<std::string>& ignored);
 
-// Messages of /v1/chat/completions, and where in the request each comes from. `instructions` come first; system messages that
-// follow at once are joined to them, since templates take one at the beginning.
-struct Chat {
-  json::array messages;
-  std::vector<std::string> places;
-};
+// The items as a chat. `instructions` come first; system messages that follow at once are joined to them, since templates take
+// one at the beginning.
 Result<Chat> to_chat(const std::optional<std::string>& instructions, const Items& items);
 
 // "msg_…", "fc_…": the same for the same arguments, unlike for others.

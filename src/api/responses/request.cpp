@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "api/errors.h"
-#include "api/tasks/openai_text.h"
 #include "api/tasks/parameters.h"
 #include "api/tasks/params.h"
 #include "support/limits.h"
@@ -16,10 +15,11 @@ namespace {
 
 // Parameters that mean on /v1/chat/completions what they mean here.
 constexpr std::string_view kSame[] = {"temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "seed",
-                                      "stop", "logit_bias", "ignore_eos", "chat_template_kwargs", "stream", "stream_options", "parallel_tool_calls"};
+                                      "stop", "logit_bias", "ignore_eos", "chat_template_kwargs", "stream", "stream_options",
+                                      "tools", "tool_choice", "parallel_tool_calls"};
 
-// Where the chat's parameters come from: errors name what the client wrote. Longer ones first.
 constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+    {"/messages", "/input"},
     {"/response_format/json_schema", "/text/format"},
     {"/response_format", "/text/format"},
     {"/max_completion_tokens", "/max_output_tokens"},
@@ -29,45 +29,6 @@ constexpr std::pair<std::string_view, std::string_view> kNames[] = {
 constexpr std::string_view kIncludes[] = {"message.output_text.logprobs", "reasoning.encrypted_content", "file_search_call.results", "web_search_call.results",
                                           "web_search_call.action.sources", "code_interpreter_call.outputs", "computer_call_output.output.image_url",
                                           "message.input_image.image_url"};
-
-bool continues(std::string_view pointer, std::string_view prefix) {
-  return pointer.starts_with(prefix) && (pointer.size() == prefix.size() || pointer[prefix.size()] == '/');
-}
-
-std::string own_name(std::string_view pointer, const Chat& chat) {
-  constexpr std::string_view kMessages = "/messages/";
-  if (pointer.starts_with(kMessages)) {
-    const std::string_view rest = pointer.substr(kMessages.size());
-    size_t index = 0, digits = 0;
-    while (digits < rest.size() && digits < 9 && rest[digits] >= '0' && rest[digits] <= '9') index = index * 10 + static_cast<size_t>(rest[digits++] - '0');
-    if (digits && index < chat.places.size()) return chat.places[index] + std::string(rest.substr(digits));
-  }
-  if (pointer == "/messages") return "/input";
-  for (const auto& [chats, own] : kNames)
-    if (continues(pointer, chats)) return std::string(own) + std::string(pointer.substr(chats.size()));
-  // Tools are flat here.
-  std::string out(pointer);
-  if (continues(pointer, "/tools") || continues(pointer, "/tool_choice"))
-    for (size_t at = out.find("/function"); at != out.npos; at = out.find("/function", at))
-      if (at + 9 == out.size() || out[at + 9] == '/') out.erase(at, 9);
-      else at += 9;
-  return out;
-}
-
-Error in_own_names(Error error, const Chat& chat) {
-  std::string out;
-  std::string_view rest = error.message;
-  for (size_t at = rest.find("'/"); at != rest.npos; at = rest.find("'/")) {
-    const size_t end = rest.find('\'', at + 2);
-    if (end == rest.npos) break;
-    out += rest.substr(0, at + 1);
-    out += own_name(rest.substr(at + 1, end - at - 1), chat);
-    out += '\'';
-    rest.remove_prefix(end + 1);
-  }
-  error.message = out + std::string(rest);
-  return error;
-}
 
 Result<void> read_metadata(Params& in) {
   const json::object* metadata = in.object("metadata");
@@ -135,50 +96,6 @@ json::value chat_format(const json::object& format) {
   return json::object{{"type", "json_schema"}, {"json_schema", std::move(inner)}};
 }
 
-// {type: function, name, description, parameters, strict} -> {type, function: {…}}
-Result<json::array> chat_tools(const json::array& tools) {
-  json::array out;
-  for (size_t i = 0; i < tools.size(); ++i) {
-    const json::object* tool = tools[i].if_object();
-    if (!tool) return fail(Code::InvalidInput, "Type mismatch of '/tools/{}', 'object' not in '{}'", i, type_name(tools[i]));
-    const auto type = get_string(*tool, "type");
-    if (!type) return fail(Code::InvalidInput, "required properties at '/tools/{}' are 'type,name'", i);
-    if (*type != "function") return not_built(fmt::format("/tools/{}/type", i), fmt::format("tools of type {:.64}; send functions, and call them yourself", *type));
-    if (tool->contains("function")) {
-      out.push_back(*tool);  // the chat route's form, which clients of both send
-      continue;
-    }
-    json::object function;
-    for (const auto& [key, value] : *tool)
-      if (key != "type") function[key] = value;
-    out.push_back(json::object{{"type", "function"}, {"function", std::move(function)}});
-  }
-  return out;
-}
-
-Result<json::value> chat_choice(const json::value& choice) {
-  const json::object* object = choice.if_object();
-  if (!object) return choice;
-  const std::string type = get_string(*object, "type").value_or("");
-  if (type == "function" && object->contains("name")) return json::value(json::object{{"type", "function"}, {"function", json::object{{"name", object->at("name")}}}});
-  if (type == "function") return choice;
-  if (type != "allowed_tools") return not_built("/tool_choice/type", fmt::format("{:.64}; function and allowed_tools are", type));
-  json::object allowed;
-  for (const auto& [key, value] : *object)
-    if (key == "mode") allowed["mode"] = value;
-  if (const json::array* tools = get_array(*object, "tools")) {
-    json::array list;
-    for (const json::value& tool : *tools) {
-      const json::object* one = tool.if_object();
-      if (one && one->contains("name")) list.push_back(json::object{{"type", "function"}, {"function", json::object{{"name", one->at("name")}}}});
-      else list.push_back(tool);
-    }
-    allowed["tools"] = std::move(list);
-  }
-  if (const json::object* wrapped = get_object(*object, "allowed_tools")) allowed = *wrapped;
-  return json::value(json::object{{"type", "allowed_tools"}, {"allowed_tools", std::move(allowed)}});
-}
-
 json::value or_null(const json::object& body, std::string_view name) {
   const json::value* value = body.if_contains(name);
   return value ? *value : json::value(nullptr);
@@ -230,24 +147,9 @@ Result<TextRequest> to_text(const Request& request, const Items& items, const ca
     sent["logprobs"] = true;
     if (const json::value* top = in.find("top_logprobs")) sent["top_logprobs"] = *top;
   }
-  if (const json::value* tools = in.find("tools")) {
-    if (!tools->is_array()) return fail(Code::InvalidInput, "Type mismatch of '/tools', 'array' not in '{}'", type_name(*tools));
-    VERGE_ASSIGN(list, chat_tools(tools->get_array()));
-    sent["tools"] = std::move(list);
-  }
-  if (const json::value* choice = in.find("tool_choice")) {
-    VERGE_ASSIGN(named, chat_choice(*choice));
-    sent["tool_choice"] = std::move(named);
-  }
   if (!in.ok()) return in.error();
-  sent["messages"] = std::move(chat.messages);
-  auto text = parse_openai_chat(sent, entry);
-  if (!text) return in_own_names(text.error(), chat);
-  // The worker's errors quote it.
-  if (json::value* grammar = text->params.if_contains("grammar")) {
-    json::value& at = grammar->as_object()["at"];
-    at = own_name(std::string_view(at.as_string()), chat);
-  }
+  auto text = parse_as_chat(std::move(sent), std::move(chat), entry, kNames);
+  if (!text) return text.error();
   for (std::string& name : text->ignored)
     if (name.starts_with("messages.")) name = "input." + name.substr(9);
   return text;
@@ -288,6 +190,12 @@ json::object response_json(const Request& request, const TextRequest& text, std:
   out["tools"] = tools ? *tools : json::value(json::array());
   for (json::value& tool : out["tools"].as_array())
     if (json::object* one = tool.if_object()) {
+      if (const json::object* nested = get_object(*one, "function")) {  // the chat route's form
+        const json::object function = *nested;
+        one->erase("function");
+        for (const auto& [key, value] : function) (*one)[key] = value;
+      }
+      one->emplace("type", "function");
       for (const char* name : {"description", "parameters"}) one->emplace(name, nullptr);
       one->emplace("strict", nullptr);
     }

@@ -162,6 +162,8 @@ constexpr Row kText[] = {
     {"enable_thinking", "rrr", is_empty, "put it into 'chat_template_kwargs'"},
 };
 
+bool is_standard_tier(const json::value& value) { return is_empty(value) || is_text(value, {"auto", "standard_only"}); }
+bool is_standard(const json::value& value) { return is_empty(value) || is_text(value, {"standard"}); }
 bool is_disabled(const json::value& value) { return is_empty(value) || is_text(value, {"disabled"}); }
 
 constexpr Row kResponses[] = {
@@ -221,6 +223,50 @@ constexpr Row kResponses[] = {
     {"n", "r", is_one},
     {"modalities", "r", is_text_only, "only [\"text\"] is"},
     {"lora", "r", is_empty},
+    {"requests", "r", is_empty, kOneByOne},
+    {"extra_body", "r", is_empty, "put what it holds beside the other parameters"},
+};
+
+constexpr Row kMessages[] = {
+    {"model", "m"},
+    {"messages", "m"},
+    {"max_tokens", "m"},
+    {"system", "m"},
+    {"stop_sequences", "m"},
+    {"stream", "m"},
+    {"temperature", "m"},
+    {"top_k", "m"},
+    {"top_p", "m"},
+    {"tools", "m"},
+    {"tool_choice", "m"},
+    {"thinking", "m"},
+    {"output_config", "m"},
+    {"output_format", "m"},
+    // What Verge's other routes have beside it.
+    {"min_p", "m"},
+    {"repetition_penalty", "m"},
+    {"frequency_penalty", "m"},
+    {"presence_penalty", "m"},
+    {"seed", "m"},
+    {"logit_bias", "m"},
+    {"ignore_eos", "m"},
+    {"chat_template_kwargs", "m"},
+    {"options", "m"},
+    {"metadata", "a"},
+    {"cache_control", "a"},  // what can be cached is, without being asked
+    {"container", "r", is_empty},
+    {"mcp_servers", "r", is_empty, "call them yourself, and send their tools in 'tools'"},
+    {"context_management", "r", is_empty, "leave messages out"},
+    {"inference_geo", "r", is_empty},
+    {"speed", "r", is_standard},
+    {"service_tier", "r", is_standard_tier},
+    {"prompt", "r", is_empty, "send 'messages'"},
+    {"max_tokens_to_sample", "r", is_empty, "use 'max_tokens'"},
+    {"max_completion_tokens", "r", is_empty, "use 'max_tokens'"},
+    {"stop", "r", is_empty, "use 'stop_sequences'"},
+    {"response_format", "r", is_empty, "use 'output_config'"},
+    {"reasoning_effort", "r", is_empty, "use 'output_config'"},
+    {"n", "r", is_one},
     {"requests", "r", is_empty, kOneByOne},
     {"extra_body", "r", is_empty, "put what it holds beside the other parameters"},
 };
@@ -335,6 +381,7 @@ Column column_of(Surface surface) {
     case Surface::Chat: return {kText, 1};
     case Surface::Completions: return {kText, 2};
     case Surface::Responses: return {kResponses, 0};
+    case Surface::Messages: return {kMessages, 0};
     case Surface::NativeEmbeddings: return {kVectors, 0};
     case Surface::NativeClassification: return {kVectors, 1};
     case Surface::Embeddings: return {kVectors, 2};

@@ -21,6 +21,7 @@ enum class Surface {
   Chat,         // /v1/chat/completions
   Completions,  // /v1/completions
   Responses,    // /v1/responses
+  Messages,     // /v1/messages
   NativeEmbeddings,
   NativeClassification,  // and reranking
   Embeddings,            // /v1/embeddings
