@@ -169,6 +169,7 @@ void Batch::preempt(uint64_t id) {
   pages_.release(state.table);
   running_.erase(state.arrival);
   state.running = false;
+  state.replayed = true;
   state.computed = 0;
   ++preemptions_;
   queue_.push_replay({id, state.tenant, state.arrival, state.deadline_ms});
@@ -327,6 +328,26 @@ bool Batch::admit_one(uint64_t id) {
   return true;
 }
 
+// Pages that others have published since it was admitted.
+void Batch::take_cached(State& state) {
+  if (state.computed != state.table.published * limits::kPageTokens) return;  // in the middle of a page of its own
+  const int before = state.computed;
+  state.computed = pages_.extend(root(state), state.tokens, before, static_cast<int>(state.tokens.size()) - 1, state.table);
+  if (state.replayed) return;
+  state.cached += state.computed - before;
+  prefix_hits_ += static_cast<uint64_t>(state.computed - before);
+}
+
+// Whether what `reader` computes next is the page that `other` needs next.
+bool Batch::reads_for(const State& reader, const State& other) const {
+  const int page = other.table.published, first = page * limits::kPageTokens;
+  const int end = first + limits::kPageTokens;
+  if (root(reader) != root(other) || other.computed != first || end >= static_cast<int>(other.tokens.size())) return false;
+  if (reader.table.published != page || end > static_cast<int>(reader.tokens.size())) return false;
+  if (page > 0 && reader.table.pages[page - 1] != other.table.pages[page - 1]) return false;
+  return std::equal(reader.tokens.begin() + first, reader.tokens.begin() + end, other.tokens.begin() + first);
+}
+
 // `budget` rows in all; `shared` of them for others than the least served tenant.
 void Batch::plan_prefill(int budget, int shared, Plan& plan) {
   struct Share {
@@ -338,7 +359,11 @@ void Batch::plan_prefill(int budget, int shared, Plan& plan) {
   std::vector<Share> shares;
   for (const auto& [arrival, id] : running_) {
     State& state = sequences_.at(id);
-    if (state.wants_reading()) shares.push_back({id, &state, share_.tag(state.tenant), 0});
+    if (!state.wants_reading()) continue;
+    take_cached(state);
+    // An older one, or one further into the page: it is never itself one that waits for this one.
+    const bool waits = std::ranges::any_of(shares, [&](const Share& share) { return reads_for(*share.state, state); });
+    if (!waits) shares.push_back({id, &state, share_.tag(state.tenant), 0});
   }
   std::ranges::stable_sort(shares, {}, &Share::tag);
   const std::string* least = share_.first([&](const std::string& tenant) {

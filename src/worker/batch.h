@@ -22,9 +22,11 @@
 //      one after the other, so the first ones answer early and the last one is not later than if all were read
 //      together. A quarter of the rows is kept from a prompt that would not end in this step while others that
 //      would fit wait behind it: a long prompt does not hold up short ones.
+//      Of prompts that go on alike only one is read there: the others wait for its pages.
 //
 // B1 Rows of a step <= max_rows, sequences <= max_sequences.
-// B2 A sequence's tokens are computed exactly once and in order, unless its pages were taken.
+// B2 A sequence's tokens are computed exactly once and in order, unless its pages were taken; a page of another sequence of its
+//    tenant with the same beginning counts as computed.
 // B3 The oldest running sequence is never preempted while another runs, so every admitted sequence
 //    ends (submit() refuses what would not fit alone). The one exception: a sequence that grows to
 //    BatchLimits::long_text_from tokens is computed again, once.
@@ -133,7 +135,7 @@ class Batch {
     int cached = 0;             // prompt tokens found in the prefix cache at first admission
     int64_t deadline_ms = 0;
     uint64_t arrival = 0;
-    bool running = false, held = false, admitted_before = false;
+    bool running = false, held = false, admitted_before = false, replayed = false;
     PageTable table;
     int missing() const { return static_cast<int>(tokens.size()) - computed; }
     bool decoding = false;      // had its first token: one missing token is a decode row
@@ -153,6 +155,8 @@ class Batch {
   bool admit_one(uint64_t id);
   bool reads_nothing(const std::string& tenant) const;
   bool make_room(const State& state, int pages);
+  void take_cached(State& state);
+  bool reads_for(const State& reader, const State& other) const;
   void plan_prefill(int budget, int shared, Plan& plan);
   Row row(uint64_t id, const State& state, int count) const;
   std::string root(const State& state) const;

@@ -27,6 +27,21 @@ int Pages::match(std::string_view tenant, std::span<const int32_t> tokens, int m
   return table.published * limits::kPageTokens;
 }
 
+int Pages::extend(std::string_view tenant, std::span<const int32_t> tokens, int computed, int most_tokens, PageTable& table) {
+  assert(computed == table.published * limits::kPageTokens);
+  const int most = std::min({most_tokens, static_cast<int>(tokens.size()), static_cast<int>(table.pages.size()) * limits::kPageTokens}) / limits::kPageTokens;
+  for (int i = table.published; i < most; ++i) {
+    const uint64_t parent = i == 0 ? 0 : pages_[table.pages[i - 1]].serial;
+    const int32_t page = find(parent, tenant, tokens.subspan(static_cast<size_t>(i) * limits::kPageTokens, limits::kPageTokens));
+    if (page < 0) break;
+    acquire(page);
+    drop(table.pages[i]);
+    table.pages[i] = page;
+    ++table.published;
+  }
+  return table.published * limits::kPageTokens;
+}
+
 bool Pages::allocate(int count, PageTable& table) {
   if (count > available()) return false;
   for (int i = 0; i < count; ++i) {

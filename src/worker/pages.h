@@ -42,6 +42,9 @@ class Pages {
   // Adds to an empty table the longest cached chain of full pages that starts `tokens`, as far as
   // `most_tokens`. Returns the number of tokens found, a multiple of kPageTokens.
   int match(std::string_view tenant, std::span<const int32_t> tokens, int most_tokens, PageTable& table);
+  // The same for a table whose first `computed` tokens are all published: its own pages behind them are given back for cached ones.
+  // Returns the number of tokens then computed.
+  int extend(std::string_view tenant, std::span<const int32_t> tokens, int computed, int most_tokens, PageTable& table);
   // Adds `count` pages; false and nothing changed where there are not as many.
   bool allocate(int count, PageTable& table);
   // Registers the full pages among the first `computed` tokens. Where another page already holds the

@@ -275,6 +275,52 @@ TEST(Batch, ALongPromptIsReadOnce) {
   EXPECT_EQ(batch.preemptions(), 0u);
 }
 
+TEST(Batch, WhatPromptsHaveInCommonIsReadOnce) {
+  Batch batch({.pages = 2000});
+  const Batch::Sequence shared = sequence(100, 1000);
+  for (uint64_t id = 1; id <= 17; ++id) {
+    Batch::Sequence one = sequence(id, 20, 8, id == 17 ? "other" : "t");
+    one.tokens.insert(one.tokens.begin(), shared.tokens.begin(), shared.tokens.end());
+    one.most_tokens += 1000;
+    ASSERT_TRUE(batch.submit(std::move(one), 0));
+  }
+  std::map<uint64_t, int> computed;
+  for (int steps = 0; batch.unread_tokens() > 0; ++steps) {
+    ASSERT_LT(steps, 20);
+    const Plan plan = step(batch, 0, 300);  // chunks end in the middle of a page
+    ASSERT_FALSE(plan.rows.empty());
+    for (const Row& row : plan.rows)
+      if (row.position < 1020) computed[row.id] += static_cast<int>(row.tokens.size());
+  }
+  const int common = 1000 / kP * kP;
+  EXPECT_EQ(computed.at(1), 1020);
+  EXPECT_EQ(computed.at(17), 1020);  // no tenant reads another's prefix
+  for (uint64_t id = 2; id <= 16; ++id) {
+    EXPECT_EQ(computed.at(id), 1020 - common) << id;
+    EXPECT_EQ(batch.cached_tokens(id), common) << id;
+  }
+  EXPECT_EQ(batch.prefix_hits(), 15u * static_cast<uint64_t>(common));
+}
+
+TEST(Batch, WhoWaitsForAnothersPrefixReadsOnWhereThatOneLeaves) {
+  Batch batch({.pages = 2000});
+  for (uint64_t id = 1; id <= 3; ++id) {
+    Batch::Sequence one = sequence(100, 1000);
+    one.id = id;
+    ASSERT_TRUE(batch.submit(std::move(one), 0));
+  }
+  EXPECT_EQ(rows_by_id(step(batch, 0, 300)), (std::map<uint64_t, int>{{1, 300}}));
+  batch.remove(1);
+  EXPECT_EQ(rows_by_id(step(batch, 0, 300)), (std::map<uint64_t, int>{{2, 300}}));
+  batch.hold(2, true);
+  EXPECT_EQ(rows_by_id(step(batch, 0, 300)).begin()->first, 3u);
+  batch.hold(2, false);
+  int last = 0;
+  for (int steps = 0; steps < 20 && last < 2; ++steps)
+    for (const Row& row : step(batch, 0, 300).rows) last += row.logits && row.position + row.tokens.size() == 1000;
+  EXPECT_EQ(last, 2);
+}
+
 // Two tenants that always want more than there is: equal tokens, whatever their requests look like.
 // Promises: B5.
 TEST(Batch, TenantsGetEqualTokens) {
