@@ -91,7 +91,11 @@ std::string TextStream::release(bool end) {
   take_complete_utf8(bytes_, held_);
   if (stop_.empty()) return std::exchange(held_, {});
   size_t found = std::string::npos;
-  for (const std::string& stop : stop_) found = std::min(found, held_.find(stop));
+  for (const std::string& stop : stop_) {
+    const size_t at = held_.find(stop);
+    if (at < found) found_ = stop;
+    found = std::min(found, at);
+  }
   if (found != std::string::npos) {
     stopped_ = true;
     held_.resize(found);

@@ -42,6 +42,7 @@ class TextStream {
   std::string finish();
   // A stop string was found; further ids are not wanted.
   bool stopped() const { return stopped_; }
+  const std::string& stop() const { return found_; }  // which; empty = none
 
  private:
   std::string release(bool end);
@@ -54,6 +55,7 @@ class TextStream {
   std::string bytes_;             // unfinished character
   std::string held_;              // complete characters that may begin a stop string
   bool stopped_ = false;
+  std::string found_;
 };
 
 }  // namespace verge::worker

@@ -106,6 +106,7 @@ TEST(Stream, AStopStringInsideOnePiece) {
   EXPECT_EQ(s.push(1), " there.");
   EXPECT_EQ(s.push(2), "");
   EXPECT_TRUE(s.stopped());
+  EXPECT_EQ(s.stop(), "\n\nUser:");
   EXPECT_EQ(s.push(0), "");
   EXPECT_EQ(s.finish(), "");
 }

@@ -7,6 +7,8 @@
 // protocol::Part for each of its pieces, in order. A worker that resumes an answer repeats the
 // Parts of the ids that it was given, and the router leaves out those that the client has, so that
 // the pieces after a node's death are those that would have come.
+//
+// An answer that ended at one of the request's stop strings has a Result: {"stop": the string}.
 #pragma once
 
 #include <optional>
