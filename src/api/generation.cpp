@@ -361,6 +361,7 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
   if (!waited) throw boost::system::system_error(asio::error::operation_aborted);
   if (run.client_gone) co_return;
   if (run.failure) {
+    run.failure = format->named(std::move(*run.failure));
     if (!run.sse.started()) {
       co_await respond_error(call, *run.failure);
       co_return;

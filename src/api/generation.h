@@ -57,6 +57,8 @@ class AnswerFormat {
   virtual http::task<void> keep(const std::vector<Answer>& /*answers*/) { co_return; }
   // Of the whole call, for the account.
   virtual protocol::Usage usage(const std::vector<Answer>& answers) const { return total_usage(answers, 1); }
+  // A failure that names a parameter, in the words of the route.
+  virtual Error named(Error error) const { return error; }
   virtual std::string failure(const Published& error, std::string_view request_id) = 0;
 };
 

@@ -132,6 +132,9 @@ TEST_F(MessagesTest, ErrorsHaveItsShapeAndNameWhatTheClientWrote) {
     EXPECT_NE(error(answer).find(name), std::string::npos) << body << answer.body;
     EXPECT_EQ(answer.json().at("error").at("type"), "invalid_request_error");
   }
+  service_.say({failure(Code::UnsupportedParameter, "'/reasoning_effort' is not supported")});
+  EXPECT_NE(error(create({{"thinking", json::parse(R"({"type":"enabled","budget_tokens":1024})")}})).find("'/thinking'"), std::string::npos);
+  EXPECT_NE(error(create({{"output_config", json::parse(R"({"effort":"low"})")}})).find("'/output_config/effort'"), std::string::npos);
   const Answer unknown = create({{"model", "nope"}});
   EXPECT_EQ(unknown.status, 404);
   EXPECT_EQ(unknown.json().at("error").at("type"), "not_found_error");

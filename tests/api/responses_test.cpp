@@ -235,6 +235,11 @@ TEST_F(ResponsesTest, ErrorsNameWhatTheClientWrote) {
   }
 }
 
+TEST_F(ResponsesTest, WhatTheModelRefusesIsNamedToo) {
+  service_.say({failure(Code::UnsupportedParameter, "'/reasoning_effort' is not supported: this model does not reason")});
+  EXPECT_EQ(param(create({{"reasoning", json::object{{"effort", "high"}}}})), "reasoning.effort");
+}
+
 TEST_F(ResponsesTest, JsonModeIsAskedForByTextFormat) {
   create({{"text", json::parse(R"({"format":{"type":"json_schema","name":"x","strict":true,"schema":{"type":"integer"}}})")}});
   EXPECT_EQ(service_.requests().back().params.at("grammar"), json::parse(R"({"kind":"json_schema","source":"{\"type\":\"integer\"}","at":"/text/format/schema"})"));

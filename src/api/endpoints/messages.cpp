@@ -19,7 +19,7 @@ http::task<void> answer_message(Call& call, bool counting) {
   note_ignored(call, std::move(text->ignored));
   std::unique_ptr<AnswerFormat> format;
   if (counting) format = std::make_unique<messages::TokenCount>();
-  else format = std::make_unique<messages::MessageAnswer>(responses::item_id("msg", call.id, 0), *model);
+  else format = std::make_unique<messages::MessageAnswer>(responses::item_id("msg", call.id, 0), *model, std::string(messages::effort_name(*body)));
   return generate(call, make_requests(call, **entry, *text, *options), std::move(format), !counting && text->stream);
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "api/sse.h"
+#include "api/tasks/as_chat.h"
 #include "support/utf8.h"
 
 namespace verge::api::messages {
@@ -114,6 +115,11 @@ std::string MessageAnswer::ending(size_t /*index*/, const Answer& answer) {
 }
 
 std::string MessageAnswer::closing(const std::vector<Answer>& /*answers*/) { return event("message_stop"); }
+
+Error MessageAnswer::named(Error error) const {
+  const std::pair<std::string_view, std::string_view> names[] = {{"/reasoning_effort", effort_}};
+  return in_own_names(std::move(error), names);
+}
 
 std::string MessageAnswer::failure(const Published& error, std::string_view request_id) {
   return fmt::format("event: error\n{}", sse_event(error_body(error, Shape::Anthropic, request_id)));

@@ -10,7 +10,8 @@ namespace verge::api::messages {
 
 class MessageAnswer : public AnswerFormat {
  public:
-  MessageAnswer(std::string id, std::string model) : id_(std::move(id)), model_(std::move(model)) {}
+  // `effort`: JSON pointer of what asks for thoughts.
+  MessageAnswer(std::string id, std::string model, std::string effort) : id_(std::move(id)), model_(std::move(model)), effort_(std::move(effort)) {}
 
   json::value whole(const std::vector<Answer>& answers) override;
   void accepted(size_t index, const protocol::Usage& prompt) override;
@@ -19,6 +20,7 @@ class MessageAnswer : public AnswerFormat {
   std::string delta(size_t index, const protocol::Delta& delta) override;
   std::string ending(size_t index, const Answer& answer) override;
   std::string closing(const std::vector<Answer>& answers) override;
+  Error named(Error error) const override;
   std::string failure(const Published& error, std::string_view request_id) override;
 
  private:
@@ -29,7 +31,7 @@ class MessageAnswer : public AnswerFormat {
   std::string close();
   std::string write(json::object delta);
 
-  std::string id_, model_;
+  std::string id_, model_, effort_;
   protocol::Usage prompt_;
   bool begun_ = false;
   Block open_ = Block::None;

@@ -241,14 +241,16 @@ Result<void> read_thinking(Params& in, json::object& chat) {
   if (type != "enabled" && type != "adaptive" && type != "disabled")
     return fail(Code::InvalidInput, "enum {:.32} not in enabled,adaptive,disabled at '/thinking/type'", type);
   if (type == "disabled") chat["reasoning_effort"] = "none";
-  if (type != "enabled") return {};
-  json::value& kwargs = chat["chat_template_kwargs"];
-  if (!kwargs.is_object()) kwargs = json::object();
-  for (const char* name : {"enable_thinking", "thinking"}) kwargs.get_object().emplace(name, true);
+  if (type == "enabled") chat.emplace("reasoning_effort", "medium");
   return {};
 }
 
 }  // namespace
+
+std::string_view effort_name(const json::object& body) {
+  const json::object* config = get_object(body, "output_config");
+  return config && present(*config, "effort") ? "/output_config/effort" : "/thinking";
+}
 
 Result<TextRequest> read_request(const json::object& body, const catalogue::Entry& entry, bool counting) {
   VERGE_ASSIGN(ignored, check_parameters(Surface::Messages, body));

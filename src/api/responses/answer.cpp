@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "accounts/response_store.h"
+#include "api/tasks/as_chat.h"
 #include "api/utf8.h"
 #include "support/clock.h"
 #include "support/log.h"
@@ -57,6 +58,11 @@ http::task<void> ResponseAnswer::keep(const std::vector<Answer>& answers) {
   if (saved) co_return;
   log::error("a response could not be kept", {{"error", saved.error().message}});
   response["store"] = false;
+}
+
+Error ResponseAnswer::named(Error error) const {
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {{"/reasoning_effort", "/reasoning/effort"}};
+  return in_own_names(std::move(error), kNames);
 }
 
 json::value ResponseAnswer::whole(const std::vector<Answer>& /*answers*/) { return writer_.response(); }

@@ -28,6 +28,7 @@ class ResponseAnswer : public AnswerFormat {
   std::string ending(size_t index, const Answer& answer) override;
   http::task<void> keep(const std::vector<Answer>& answers) override;
   std::string closing(const std::vector<Answer>& answers) override;
+  Error named(Error error) const override;
   std::string failure(const Published& error, std::string_view request_id) override;
 
  private:

@@ -85,6 +85,11 @@ void Chat::call(std::string_view id, std::string_view name, json::value argument
   calls.back().push_back(std::move(place));
 }
 
+Error in_own_names(Error error, OwnNames names) {
+  const Chat none;
+  return Naming(none, names, "parameters").error(std::move(error));
+}
+
 Result<TextRequest> parse_as_chat(json::object body, Chat chat, const catalogue::Entry& entry, OwnNames names, std::string_view tool_schema) {
   const Naming naming(chat, names, tool_schema);
   body["messages"] = std::move(chat.messages);

@@ -26,6 +26,9 @@ struct Chat {
 // A chat's pointer and the client's; one continues the other: "/response_format", "/text/format". The first that fits counts.
 using OwnNames = std::span<const std::pair<std::string_view, std::string_view>>;
 
+// What the worker says of a chat's parameters, in the client's names.
+Error in_own_names(Error error, OwnNames names);
+
 // `body` with `messages` of `chat` as a chat. `tool_schema`: what a tool's "parameters" are called. Errors, and the places that the
 // worker's errors will name, are the client's.
 Result<TextRequest> parse_as_chat(json::object body, Chat chat, const catalogue::Entry& entry, OwnNames names,
