@@ -29,4 +29,5 @@ fi
 npm_install node
 npm_install wrangler-4.86
 npm_install recipes
+npm_install responses
 npm_install pool-workers-0.23
