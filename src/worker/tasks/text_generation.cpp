@@ -172,7 +172,8 @@ Result<std::vector<int32_t>> encode_chat(json::array messages, const json::objec
   VERGE_ASSIGN(variables, template_variables(params, model));
   inputs.extra = std::move(variables);
   if (limits.syntax) inputs.tools = template_tools(limits.tools);
-  inputs.now_unix_s = now_unix_s;
+  // Midnight, so that a template that writes the time gives all prompts of a day the same beginning.
+  inputs.now_unix_s = now_unix_s - now_unix_s % 86'400;
   VERGE_ASSIGN(prompt, model.chat_template->render(inputs));
   *end_of_prompt =
       prompt.text.substr(prompt.text.size() - std::min(prompt.text.size(), kEndOfPrompt));

@@ -387,6 +387,15 @@ TEST_F(TextGeneration, ASchemaBeginsBehindTheThought) {
   EXPECT_FALSE(follows("<think>a</think>x", false));
 }
 
+TEST_F(TextGeneration, PromptsOfADayBeginAlike) {
+  use("{{ strftime_now('%d %b %Y %H:%M') }}");
+  Grammars grammars(chat);
+  const auto at = [&](int64_t seconds) { return text_of(*prepare_generation(request({{"prompt", "hi"}}), chat, grammars, 1000, seconds)); };
+  EXPECT_EQ(at(86'400), "^02 Jan 1970 00:00");
+  EXPECT_EQ(at(2 * 86'400 - 1), at(86'400));
+  EXPECT_NE(at(2 * 86'400), at(86'400));
+}
+
 TEST_F(TextGeneration, EffortsAreTheTemplatesOrRefused) {
   const auto rendered = [&](std::string_view source, json::object params) {
     use(source);
