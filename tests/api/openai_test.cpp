@@ -229,11 +229,21 @@ TEST_F(OpenAiTest, WhatIsNotBuiltSaysSo) {
   EXPECT_EQ(answer.json().at("error").at("message"), "No route for that URI");
 }
 
+TEST_F(OpenAiTest, EchoBeginsWithThePrompt) {
+  EXPECT_EQ(text(R"(,"echo":true)").json().at("choices").at(0).at("text"), "hiHello wörld");
+  const Answer many = post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":["a","b"],"n":2,"echo":true})");
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(many.json().at("choices").at(i).at("text"), i < 2 ? "aHello wörld" : "bHello wörld");
+  std::string streamed;
+  for (const std::string& event : text(R"(,"echo":true,"stream":true)").events())
+    if (event != "[DONE]") streamed += json::parse(event).at("choices").at(0).at("text").as_string();
+  EXPECT_EQ(streamed, "hiHello wörld");
+  EXPECT_EQ(text(R"(,"echo":true,"logprobs":1)").json().at("error").at("param"), "echo");
+}
+
 TEST_F(OpenAiTest, CompletionPromptsOfOtherKinds) {
   EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":[1,2,3]})").json().at("error").at("param"), "prompt");
   EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":[]})").status, 400);
   EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct","prompt":["a","b"],"n":65})").status, 400);
-  EXPECT_EQ(text(R"(,"echo":true)").json().at("error").at("param"), "echo");
   EXPECT_EQ(text(R"(,"best_of":2)").json().at("error").at("param"), "best_of");
   EXPECT_EQ(post(kText, R"({"model":"@cf/meta/llama-3.2-1b-instruct"})").status, 400);
 }

@@ -30,6 +30,8 @@ http::task<void> complete(Call& call, Parse parse, bool chat) {
   settings.answers_a_prompt = static_cast<size_t>(text->n);
   settings.id = (chat ? "chatcmpl-" : "cmpl-") + call.id;
   settings.model = *model;
+  if (text->echo)
+    for (const json::value& prompt : text->prompts) settings.echoed.emplace_back(prompt.as_string());
   settings.created = unix_ms() / 1000;
   return generate(call, make_requests(call, **entry, *text, *options), std::make_unique<OpenAiText>(std::move(settings)), text->stream);
 }

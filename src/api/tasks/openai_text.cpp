@@ -98,6 +98,8 @@ Result<TextRequest> parse_openai_completion(const json::object& body, const cata
   if (auto top = in.integer("logprobs", 0, limits::kTopLogprobs)) out.params["logprobs"] = *top;
   read_structured(in, false, out);
   read_stream(in, out);
+  out.echo = in.flag("echo").value_or(false);
+  if (out.echo && out.params.contains("logprobs")) in.refuse(not_built("/echo", "beside 'logprobs', for prompts have none"));
   auto best_of = in.integer("best_of", 1, limits::kAnswers);
   if (!in.ok()) return in.error();
   if (best_of && *best_of != out.n) return not_built("/best_of", "only the value of 'n' is");

@@ -118,7 +118,7 @@ constexpr Row kText[] = {
     {"store", "rrr", is_false, "answers are not kept"},
     {"service_tier", "rrr", is_usual_tier},
     {"suffix", "rrr", is_empty},
-    {"echo", "rrr", is_false},
+    {"echo", "rrm", is_false, "text completions have it"},
     {"skip_special_tokens", "rrr", is_true},
     // What other servers of OpenAI's API add, and what would change the answer.
     {"continue_final_message", "rrr", is_false},

@@ -135,7 +135,7 @@ json::value OpenAiText::whole(const std::vector<Answer>& answers) {
     const Answer& answer = answers[i];
     json::object choice{{"index", i}};
     if (settings_.chat) choice["message"] = message(answer);
-    else choice["text"] = lossy_utf8(answer.text);
+    else choice["text"] = std::string(echo(i)) + lossy_utf8(answer.text);
     choice["logprobs"] = settings_.chat ? chat_logprobs(answer.logprobs) : completion_logprobs(answer.logprobs, 0);
     choice["finish_reason"] = answer.finish_reason;
     choices.push_back(std::move(choice));
@@ -156,6 +156,10 @@ std::string OpenAiText::event(json::object choice, std::string_view text) {
   return sse_event(chunk);
 }
 
+std::string_view OpenAiText::echo(size_t index) const {
+  return settings_.echoed.empty() ? std::string_view() : std::string_view(settings_.echoed[index / settings_.answers_a_prompt]);
+}
+
 std::string OpenAiText::first(size_t index) {
   if (opened_.size() <= index) {
     opened_.resize(index + 1);
@@ -163,7 +167,9 @@ std::string OpenAiText::first(size_t index) {
   }
   if (opened_[index]) return {};
   opened_[index] = true;
-  if (!settings_.chat) return {};
+  if (!settings_.chat && settings_.echoed.empty()) return {};
+  if (!settings_.chat)
+    return event({{"index", index}, {"text", echo(index)}, {"logprobs", nullptr}, {"finish_reason", nullptr}}, "");
   return event({{"index", index},
                 {"delta", json::object{{"role", "assistant"}, {"content", ""}}},
                 {"logprobs", nullptr},

@@ -37,6 +37,7 @@ class OpenAiText : public AnswerFormat {
     bool chat = true;
     bool include_usage = false;
     size_t answers_a_prompt = 1;
+    std::vector<std::string> echoed;  // prompts that the answers' texts begin with; empty = they do not
     std::string id;  // "chatcmpl-…"
     std::string model;
     int64_t created = 0;  // Unix seconds
@@ -54,6 +55,7 @@ class OpenAiText : public AnswerFormat {
 
  private:
   json::object head(bool chunk) const;
+  std::string_view echo(size_t index) const;
   std::string first(size_t index);  // the event with the role, once an answer
   std::string event(json::object choice, std::string_view text);
 

@@ -23,6 +23,7 @@ struct TextRequest {
   bool chat = false;                 // messages were given
   bool stream = false;
   bool include_usage = false;  // of an OpenAI stream
+  bool echo = false;                 // a completion's text begins with its prompt
   bool json = false;           // the answer must be JSON
   std::vector<std::string> ignored;  // names that no table of parameters.h has
 };
