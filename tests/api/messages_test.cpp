@@ -111,6 +111,7 @@ TEST_F(MessagesTest, ErrorsHaveItsShapeAndNameWhatTheClientWrote) {
       {R"({"max_tokens":null})", "max_tokens"},
       {R"({"messages":[]})", "'/messages'"},
       {R"({"messages":[{"role":"user"}]})", "'/messages/0'"},
+      {R"({"messages":[{"role":"user","content":[]}]})", "'/messages/0/content'"},
       {R"({"messages":[{"role":"tool","content":"x"}]})", "'/messages/0/role'"},
       {R"({"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]})", "'/messages/0/content/0'"},
       {R"({"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"x"}]}]})", "'/messages/0/content/0/tool_use_id'"},

@@ -101,6 +101,7 @@ class ChatReader {
       return {};
     }
     if (!content->is_array()) return mismatch(place + "/content", "string", *content);
+    if (content->get_array().empty()) return fail(Code::InvalidInput, "minItems at '{}/content' is 1, got 0", place);
     for (size_t i = 0; i < content->get_array().size(); ++i)
       VERGE_TRY(block(content->get_array()[i], role, fmt::format("{}/content/{}", place, i)));
     if (!thought_.empty()) think(chat_.add("assistant", "", place));
