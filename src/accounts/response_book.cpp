@@ -25,14 +25,16 @@ constexpr int64_t kDayMs = 86'400'000;
 constexpr const char* kColumns = "account, id, created_ms, input, response";
 
 int64_t bytes_of(const KeptResponse& response) {
-  size_t bytes = response.account.size() + response.id.size() + response.input.size() + response.response.size();
+  size_t bytes = response.account.size() + response.id.size() + response.input.size() +
+                 response.response.size();
   for (const std::string& id : response.item_ids) bytes += response.account.size() + id.size();
   return static_cast<int64_t>(bytes);
 }
 
 }  // namespace
 
-Result<ResponseBook> ResponseBook::open(const std::string& folder, ResponseBounds bounds, int64_t now_ms) {
+Result<ResponseBook> ResponseBook::open(const std::string& folder, ResponseBounds bounds,
+                                        int64_t now_ms) {
   const std::string path = (std::filesystem::path(folder) / "responses.db").string();
   VERGE_ASSIGN(db, store::Db::open(path, kMigrations, store::Db::Sharing::Alone));
   ResponseBook book(std::move(db), bounds);
@@ -44,7 +46,8 @@ Result<ResponseBook> ResponseBook::open(const std::string& folder, ResponseBound
 Result<void> ResponseBook::read_shares() {
   shares_.clear();
   bytes_ = 0;
-  VERGE_ASSIGN(statement, db_.prepare("SELECT account, COUNT(*), SUM(bytes) FROM responses GROUP BY account"));
+  VERGE_ASSIGN(statement,
+               db_.prepare("SELECT account, COUNT(*), SUM(bytes) FROM responses GROUP BY account"));
   while (true) {
     VERGE_ASSIGN(row, statement.step());
     if (!row) return {};
@@ -63,13 +66,17 @@ Result<void> ResponseBook::remove_old(int64_t now_ms) {
 
 Result<void> ResponseBook::insert(const KeptResponse& response, int64_t bytes) {
   VERGE_ASSIGN(statement,
-               db_.prepare("INSERT INTO responses (account, id, created_ms, bytes, input, response) VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING seq"));
+               db_.prepare("INSERT INTO responses (account, id, created_ms, bytes, input, "
+                           "response) VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING seq"));
   statement.bind(1, response.account).bind(2, response.id).bind(3, response.created_ms);
   statement.bind(4, bytes).bind(5, response.input).bind(6, response.response);
   VERGE_TRY(statement.step());
   const int64_t seq = statement.number(0);
   VERGE_TRY(statement.step());
-  VERGE_ASSIGN(item, db_.prepare("INSERT OR IGNORE INTO response_items (account, id, response) VALUES (?1, ?2, ?3)"));
+  VERGE_ASSIGN(
+      item,
+      db_.prepare(
+          "INSERT OR IGNORE INTO response_items (account, id, response) VALUES (?1, ?2, ?3)"));
   for (const std::string& id : response.item_ids) {
     item.bind(1, response.account).bind(2, id).bind(3, seq);
     VERGE_TRY(item.step());
@@ -82,16 +89,19 @@ Result<void> ResponseBook::insert(const KeptResponse& response, int64_t bytes) {
 }
 
 Result<void> ResponseBook::make_room(const std::string& account) {
-  while (shares_[account].count > bounds_.kept || shares_[account].bytes > bounds_.bytes) VERGE_TRY(remove_oldest(account));
+  while (shares_[account].count > bounds_.kept || shares_[account].bytes > bounds_.bytes)
+    VERGE_TRY(remove_oldest(account));
   while (bytes_ > bounds_.all_bytes) {
-    const auto most = std::ranges::max_element(shares_, {}, [](const auto& one) { return one.second.bytes; });
+    const auto most =
+        std::ranges::max_element(shares_, {}, [](const auto& one) { return one.second.bytes; });
     VERGE_TRY(remove_oldest(std::string(most->first)));
   }
   return {};
 }
 
 Result<void> ResponseBook::remove_oldest(const std::string& account) {
-  VERGE_ASSIGN(statement, db_.prepare("DELETE FROM responses WHERE seq = (SELECT MIN(seq) FROM responses WHERE account = ?1) RETURNING bytes"));
+  VERGE_ASSIGN(statement, db_.prepare("DELETE FROM responses WHERE seq = (SELECT MIN(seq) FROM "
+                                      "responses WHERE account = ?1) RETURNING bytes"));
   statement.bind(1, account);
   VERGE_ASSIGN(row, statement.step());
   if (!row) return fail(Code::Internal, "responses.db: account {} has no row to remove", account);
@@ -106,8 +116,10 @@ Result<void> ResponseBook::remove_oldest(const std::string& account) {
 
 Result<void> ResponseBook::save(const KeptResponse& response, int64_t now_ms) {
   const int64_t bytes = bytes_of(response);
-  if (bytes > std::min({bounds_.bytes, bounds_.all_bytes, static_cast<int64_t>(limits::kResponseBytes)}))
-    return fail(Code::TooLarge, "the response is too large to be kept ({} bytes): send 'store': false", bytes);
+  if (bytes >
+      std::min({bounds_.bytes, bounds_.all_bytes, static_cast<int64_t>(limits::kResponseBytes)}))
+    return fail(Code::TooLarge,
+                "the response is too large to be kept ({} bytes): send 'store': false", bytes);
   VERGE_TRY(db_.execute("BEGIN IMMEDIATE"));
   auto done = remove_old(now_ms);
   if (done) done = insert(response, bytes);
@@ -118,9 +130,11 @@ Result<void> ResponseBook::save(const KeptResponse& response, int64_t now_ms) {
   return done.error();
 }
 
-Result<std::optional<KeptResponse>> ResponseBook::first(store::Statement statement, int64_t now_ms) {
+Result<std::optional<KeptResponse>> ResponseBook::first(store::Statement statement,
+                                                        int64_t now_ms) {
   VERGE_ASSIGN(row, statement.step());
-  if (!row || statement.number(2) < now_ms - bounds_.days * kDayMs) return std::optional<KeptResponse>();
+  if (!row || statement.number(2) < now_ms - bounds_.days * kDayMs)
+    return std::optional<KeptResponse>();
   KeptResponse out;
   out.account = statement.text(0);
   out.id = statement.text(1);
@@ -130,15 +144,23 @@ Result<std::optional<KeptResponse>> ResponseBook::first(store::Statement stateme
   return std::optional<KeptResponse>(std::move(out));
 }
 
-Result<std::optional<KeptResponse>> ResponseBook::find(const std::string& account, const std::string& id, int64_t now_ms) {
-  VERGE_ASSIGN(statement, db_.prepare(fmt::format("SELECT {} FROM responses WHERE account = ?1 AND id = ?2", kColumns)));
+Result<std::optional<KeptResponse>> ResponseBook::find(const std::string& account,
+                                                       const std::string& id, int64_t now_ms) {
+  VERGE_ASSIGN(statement,
+               db_.prepare(fmt::format("SELECT {} FROM responses WHERE account = ?1 AND id = ?2",
+                                       kColumns)));
   statement.bind(1, account).bind(2, id);
   return first(std::move(statement), now_ms);
 }
 
-Result<std::optional<KeptResponse>> ResponseBook::find_item(const std::string& account, const std::string& item_id, int64_t now_ms) {
-  VERGE_ASSIGN(statement, db_.prepare(fmt::format("SELECT {} FROM responses WHERE seq ="
-                                                  " (SELECT MAX(response) FROM response_items WHERE account = ?1 AND id = ?2)", kColumns)));
+Result<std::optional<KeptResponse>> ResponseBook::find_item(const std::string& account,
+                                                            const std::string& item_id,
+                                                            int64_t now_ms) {
+  VERGE_ASSIGN(statement,
+               db_.prepare(fmt::format(
+                   "SELECT {} FROM responses WHERE seq ="
+                   " (SELECT MAX(response) FROM response_items WHERE account = ?1 AND id = ?2)",
+                   kColumns)));
   statement.bind(1, account).bind(2, item_id);
   return first(std::move(statement), now_ms);
 }

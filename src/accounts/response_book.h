@@ -1,6 +1,6 @@
-// Answers of the Responses API that accounts may go on from, as one SQLite file. Each has all of its input, so that it stands
-// for itself when those before it are deleted or too old.
-// Pure but for the file: the time is an argument. Used by one thread.
+// Answers of the Responses API that accounts may go on from, as one SQLite file. Each has all of
+// its input, so that it stands for itself when those before it are deleted or too old. Pure but for
+// the file: the time is an argument. Used by one thread.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@ namespace verge::accounts {
 
 struct KeptResponse {
   std::string account, id;
-  int64_t created_ms = 0;             // Unix time
-  std::string input;                  // JSON array: all items that the model was given, those of earlier answers too
+  int64_t created_ms = 0;  // Unix time
+  std::string
+      input;  // JSON array: all items that the model was given, those of earlier answers too
   std::string response;               // JSON object, as the client got it
   std::vector<std::string> item_ids;  // of the items that are new in it: input and output
 };
@@ -30,17 +31,21 @@ struct ResponseBounds {
   int64_t all_bytes = limits::kAllResponsesBytes;
 };
 
-// Where bounds are passed an account's oldest go first; past the bound of all, those of the account that has most.
+// Where bounds are passed an account's oldest go first; past the bound of all, those of the account
+// that has most.
 class ResponseBook {
  public:
   // `folder`/responses.db. Errors as store::Db's.
-  static Result<ResponseBook> open(const std::string& folder, ResponseBounds bounds, int64_t now_ms);
+  static Result<ResponseBook> open(const std::string& folder, ResponseBounds bounds,
+                                   int64_t now_ms);
 
   // On the disk when it returns. TooLarge: it alone is past a bound.
   Result<void> save(const KeptResponse& response, int64_t now_ms);
-  Result<std::optional<KeptResponse>> find(const std::string& account, const std::string& id, int64_t now_ms);  // without item_ids
+  Result<std::optional<KeptResponse>> find(const std::string& account, const std::string& id,
+                                           int64_t now_ms);  // without item_ids
   // The newest that has an item of this id.
-  Result<std::optional<KeptResponse>> find_item(const std::string& account, const std::string& item_id, int64_t now_ms);
+  Result<std::optional<KeptResponse>> find_item(const std::string& account,
+                                                const std::string& item_id, int64_t now_ms);
   Result<bool> remove(const std::string& account, const std::string& id);  // false: there is none
 
  private:

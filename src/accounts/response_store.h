@@ -1,6 +1,7 @@
 // The response book on a thread of its own: the io thread never waits for the disk.
 //
-// R1 save() returns when the answer is on the disk. An answer is reported as kept after it, so that neither kill -9 nor a power
+// R1 save() returns when the answer is on the disk. An answer is reported as kept after it, so that
+// neither kill -9 nor a power
 //    cut takes one.
 // R2 A damaged file is kept aside and a new one begun, as of the start.
 // Owner: commands/serve, on the io thread.
@@ -25,7 +26,8 @@ class ResponseStore {
   template <class T>
   using task = boost::asio::awaitable<T>;
 
-  static Result<std::unique_ptr<ResponseStore>> open(const std::string& data_folder, ResponseBounds bounds);
+  static Result<std::unique_ptr<ResponseStore>> open(const std::string& data_folder,
+                                                     ResponseBounds bounds);
   ~ResponseStore();
   ResponseStore(const ResponseStore&) = delete;
   ResponseStore& operator=(const ResponseStore&) = delete;

@@ -18,10 +18,12 @@ class ResponseBookTest : public testing::FolderTest {
     EXPECT_TRUE(book) << book.error().message;
     return std::move(*book);
   }
-  static KeptResponse response(std::string account, std::string id, int64_t created = kNow, size_t bytes = 10) {
+  static KeptResponse response(std::string account, std::string id, int64_t created = kNow,
+                               size_t bytes = 10) {
     return {std::move(account), id, created, std::string(bytes, 'i'), "r", {"msg_" + id}};
   }
-  static bool has(ResponseBook& book, const std::string& account, const std::string& id, int64_t now = kNow) {
+  static bool has(ResponseBook& book, const std::string& account, const std::string& id,
+                  int64_t now = kNow) {
     const auto found = book.find(account, id, now);
     EXPECT_TRUE(found);
     return found && found->has_value();
@@ -109,7 +111,8 @@ TEST_F(ResponseBookTest, ADamagedFileIsKeptAsideAndANewOneBegins) {
   auto store = ResponseStore::open(folder_, {});
   ASSERT_TRUE(store) << store.error().message;
   size_t aside = 0;
-  for (const auto& file : std::filesystem::directory_iterator(folder_)) aside += file.path().string().find(".damaged-") != std::string::npos;
+  for (const auto& file : std::filesystem::directory_iterator(folder_))
+    aside += file.path().string().find(".damaged-") != std::string::npos;
   EXPECT_EQ(aside, 1u);
   run([&]() -> boost::asio::awaitable<void> {
     auto saving = (*store)->save(response("a", "1", 4'000'000'000'000));

@@ -29,7 +29,8 @@ class MessagesTest : public ApiTest {
       const size_t stop = answer.body.find("\n\n", at), line = answer.body.find('\n', at);
       EXPECT_EQ(answer.body.substr(line + 1, 6), "data: ");
       out.push_back(json::parse(answer.body.substr(line + 7, stop - line - 7)).as_object());
-      EXPECT_EQ(answer.body.substr(at, line - at), "event: " + std::string(out.back().at("type").as_string()));
+      EXPECT_EQ(answer.body.substr(at, line - at),
+                "event: " + std::string(out.back().at("type").as_string()));
       at = stop + 2;
     }
     return out;
@@ -41,10 +42,15 @@ TEST_F(MessagesTest, AnAnswerHasThePublishedShape) {
   json::object body = create({{"system", "Be brief."}}).json().as_object();
   EXPECT_TRUE(body.at("id").as_string().starts_with("msg_"));
   body.erase("id");
-  EXPECT_EQ(body, json::parse(R"({"type":"message","role":"assistant","model":"@cf/meta/llama-3.2-1b-instruct","content":[{"type":"text","text":"Hello"}],)"
-                              R"("stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":7,"cache_creation_input_tokens":0,)"
-                              R"("cache_read_input_tokens":0,"output_tokens":3}})"));
-  EXPECT_EQ(params().at("messages"), json::parse(R"([{"role":"system","content":"Be brief."},{"role":"user","content":"hi"}])"));
+  EXPECT_EQ(
+      body,
+      json::parse(
+          R"({"type":"message","role":"assistant","model":"@cf/meta/llama-3.2-1b-instruct","content":[{"type":"text","text":"Hello"}],)"
+          R"("stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":7,"cache_creation_input_tokens":0,)"
+          R"("cache_read_input_tokens":0,"output_tokens":3}})"));
+  EXPECT_EQ(
+      params().at("messages"),
+      json::parse(R"([{"role":"system","content":"Be brief."},{"role":"user","content":"hi"}])"));
   EXPECT_EQ(params().at("max_tokens"), 20);
 }
 
@@ -53,7 +59,9 @@ TEST_F(MessagesTest, AStreamHasEveryEventInOrder) {
   std::string types;
   const auto events = stream(create({{"stream", true}}));
   for (const json::object& event : events) types += std::string(event.at("type").as_string()) + " ";
-  EXPECT_EQ(types, "message_start ping content_block_start content_block_delta content_block_delta content_block_stop message_delta message_stop ");
+  EXPECT_EQ(types,
+            "message_start ping content_block_start content_block_delta content_block_delta "
+            "content_block_stop message_delta message_stop ");
   EXPECT_EQ(events[0].at("message").at("usage").at("input_tokens"), 3);
   EXPECT_EQ(events[0].at("message").at("usage").at("cache_read_input_tokens"), 4);
   EXPECT_EQ(events[3].at("delta"), json::parse(R"({"type":"text_delta","text":"Hel"})"));
@@ -62,12 +70,19 @@ TEST_F(MessagesTest, AStreamHasEveryEventInOrder) {
 }
 
 TEST_F(MessagesTest, CallsAndThoughtsAreBlocks) {
-  service_.say({accepted(), part({Kind::Reasoning, 0, "", "", "Hm."}), token(1, "I ask."), part({Kind::Call, 0, "call_1", "weather", ""}),
-                part({Kind::Arguments, 0, "", "", R"({"city":)"}), part({Kind::Arguments, 0, "", "", R"("Rome"})"}), usage(7, 9), end("tool_calls")});
-  const json::object tools{{"tools", json::parse(R"([{"name":"weather","description":"x","input_schema":{"type":"object"}}])")}};
+  service_.say({accepted(), part({Kind::Reasoning, 0, "", "", "Hm."}), token(1, "I ask."),
+                part({Kind::Call, 0, "call_1", "weather", ""}),
+                part({Kind::Arguments, 0, "", "", R"({"city":)"}),
+                part({Kind::Arguments, 0, "", "", R"("Rome"})"}), usage(7, 9), end("tool_calls")});
+  const json::object tools{
+      {"tools",
+       json::parse(R"([{"name":"weather","description":"x","input_schema":{"type":"object"}}])")}};
   const json::value body = create(tools).json();
-  EXPECT_EQ(body.at("content"), json::parse(R"([{"type":"thinking","thinking":"Hm.","signature":""},{"type":"text","text":"I ask."},)"
-                                            R"({"type":"tool_use","id":"call_1","name":"weather","input":{"city":"Rome"}}])"));
+  EXPECT_EQ(
+      body.at("content"),
+      json::parse(
+          R"([{"type":"thinking","thinking":"Hm.","signature":""},{"type":"text","text":"I ask."},)"
+          R"({"type":"tool_use","id":"call_1","name":"weather","input":{"city":"Rome"}}])"));
   EXPECT_EQ(body.at("stop_reason"), "tool_use");
   EXPECT_EQ(params().at("tools").at(0).at("at"), "/tools/0/input_schema");
   json::object streamed = tools;
@@ -76,18 +91,28 @@ TEST_F(MessagesTest, CallsAndThoughtsAreBlocks) {
   const auto events = stream(create(streamed));
   for (const json::object& event : events) {
     types += std::string(event.at("type").as_string());
-    if (const json::value* delta = event.if_contains("delta"); delta && delta->as_object().contains("type")) types += ":" + std::string(delta->at("type").as_string());
-    if (const json::value* index = event.if_contains("index")) types += std::to_string(index->as_int64());
+    if (const json::value* delta = event.if_contains("delta");
+        delta && delta->as_object().contains("type"))
+      types += ":" + std::string(delta->at("type").as_string());
+    if (const json::value* index = event.if_contains("index"))
+      types += std::to_string(index->as_int64());
     types += ' ';
   }
-  EXPECT_EQ(types, "message_start ping content_block_start0 content_block_delta:thinking_delta0 content_block_delta:signature_delta0 content_block_stop0 "
-                   "content_block_start1 content_block_delta:text_delta1 content_block_stop1 "
-                   "content_block_start2 content_block_delta:input_json_delta2 content_block_delta:input_json_delta2 content_block_stop2 message_delta message_stop ");
+  EXPECT_EQ(
+      types,
+      "message_start ping content_block_start0 content_block_delta:thinking_delta0 "
+      "content_block_delta:signature_delta0 content_block_stop0 "
+      "content_block_start1 content_block_delta:text_delta1 content_block_stop1 "
+      "content_block_start2 content_block_delta:input_json_delta2 "
+      "content_block_delta:input_json_delta2 content_block_stop2 message_delta message_stop ");
 }
 
 TEST_F(MessagesTest, BlocksAreMessages) {
-  create({{"system", json::parse(R"([{"type":"text","text":"x-anthropic-billing-header: cch=1;"},{"type":"text","text":"A","cache_control":{"type":"ephemeral"}},{"type":"text","text":"B"}])")},
-          {"messages", json::parse(R"([
+  create(
+      {{"system",
+        json::parse(
+            R"([{"type":"text","text":"x-anthropic-billing-header: cch=1;"},{"type":"text","text":"A","cache_control":{"type":"ephemeral"}},{"type":"text","text":"B"}])")},
+       {"messages", json::parse(R"([
     {"role":"user","content":[{"type":"text","text":"one"}]},
     {"role":"user","content":"two"},
     {"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"x"},{"type":"text","text":"I ask."},
@@ -113,9 +138,12 @@ TEST_F(MessagesTest, ErrorsHaveItsShapeAndNameWhatTheClientWrote) {
       {R"({"messages":[{"role":"user"}]})", "'/messages/0'"},
       {R"({"messages":[{"role":"user","content":[]}]})", "'/messages/0/content'"},
       {R"({"messages":[{"role":"tool","content":"x"}]})", "'/messages/0/role'"},
-      {R"({"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]})", "'/messages/0/content/0'"},
-      {R"({"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"x"}]}]})", "'/messages/0/content/0/tool_use_id'"},
-      {R"({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]})", "'/messages/1'"},
+      {R"({"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]})",
+       "'/messages/0/content/0'"},
+      {R"({"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"x"}]}]})",
+       "'/messages/0/content/0/tool_use_id'"},
+      {R"({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]})",
+       "'/messages/1'"},
       {R"({"system":7})", "'/system'"},
       {R"({"stop_sequences":"x"})", "'/stop_sequences'"},
       {R"({"stop_sequences":[5]})", "'/stop_sequences/0'"},
@@ -134,8 +162,12 @@ TEST_F(MessagesTest, ErrorsHaveItsShapeAndNameWhatTheClientWrote) {
     EXPECT_EQ(answer.json().at("error").at("type"), "invalid_request_error");
   }
   service_.say({failure(Code::UnsupportedParameter, "'/reasoning_effort' is not supported")});
-  EXPECT_NE(error(create({{"thinking", json::parse(R"({"type":"enabled","budget_tokens":1024})")}})).find("'/thinking'"), std::string::npos);
-  EXPECT_NE(error(create({{"output_config", json::parse(R"({"effort":"low"})")}})).find("'/output_config/effort'"), std::string::npos);
+  EXPECT_NE(error(create({{"thinking", json::parse(R"({"type":"enabled","budget_tokens":1024})")}}))
+                .find("'/thinking'"),
+            std::string::npos);
+  EXPECT_NE(error(create({{"output_config", json::parse(R"({"effort":"low"})")}}))
+                .find("'/output_config/effort'"),
+            std::string::npos);
   const Answer unknown = create({{"model", "nope"}});
   EXPECT_EQ(unknown.status, 404);
   EXPECT_EQ(unknown.json().at("error").at("type"), "not_found_error");
@@ -148,7 +180,9 @@ TEST_F(MessagesTest, ErrorsHaveItsShapeAndNameWhatTheClientWrote) {
 }
 
 TEST_F(MessagesTest, TokensAreCounted) {
-  const Answer answer = post("/v1/messages/count_tokens", fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"hi"}}]}})", kModel));
+  const Answer answer = post(
+      "/v1/messages/count_tokens",
+      fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"hi"}}]}})", kModel));
   EXPECT_EQ(answer.json(), json::parse(R"({"input_tokens":7})"));
   EXPECT_EQ(params().at("max_tokens"), 0);
 }

@@ -12,7 +12,8 @@ namespace {
 class ResponsesTest : public ApiTest {
  protected:
   ResponsesTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "verge-responses-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "verge-responses-XXXXXX").string();
     folder_ = mkdtemp(pattern.data());
     auto store = accounts::ResponseStore::open(folder_, {});
     EXPECT_TRUE(store);
@@ -34,7 +35,9 @@ class ResponsesTest : public ApiTest {
     body.emplace("input", "hi");
     return post(path("", account), json::serialize(body));
   }
-  std::string id_of(const Answer& answer) { return std::string(answer.json().at("id").as_string()); }
+  std::string id_of(const Answer& answer) {
+    return std::string(answer.json().at("id").as_string());
+  }
   json::array messages() { return service_.requests().back().params.at("messages").as_array(); }
   // The name that the error gives.
   std::string param(const Answer& answer) {
@@ -49,7 +52,8 @@ class ResponsesTest : public ApiTest {
       EXPECT_EQ(answer.body.substr(at, 7), "event: ");
       EXPECT_EQ(answer.body.substr(line + 1, 6), "data: ");
       out.push_back(json::parse(answer.body.substr(line + 7, stop - line - 7)).as_object());
-      EXPECT_EQ(answer.body.substr(at + 7, line - at - 7), std::string_view(out.back().at("type").as_string()));
+      EXPECT_EQ(answer.body.substr(at + 7, line - at - 7),
+                std::string_view(out.back().at("type").as_string()));
       EXPECT_EQ(out.back().at("sequence_number").to_number<size_t>(), out.size() - 1);
       at = stop + 2;
     }
@@ -61,7 +65,9 @@ class ResponsesTest : public ApiTest {
 };
 
 TEST_F(ResponsesTest, AnAnswerHasEveryPublishedField) {
-  const Answer answer = create({{"instructions", "Be brief."}, {"metadata", json::object{{"a", "b"}}}, {"max_output_tokens", 9}});
+  const Answer answer = create({{"instructions", "Be brief."},
+                                {"metadata", json::object{{"a", "b"}}},
+                                {"max_output_tokens", 9}});
   ASSERT_EQ(answer.status, 200) << answer.body;
   json::object body = answer.json().as_object();
   EXPECT_EQ(body.at("object"), "response");
@@ -70,16 +76,24 @@ TEST_F(ResponsesTest, AnAnswerHasEveryPublishedField) {
   EXPECT_EQ(body.at("instructions"), "Be brief.");
   EXPECT_EQ(body.at("metadata"), json::parse(R"({"a":"b"})"));
   EXPECT_EQ(body.at("max_output_tokens"), 9);
-  EXPECT_EQ(body.at("usage"), json::parse(R"({"input_tokens":7,"input_tokens_details":{"cached_tokens":0},"output_tokens":3,)"
-                                          R"("output_tokens_details":{"reasoning_tokens":0},"total_tokens":10})"));
-  for (const char* name : {"created_at", "completed_at", "error", "incomplete_details", "model", "parallel_tool_calls", "temperature", "top_p", "tool_choice", "tools", "text",
-                           "store", "truncation", "previous_response_id", "reasoning", "background", "service_tier", "top_logprobs", "max_tool_calls"})
+  EXPECT_EQ(body.at("usage"),
+            json::parse(
+                R"({"input_tokens":7,"input_tokens_details":{"cached_tokens":0},"output_tokens":3,)"
+                R"("output_tokens_details":{"reasoning_tokens":0},"total_tokens":10})"));
+  for (const char* name : {"created_at", "completed_at", "error", "incomplete_details", "model",
+                           "parallel_tool_calls", "temperature", "top_p", "tool_choice", "tools",
+                           "text", "store", "truncation", "previous_response_id", "reasoning",
+                           "background", "service_tier", "top_logprobs", "max_tool_calls"})
     EXPECT_TRUE(body.contains(name)) << name;
   json::object item = body.at("output").at(0).as_object();
   EXPECT_TRUE(item.at("id").as_string().starts_with("msg_"));
   EXPECT_EQ(item.at("status"), "completed");
-  EXPECT_EQ(item.at("content"), json::parse(R"([{"type":"output_text","text":"Hello wörld","annotations":[],"logprobs":[]}])"));
-  EXPECT_EQ(messages(), json::parse(R"([{"role":"system","content":"Be brief."},{"role":"user","content":"hi"}])"));
+  EXPECT_EQ(item.at("content"),
+            json::parse(
+                R"([{"type":"output_text","text":"Hello wörld","annotations":[],"logprobs":[]}])"));
+  EXPECT_EQ(
+      messages(),
+      json::parse(R"([{"role":"system","content":"Be brief."},{"role":"user","content":"hi"}])"));
   EXPECT_EQ(service_.requests().back().params.at("max_tokens"), 9);
 }
 
@@ -89,15 +103,19 @@ TEST_F(ResponsesTest, AStreamHasEveryEventInOrder) {
   EXPECT_TRUE(answer.complete);
   std::string types;
   const auto events = stream(answer);
-  for (const json::object& event : events) types += std::string(event.at("type").as_string()).substr(9) + " ";
-  EXPECT_EQ(types, "created in_progress output_item.added content_part.added output_text.delta output_text.delta output_text.done content_part.done "
-                   "output_item.done completed ");
+  for (const json::object& event : events)
+    types += std::string(event.at("type").as_string()).substr(9) + " ";
+  EXPECT_EQ(types,
+            "created in_progress output_item.added content_part.added output_text.delta "
+            "output_text.delta output_text.done content_part.done "
+            "output_item.done completed ");
   EXPECT_EQ(events[0].at("response").at("status"), "in_progress");
   EXPECT_EQ(events[4].at("delta"), "Hello");
   EXPECT_EQ(events[6].at("text"), "Hello wörld");
   const json::value& last = events.back().at("response");
   EXPECT_EQ(last.at("output").at(0), events[8].at("item"));
-  for (size_t i = 3; i < 8; ++i) EXPECT_EQ(events[i].at("item_id"), last.at("output").at(0).at("id")) << i;
+  for (size_t i = 3; i < 8; ++i)
+    EXPECT_EQ(events[i].at("item_id"), last.at("output").at(0).at("id")) << i;
   EXPECT_EQ(get(path("/" + std::string(last.at("id").as_string()))).json(), last);
 }
 
@@ -128,13 +146,20 @@ TEST_F(ResponsesTest, AnEmptyAnswerIsAnEmptyText) {
 
 TEST_F(ResponsesTest, OneGoesOnFromAnother) {
   const std::string first = id_of(create({{"instructions", "Old."}}));
-  const Answer second = create({{"previous_response_id", first}, {"instructions", "New."}, {"input", "and?"}, {"stream", true}});
-  EXPECT_EQ(messages(), json::parse(R"([{"role":"system","content":"New."},{"role":"user","content":"hi"},{"role":"assistant","content":"Hello wörld"},)"
-                                    R"({"role":"user","content":"and?"}])"));
+  const Answer second = create({{"previous_response_id", first},
+                                {"instructions", "New."},
+                                {"input", "and?"},
+                                {"stream", true}});
+  EXPECT_EQ(
+      messages(),
+      json::parse(
+          R"([{"role":"system","content":"New."},{"role":"user","content":"hi"},{"role":"assistant","content":"Hello wörld"},)"
+          R"({"role":"user","content":"and?"}])"));
   const std::string id(stream(second).back().at("response").at("id").as_string());
   EXPECT_EQ(get(path("/" + id)).json().at("previous_response_id"), json::string(first));
   // Each stands for itself: those before it may go.
-  EXPECT_EQ(ask("DELETE", path("/" + first)).json(), (json::value{{"id", first}, {"object", "response"}, {"deleted", true}}));
+  EXPECT_EQ(ask("DELETE", path("/" + first)).json(),
+            (json::value{{"id", first}, {"object", "response"}, {"deleted", true}}));
   EXPECT_EQ(get(path("/" + first)).status, 404);
   EXPECT_EQ(create({{"previous_response_id", id}}).status, 200);
   EXPECT_EQ(messages().size(), 5u);
@@ -146,12 +171,17 @@ TEST_F(ResponsesTest, OneGoesOnFromAnother) {
 
 TEST_F(ResponsesTest, InputItemsAreListedInPages) {
   json::array input;
-  for (int i = 0; i < 5; ++i) input.push_back(json::object{{"role", i % 2 ? "assistant" : "user"}, {"content", std::to_string(i)}});
+  for (int i = 0; i < 5; ++i)
+    input.push_back(
+        json::object{{"role", i % 2 ? "assistant" : "user"}, {"content", std::to_string(i)}});
   const std::string id = id_of(create({{"input", input}}));
-  const auto list = [&](std::string_view query) { return get(path(fmt::format("/{}/input_items{}", id, query))).json(); };
+  const auto list = [&](std::string_view query) {
+    return get(path(fmt::format("/{}/input_items{}", id, query))).json();
+  };
   const auto texts = [](const json::value& page) {
     std::string out;
-    for (const json::value& item : page.at("data").as_array()) out += item.at("content").at(0).at("text").as_string();
+    for (const json::value& item : page.at("data").as_array())
+      out += item.at("content").at(0).at("text").as_string();
     return out;
   };
   EXPECT_EQ(texts(list("")), "43210");
@@ -160,7 +190,8 @@ TEST_F(ResponsesTest, InputItemsAreListedInPages) {
   EXPECT_EQ(texts(page), "01");
   EXPECT_EQ(page.at("has_more"), true);
   EXPECT_EQ(page.at("first_id"), page.at("data").at(0).at("id"));
-  const json::value next = list(fmt::format("?order=asc&limit=3&after={}", std::string(page.at("last_id").as_string())));
+  const json::value next =
+      list(fmt::format("?order=asc&limit=3&after={}", std::string(page.at("last_id").as_string())));
   EXPECT_EQ(texts(next), "234");
   EXPECT_EQ(next.at("has_more"), false);
   EXPECT_EQ(page.at("data").at(0).at("type"), "message");
@@ -195,7 +226,8 @@ TEST_F(ResponsesTest, WhatIsNotStoredIsNotThere) {
 TEST_F(ResponsesTest, AFailedAnswerIsNotKept) {
   service_.say({accepted(), token(1, "Hel"), failure(Code::WorkerGone, "gone")});
   const auto events = stream(create({{"stream", true}}));
-  EXPECT_EQ(get(path("/" + std::string(events.back().at("response").at("id").as_string()))).status, 404);
+  EXPECT_EQ(get(path("/" + std::string(events.back().at("response").at("id").as_string()))).status,
+            404);
 }
 
 TEST_F(ResponsesTest, ErrorsNameWhatTheClientWrote) {
@@ -204,10 +236,13 @@ TEST_F(ResponsesTest, ErrorsNameWhatTheClientWrote) {
       {R"({"input":5})", "input"},
       {R"({"input":[{"role":"user","content":"x"},7]})", "input.1"},
       {R"({"input":[{"role":"king","content":"x"}]})", "input.0.role"},
-      {R"({"input":[{"role":"user","content":[{"type":"input_text","text":"x"},{"type":"input_image","image_url":"x"}]}]})", "input.0.content.1"},
-      {R"({"input":[{"role":"user","content":[{"type":"input_file","file_id":"x"}]}]})", "input.0.content.0"},
+      {R"({"input":[{"role":"user","content":[{"type":"input_text","text":"x"},{"type":"input_image","image_url":"x"}]}]})",
+       "input.0.content.1"},
+      {R"({"input":[{"role":"user","content":[{"type":"input_file","file_id":"x"}]}]})",
+       "input.0.content.0"},
       {R"({"input":[{"type":"web_search_call","id":"x"}]})", "input.0.type"},
-      {R"({"input":[{"type":"function_call_output","call_id":"c","output":"x"}]})", "input.0.call_id"},
+      {R"({"input":[{"type":"function_call_output","call_id":"c","output":"x"}]})",
+       "input.0.call_id"},
       {R"({"input":[{"type":"function_call","call_id":"c","name":"f"}]})", "input.0"},
       {R"({"max_output_tokens":0})", "max_output_tokens"},
       {R"({"temperature":3})", "temperature"},
@@ -236,13 +271,20 @@ TEST_F(ResponsesTest, ErrorsNameWhatTheClientWrote) {
 }
 
 TEST_F(ResponsesTest, WhatTheModelRefusesIsNamedToo) {
-  service_.say({failure(Code::UnsupportedParameter, "'/reasoning_effort' is not supported: this model does not reason")});
+  service_.say({failure(Code::UnsupportedParameter,
+                        "'/reasoning_effort' is not supported: this model does not reason")});
   EXPECT_EQ(param(create({{"reasoning", json::object{{"effort", "high"}}}})), "reasoning.effort");
 }
 
 TEST_F(ResponsesTest, JsonModeIsAskedForByTextFormat) {
-  create({{"text", json::parse(R"({"format":{"type":"json_schema","name":"x","strict":true,"schema":{"type":"integer"}}})")}});
-  EXPECT_EQ(service_.requests().back().params.at("grammar"), json::parse(R"({"kind":"json_schema","source":"{\"type\":\"integer\"}","at":"/text/format/schema"})"));
+  create(
+      {{"text",
+        json::parse(
+            R"({"format":{"type":"json_schema","name":"x","strict":true,"schema":{"type":"integer"}}})")}});
+  EXPECT_EQ(
+      service_.requests().back().params.at("grammar"),
+      json::parse(
+          R"({"kind":"json_schema","source":"{\"type\":\"integer\"}","at":"/text/format/schema"})"));
   create({{"text", json::parse(R"({"format":{"type":"json_object"}})")}});
   EXPECT_EQ(service_.requests().back().params.at("grammar").at("at"), "/text/format");
   create({{"text", json::parse(R"({"format":{"type":"text"}})")}});
@@ -257,64 +299,108 @@ TEST_F(ResponsesTest, ItemsAreMessages) {
     {"id":"msg_1","type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"yes","annotations":[]}]},
     {"role":"system","content":"C"},
     {"role":"user","content":"go on","nonsense":1}])")}});
-  EXPECT_EQ(messages(), json::parse(R"([{"role":"system","content":"A\n\nB"},{"role":"user","content":"one\ntwo"},{"role":"assistant","content":"yes"},)"
-                                    R"({"role":"system","content":"C"},{"role":"user","content":"go on"}])"));
-  EXPECT_EQ(create({{"input", json::parse(R"([{"role":"user","content":"x","nonsense":1}])")}}).header("verge-ignored"), "input.nonsense");
+  EXPECT_EQ(
+      messages(),
+      json::parse(
+          R"([{"role":"system","content":"A\n\nB"},{"role":"user","content":"one\ntwo"},{"role":"assistant","content":"yes"},)"
+          R"({"role":"system","content":"C"},{"role":"user","content":"go on"}])"));
+  EXPECT_EQ(create({{"input", json::parse(R"([{"role":"user","content":"x","nonsense":1}])")}})
+                .header("verge-ignored"),
+            "input.nonsense");
 }
 
 TEST_F(ResponsesTest, CallsAndThoughtsAreItems) {
   using Kind = protocol::Delta::Kind;
-  const auto part = [](protocol::Delta delta) -> Event { return protocol::Part(protocol::to_json(delta)); };
+  const auto part = [](protocol::Delta delta) -> Event {
+    return protocol::Part(protocol::to_json(delta));
+  };
   protocol::Token thinking;
   thinking.ids = {5, 6};
-  service_.say({accepted(), thinking, part({Kind::Reasoning, 0, "", "", "Hm."}), token(1, "I ask."), part({Kind::Call, 0, "call_1", "weather", ""}),
-                part({Kind::Arguments, 0, "", "", "{\"a\":"}), part({Kind::Arguments, 0, "", "", "1}"}), part({Kind::Call, 1, "call_2", "weather", ""}),
+  service_.say({accepted(), thinking, part({Kind::Reasoning, 0, "", "", "Hm."}), token(1, "I ask."),
+                part({Kind::Call, 0, "call_1", "weather", ""}),
+                part({Kind::Arguments, 0, "", "", "{\"a\":"}),
+                part({Kind::Arguments, 0, "", "", "1}"}),
+                part({Kind::Call, 1, "call_2", "weather", ""}),
                 part({Kind::Arguments, 1, "", "", "{}"}), usage(7, 9), end("tool_calls")});
-  const json::object tools{{"tools", json::parse(R"([{"type":"function","name":"weather","parameters":{"type":"object"},"strict":true}])")},
-                           {"tool_choice", json::parse(R"({"type":"function","name":"weather"})")}};
+  const json::object tools{
+      {"tools",
+       json::parse(
+           R"([{"type":"function","name":"weather","parameters":{"type":"object"},"strict":true}])")},
+      {"tool_choice", json::parse(R"({"type":"function","name":"weather"})")}};
   const json::value body = create(tools).json();
   ASSERT_EQ(body.at("output").as_array().size(), 4u);
-  EXPECT_EQ(body.at("output").at(0).at("content"), json::parse(R"([{"type":"reasoning_text","text":"Hm."}])"));
+  EXPECT_EQ(body.at("output").at(0).at("content"),
+            json::parse(R"([{"type":"reasoning_text","text":"Hm."}])"));
   EXPECT_EQ(body.at("output").at(0).at("summary"), json::array());
   EXPECT_EQ(body.at("output").at(2).at("call_id"), "call_1");
   EXPECT_EQ(body.at("output").at(2).at("arguments"), "{\"a\":1}");
   EXPECT_EQ(body.at("output").at(3).at("type"), "function_call");
   EXPECT_EQ(body.at("tools").at(0).at("name"), "weather");
   EXPECT_EQ(body.at("usage").at("output_tokens_details").at("reasoning_tokens"), 2);
-  EXPECT_EQ(service_.requests().back().params.at("tool_choice").at("names"), json::array{"weather"});
+  EXPECT_EQ(service_.requests().back().params.at("tool_choice").at("names"),
+            json::array{"weather"});
   EXPECT_EQ(service_.requests().back().params.at("tools").at(0).at("at"), "/tools/0/parameters");
 
   json::object streamed = tools;
   streamed["stream"] = true;
   std::string types;
   const auto events = stream(create(streamed));
-  for (const json::object& event : events) types += std::string(event.at("type").as_string()).substr(9) + " ";
-  EXPECT_EQ(types, "created in_progress output_item.added content_part.added reasoning_text.delta reasoning_text.done content_part.done output_item.done "
-                   "output_item.added content_part.added output_text.delta output_text.done content_part.done output_item.done "
-                   "output_item.added function_call_arguments.delta function_call_arguments.delta function_call_arguments.done output_item.done "
-                   "output_item.added function_call_arguments.delta function_call_arguments.done output_item.done completed ");
+  for (const json::object& event : events)
+    types += std::string(event.at("type").as_string()).substr(9) + " ";
+  EXPECT_EQ(types,
+            "created in_progress output_item.added content_part.added reasoning_text.delta "
+            "reasoning_text.done content_part.done output_item.done "
+            "output_item.added content_part.added output_text.delta output_text.done "
+            "content_part.done output_item.done "
+            "output_item.added function_call_arguments.delta function_call_arguments.delta "
+            "function_call_arguments.done output_item.done "
+            "output_item.added function_call_arguments.delta function_call_arguments.done "
+            "output_item.done completed ");
   // The results go back with the calls that are kept.
   const std::string id(events.back().at("response").at("id").as_string());
   service_.say(ScriptedService::plain());
-  EXPECT_EQ(create({{"previous_response_id", id}, {"input", json::parse(R"([{"type":"function_call_output","call_id":"call_2","output":"sun"}])")}}).status, 200);
+  EXPECT_EQ(
+      create(
+          {{"previous_response_id", id},
+           {"input",
+            json::parse(R"([{"type":"function_call_output","call_id":"call_2","output":"sun"}])")}})
+          .status,
+      200);
   const json::array chat = messages();
   ASSERT_EQ(chat.size(), 3u);
   EXPECT_EQ(chat[1].at("content"), "I ask.");
   EXPECT_EQ(chat[1].at("reasoning_content"), "Hm.");
-  EXPECT_EQ(chat[1].at("tool_calls").at(0).at("function").at("arguments"), json::parse(R"({"a":1})"));
+  EXPECT_EQ(chat[1].at("tool_calls").at(0).at("function").at("arguments"),
+            json::parse(R"({"a":1})"));
   EXPECT_EQ(chat[1].at("tool_calls").as_array().size(), 2u);
   EXPECT_EQ(chat[2].at("tool_call_id"), "call_2");
   EXPECT_EQ(chat[2].at("content"), "sun");
-  EXPECT_EQ(param(create({{"input", json::parse(R"([{"role":"user","content":"x"},{"type":"function_call","call_id":"c","name":"f","arguments":"{"}])")}})), "input.1.arguments");
+  EXPECT_EQ(
+      param(create(
+          {{"input",
+            json::parse(
+                R"([{"role":"user","content":"x"},{"type":"function_call","call_id":"c","name":"f","arguments":"{"}])")}})),
+      "input.1.arguments");
 }
 
 TEST_F(ResponsesTest, LogprobsWhereAskedFor) {
   protocol::Token one = token(1, "A");
   one.logprobs.push_back({{1, "A", -0.5f}, {{1, "A", -0.5f}, {2, "B", -1.0f}}});
   service_.say({accepted(), one, usage(7, 1), end()});
-  const json::value body = create({{"include", json::array{"message.output_text.logprobs"}}, {"top_logprobs", 2}}).json();
+  const json::value body =
+      create({{"include", json::array{"message.output_text.logprobs"}}, {"top_logprobs", 2}})
+          .json();
   EXPECT_EQ(service_.requests().back().params.at("logprobs"), 2);
-  EXPECT_EQ(body.at("output").at(0).at("content").at(0).at("logprobs").at(0).at("top_logprobs").as_array().size(), 2u);
+  EXPECT_EQ(body.at("output")
+                .at(0)
+                .at("content")
+                .at(0)
+                .at("logprobs")
+                .at(0)
+                .at("top_logprobs")
+                .as_array()
+                .size(),
+            2u);
 }
 
 TEST_F(ResponsesTest, OneCacheKeyIsOneAffinity) {

@@ -12,15 +12,20 @@ http::task<void> answer_message(Call& call, bool counting) {
   auto body = body_object(call);
   const std::optional<std::string> model = body ? get_string(*body, "model") : std::nullopt;
   if (body && !model) body = fail(Code::InvalidInput, "required properties at '/' are 'model'");
-  auto entry = body ? find_model(call, *model, "text-generation") : Result<const catalogue::Entry*>(body.error());
+  auto entry = body ? find_model(call, *model, "text-generation")
+                    : Result<const catalogue::Entry*>(body.error());
   auto options = entry ? read_options(call, *body) : Result<RunOptions>(entry.error());
-  auto text = options ? messages::read_request(*body, **entry, counting) : Result<TextRequest>(options.error());
+  auto text = options ? messages::read_request(*body, **entry, counting)
+                      : Result<TextRequest>(options.error());
   if (!text) return respond_error(call, text.error());
   note_ignored(call, std::move(text->ignored));
   std::unique_ptr<AnswerFormat> format;
   if (counting) format = std::make_unique<messages::TokenCount>();
-  else format = std::make_unique<messages::MessageAnswer>(responses::item_id("msg", call.id, 0), *model, std::string(messages::effort_name(*body)));
-  return generate(call, make_requests(call, **entry, *text, *options), std::move(format), !counting && text->stream);
+  else
+    format = std::make_unique<messages::MessageAnswer>(
+        responses::item_id("msg", call.id, 0), *model, std::string(messages::effort_name(*body)));
+  return generate(call, make_requests(call, **entry, *text, *options), std::move(format),
+                  !counting && text->stream);
 }
 
 }  // namespace

@@ -7,9 +7,9 @@
 #include "api/responses/answer.h"
 #include "api/responses/request.h"
 #include "api/tasks/params.h"
+#include "api/utf8.h"
 #include "support/clock.h"
 #include "support/responses_limits.h"
-#include "api/utf8.h"
 
 namespace verge::api {
 namespace {
@@ -25,7 +25,8 @@ Result<json::array> items_of(const KeptResponse& kept, bool with_output) {
     return fail(Code::Internal, "responses.db: {} is no response", kept.id);
   json::array items = std::move(input.get_array());
   if (!with_output) return items;
-  for (json::value& item : response.get_object()["output"].get_array()) items.push_back(std::move(item));
+  for (json::value& item : response.get_object()["output"].get_array())
+    items.push_back(std::move(item));
   return items;
 }
 
@@ -61,7 +62,8 @@ http::task<Result<json::value>> find_item(Call& call, std::string id) {
   co_return no_such_item(id);
 }
 
-// All items that the model is given: those of the response that this one goes on from, then the request's own.
+// All items that the model is given: those of the response that this one goes on from, then the
+// request's own.
 http::task<Result<Items>> gather(Call& call, const responses::Request& request) {
   Items all;
   if (!request.previous.empty()) {
@@ -78,7 +80,8 @@ http::task<Result<Items>> gather(Call& call, const responses::Request& request) 
     json::value item = request.input.list[i];
     if (item.at("type") == "item_reference") {
       if (++references > limits::kItemReferences)
-        co_return fail(Code::InvalidInput, "'/input' has more than {} items of type item_reference", limits::kItemReferences);
+        co_return fail(Code::InvalidInput, "'/input' has more than {} items of type item_reference",
+                       limits::kItemReferences);
       std::string id(item.at("id").as_string());
       auto finding = find_item(call, std::move(id));
       Result<json::value> found = co_await std::move(finding);
@@ -89,7 +92,9 @@ http::task<Result<Items>> gather(Call& call, const responses::Request& request) 
     all.places.push_back(request.input.places[i]);
   }
   if (all.list.size() > limits::kResponseItems)
-    co_return fail(Code::InvalidInput, "'/input' and what it goes on from have {} items, which must be <= {}", all.list.size(), limits::kResponseItems);
+    co_return fail(Code::InvalidInput,
+                   "'/input' and what it goes on from have {} items, which must be <= {}",
+                   all.list.size(), limits::kResponseItems);
   co_return all;
 }
 
@@ -116,10 +121,13 @@ Result<Asked> read(Call& call) {
   return out;
 }
 
-// Requests with one prompt_cache_key share a prefix: they go to one node, as those with one x-session-affinity.
+// Requests with one prompt_cache_key share a prefix: they go to one node, as those with one
+// x-session-affinity.
 void keep_together(const responses::Request& request, std::vector<protocol::Request>& requests) {
   const auto key = get_string(request.body, "prompt_cache_key");
-  if (!key || key->size() > 128 || !std::ranges::all_of(*key, [](char c) { return c > ' ' && c < 0x7f; })) return;
+  if (!key || key->size() > 128 ||
+      !std::ranges::all_of(*key, [](char c) { return c > ' ' && c < 0x7f; }))
+    return;
   for (protocol::Request& one : requests)
     if (one.affinity.empty()) one.affinity = *key;
 }
@@ -146,10 +154,12 @@ Result<Page> read_page(const Call& call) {
   Params in(query, ValuesAre::Text);
   Page page;
   page.after = in.text("after").value_or("");
-  page.limit = static_cast<size_t>(in.integer("limit", 1, limits::kInputItemsMost).value_or(limits::kInputItemsPage));
+  page.limit = static_cast<size_t>(
+      in.integer("limit", 1, limits::kInputItemsMost).value_or(limits::kInputItemsPage));
   const std::string order = in.text("order").value_or("desc");
   if (!in.ok()) return in.error();
-  if (order != "asc" && order != "desc") return fail(Code::InvalidInput, "enum {:.32} not in asc,desc at '/order'", order);
+  if (order != "asc" && order != "desc")
+    return fail(Code::InvalidInput, "enum {:.32} not in asc,desc at '/order'", order);
   page.newest_first = order == "desc";
   return page;
 }
@@ -158,14 +168,18 @@ Result<json::object> page_of(json::array items, const Page& page) {
   if (page.newest_first) std::reverse(items.begin(), items.end());
   auto from = items.begin();
   if (!page.after.empty()) {
-    from = std::ranges::find_if(items, [&](const json::value& item) { return item.at("id") == json::string(page.after); });
-    if (from == items.end()) return fail(Code::InvalidInput, "'/after': no item of this response has the id {:.128}", page.after);
+    from = std::ranges::find_if(
+        items, [&](const json::value& item) { return item.at("id") == json::string(page.after); });
+    if (from == items.end())
+      return fail(Code::InvalidInput, "'/after': no item of this response has the id {:.128}",
+                  page.after);
     ++from;
   }
   json::array data;
   for (; from != items.end() && data.size() < page.limit; ++from) data.push_back(*from);
   const bool more = from != items.end();
-  json::object out{{"object", "list"}, {"first_id", nullptr}, {"last_id", nullptr}, {"has_more", more}};
+  json::object out{
+      {"object", "list"}, {"first_id", nullptr}, {"last_id", nullptr}, {"has_more", more}};
   if (!data.empty()) {
     out["first_id"] = data.front().at("id");
     out["last_id"] = data.back().at("id");
@@ -183,7 +197,8 @@ http::task<void> create_response(Call& call) {
     auto gathering = gather(call, asked->request);
     items = co_await std::move(gathering);
   }
-  Result<TextRequest> text = items ? responses::to_text(asked->request, *items, *asked->entry) : Result<TextRequest>(items.error());
+  Result<TextRequest> text = items ? responses::to_text(asked->request, *items, *asked->entry)
+                                   : Result<TextRequest>(items.error());
   if (!text) {
     auto refusal = respond_error(call, text.error());
     co_await std::move(refusal);
@@ -201,12 +216,17 @@ http::task<void> create_response(Call& call) {
     kept.id = response_id(call);
     kept.created_ms = now_ms;
     kept.input = json_body(items->list);
-    for (const json::value& item : request.input.list) kept.item_ids.emplace_back(item.at("id").as_string());
+    for (const json::value& item : request.input.list)
+      kept.item_ids.emplace_back(item.at("id").as_string());
   }
-  responses::Writer writer(responses::response_json(request, *text, response_id(call), now_ms / 1000), call.id, text->params.contains("logprobs"));
-  std::vector<protocol::Request> requests = make_requests(call, *asked->entry, *text, asked->options);
+  responses::Writer writer(
+      responses::response_json(request, *text, response_id(call), now_ms / 1000), call.id,
+      text->params.contains("logprobs"));
+  std::vector<protocol::Request> requests =
+      make_requests(call, *asked->entry, *text, asked->options);
   keep_together(request, requests);
-  std::unique_ptr<AnswerFormat> format = std::make_unique<responses::ResponseAnswer>(std::move(writer), store, std::move(kept));
+  std::unique_ptr<AnswerFormat> format =
+      std::make_unique<responses::ResponseAnswer>(std::move(writer), store, std::move(kept));
   auto answering = generate(call, std::move(requests), std::move(format), text->stream);
   co_await std::move(answering);
 }
@@ -216,7 +236,8 @@ http::task<void> get_response(Call& call) {
   Found found = co_await std::move(finding);
   if (found && as_bool(call.in.query_param("stream").value_or("false")) != false)
     found = not_built("/stream", "of a response that is complete: read it without");
-  Result<json::value> response = found ? parse_json((*found)->response) : Result<json::value>(found.error());
+  Result<json::value> response =
+      found ? parse_json((*found)->response) : Result<json::value>(found.error());
   auto answering = response ? respond_json(call, *response) : respond_error(call, response.error());
   co_await std::move(answering);
 }
@@ -243,7 +264,8 @@ http::task<void> response_input_items(Call& call) {
     found = co_await std::move(finding);
   }
   Result<json::array> items = found ? items_of(**found, false) : Result<json::array>(found.error());
-  Result<json::object> list = items ? page_of(std::move(*items), *page) : Result<json::object>(items.error());
+  Result<json::object> list =
+      items ? page_of(std::move(*items), *page) : Result<json::object>(items.error());
   auto answering = list ? respond_json(call, *list) : respond_error(call, list.error());
   co_await std::move(answering);
 }
@@ -251,7 +273,10 @@ http::task<void> response_input_items(Call& call) {
 http::task<void> cancel_response(Call& call) {
   auto finding = kept_of_path(call);
   Found found = co_await std::move(finding);
-  const Error error = found ? fail(Code::InvalidInput, "only a response made with 'background' can be cancelled: close the connection of another one") : found.error();
+  const Error error = found ? fail(Code::InvalidInput,
+                                   "only a response made with 'background' can be cancelled: close "
+                                   "the connection of another one")
+                            : found.error();
   auto refusal = respond_error(call, error);
   co_await std::move(refusal);
 }

@@ -41,8 +41,14 @@ constexpr size_t kInputDepth = 128;
 }  // namespace
 
 json::object MessageAnswer::message(const protocol::Usage& usage) const {
-  return {{"id", id_},          {"type", "message"},     {"role", "assistant"},      {"model", model_},
-          {"content", json::array()}, {"stop_reason", nullptr}, {"stop_sequence", nullptr}, {"usage", usage_json(usage)}};
+  return {{"id", id_},
+          {"type", "message"},
+          {"role", "assistant"},
+          {"model", model_},
+          {"content", json::array()},
+          {"stop_reason", nullptr},
+          {"stop_sequence", nullptr},
+          {"usage", usage_json(usage)}};
 }
 
 json::value MessageAnswer::whole(const std::vector<Answer>& answers) {
@@ -50,12 +56,16 @@ json::value MessageAnswer::whole(const std::vector<Answer>& answers) {
   json::object out = message(answer.usage);
   json::array content;
   if (!answer.generated.reasoning.empty())
-    content.push_back(json::object{{"type", "thinking"}, {"thinking", lossy_utf8(answer.generated.reasoning)}, {"signature", ""}});
-  if (!answer.text.empty()) content.push_back(json::object{{"type", "text"}, {"text", lossy_utf8(answer.text)}});
+    content.push_back(json::object{{"type", "thinking"},
+                                   {"thinking", lossy_utf8(answer.generated.reasoning)},
+                                   {"signature", ""}});
+  if (!answer.text.empty())
+    content.push_back(json::object{{"type", "text"}, {"text", lossy_utf8(answer.text)}});
   for (const protocol::ToolCall& call : answer.generated.calls) {
     json::value input = json::object();
     if (auto parsed = parse_json(call.arguments, kInputDepth)) input = std::move(*parsed);
-    content.push_back(json::object{{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", std::move(input)}});
+    content.push_back(json::object{
+        {"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", std::move(input)}});
   }
   out["content"] = std::move(content);
   out["stop_reason"] = stop_reason(answer);
@@ -75,7 +85,8 @@ std::string MessageAnswer::open(Block kind, json::object block) {
   std::string out = begin();
   out += close();
   open_ = kind;
-  return out + event("content_block_start", {{"index", blocks_}, {"content_block", std::move(block)}});
+  return out +
+         event("content_block_start", {{"index", blocks_}, {"content_block", std::move(block)}});
 }
 
 std::string MessageAnswer::close() {
@@ -87,7 +98,9 @@ std::string MessageAnswer::close() {
   return out;
 }
 
-std::string MessageAnswer::write(json::object delta) { return event("content_block_delta", {{"index", blocks_}, {"delta", std::move(delta)}}); }
+std::string MessageAnswer::write(json::object delta) {
+  return event("content_block_delta", {{"index", blocks_}, {"delta", std::move(delta)}});
+}
 
 std::string MessageAnswer::piece(size_t /*index*/, const protocol::Token& token) {
   std::string out = begin();
@@ -99,22 +112,31 @@ std::string MessageAnswer::piece(size_t /*index*/, const protocol::Token& token)
 std::string MessageAnswer::delta(size_t index, const protocol::Delta& delta) {
   using Kind = protocol::Delta::Kind;
   if (delta.kind == Kind::Text) return piece(index, protocol::Token({}, delta.text));
-  if (delta.kind == Kind::Call) return open(Block::ToolUse, {{"type", "tool_use"}, {"id", delta.id}, {"name", delta.name}, {"input", json::object()}});
+  if (delta.kind == Kind::Call)
+    return open(
+        Block::ToolUse,
+        {{"type", "tool_use"}, {"id", delta.id}, {"name", delta.name}, {"input", json::object()}});
   std::string out = begin();
   if (delta.text.empty()) return out;
-  if (delta.kind == Kind::Arguments) return out + write({{"type", "input_json_delta"}, {"partial_json", lossy_utf8(delta.text)}});
-  if (open_ != Block::Thinking) out += open(Block::Thinking, {{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
+  if (delta.kind == Kind::Arguments)
+    return out + write({{"type", "input_json_delta"}, {"partial_json", lossy_utf8(delta.text)}});
+  if (open_ != Block::Thinking)
+    out += open(Block::Thinking, {{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
   return out + write({{"type", "thinking_delta"}, {"thinking", lossy_utf8(delta.text)}});
 }
 
 std::string MessageAnswer::ending(size_t /*index*/, const Answer& answer) {
   std::string out = begin();
   out += close();
-  json::object delta{{"stop_reason", stop_reason(answer)}, {"stop_sequence", stop_sequence(answer)}};
-  return out + event("message_delta", {{"delta", std::move(delta)}, {"usage", usage_json(answer.usage)}});
+  json::object delta{{"stop_reason", stop_reason(answer)},
+                     {"stop_sequence", stop_sequence(answer)}};
+  return out +
+         event("message_delta", {{"delta", std::move(delta)}, {"usage", usage_json(answer.usage)}});
 }
 
-std::string MessageAnswer::closing(const std::vector<Answer>& /*answers*/) { return event("message_stop"); }
+std::string MessageAnswer::closing(const std::vector<Answer>& /*answers*/) {
+  return event("message_stop");
+}
 
 Error MessageAnswer::named(Error error) const {
   const std::pair<std::string_view, std::string_view> names[] = {{"/reasoning_effort", effort_}};
@@ -122,7 +144,8 @@ Error MessageAnswer::named(Error error) const {
 }
 
 std::string MessageAnswer::failure(const Published& error, std::string_view request_id) {
-  return fmt::format("event: error\n{}", sse_event(error_body(error, Shape::Anthropic, request_id)));
+  return fmt::format("event: error\n{}",
+                     sse_event(error_body(error, Shape::Anthropic, request_id)));
 }
 
 }  // namespace verge::api::messages

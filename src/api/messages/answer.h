@@ -11,7 +11,8 @@ namespace verge::api::messages {
 class MessageAnswer : public AnswerFormat {
  public:
   // `effort`: JSON pointer of what asks for thoughts.
-  MessageAnswer(std::string id, std::string model, std::string effort) : id_(std::move(id)), model_(std::move(model)), effort_(std::move(effort)) {}
+  MessageAnswer(std::string id, std::string model, std::string effort)
+      : id_(std::move(id)), model_(std::move(model)), effort_(std::move(effort)) {}
 
   json::value whole(const std::vector<Answer>& answers) override;
   void accepted(size_t index, const protocol::Usage& prompt) override;
@@ -41,7 +42,9 @@ class MessageAnswer : public AnswerFormat {
 // Of /v1/messages/count_tokens: the prompt is read and nothing written.
 class TokenCount : public AnswerFormat {
  public:
-  json::value whole(const std::vector<Answer>& answers) override { return json::object{{"input_tokens", answers.front().usage.prompt_tokens}}; }
+  json::value whole(const std::vector<Answer>& answers) override {
+    return json::object{{"input_tokens", answers.front().usage.prompt_tokens}};
+  }
   std::string piece(size_t, const protocol::Token&) override { return {}; }
   std::string closing(const std::vector<Answer>&) override { return {}; }
   std::string failure(const Published&, std::string_view) override { return {}; }

@@ -14,8 +14,18 @@ namespace verge::api::messages {
 namespace {
 
 // Parameters that mean on /v1/chat/completions what they mean here.
-constexpr std::string_view kSame[] = {"temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "seed",
-                                      "logit_bias", "ignore_eos", "chat_template_kwargs", "stream"};
+constexpr std::string_view kSame[] = {"temperature",
+                                      "top_p",
+                                      "top_k",
+                                      "min_p",
+                                      "repetition_penalty",
+                                      "frequency_penalty",
+                                      "presence_penalty",
+                                      "seed",
+                                      "logit_bias",
+                                      "ignore_eos",
+                                      "chat_template_kwargs",
+                                      "stream"};
 
 constexpr std::pair<std::string_view, std::string_view> kNames[] = {
     {"/response_format/json_schema/schema", "/output_config/format/schema"},
@@ -25,12 +35,14 @@ constexpr std::pair<std::string_view, std::string_view> kNames[] = {
     {"/reasoning_effort", "/output_config/effort"},
 };
 
-// Claude Code writes a line of its own version and a checksum, new in each request, before its system text. It says nothing to a model
-// and would keep the prefix cache from finding what follows.
+// Claude Code writes a line of its own version and a checksum, new in each request, before its
+// system text. It says nothing to a model and would keep the prefix cache from finding what
+// follows.
 constexpr std::string_view kBilling = "x-anthropic-billing-header:";
 
 Error mismatch(std::string_view place, std::string_view wanted, const json::value& value) {
-  return fail(Code::InvalidInput, "Type mismatch of '{}', '{}' not in '{}'", place, wanted, type_name(value));
+  return fail(Code::InvalidInput, "Type mismatch of '{}', '{}' not in '{}'", place, wanted,
+              type_name(value));
 }
 Error missing(std::string_view place, std::string_view names) {
   return fail(Code::InvalidInput, "required properties at '{}' are '{}'", place, names);
@@ -41,7 +53,8 @@ const json::value* present(const json::object& object, std::string_view name) {
   return value && !value->is_null() ? value : nullptr;
 }
 
-Result<std::string> text_of(const json::object& object, std::string_view name, std::string_view place, std::string_view required) {
+Result<std::string> text_of(const json::object& object, std::string_view name,
+                            std::string_view place, std::string_view required) {
   const json::value* value = present(object, name);
   if (!value) return missing(place, required);
   if (!value->is_string()) return mismatch(fmt::format("{}/{}", place, name), "string", *value);
@@ -59,7 +72,9 @@ Result<std::string> read_text(const json::value& value, const std::string& place
     const json::object* block = blocks[i].if_object();
     if (!block) return mismatch(here, "object", blocks[i]);
     VERGE_ASSIGN(type, text_of(*block, "type", here, "type,text"));
-    if (type != "text") return not_built(here, fmt::format("content of type {:.32}; this model reads text only", type));
+    if (type != "text")
+      return not_built(here,
+                       fmt::format("content of type {:.32}; this model reads text only", type));
     VERGE_ASSIGN(text, text_of(*block, "text", here, "type,text"));
     if (text.starts_with(kBilling)) continue;
     if (!out.empty()) out += '\n';
@@ -80,9 +95,12 @@ class ChatReader {
     if (!messages->is_array()) return mismatch("/messages", "array", *messages);
     const json::array& list = messages->get_array();
     if (list.empty()) return fail(Code::InvalidInput, "minItems at '/messages' is 1, got 0");
-    for (size_t i = 0; i < list.size(); ++i) VERGE_TRY(message(list[i], fmt::format("/messages/{}", i)));
+    for (size_t i = 0; i < list.size(); ++i)
+      VERGE_TRY(message(list[i], fmt::format("/messages/{}", i)));
     if (chat_.messages.empty() || chat_.messages.back().at("role") == "assistant")
-      return not_built(fmt::format("/messages/{}", list.size() - 1), "the last message must be the user's; an answer begins a message of its own");
+      return not_built(
+          fmt::format("/messages/{}", list.size() - 1),
+          "the last message must be the user's; an answer begins a message of its own");
     return std::move(chat_);
   }
 
@@ -93,7 +111,8 @@ class ChatReader {
     VERGE_ASSIGN(role, text_of(*message, "role", place, "role,content"));
     const json::value* content = present(*message, "content");
     if (role != "user" && role != "assistant" && role != "system")
-      return fail(Code::InvalidInput, "enum {:.32} not in user,assistant at '{}/role'", role, place);
+      return fail(Code::InvalidInput, "enum {:.32} not in user,assistant at '{}/role'", role,
+                  place);
     if (!content) return missing(place, "role,content");
     thought_.clear();
     if (content->is_string()) {
@@ -101,7 +120,8 @@ class ChatReader {
       return {};
     }
     if (!content->is_array()) return mismatch(place + "/content", "string", *content);
-    if (content->get_array().empty()) return fail(Code::InvalidInput, "minItems at '{}/content' is 1, got 0", place);
+    if (content->get_array().empty())
+      return fail(Code::InvalidInput, "minItems at '{}/content' is 1, got 0", place);
     for (size_t i = 0; i < content->get_array().size(); ++i)
       VERGE_TRY(block(content->get_array()[i], role, fmt::format("{}/content/{}", place, i)));
     if (!thought_.empty()) think(chat_.add("assistant", "", place));
@@ -124,8 +144,12 @@ class ChatReader {
       thought_ += thought;
       return {};
     }
-    if (type == "redacted_thinking" && role == "assistant") return {};  // nothing that a model here could read
-    return not_built(place, fmt::format("content of type {:.32} in a message of the {}; this model reads text only", type, role));
+    if (type == "redacted_thinking" && role == "assistant")
+      return {};  // nothing that a model here could read
+    return not_built(
+        place,
+        fmt::format("content of type {:.32} in a message of the {}; this model reads text only",
+                    type, role));
   }
 
   // Turns of one role that follow each other are one, as published.
@@ -150,14 +174,17 @@ class ChatReader {
     if (!input) return missing(place, kRequired);
     if (!input->is_object()) return mismatch(place + "/input", "object", *input);
     ids_.insert(id);
-    if (chat_.messages.empty() || chat_.messages.back().at("role") != "assistant") think(chat_.add("assistant", "", place));
+    if (chat_.messages.empty() || chat_.messages.back().at("role") != "assistant")
+      think(chat_.add("assistant", "", place));
     chat_.call(id, name, *input, place);
     return {};
   }
 
   Result<void> tool_result(const json::object& block, const std::string& place) {
     VERGE_ASSIGN(id, text_of(block, "tool_use_id", place, "type,tool_use_id"));
-    if (!ids_.contains(id)) return fail(Code::InvalidInput, "'{}/tool_use_id': no tool_use block before it has the id {:.64}", place, id);
+    if (!ids_.contains(id))
+      return fail(Code::InvalidInput,
+                  "'{}/tool_use_id': no tool_use block before it has the id {:.64}", place, id);
     std::string text;
     if (const json::value* content = present(block, "content")) {
       VERGE_ASSIGN(read, read_text(*content, place + "/content"));
@@ -186,7 +213,10 @@ Result<json::array> chat_tools(const json::value& value) {
     const json::object* tool = (*tools)[i].if_object();
     if (!tool) return mismatch(place, "object", (*tools)[i]);
     const std::string type = get_string(*tool, "type").value_or("custom");
-    if (type != "custom") return not_built(place + "/type", fmt::format("tools of type {:.64}; send your own with 'input_schema'", type));
+    if (type != "custom")
+      return not_built(
+          place + "/type",
+          fmt::format("tools of type {:.64}; send your own with 'input_schema'", type));
     json::object function{{"type", "function"}};
     for (const char* name : {"name", "description"})
       if (const json::value* member = present(*tool, name)) function[name] = *member;
@@ -202,8 +232,10 @@ Result<json::array> chat_tools(const json::value& value) {
 Result<void> read_choice(const json::object& choice, json::object& chat) {
   const std::string type = get_string(choice, "type").value_or("");
   if (type != "auto" && type != "any" && type != "tool" && type != "none")
-    return fail(Code::InvalidInput, "enum {:.32} not in auto,any,tool,none at '/tool_choice/type'", type);
-  if (get_bool(choice, "disable_parallel_tool_use").value_or(false)) chat["parallel_tool_calls"] = false;
+    return fail(Code::InvalidInput, "enum {:.32} not in auto,any,tool,none at '/tool_choice/type'",
+                type);
+  if (get_bool(choice, "disable_parallel_tool_use").value_or(false))
+    chat["parallel_tool_calls"] = false;
   if (type != "tool") {
     chat["tool_choice"] = type == "any" ? "required" : type;
     return {};
@@ -225,12 +257,17 @@ Result<void> read_output(Params& in, json::object& chat) {
       format = &value->get_object();
     }
     for (const auto& [key, value] : *config)
-      if (key != "effort" && key != "format" && !value.is_null()) return not_built(fmt::format("/output_config/{:.64}", std::string_view(key)));
+      if (key != "effort" && key != "format" && !value.is_null())
+        return not_built(fmt::format("/output_config/{:.64}", std::string_view(key)));
   }
   if (!format) return {};
   const json::value* schema = present(*format, "schema");
-  if (get_string(*format, "type") != "json_schema" || !schema) return fail(Code::InvalidInput, "'/output_config/format' must have type json_schema and a schema");
-  chat["response_format"] = json::object{{"type", "json_schema"}, {"json_schema", json::object{{"name", "output"}, {"schema", *schema}}}};
+  if (get_string(*format, "type") != "json_schema" || !schema)
+    return fail(Code::InvalidInput,
+                "'/output_config/format' must have type json_schema and a schema");
+  chat["response_format"] =
+      json::object{{"type", "json_schema"},
+                   {"json_schema", json::object{{"name", "output"}, {"schema", *schema}}}};
   return {};
 }
 
@@ -240,7 +277,8 @@ Result<void> read_thinking(Params& in, json::object& chat) {
   if (!thinking) return {};
   const std::string type = get_string(*thinking, "type").value_or("");
   if (type != "enabled" && type != "adaptive" && type != "disabled")
-    return fail(Code::InvalidInput, "enum {:.32} not in enabled,adaptive,disabled at '/thinking/type'", type);
+    return fail(Code::InvalidInput,
+                "enum {:.32} not in enabled,adaptive,disabled at '/thinking/type'", type);
   if (type == "disabled") chat["reasoning_effort"] = "none";
   if (type == "enabled") chat.emplace("reasoning_effort", "medium");
   return {};
@@ -253,7 +291,8 @@ std::string_view effort_name(const json::object& body) {
   return config && present(*config, "effort") ? "/output_config/effort" : "/thinking";
 }
 
-Result<TextRequest> read_request(const json::object& body, const catalogue::Entry& entry, bool counting) {
+Result<TextRequest> read_request(const json::object& body, const catalogue::Entry& entry,
+                                 bool counting) {
   VERGE_ASSIGN(ignored, check_parameters(Surface::Messages, body));
   Params in(body);
   VERGE_ASSIGN(chat, ChatReader().read(body));

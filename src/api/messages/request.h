@@ -10,6 +10,7 @@ namespace verge::api::messages {
 std::string_view effort_name(const json::object& body);
 
 // `counting`: of /v1/messages/count_tokens, which has no max_tokens: nothing is to be written.
-Result<TextRequest> read_request(const json::object& body, const catalogue::Entry& entry, bool counting);
+Result<TextRequest> read_request(const json::object& body, const catalogue::Entry& entry,
+                                 bool counting);
 
 }  // namespace verge::api::messages

@@ -10,7 +10,9 @@
 
 namespace verge::api::responses {
 
-std::string ResponseAnswer::begin() { return std::exchange(begun_, true) ? std::string() : writer_.opening(); }
+std::string ResponseAnswer::begin() {
+  return std::exchange(begun_, true) ? std::string() : writer_.opening();
+}
 
 std::string ResponseAnswer::piece(size_t /*index*/, const protocol::Token& token) {
   std::string out = begin();
@@ -30,7 +32,8 @@ std::string ResponseAnswer::delta(size_t /*index*/, const protocol::Delta& delta
 
 std::string ResponseAnswer::finish(const Answer& answer) {
   finished_ = true;
-  return writer_.finish(answer.finish_reason, answer.usage, answer.reasoning_tokens, unix_ms() / 1000);
+  return writer_.finish(answer.finish_reason, answer.usage, answer.reasoning_tokens,
+                        unix_ms() / 1000);
 }
 
 std::string ResponseAnswer::ending(size_t /*index*/, const Answer& answer) {
@@ -52,7 +55,8 @@ http::task<void> ResponseAnswer::keep(const std::vector<Answer>& answers) {
   if (!store_) co_return;
   json::object& response = writer_.response();
   kept_.response = json_body(response);
-  for (const json::value& item : response.at("output").as_array()) kept_.item_ids.emplace_back(item.at("id").as_string());
+  for (const json::value& item : response.at("output").as_array())
+    kept_.item_ids.emplace_back(item.at("id").as_string());
   auto saving = store_->save(std::move(kept_));
   const Result<void> saved = co_await std::move(saving);
   if (saved) co_return;
@@ -61,12 +65,19 @@ http::task<void> ResponseAnswer::keep(const std::vector<Answer>& answers) {
 }
 
 Error ResponseAnswer::named(Error error) const {
-  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {{"/reasoning_effort", "/reasoning/effort"}};
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+      {"/reasoning_effort", "/reasoning/effort"}};
   return in_own_names(std::move(error), kNames);
 }
 
-json::value ResponseAnswer::whole(const std::vector<Answer>& /*answers*/) { return writer_.response(); }
-std::string ResponseAnswer::closing(const std::vector<Answer>& /*answers*/) { return writer_.last_event(); }
-std::string ResponseAnswer::failure(const Published& error, std::string_view /*request_id*/) { return writer_.failure(error); }
+json::value ResponseAnswer::whole(const std::vector<Answer>& /*answers*/) {
+  return writer_.response();
+}
+std::string ResponseAnswer::closing(const std::vector<Answer>& /*answers*/) {
+  return writer_.last_event();
+}
+std::string ResponseAnswer::failure(const Published& error, std::string_view /*request_id*/) {
+  return writer_.failure(error);
+}
 
 }  // namespace verge::api::responses

@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kInputIds = 0x8000;  // ids of output items lie before
 
 Error mismatch(std::string_view place, std::string_view wanted, const json::value& value) {
-  return fail(Code::InvalidInput, "Type mismatch of '{}', '{}' not in '{}'", place, wanted, type_name(value));
+  return fail(Code::InvalidInput, "Type mismatch of '{}', '{}' not in '{}'", place, wanted,
+              type_name(value));
 }
 Error missing(std::string_view place, std::string_view names) {
   return fail(Code::InvalidInput, "required properties at '{}' are '{}'", place, names);
@@ -25,7 +26,8 @@ const json::value* present(const json::object& object, std::string_view name) {
   return value && !value->is_null() ? value : nullptr;
 }
 
-Result<std::string> text_of(const json::object& object, std::string_view name, std::string_view place, std::string_view required) {
+Result<std::string> text_of(const json::object& object, std::string_view name,
+                            std::string_view place, std::string_view required) {
   const json::value* value = present(object, name);
   if (!value) return missing(place, required);
   if (!value->is_string()) return mismatch(fmt::format("{}/{}", place, name), "string", *value);
@@ -34,7 +36,8 @@ Result<std::string> text_of(const json::object& object, std::string_view name, s
 
 class ItemReader {
  public:
-  ItemReader(std::string_view seed, std::vector<std::string>& ignored) : seed_(seed), ignored_(ignored) {}
+  ItemReader(std::string_view seed, std::vector<std::string>& ignored)
+      : seed_(seed), ignored_(ignored) {}
 
   Result<json::object> read(const json::value& value, size_t index) {
     place_ = fmt::format("/input/{}", index);
@@ -43,31 +46,44 @@ class ItemReader {
     if (!item) return mismatch(place_, "object", value);
     const json::value* type = present(*item, "type");
     if (type && !type->is_string()) return mismatch(place_ + "/type", "string", *type);
-    const std::string name = type ? std::string(type->get_string()) : item->contains("role") || !item->contains("id") ? "message" : "item_reference";
+    const std::string name = type ? std::string(type->get_string())
+                             : item->contains("role") || !item->contains("id") ? "message"
+                                                                               : "item_reference";
     if (name == "message") return message(*item);
     if (name == "function_call") return function_call(*item);
     if (name == "function_call_output") return function_call_output(*item);
     if (name == "reasoning") return reasoning(*item);
     if (name == "item_reference") return reference(*item);
-    return not_built(place_ + "/type", fmt::format("items of type {:.64}; message, function_call, function_call_output, reasoning and item_reference are", name));
+    return not_built(place_ + "/type",
+                     fmt::format("items of type {:.64}; message, function_call, "
+                                 "function_call_output, reasoning and item_reference are",
+                                 name));
   }
 
  private:
   // id and status, with what is missing filled in; names that are not among `known` are noted.
-  Result<json::object> begin(const json::object& item, std::string_view type, std::string_view prefix, std::initializer_list<std::string_view> known) {
+  Result<json::object> begin(const json::object& item, std::string_view type,
+                             std::string_view prefix,
+                             std::initializer_list<std::string_view> known) {
     for (const auto& [key, value] : item)
-      if (key != "type" && key != "id" && key != "status" && std::ranges::find(known, std::string_view(key)) == known.end())
+      if (key != "type" && key != "id" && key != "status" &&
+          std::ranges::find(known, std::string_view(key)) == known.end())
         ignored_.push_back("input." + std::string(key));
     json::object out{{"type", type}};
     const json::value* id = present(item, "id");
     if (id && !id->is_string()) return mismatch(place_ + "/id", "string", *id);
-    if (id && id->get_string().size() > limits::kItemIdBytes) return fail(Code::InvalidInput, "Length of '{}/id' must be <= {}", place_, limits::kItemIdBytes);
-    out["id"] = id && !id->get_string().empty() ? std::string(id->get_string()) : item_id(prefix, seed_, kInputIds + index_);
+    if (id && id->get_string().size() > limits::kItemIdBytes)
+      return fail(Code::InvalidInput, "Length of '{}/id' must be <= {}", place_,
+                  limits::kItemIdBytes);
+    out["id"] = id && !id->get_string().empty() ? std::string(id->get_string())
+                                                : item_id(prefix, seed_, kInputIds + index_);
     out["status"] = "completed";
     if (const json::value* status = present(item, "status")) {
       if (!status->is_string()) return mismatch(place_ + "/status", "string", *status);
       if (*status != "completed" && *status != "incomplete" && *status != "in_progress")
-        return fail(Code::InvalidInput, "enum {:.32} not in in_progress,completed,incomplete at '{}/status'", std::string(status->get_string()), place_);
+        return fail(Code::InvalidInput,
+                    "enum {:.32} not in in_progress,completed,incomplete at '{}/status'",
+                    std::string(status->get_string()), place_);
       out["status"] = *status;
     }
     return out;
@@ -77,7 +93,8 @@ class ItemReader {
     VERGE_ASSIGN(out, begin(item, "message", "msg", {"role", "content", "phase"}));
     VERGE_ASSIGN(role, text_of(item, "role", place_, "role,content"));
     if (role != "user" && role != "assistant" && role != "system" && role != "developer")
-      return fail(Code::InvalidInput, "enum {:.32} not in user,assistant,system,developer at '{}/role'", role, place_);
+      return fail(Code::InvalidInput,
+                  "enum {:.32} not in user,assistant,system,developer at '{}/role'", role, place_);
     const json::value* content = present(item, "content");
     if (!content) return missing(place_, "role,content");
     VERGE_ASSIGN(parts, read_parts(*content, place_ + "/content", role == "assistant"));
@@ -86,7 +103,8 @@ class ItemReader {
     return out;
   }
 
-  static Result<json::array> read_parts(const json::value& content, const std::string& place, bool written) {
+  static Result<json::array> read_parts(const json::value& content, const std::string& place,
+                                        bool written) {
     json::array out;
     if (content.is_string()) {
       out.push_back(text_part(content.get_string(), written));
@@ -105,7 +123,8 @@ class ItemReader {
         continue;
       }
       if (type != "input_text" && type != "output_text" && type != "text")
-        return not_built(here, fmt::format("content of type {:.32}; this model reads text only", type));
+        return not_built(here,
+                         fmt::format("content of type {:.32}; this model reads text only", type));
       VERGE_ASSIGN(text, text_of(*part, "text", here, "type,text"));
       out.push_back(text_part(text, written));
     }
@@ -113,7 +132,11 @@ class ItemReader {
   }
 
   static json::object text_part(std::string_view text, bool written) {
-    if (written) return {{"type", "output_text"}, {"text", text}, {"annotations", json::array()}, {"logprobs", json::array()}};
+    if (written)
+      return {{"type", "output_text"},
+              {"text", text},
+              {"annotations", json::array()},
+              {"logprobs", json::array()}};
     return {{"type", "input_text"}, {"text", text}};
   }
 
@@ -144,19 +167,23 @@ class ItemReader {
     return out;
   }
 
-  // What a model thought earlier: its text is kept; what another service encrypted cannot be read and says nothing here.
+  // What a model thought earlier: its text is kept; what another service encrypted cannot be read
+  // and says nothing here.
   Result<json::object> reasoning(const json::object& item) {
     VERGE_ASSIGN(out, begin(item, "reasoning", "rs", {"summary", "content", "encrypted_content"}));
     for (const char* name : {"summary", "content"}) {
       const json::value* value = present(item, name);
-      if (value && !value->is_array()) return mismatch(fmt::format("{}/{}", place_, name), "array", *value);
+      if (value && !value->is_array())
+        return mismatch(fmt::format("{}/{}", place_, name), "array", *value);
       json::array parts;
       for (size_t i = 0; value && i < value->get_array().size(); ++i) {
         const std::string here = fmt::format("{}/{}/{}", place_, name, i);
         const json::value& one = value->get_array()[i];
         if (!one.is_object()) return mismatch(here, "object", one);
         VERGE_ASSIGN(text, text_of(one.get_object(), "text", here, "type,text"));
-        parts.push_back(json::object{{"type", std::string_view(name) == "summary" ? "summary_text" : "reasoning_text"}, {"text", text}});
+        parts.push_back(json::object{
+            {"type", std::string_view(name) == "summary" ? "summary_text" : "reasoning_text"},
+            {"text", text}});
       }
       out[name] = std::move(parts);
     }
@@ -165,7 +192,9 @@ class ItemReader {
 
   Result<json::object> reference(const json::object& item) {
     VERGE_ASSIGN(id, text_of(item, "id", place_, "id"));
-    if (id.empty() || id.size() > limits::kItemIdBytes) return fail(Code::InvalidInput, "Length of '{}/id' must be >= 1 and <= {}", place_, limits::kItemIdBytes);
+    if (id.empty() || id.size() > limits::kItemIdBytes)
+      return fail(Code::InvalidInput, "Length of '{}/id' must be >= 1 and <= {}", place_,
+                  limits::kItemIdBytes);
     return json::object{{"type", "item_reference"}, {"id", id}};
   }
 
@@ -180,8 +209,11 @@ json::value chat_content(const json::array& parts) {
   json::array out;
   for (const json::value& part : parts) {
     const json::object& object = part.get_object();
-    if (auto refusal = get_string(object, "refusal")) out.push_back(json::object{{"type", "refusal"}, {"refusal", *refusal}});
-    else out.push_back(json::object{{"type", "text"}, {"text", get_string(object, "text").value_or("")}});
+    if (auto refusal = get_string(object, "refusal"))
+      out.push_back(json::object{{"type", "refusal"}, {"refusal", *refusal}});
+    else
+      out.push_back(
+          json::object{{"type", "text"}, {"text", get_string(object, "text").value_or("")}});
   }
   if (out.empty()) return "";
   if (out.size() == 1 && out[0].at("type") == "text") return out[0].at("text");
@@ -190,14 +222,16 @@ json::value chat_content(const json::array& parts) {
 
 std::string joined(const json::array& parts) {
   std::string out;
-  for (const json::value& part : parts) out += (out.empty() ? "" : "\n") + get_string(part.get_object(), "text").value_or("");
+  for (const json::value& part : parts)
+    out += (out.empty() ? "" : "\n") + get_string(part.get_object(), "text").value_or("");
   return out;
 }
 
 class ChatWriter {
  public:
   explicit ChatWriter(const std::optional<std::string>& instructions) {
-    if (instructions && !instructions->empty()) chat_.add("system", json::value(*instructions), "/instructions");
+    if (instructions && !instructions->empty())
+      chat_.add("system", json::value(*instructions), "/instructions");
   }
 
   Result<void> item(const json::object& item, const std::string& place) {
@@ -212,7 +246,9 @@ class ChatWriter {
   Chat take() { return std::move(chat_); }
 
  private:
-  json::object* last() { return chat_.messages.empty() ? nullptr : chat_.messages.back().if_object(); }
+  json::object* last() {
+    return chat_.messages.empty() ? nullptr : chat_.messages.back().if_object();
+  }
 
   void message(const json::object& item, const std::string& place) {
     std::string role = get_string(item, "role").value_or("user");
@@ -220,7 +256,8 @@ class ChatWriter {
     const json::array* parts = get_array(item, "content");
     json::value content = parts ? chat_content(*parts) : json::value("");
     json::object* before = last();
-    const bool beginning = before && chat_.messages.size() == 1 && role == "system" && before->at("role") == "system";
+    const bool beginning =
+        before && chat_.messages.size() == 1 && role == "system" && before->at("role") == "system";
     if (beginning && before->at("content").is_string() && parts) {
       json::string& text = before->at("content").get_string();
       text += "\n\n" + joined(*parts);
@@ -241,16 +278,20 @@ class ChatWriter {
 
   Result<void> output(const json::object& item, const std::string& place) {
     const std::string id = get_string(item, "call_id").value_or("");
-    if (!ids_.contains(id)) return fail(Code::InvalidInput, "'{}/call_id': no function_call before it has the call_id {:.64}", place, id);
+    if (!ids_.contains(id))
+      return fail(Code::InvalidInput,
+                  "'{}/call_id': no function_call before it has the call_id {:.64}", place, id);
     const json::value& output = item.at("output");
-    json::object& added = chat_.add("tool", output.is_array() ? chat_content(output.get_array()) : output, place);
+    json::object& added =
+        chat_.add("tool", output.is_array() ? chat_content(output.get_array()) : output, place);
     added["tool_call_id"] = id;
     return {};
   }
 
   void thought(const json::object& item) {
     for (const char* name : {"content", "summary"})
-      if (const json::array* parts = get_array(item, name); parts && thought_.empty()) thought_ = joined(*parts);
+      if (const json::array* parts = get_array(item, name); parts && thought_.empty())
+        thought_ = joined(*parts);
   }
   void think(json::object& message) {
     if (!thought_.empty()) message["reasoning_content"] = std::exchange(thought_, "");
@@ -258,7 +299,7 @@ class ChatWriter {
 
   Chat chat_;
   std::set<std::string> ids_;  // of calls
-  std::string thought_;  // of the assistant's message that comes next
+  std::string thought_;        // of the assistant's message that comes next
 };
 
 }  // namespace
@@ -270,11 +311,16 @@ std::string item_id(std::string_view prefix, std::string_view seed, size_t index
   return out + fmt::format("{:04x}", index);
 }
 
-Result<Items> read_input(const json::value& input, std::string_view id_seed, std::vector<std::string>& ignored) {
-  if (input.is_string()) return read_input(json::array{json::object{{"role", "user"}, {"content", input}}}, id_seed, ignored);
+Result<Items> read_input(const json::value& input, std::string_view id_seed,
+                         std::vector<std::string>& ignored) {
+  if (input.is_string())
+    return read_input(json::array{json::object{{"role", "user"}, {"content", input}}}, id_seed,
+                      ignored);
   if (!input.is_array()) return mismatch("/input", "string' or 'array", input);
   const json::array& list = input.get_array();
-  if (list.size() > limits::kResponseItems) return fail(Code::InvalidInput, "maxItems at '/input' is {}, got {}", limits::kResponseItems, list.size());
+  if (list.size() > limits::kResponseItems)
+    return fail(Code::InvalidInput, "maxItems at '/input' is {}, got {}", limits::kResponseItems,
+                list.size());
   Items out;
   ItemReader reader(id_seed, ignored);
   for (size_t i = 0; i < list.size(); ++i) {
@@ -289,7 +335,8 @@ Result<Items> read_input(const json::value& input, std::string_view id_seed, std
 
 Result<Chat> to_chat(const std::optional<std::string>& instructions, const Items& items) {
   ChatWriter writer(instructions);
-  for (size_t i = 0; i < items.list.size(); ++i) VERGE_TRY(writer.item(items.list[i].get_object(), items.places[i]));
+  for (size_t i = 0; i < items.list.size(); ++i)
+    VERGE_TRY(writer.item(items.list[i].get_object(), items.places[i]));
   return writer.take();
 }
 

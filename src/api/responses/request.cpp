@@ -14,9 +14,23 @@ namespace verge::api::responses {
 namespace {
 
 // Parameters that mean on /v1/chat/completions what they mean here.
-constexpr std::string_view kSame[] = {"temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "seed",
-                                      "stop", "logit_bias", "ignore_eos", "chat_template_kwargs", "stream", "stream_options",
-                                      "tools", "tool_choice", "parallel_tool_calls"};
+constexpr std::string_view kSame[] = {"temperature",
+                                      "top_p",
+                                      "top_k",
+                                      "min_p",
+                                      "repetition_penalty",
+                                      "frequency_penalty",
+                                      "presence_penalty",
+                                      "seed",
+                                      "stop",
+                                      "logit_bias",
+                                      "ignore_eos",
+                                      "chat_template_kwargs",
+                                      "stream",
+                                      "stream_options",
+                                      "tools",
+                                      "tool_choice",
+                                      "parallel_tool_calls"};
 
 constexpr std::pair<std::string_view, std::string_view> kNames[] = {
     {"/messages", "/input"},
@@ -26,19 +40,32 @@ constexpr std::pair<std::string_view, std::string_view> kNames[] = {
     {"/reasoning_effort", "/reasoning/effort"},
 };
 
-constexpr std::string_view kIncludes[] = {"message.output_text.logprobs", "reasoning.encrypted_content", "file_search_call.results", "web_search_call.results",
-                                          "web_search_call.action.sources", "code_interpreter_call.outputs", "computer_call_output.output.image_url",
+constexpr std::string_view kIncludes[] = {"message.output_text.logprobs",
+                                          "reasoning.encrypted_content",
+                                          "file_search_call.results",
+                                          "web_search_call.results",
+                                          "web_search_call.action.sources",
+                                          "code_interpreter_call.outputs",
+                                          "computer_call_output.output.image_url",
                                           "message.input_image.image_url"};
 
 Result<void> read_metadata(Params& in) {
   const json::object* metadata = in.object("metadata");
   if (!metadata) return {};
-  if (metadata->size() > limits::kLabels) return fail(Code::InvalidInput, "maxProperties at '/metadata' is {}, got {}", limits::kLabels, metadata->size());
+  if (metadata->size() > limits::kLabels)
+    return fail(Code::InvalidInput, "maxProperties at '/metadata' is {}, got {}", limits::kLabels,
+                metadata->size());
   for (const auto& [key, value] : *metadata) {
-    if (key.size() > limits::kLabelKeyBytes) return fail(Code::InvalidInput, "Length of the keys of '/metadata' must be <= {}", limits::kLabelKeyBytes);
-    if (!value.is_string()) return fail(Code::InvalidInput, "Type mismatch of a member of '/metadata', 'string' not in '{}'", type_name(value));
+    if (key.size() > limits::kLabelKeyBytes)
+      return fail(Code::InvalidInput, "Length of the keys of '/metadata' must be <= {}",
+                  limits::kLabelKeyBytes);
+    if (!value.is_string())
+      return fail(Code::InvalidInput,
+                  "Type mismatch of a member of '/metadata', 'string' not in '{}'",
+                  type_name(value));
     if (value.get_string().size() > limits::kLabelValueBytes)
-      return fail(Code::InvalidInput, "Length of the values of '/metadata' must be <= {}", limits::kLabelValueBytes);
+      return fail(Code::InvalidInput, "Length of the values of '/metadata' must be <= {}",
+                  limits::kLabelValueBytes);
   }
   return {};
 }
@@ -46,29 +73,41 @@ Result<void> read_metadata(Params& in) {
 Result<void> read_include(Params& in, Request& out) {
   const json::value* include = in.find("include");
   if (!include) return {};
-  if (!include->is_array()) return fail(Code::InvalidInput, "Type mismatch of '/include', 'array' not in '{}'", type_name(*include));
+  if (!include->is_array())
+    return fail(Code::InvalidInput, "Type mismatch of '/include', 'array' not in '{}'",
+                type_name(*include));
   for (size_t i = 0; i < include->get_array().size(); ++i) {
     const json::value& one = include->get_array()[i];
-    if (!one.is_string()) return fail(Code::InvalidInput, "Type mismatch of '/include/{}', 'string' not in '{}'", i, type_name(one));
+    if (!one.is_string())
+      return fail(Code::InvalidInput, "Type mismatch of '/include/{}', 'string' not in '{}'", i,
+                  type_name(one));
     const std::string_view name = one.get_string();
-    if (std::ranges::find(kIncludes, name) == std::end(kIncludes)) return fail(Code::InvalidInput, "enum {:.64} not in {} at '/include/{}'", name, fmt::join(kIncludes, ","), i);
+    if (std::ranges::find(kIncludes, name) == std::end(kIncludes))
+      return fail(Code::InvalidInput, "enum {:.64} not in {} at '/include/{}'", name,
+                  fmt::join(kIncludes, ","), i);
     if (name == kIncludes[0]) out.logprobs = true;
   }
   return {};
 }
 
-// {"effort", "summary"}: thoughts come as they are, in the item's content, so that "auto" leaves the summary out.
+// {"effort", "summary"}: thoughts come as they are, in the item's content, so that "auto" leaves
+// the summary out.
 Result<void> check_reasoning(Params& in) {
   const json::object* reasoning = in.object("reasoning");
   if (!reasoning) return {};
   Params inner(*reasoning);
   for (const char* name : {"summary", "generate_summary"})
     if (const auto summary = inner.text(name); summary && *summary != "auto")
-      return not_built(fmt::format("/reasoning/{}", name), "only \"auto\" is: thoughts are answered as they are, in the item's 'content'");
+      return not_built(
+          fmt::format("/reasoning/{}", name),
+          "only \"auto\" is: thoughts are answered as they are, in the item's 'content'");
   (void)inner.text("effort");
-  if (!inner.ok()) return fail(Code::InvalidInput, "Type mismatch of a member of '/reasoning', 'string' not in another type");
+  if (!inner.ok())
+    return fail(Code::InvalidInput,
+                "Type mismatch of a member of '/reasoning', 'string' not in another type");
   for (const auto& [key, value] : *reasoning)
-    if (key != "effort" && key != "summary" && key != "generate_summary" && !value.is_null()) return not_built(fmt::format("/reasoning/{:.64}", std::string_view(key)));
+    if (key != "effort" && key != "summary" && key != "generate_summary" && !value.is_null())
+      return not_built(fmt::format("/reasoning/{:.64}", std::string_view(key)));
   return {};
 }
 
@@ -79,9 +118,12 @@ Result<void> check_text(Params& in) {
   for (const auto& [key, value] : *text) {
     if (value.is_null()) continue;
     if (key == "format") {
-      if (!value.is_object()) return fail(Code::InvalidInput, "Type mismatch of '/text/format', 'object' not in '{}'", type_name(value));
+      if (!value.is_object())
+        return fail(Code::InvalidInput, "Type mismatch of '/text/format', 'object' not in '{}'",
+                    type_name(value));
     } else if (key != "verbosity" || value != "medium") {
-      return not_built(fmt::format("/text/{:.64}", std::string_view(key)), key == "verbosity" ? "only \"medium\" is" : "");
+      return not_built(fmt::format("/text/{:.64}", std::string_view(key)),
+                       key == "verbosity" ? "only \"medium\" is" : "");
     }
   }
   return {};
@@ -113,7 +155,9 @@ Result<Request> read_request(json::object body, std::string_view seed) {
   (void)in.text("instructions");
   (void)in.flag("parallel_tool_calls");
   if (!in.ok()) return in.error();
-  if (out.previous.size() > limits::kItemIdBytes) return fail(Code::InvalidInput, "Length of '/previous_response_id' must be <= {}", limits::kItemIdBytes);
+  if (out.previous.size() > limits::kItemIdBytes)
+    return fail(Code::InvalidInput, "Length of '/previous_response_id' must be <= {}",
+                limits::kItemIdBytes);
   VERGE_TRY(read_metadata(in));
   VERGE_TRY(read_include(in, out));
   VERGE_TRY(check_reasoning(in));
@@ -123,12 +167,14 @@ Result<Request> read_request(json::object body, std::string_view seed) {
     VERGE_ASSIGN(items, read_input(*input, seed, out.ignored));
     out.input = std::move(items);
   }
-  if (out.input.list.empty() && out.previous.empty()) return fail(Code::InvalidInput, "required properties at '/' are 'input'");
+  if (out.input.list.empty() && out.previous.empty())
+    return fail(Code::InvalidInput, "required properties at '/' are 'input'");
   out.body = std::move(body);
   return out;
 }
 
-Result<TextRequest> to_text(const Request& request, const Items& items, const catalogue::Entry& entry) {
+Result<TextRequest> to_text(const Request& request, const Items& items,
+                            const catalogue::Entry& entry) {
   const json::object& body = request.body;
   Params in(body);
   VERGE_ASSIGN(chat, to_chat(in.text("instructions"), items));
@@ -140,7 +186,8 @@ Result<TextRequest> to_text(const Request& request, const Items& items, const ca
     if (in.integer("max_output_tokens", 1, INT64_MAX)) sent["max_completion_tokens"] = *most;
   }
   if (const json::object* text = in.object("text"))
-    if (const json::object* format = get_object(*text, "format")) sent["response_format"] = chat_format(*format);
+    if (const json::object* format = get_object(*text, "format"))
+      sent["response_format"] = chat_format(*format);
   if (const json::object* reasoning = in.object("reasoning"))
     if (const auto effort = get_string(*reasoning, "effort")) sent["reasoning_effort"] = *effort;
   if (request.logprobs || in.find("top_logprobs")) {
@@ -155,7 +202,8 @@ Result<TextRequest> to_text(const Request& request, const Items& items, const ca
   return text;
 }
 
-json::object response_json(const Request& request, const TextRequest& text, std::string_view id, int64_t now_s) {
+json::object response_json(const Request& request, const TextRequest& text, std::string_view id,
+                           int64_t now_s) {
   const json::object& body = request.body;
   Params in(body);
   json::object out{{"id", id},
@@ -166,11 +214,13 @@ json::object response_json(const Request& request, const TextRequest& text, std:
                    {"completed_at", nullptr},
                    {"error", nullptr},
                    {"incomplete_details", nullptr}};
-  for (const char* name : {"instructions", "max_output_tokens", "max_tool_calls"}) out[name] = or_null(body, name);
+  for (const char* name : {"instructions", "max_output_tokens", "max_tool_calls"})
+    out[name] = or_null(body, name);
   out["model"] = request.model;
   out["output"] = json::array();
   out["parallel_tool_calls"] = in.flag("parallel_tool_calls").value_or(true);
-  out["previous_response_id"] = request.previous.empty() ? json::value(nullptr) : json::value(request.previous);
+  out["previous_response_id"] =
+      request.previous.empty() ? json::value(nullptr) : json::value(request.previous);
   out["prompt_cache_key"] = or_null(body, "prompt_cache_key");
   json::object reasoning{{"effort", nullptr}, {"summary", nullptr}};
   if (const json::object* sent = get_object(body, "reasoning"))

@@ -1,4 +1,5 @@
-// A body of POST /v1/responses -> a TextRequest of the chat route, and what its answer repeats of it.
+// A body of POST /v1/responses -> a TextRequest of the chat route, and what its answer repeats of
+// it.
 #pragma once
 
 #include <optional>
@@ -25,9 +26,11 @@ struct Request {
 Result<Request> read_request(json::object body, std::string_view seed);
 
 // `items`: all that the model is given, with references resolved. Errors name what the client sent.
-Result<TextRequest> to_text(const Request& request, const Items& items, const catalogue::Entry& entry);
+Result<TextRequest> to_text(const Request& request, const Items& items,
+                            const catalogue::Entry& entry);
 
 // The response object before the first token.
-json::object response_json(const Request& request, const TextRequest& text, std::string_view id, int64_t now_s);
+json::object response_json(const Request& request, const TextRequest& text, std::string_view id,
+                           int64_t now_s);
 
 }  // namespace verge::api::responses

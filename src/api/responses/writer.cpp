@@ -36,10 +36,13 @@ std::string Writer::opening() {
   return out + state("response.in_progress");
 }
 
-json::object Writer::place() const { return {{"item_id", item_.at("id")}, {"output_index", items_ - 1}}; }
+json::object Writer::place() const {
+  return {{"item_id", item_.at("id")}, {"output_index", items_ - 1}};
+}
 
 json::object Writer::text_part(bool complete) const {
-  json::object part{{"type", "output_text"}, {"text", complete ? text_ : ""}, {"annotations", json::array()}};
+  json::object part{
+      {"type", "output_text"}, {"text", complete ? text_ : ""}, {"annotations", json::array()}};
   part["logprobs"] = complete ? text_logprobs_ : json::array();
   return part;
 }
@@ -55,7 +58,11 @@ std::string Writer::open(Open kind, json::object item) {
 }
 
 std::string Writer::begin_text() {
-  json::object item{{"id", item_id("msg", seed_, items_)}, {"type", "message"}, {"status", "in_progress"}, {"role", "assistant"}, {"content", json::array()}};
+  json::object item{{"id", item_id("msg", seed_, items_)},
+                    {"type", "message"},
+                    {"status", "in_progress"},
+                    {"role", "assistant"},
+                    {"content", json::array()}};
   std::string out = open(Open::Message, std::move(item));
   json::object members = place();
   members["content_index"] = 0;
@@ -63,7 +70,8 @@ std::string Writer::begin_text() {
   return out + event("response.content_part.added", std::move(members));
 }
 
-std::string Writer::text(std::string_view piece, const std::vector<protocol::TokenLogprob>& logprobs) {
+std::string Writer::text(std::string_view piece,
+                         const std::vector<protocol::TokenLogprob>& logprobs) {
   const bool list = logprobs_ && !logprobs.empty();
   if (piece.empty() && !list) return {};
   std::string out = open_ == Open::Message ? std::string() : begin_text();
@@ -82,7 +90,11 @@ std::string Writer::reasoning(std::string_view piece) {
   if (piece.empty()) return {};
   std::string out;
   if (open_ != Open::Reasoning) {
-    out = open(Open::Reasoning, {{"id", item_id("rs", seed_, items_)}, {"type", "reasoning"}, {"status", "in_progress"}, {"summary", json::array()}, {"content", json::array()}});
+    out = open(Open::Reasoning, {{"id", item_id("rs", seed_, items_)},
+                                 {"type", "reasoning"},
+                                 {"status", "in_progress"},
+                                 {"summary", json::array()},
+                                 {"content", json::array()}});
     json::object added = place();
     added["content_index"] = 0;
     added["part"] = json::object{{"type", "reasoning_text"}, {"text", ""}};
@@ -97,7 +109,12 @@ std::string Writer::reasoning(std::string_view piece) {
 }
 
 std::string Writer::call(std::string_view call_id, std::string_view name) {
-  return open(Open::Call, {{"id", item_id("fc", seed_, items_)}, {"type", "function_call"}, {"status", "in_progress"}, {"arguments", ""}, {"call_id", call_id}, {"name", name}});
+  return open(Open::Call, {{"id", item_id("fc", seed_, items_)},
+                           {"type", "function_call"},
+                           {"status", "in_progress"},
+                           {"arguments", ""},
+                           {"call_id", call_id},
+                           {"name", name}});
 }
 
 std::string Writer::arguments(std::string_view piece) {
@@ -114,7 +131,8 @@ json::object Writer::item_json(std::string_view status, bool complete) const {
   item["status"] = status;
   if (!complete) return item;
   if (open_ == Open::Message) item["content"] = json::array{text_part(true)};
-  if (open_ == Open::Reasoning) item["content"] = json::array{json::object{{"type", "reasoning_text"}, {"text", text_}}};
+  if (open_ == Open::Reasoning)
+    item["content"] = json::array{json::object{{"type", "reasoning_text"}, {"text", text_}}};
   if (open_ == Open::Call) item["arguments"] = text_;
   return item;
 }
@@ -131,10 +149,14 @@ std::string Writer::close(std::string_view status) {
     members["content_index"] = 0;
     members["text"] = text_;
     if (open_ == Open::Message) members["logprobs"] = text_logprobs_;
-    out += event(open_ == Open::Message ? "response.output_text.done" : "response.reasoning_text.done", std::move(members));
+    out +=
+        event(open_ == Open::Message ? "response.output_text.done" : "response.reasoning_text.done",
+              std::move(members));
     json::object part = place();
     part["content_index"] = 0;
-    part["part"] = open_ == Open::Message ? text_part(true) : json::object{{"type", "reasoning_text"}, {"text", text_}};
+    part["part"] = open_ == Open::Message
+                       ? text_part(true)
+                       : json::object{{"type", "reasoning_text"}, {"text", text_}};
     out += event("response.content_part.done", std::move(part));
   }
   json::object item = item_json(status, true);
@@ -144,7 +166,8 @@ std::string Writer::close(std::string_view status) {
   return out;
 }
 
-std::string Writer::finish(std::string_view finish_reason, const protocol::Usage& usage, int64_t reasoning_tokens, int64_t now_s) {
+std::string Writer::finish(std::string_view finish_reason, const protocol::Usage& usage,
+                           int64_t reasoning_tokens, int64_t now_s) {
   std::string out;
   if (items_ == 0) out = begin_text();
   const bool cut = finish_reason == "length";
@@ -156,12 +179,17 @@ std::string Writer::finish(std::string_view finish_reason, const protocol::Usage
   return out;
 }
 
-std::string Writer::last_event() { return state(response_.at("status") == "incomplete" ? "response.incomplete" : "response.completed"); }
+std::string Writer::last_event() {
+  return state(response_.at("status") == "incomplete" ? "response.incomplete"
+                                                      : "response.completed");
+}
 
 std::string Writer::failure(const Published& error) {
   // Items that were done stay; the open one is not among them.
   response_["status"] = "failed";
-  response_["error"] = json::object{{"code", error.status == 429 ? "rate_limit_exceeded" : error.status < 500 ? "invalid_prompt" : "server_error"},
+  response_["error"] = json::object{{"code", error.status == 429  ? "rate_limit_exceeded"
+                                             : error.status < 500 ? "invalid_prompt"
+                                                                  : "server_error"},
                                     {"message", error.description}};
   return state("response.failed");
 }

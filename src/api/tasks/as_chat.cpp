@@ -8,14 +8,16 @@ namespace verge::api {
 namespace {
 
 bool continues(std::string_view pointer, std::string_view prefix) {
-  return pointer.starts_with(prefix) && (pointer.size() == prefix.size() || pointer[prefix.size()] == '/');
+  return pointer.starts_with(prefix) &&
+         (pointer.size() == prefix.size() || pointer[prefix.size()] == '/');
 }
 
 // Cuts "PREFIX7" off the front, and gives the 7.
 std::optional<size_t> take_index(std::string_view& pointer, std::string_view prefix) {
   if (!pointer.starts_with(prefix)) return std::nullopt;
   size_t index = 0, at = prefix.size();
-  for (; at < pointer.size() && at < prefix.size() + 9 && pointer[at] >= '0' && pointer[at] <= '9'; ++at)
+  for (; at < pointer.size() && at < prefix.size() + 9 && pointer[at] >= '0' && pointer[at] <= '9';
+       ++at)
     index = index * 10 + static_cast<size_t>(pointer[at] - '0');
   if (at == prefix.size()) return std::nullopt;
   pointer.remove_prefix(at);
@@ -24,21 +26,24 @@ std::optional<size_t> take_index(std::string_view& pointer, std::string_view pre
 
 class Naming {
  public:
-  Naming(const Chat& chat, OwnNames names, std::string_view tool_schema) : chat_(chat), names_(names), tool_schema_(tool_schema) {}
+  Naming(const Chat& chat, OwnNames names, std::string_view tool_schema)
+      : chat_(chat), names_(names), tool_schema_(tool_schema) {}
 
   std::string pointer(std::string_view pointer) const {
     std::string_view rest = pointer;
     if (const auto index = take_index(rest, "/messages/"); index && *index < chat_.places.size()) {
       std::string_view within = rest;
       const auto call = take_index(within, "/tool_calls/");
-      if (!call || *call >= chat_.calls[*index].size()) return chat_.places[*index] + std::string(rest);
+      if (!call || *call >= chat_.calls[*index].size())
+        return chat_.places[*index] + std::string(rest);
       if (continues(within, "/function")) within.remove_prefix(9);
       return chat_.calls[*index][*call] + std::string(within);
     }
     if (const auto index = take_index(rest, "/tools/"); index && continues(rest, "/parameters"))
       return fmt::format("/tools/{}/{}{}", *index, tool_schema_, rest.substr(11));
     for (const auto& [chats, own] : names_)
-      if (continues(pointer, chats)) return std::string(own) + std::string(pointer.substr(chats.size()));
+      if (continues(pointer, chats))
+        return std::string(own) + std::string(pointer.substr(chats.size()));
     return std::string(pointer);
   }
 
@@ -77,11 +82,13 @@ json::object& Chat::add(std::string_view role, json::value content, std::string 
   return messages.back().get_object();
 }
 
-void Chat::call(std::string_view id, std::string_view name, json::value arguments, std::string place) {
+void Chat::call(std::string_view id, std::string_view name, json::value arguments,
+                std::string place) {
   json::value& list = messages.back().get_object()["tool_calls"];
   if (!list.is_array()) list = json::array();
   json::object function{{"name", name}, {"arguments", std::move(arguments)}};
-  list.get_array().push_back(json::object{{"id", id}, {"type", "function"}, {"function", std::move(function)}});
+  list.get_array().push_back(
+      json::object{{"id", id}, {"type", "function"}, {"function", std::move(function)}});
   calls.back().push_back(std::move(place));
 }
 
@@ -90,12 +97,14 @@ Error in_own_names(Error error, OwnNames names) {
   return Naming(none, names, "parameters").error(std::move(error));
 }
 
-Result<TextRequest> parse_as_chat(json::object body, Chat chat, const catalogue::Entry& entry, OwnNames names, std::string_view tool_schema) {
+Result<TextRequest> parse_as_chat(json::object body, Chat chat, const catalogue::Entry& entry,
+                                  OwnNames names, std::string_view tool_schema) {
   const Naming naming(chat, names, tool_schema);
   body["messages"] = std::move(chat.messages);
   auto text = parse_openai_chat(body, entry);
   if (!text) return naming.error(text.error());
-  if (json::value* grammar = text->params.if_contains("grammar"); grammar && grammar->is_object()) naming.rename(grammar->get_object());
+  if (json::value* grammar = text->params.if_contains("grammar"); grammar && grammar->is_object())
+    naming.rename(grammar->get_object());
   if (json::value* tools = text->params.if_contains("tools"); tools && tools->is_array())
     for (json::value& tool : tools->get_array())
       if (tool.is_object()) naming.rename(tool.get_object());

@@ -1,5 +1,5 @@
-// Routes whose requests become one of /v1/chat/completions: the chat, and where in the client's request its parts come from, so
-// that errors name what the client wrote.
+// Routes whose requests become one of /v1/chat/completions: the chat, and where in the client's
+// request its parts come from, so that errors name what the client wrote.
 #pragma once
 
 #include <span>
@@ -23,15 +23,16 @@ struct Chat {
   void call(std::string_view id, std::string_view name, json::value arguments, std::string place);
 };
 
-// A chat's pointer and the client's; one continues the other: "/response_format", "/text/format". The first that fits counts.
+// A chat's pointer and the client's; one continues the other: "/response_format", "/text/format".
+// The first that fits counts.
 using OwnNames = std::span<const std::pair<std::string_view, std::string_view>>;
 
 // What the worker says of a chat's parameters, in the client's names.
 Error in_own_names(Error error, OwnNames names);
 
-// `body` with `messages` of `chat` as a chat. `tool_schema`: what a tool's "parameters" are called. Errors, and the places that the
-// worker's errors will name, are the client's.
-Result<TextRequest> parse_as_chat(json::object body, Chat chat, const catalogue::Entry& entry, OwnNames names,
-                                  std::string_view tool_schema = "parameters");
+// `body` with `messages` of `chat` as a chat. `tool_schema`: what a tool's "parameters" are called.
+// Errors, and the places that the worker's errors will name, are the client's.
+Result<TextRequest> parse_as_chat(json::object body, Chat chat, const catalogue::Entry& entry,
+                                  OwnNames names, std::string_view tool_schema = "parameters");
 
 }  // namespace verge::api
