@@ -1,9 +1,8 @@
 // The response book on a thread of its own: the io thread never waits for the disk.
 //
-// R1 save() returns when the answer is on the disk. An answer is reported as kept after it, so that
-// neither kill -9 nor a power
-//    cut takes one.
-// R2 A damaged file is kept aside and a new one begun, as of the start.
+// RB1 save() returns when the answer is on the disk. An answer is reported as kept after it, so that
+//     neither kill -9 nor a power cut takes one.
+// RB2 A damaged file is kept aside and a new one begun, as of the start.
 // Owner: commands/serve, on the io thread.
 #pragma once
 

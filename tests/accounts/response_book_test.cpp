@@ -106,6 +106,7 @@ TEST_F(ResponseBookTest, TheOldAreNotFoundAndRemoved) {
   EXPECT_FALSE(has(book, "a", "1", kNow));  // removed from the file
 }
 
+// Promises: RB2.
 TEST_F(ResponseBookTest, ADamagedFileIsKeptAsideAndANewOneBegins) {
   std::ofstream(folder_ + "/responses.db") << std::string(5000, 'x');
   auto store = ResponseStore::open(folder_, {});

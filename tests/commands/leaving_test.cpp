@@ -293,7 +293,7 @@ std::vector<Ask> asks_for(const api::Route& route) {
     post(kText, R"({"model":"@t/text","prompt":"Hi",)" + limits + "}", json);
     post(kText, R"({"model":"@t/text","prompt":"Hi","stream":true,)" + limits + "}", json);
   } else if (pattern.find("/audio/") != std::string::npos) {
-    for (const std::string& stream : {"false", "true"}) {
+    for (const std::string stream : {"false", "true"}) {
       std::string body;
       for (const auto& [name, value] : {std::pair<std::string, std::string>{"model", kSpeech}, {"stream", stream}})
         body += "--b0\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n";

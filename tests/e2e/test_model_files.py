@@ -110,6 +110,7 @@ def test_models_that_come_and_change_are_noticed(tmp_path, folder):
         assert server.run(ID, ask) and "files_changed" not in server.worker(ID)
 
 
+# Promises: N6.
 def test_what_a_model_takes_is_told_before_it_is_loaded(tmp_path, folder):
     model = folder / ID / "stories260K-f32.gguf"
     told = json.loads(verge(folder, "inspect", str(model)).stdout)

@@ -88,6 +88,7 @@ def test_anthropic(stories):
         client.messages.create(**{**ask, "model": "@t/none"})
 
 
+# Promises: RB1.
 def test_what_was_reported_complete_survives_kill_9_and_is_backed_up(tmp_path):
     data, copy = str(tmp_path / "data"), str(tmp_path / "copy")
     models = [f"@t/stories={STORIES}/stories260K-f32.gguf"]

@@ -77,6 +77,7 @@ TEST_F(InstalledTest, GivenPathsComeFirst) {
 }
 
 // The kind of defect: whoever calls these from a handler or coroutine of the io thread ends the program.
+// Promises: N5.
 TEST_F(InstalledTest, TheIoThreadIsKeptFromTheDisk) {
   EXPECT_FALSE(on_io_thread());
   const auto on_io = [](const std::function<void()>& work) {
