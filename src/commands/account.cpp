@@ -9,7 +9,7 @@
 #include "accounts/quota.h"
 #include "accounts/usage_json.h"
 #include "catalogue/catalogue.h"
-#include "commands/data_folder.h"
+#include "server/data_folder.h"
 #include "support/clock.h"
 #include "support/json.h"
 
@@ -19,7 +19,7 @@ namespace {
 using accounts::Settings;
 
 struct Options {
-  std::string data = default_data_folder();
+  std::string data = server::default_data_folder();
   bool json = false;
   std::string id, daily, concurrency;
   std::vector<std::string> rates;  // TASK=N

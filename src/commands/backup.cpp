@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "commands/data_folder.h"
+#include "server/data_folder.h"
 #include "commands/sizes.h"
 #include "store/backup.h"
 #include "support/json.h"
@@ -101,7 +101,7 @@ int backup(int argc, char** argv) {
       "Copy a data folder, whose server may be running: tokens, accounts, usage, what hosted "
       "Workers keep.",
       argv[0]);
-  std::string data = default_data_folder(), to;
+  std::string data = server::default_data_folder(), to;
   bool as_object = false;
   app.add_option("to", to, "Folder to make")->required();
   app.add_option("--data", data, "Data folder of the server")->capture_default_str();

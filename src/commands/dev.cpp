@@ -13,7 +13,7 @@
 #include <filesystem>
 
 #include "commands/family.h"
-#include "commands/node_package.h"
+#include "hosting/node_package.h"
 #include "commands/remote.h"
 #include "support/clock.h"
 
@@ -57,7 +57,7 @@ class OwnServer {
     if (!mkdtemp(pattern.data())) return fail(Code::Io, "cannot make a folder in {}", std::filesystem::temp_directory_path().string());
     folder_ = pattern;
     const std::string address = "127.0.0.1:" + std::to_string(free_port());
-    std::vector<std::string> argv{own_path(), "serve", "--stand-ins", "--listen", address, "--data", folder_ + "/data", "--drain", "1", "--drain-delay", "0", "--log-level", "warn"};
+    std::vector<std::string> argv{hosting::own_path(), "serve", "--stand-ins", "--listen", address, "--data", folder_ + "/data", "--drain", "1", "--drain-delay", "0", "--log-level", "warn"};
     for (const std::string& one : stand_ins) argv.insert(argv.end(), {"--stand-in", one});
     VERGE_ASSIGN(server, family.start(argv, {}, true));
     const int64_t limit = monotonic_ms() + kServerStartMs;
@@ -86,7 +86,7 @@ Result<std::string> find_server(const Options& options, Family& family, OwnServe
 }
 
 Result<int> run(const Options& options) {
-  VERGE_ASSIGN(package, node_package());
+  VERGE_ASSIGN(package, hosting::node_package());
   OwnServer own;  // removed after its processes have ended
   Family family;
   VERGE_ASSIGN(server, find_server(options, family, own));

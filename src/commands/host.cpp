@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "commands/family.h"
-#include "commands/node_package.h"
+#include "hosting/node_package.h"
 
 namespace verge::commands {
 
@@ -23,7 +23,7 @@ int host(int argc, char** argv) {
   app.add_flag("--successor", successor);
   app.add_option("--image-result", image_result);
   CLI11_PARSE(app, argc, argv);
-  auto package = node_package();
+  auto package = hosting::node_package();
   if (!package) {
     std::fprintf(stderr, "verge host: %s\n", package.error().message.c_str());
     return 1;

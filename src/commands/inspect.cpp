@@ -13,7 +13,7 @@
 #include <cstring>
 #include <new>
 
-#include "commands/node_package.h"
+#include "hosting/node_package.h"
 #include "engine/formats/file_access.h"
 #include "engine/inspect.h"
 #include "engine/task_of.h"
@@ -96,7 +96,7 @@ Result<ModelFacts> inspect_model(const std::string& path, const InspectOptions& 
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-  const std::string program = own_path();
+  const std::string program = hosting::own_path();
   const std::string weights = options.weights.empty() ? "native" : options.weights;
   const char* argv[] = {program.c_str(), "inspect", "--weights", weights.c_str(), path.c_str(), options.task_only ? "--task-only" : nullptr, nullptr};
   pid_t child = 0;

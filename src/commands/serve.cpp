@@ -29,18 +29,18 @@
 #include "cluster/limit_gossip.h"
 #include "cluster/quota_store.h"
 #include "cluster/usage_gossip.h"
-#include "commands/account_care.h"
-#include "commands/address.h"
-#include "commands/converter.h"
-#include "commands/data_folder.h"
-#include "commands/drain_delay.h"
-#include "commands/hangups.h"
-#include "commands/hosting.h"
+#include "server/account_care.h"
+#include "server/address.h"
+#include "server/converter.h"
+#include "server/data_folder.h"
+#include "server/drain_delay.h"
+#include "server/hangups.h"
+#include "hosting/hosting.h"
 #include "commands/inspect.h"
-#include "commands/membership.h"
-#include "commands/node_package.h"
-#include "commands/placing.h"
-#include "commands/trace_export.h"
+#include "server/membership.h"
+#include "hosting/node_package.h"
+#include "server/placing.h"
+#include "server/trace_export.h"
 #include "convert/convert.h"
 #include "http/server.h"
 #include "http/tls.h"
@@ -60,7 +60,7 @@ namespace asio = boost::asio;
 
 struct Options {
   std::string listen = "127.0.0.1:8780";
-  std::string data = default_data_folder();
+  std::string data = server::default_data_folder();
   std::vector<std::string> models;     // ID=PATH
   std::vector<std::string> preload;
   std::vector<std::string> catalogues;
@@ -150,8 +150,8 @@ Result<void> name_stand_ins(const Options& options, catalogue::Catalogue& catalo
   return {};
 }
 
-Result<void> check_exposure(const Options& options, const Address& address, bool tokens) {
-  if (is_loopback(address.host) || options.insecure) return {};
+Result<void> check_exposure(const Options& options, const server::Address& address, bool tokens) {
+  if (server::is_loopback(address.host) || options.insecure) return {};
   // A cluster's tokens may be made at any gateway, later: until then nobody on the network is let in.
   if (!tokens && options.cluster.empty())
     return fail(Code::Forbidden,
@@ -185,7 +185,7 @@ std::string host_of_link(const std::string& host) {
 }
 
 // Names that a client may know this server by, beside localhost and the address that it connects to.
-std::vector<std::string> own_hosts(const Options& options, const Address& address) {
+std::vector<std::string> own_hosts(const Options& options, const server::Address& address) {
   std::vector<std::string> hosts = options.hosts;
   hosts.push_back(address.host.find(':') == std::string::npos ? address.host : "[" + address.host + "]");
   if (options.insecure) {
@@ -220,8 +220,8 @@ http::task<void> out_of_bounds(http::Responder& out) {
   co_await out.respond(403, {{"content-type", "application/json"}}, std::move(body));
 }
 
-HostingOptions hosting_options(const Options& options, std::vector<std::string> own_hosts, metrics::Registry& metrics) {
-  HostingOptions hosting;
+hosting::HostingOptions hosting_options(const Options& options, std::vector<std::string> own_hosts, metrics::Registry& metrics) {
+  hosting::HostingOptions hosting;
   hosting.workers = options.workers;
   hosting.accounts = options.worker_accounts;
   hosting.environments = options.worker_environments;
@@ -235,7 +235,7 @@ HostingOptions hosting_options(const Options& options, std::vector<std::string> 
 }
 
 // What comes in for env.AI of hosted Workers: under the account of the one that asks, whatever it says.
-http::task<void> answer_worker(const Hosting& hosting, api::Api& api, http::Incoming& in, http::Responder& out) {
+http::task<void> answer_worker(const hosting::Hosting& hosting, api::Api& api, http::Incoming& in, http::Responder& out) {
   if (const api::Vouched* by = hosting.vouched(in)) return api.handle_vouched(in, out, *by);
   return out_of_bounds(out);
 }
@@ -259,7 +259,7 @@ Result<int> serve_until_signal(Options options) {
     VERGE_ASSIGN(pattern, api::parse_origin_pattern(origin));
     origin = std::move(pattern);
   }
-  VERGE_ASSIGN(address, parse_address(options.listen, "--listen"));
+  VERGE_ASSIGN(address, server::parse_address(options.listen, "--listen"));
   std::error_code ec;
   std::filesystem::create_directories(options.data, ec);
   if (ec) return fail(Code::Io, "cannot make the data folder {}: {}", options.data, ec.message());
@@ -288,14 +288,14 @@ Result<int> serve_until_signal(Options options) {
   VERGE_TRY(name_stand_ins(options, catalogue, node_options.resolve));
   VERGE_ASSIGN(accounts, accounts::Accounts::open(options.data));
   accounts.look_every(kLookAtAccountsMs);
-  if (!options.token_file.empty()) VERGE_TRY(read_token_file(accounts, options.token_file));
+  if (!options.token_file.empty()) VERGE_TRY(server::read_token_file(accounts, options.token_file));
 
   asio::io_context io(1);
   metrics::Registry metrics;
   std::string fatal;
-  std::unique_ptr<Membership> membership;
+  std::unique_ptr<server::Membership> membership;
   if (!options.cluster.empty()) {
-    MembershipOptions joining;
+    server::MembershipOptions joining;
     joining.servers = options.cluster;
     joining.role = options.role;
     joining.name = options.name;
@@ -311,7 +311,7 @@ Result<int> serve_until_signal(Options options) {
       fatal = std::move(message);
       io.stop();
     };
-    VERGE_ASSIGN(made, Membership::make(io.get_executor(), std::move(joining)));
+    VERGE_ASSIGN(made, server::Membership::make(io.get_executor(), std::move(joining)));
     membership = std::move(made);
     options.name = membership->name();
     options.region = membership->region();
@@ -323,7 +323,7 @@ Result<int> serve_until_signal(Options options) {
   if (!required && !awaited) return required.error();
   const bool tokens = awaited || *required;
   if (options.gateway()) VERGE_TRY(check_exposure(options, address, tokens));
-  VERGE_ASSIGN(traces, TraceExport::from_environment(io.get_executor(), options.name));
+  VERGE_ASSIGN(traces, server::TraceExport::from_environment(io.get_executor(), options.name));
   node_options.name = options.name;
   std::shared_ptr<node::Node> node;
   router::Router router(io.get_executor(), &metrics);
@@ -358,7 +358,7 @@ Result<int> serve_until_signal(Options options) {
   VERGE_ASSIGN(kept_responses, accounts::ResponseStore::open(options.data, options.kept_responses));
 
   bool ready = false, draining = false;
-  DrainDelay drain_delay(options.drain_delay_s);
+  server::DrainDelay drain_delay(options.drain_delay_s);
   api::Options api_options;
   api_options.node = options.name;
   api_options.metrics = &metrics;
@@ -382,7 +382,7 @@ Result<int> serve_until_signal(Options options) {
       for (protocol::ModelReport& figures : node->figures()) ids.insert(std::move(figures.id));
     return ids;
   };
-  std::unique_ptr<Hosting> hosting;
+  std::unique_ptr<hosting::Hosting> hosting;
   json::object reloaded;  // what became of the latest SIGHUP
   api_options.status = [&] {
     json::value status = node ? node->status() : json::value(json::object{{"name", options.name}, {"state", draining ? "draining" : "up"}, {"models", json::array()}});
@@ -394,7 +394,7 @@ Result<int> serve_until_signal(Options options) {
   };
   const auto all_nodes = [&] {
     json::array nodes = membership ? membership->nodes() : json::array();
-    if (node) nodes.push_back(own_row(*node, options.name, options.region, draining));
+    if (node) nodes.push_back(server::own_row(*node, options.name, options.region, draining));
     return nodes;
   };
   api_options.nodes = all_nodes;
@@ -405,7 +405,7 @@ Result<int> serve_until_signal(Options options) {
     api_options.wishes = [&] { return wishes(); };
     api_options.wish = [&](std::string model, json::object body) { return wish(std::move(model), std::move(body)); };
   }
-  Converter converter(own_path());
+  server::Converter converter(hosting::own_path());
   api_options.markdown_kind = convert::kind_of;
   api_options.convert = [&converter](std::string kind, std::string media_type, std::string bytes) {
     return converter.convert(std::move(kind), std::move(media_type), std::move(bytes));
@@ -413,7 +413,7 @@ Result<int> serve_until_signal(Options options) {
   for (const convert::Supported& one : convert::supported()) api_options.markdown_supported.emplace_back(one.extension, one.media_type);
   api_options.quota_message = options.quota_message;
   api::Api api(router, catalogue, &accounts, std::move(api_options));
-  VERGE_ASSIGN(made_hosting, Hosting::make(io.get_executor(), hosting_options(options, own_hosts(options, address), metrics), [&](const http::RequestHead& head) { return api.takes(head); }));
+  VERGE_ASSIGN(made_hosting, hosting::Hosting::make(io.get_executor(), hosting_options(options, own_hosts(options, address), metrics), [&](const http::RequestHead& head) { return api.takes(head); }));
   hosting = std::move(made_hosting);
   // The Host counts on every route, the Workers' too.
   const auto for_worker = [&](const http::RequestHead& head) {
@@ -427,23 +427,23 @@ Result<int> serve_until_signal(Options options) {
   if (!options.certificate.empty()) {
     VERGE_ASSIGN(tls, http::TlsServer::load(options.certificate, options.key));
     http_options.tls = tls;
-    note_expiry(metrics, "server", options.certificate);
+    server::note_expiry(metrics, "server", options.certificate);
   }
   http::Server server(
       io.get_executor(), [&](http::Incoming& in, http::Responder& out) { return for_worker(in) ? hosting->handle(in, out) : api.handle(in, out); }, http_options);
   if (options.gateway()) VERGE_TRY(server.listen_tcp(address.host, address.port));
   if (membership && options.gateway()) VERGE_TRY(membership->follow(router, catalogue));
   if (membership && node) VERGE_TRY(membership->announce(*node, own));
-  std::shared_ptr<Placing> placing;
+  std::shared_ptr<server::Placing> placing;
   if (membership) {
-    placing = Placing::make(io.get_executor(), membership->bus(), {options.name, options.region, [&] { return all_nodes(); }}, options.gateway() ? &router : nullptr, node.get());
+    placing = server::Placing::make(io.get_executor(), membership->bus(), {options.name, options.region, [&] { return all_nodes(); }}, options.gateway() ? &router : nullptr, node.get());
     wishes = [&] { return placing->wishes(); };
     wish = [&](std::string model, json::object body) { return placing->wish(std::move(model), std::move(body)); };
   }
   std::shared_ptr<cluster::UsageGossip> usage;
   std::shared_ptr<cluster::AccountGossip> account_gossip;
   std::shared_ptr<cluster::LimitGossip> limit_gossip;
-  AccountCareOptions caring;
+  server::AccountCareOptions caring;
   caring.token_file = options.token_file;
   if (membership && options.gateway()) {
     account_gossip = cluster::AccountGossip::make(io.get_executor(), membership->bus(), accounts, {options.name, 500, &metrics});
@@ -459,7 +459,7 @@ Result<int> serve_until_signal(Options options) {
     VERGE_ASSIGN(made, cluster::UsageGossip::make(io.get_executor(), membership->bus(), *ledger, std::move(gossip)));
     usage = std::move(made);
   }
-  const auto care = AccountCare::make(io.get_executor(), accounts, std::move(caring));
+  const auto care = server::AccountCare::make(io.get_executor(), accounts, std::move(caring));
   // env.AI of hosted Workers comes in here: loopback, without TLS, whatever the other listener is.
   http::ServerOptions inner_options;
   inner_options.body_limit = [&](const http::RequestHead& head) { return hosting->vouched(head) ? api.body_limit(head) : 0; };
@@ -471,7 +471,7 @@ Result<int> serve_until_signal(Options options) {
     VERGE_TRY(hosting->start(fmt::format("http://127.0.0.1:{}", inner.port())));
   }
 
-  on_hangup(io.get_executor(), [&] {
+  server::on_hangup(io.get_executor(), [&] {
     if (draining) return log::info("SIGHUP while stopping: nothing is read again");
     json::array errors;
     const auto step = [&](const char* what, Result<void> done) {
@@ -586,7 +586,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--drain-delay", o.drain_delay_s,
                  fmt::format("Seconds after SIGTERM in which /readyz says 503 and connections are still "
                              "taken (default: {} where /readyz is watched)",
-                             kDrainDelayS))
+                             server::kDrainDelayS))
       ->check(CLI::Range(0, 3600));
   app.add_option("--hung-after", o.hung_after_s, "Seconds without progress, at least, after which a model's process counts as hung and is started anew")->check(CLI::Range(1, 86'400))->capture_default_str();
   app.add_flag("--quotas", o.quotas, "Hold accounts to the published limits: 10,000 neurons a day, requests a minute of each task");
@@ -628,7 +628,7 @@ void raise_descriptors() {
 }  // namespace
 
 int serve(int argc, char** argv) {
-  catch_hangups();
+  server::catch_hangups();
   Options options;
   CLI::App app("Start the server: the Workers AI and OpenAI APIs on this machine", argv[0]);
   add_options(app, options);

@@ -6,7 +6,7 @@
 
 #include "accounts/accounts.h"
 #include "accounts/token_file.h"
-#include "commands/data_folder.h"
+#include "server/data_folder.h"
 #include "support/clock.h"
 #include "support/json.h"
 
@@ -14,7 +14,7 @@ namespace verge::commands {
 namespace {
 
 struct Options {
-  std::string data = default_data_folder();
+  std::string data = server::default_data_folder();
   bool json = false;
   std::string name, scope = "run", account, expires, id;
 };

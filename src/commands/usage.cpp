@@ -7,7 +7,7 @@
 
 #include "accounts/quota.h"
 #include "accounts/usage_json.h"
-#include "commands/data_folder.h"
+#include "server/data_folder.h"
 #include "commands/remote.h"
 #include "http/message.h"
 #include "support/clock.h"
@@ -16,7 +16,7 @@ namespace verge::commands {
 namespace {
 
 struct Options {
-  std::string data = default_data_folder(), server, account, from, to, by = "account,day";
+  std::string data = server::default_data_folder(), server, account, from, to, by = "account,day";
   bool json = false;
 };
 

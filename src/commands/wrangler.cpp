@@ -7,9 +7,9 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "commands/data_folder.h"
+#include "server/data_folder.h"
 #include "commands/family.h"
-#include "commands/node_package.h"
+#include "hosting/node_package.h"
 
 namespace verge::commands {
 namespace {
@@ -17,13 +17,13 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string project, persist, data = default_data_folder();
+  std::string project, persist, data = server::default_data_folder();
   bool hosted = false;
   std::vector<std::string> rest;
 };
 
 Result<int> run(const Options& options) {
-  VERGE_ASSIGN(package, node_package());
+  VERGE_ASSIGN(package, hosting::node_package());
   std::vector<std::string> argv{package.node, package.script, "wrangler", options.project};
   if (!options.persist.empty()) argv.insert(argv.end(), {"--persist-to", options.persist});
   if (options.hosted) {

@@ -26,7 +26,7 @@
 #include "api/routes.h"
 #include "catalogue/catalogue.h"
 #include "cluster/peer.h"
-#include "commands/converter.h"
+#include "server/converter.h"
 #include "http/server.h"
 #include "protocol/server.h"
 #include "router/registry.h"
@@ -104,7 +104,7 @@ class LeavingTest : public ::testing::Test {
 
     std::ofstream(folder_ / "program") << "#!/bin/sh\nexec cat\n";
     chmod((folder_ / "program").c_str(), 0755);
-    converter_ = std::make_unique<Converter>((folder_ / "program").string());
+    converter_ = std::make_unique<server::Converter>((folder_ / "program").string());
     meter_ = std::make_unique<accounts::Meter>(io_.get_executor(), accounts_, catalogue_, leases_, ledger_.get(), metrics_, accounts::MeterOptions{true, 5});
     accounts::Settings plenty;
     plenty.daily_neurons = int64_t{1} << 50;  // a limit, so that there are leases
@@ -264,7 +264,7 @@ class LeavingTest : public ::testing::Test {
   std::unique_ptr<protocol::Server> far_server_;
   std::unique_ptr<cluster::Peer> peer_;
   router::Router router_{io_.get_executor(), &metrics_};
-  std::unique_ptr<Converter> converter_;
+  std::unique_ptr<server::Converter> converter_;
   std::unique_ptr<accounts::Meter> meter_;
   std::unique_ptr<api::Api> api_;
   int handlers_ = 0;

@@ -36,7 +36,9 @@ std::vector<fs::path> sources(const fs::path& folder) {
 
 // folder -> folders that it may include, besides itself and support.
 const std::map<std::string, std::set<std::string>> kAllowed = {
-    {"commands", {"cluster", "convert", "api", "router", "node", "worker", "engine", "media", "protocol", "catalogue", "accounts", "store", "http"}},
+    {"commands", {"server", "hosting", "cluster", "convert", "api", "router", "node", "worker", "engine", "media", "protocol", "catalogue", "accounts", "store", "http"}},
+    {"server", {"cluster", "router", "node", "protocol", "catalogue", "accounts", "http", "convert"}},
+    {"hosting", {"api", "node", "http", "accounts"}},
     {"cluster", {"protocol", "http", "accounts"}},
     {"api", {"protocol", "catalogue", "accounts", "http"}},
     {"router", {"protocol"}},
