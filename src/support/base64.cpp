@@ -53,7 +53,7 @@ std::optional<std::string> base64_decode(std::string_view text) {
     for (int shift : {16, 8, 0}) out += static_cast<char>(bits >> shift & 255);
     bits = 0;
   }
-  out.resize(out.size() - padding);
+  for (; padding > 0; --padding) out.pop_back();
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/tokenizers/regex.h"
 #include "engine/tokenizers/unicode.h"
 #include "engine/tokenizers/wordpiece.h"
+#include "support/base64.h"
 #include "support/utf8.h"
 
 namespace verge::engine {
@@ -221,25 +222,6 @@ class NormalizerSequence final : public Normalizer {
   std::vector<std::unique_ptr<Normalizer>> parts_;
 };
 
-Result<std::string> decode_base64(std::string_view text) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve(text.size() / 4 * 3);
-  uint32_t bits = 0;
-  int count = 0;
-  for (char c : text) {
-    if (c == '=') break;
-    size_t value = kAlphabet.find(c);
-    if (value == std::string_view::npos) return fail(Code::LoadFailed, "tokenizer.json: \"precompiled_charsmap\" is not base64");
-    bits = bits << 6 | static_cast<uint32_t>(value);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out.push_back(static_cast<char>(bits >> count & 0xFF));
-  }
-  return out;
-}
-
 Result<std::unique_ptr<Normalizer>> make_sequence(const json::object& component, int depth) {
   const json::array* list = get_array(component, "normalizers");
   if (!list) return missing_field("the normalizer Sequence", "normalizers");
@@ -306,8 +288,9 @@ Result<std::unique_ptr<Normalizer>> make_json_normalizer(const json::object& com
   if (type == "Precompiled") {
     auto blob = get_string(component, "precompiled_charsmap");
     if (!blob) return missing_field("the normalizer Precompiled", "precompiled_charsmap");
-    VERGE_ASSIGN(bytes, decode_base64(*blob));
-    VERGE_ASSIGN(map, CharsMap::parse(bytes));
+    const auto bytes = base64_decode(*blob);
+    if (!bytes) return fail(Code::LoadFailed, "tokenizer.json: \"precompiled_charsmap\" is not base64");
+    VERGE_ASSIGN(map, CharsMap::parse(*bytes));
     return Made(std::make_unique<Precompiled>(std::move(map)));
   }
   if (type == "BertNormalizer") {
