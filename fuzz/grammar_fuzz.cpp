@@ -1,37 +1,65 @@
-// Arbitrary bytes as a schema (first byte even) or an expression: compiled or refused with a reason; then a walk along its
-// masks, in which a token that is admitted must be taken and some way on must always be.
+// Arbitrary bytes as a JSON Schema or a regular expression. What compiles has a way on wherever its
+// masks lead (promises GR1 and GR2 of engine/grammar/grammar.h), and what a schema leads to is JSON.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <string_view>
+#include <string>
+#include <vector>
 
 #include "engine/grammar/grammar.h"
+#include "support/json.h"
+#include "support/random.h"
 #include "tests/engine/grammar/byte_tokenizer.h"
 
+namespace {
+
+using namespace verge;
+namespace grammar = verge::engine::grammar;
+
+constexpr int kTokens = 400;
+constexpr std::string_view kClosing = "\"}],:";  // so that most walks end
+
+// False: it has not ended within so many tokens.
+bool walk(grammar::Grammar& g, const grammar::TokenBytes& tokens, uint64_t seed, std::string& text) {
+  grammar::Matcher at = g.start(false);
+  for (uint64_t i = 0; i < kTokens; ++i) {
+    const auto mask = g.mask(at);
+    std::vector<int32_t> all, closing;
+    for (int32_t id = 0; id < tokens.rows(); ++id) {
+      if (!grammar::admits(*mask, id)) continue;
+      all.push_back(id);
+      const std::string_view bytes = tokens.bytes(id);
+      const bool closes = bytes.size() == 1 && kClosing.find(bytes[0]) != kClosing.npos;
+      if (tokens.is_stop(id) || closes) closing.push_back(id);
+    }
+    if (all.empty()) abort();
+    if (g.complete(at) != grammar::admits(*mask, 0)) abort();
+    const uint64_t draw = random_at(seed, i);
+    const bool close = !closing.empty() && draw % 100 < (i < 100 ? 40 : 95);
+    const std::vector<int32_t>& from = close ? closing : all;
+    const int32_t id = from[(draw >> 8) % from.size()];
+    if (!g.advance(at, id)) abort();
+    if (tokens.is_stop(id)) return true;
+    text += tokens.bytes(id);
+  }
+  return false;
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace verge;
-  using namespace verge::engine::grammar;
-  static const testing::ByteTokenizer tokenizer({"{\"", "\":", "\",\"", "\"}", "true", "12", "ab"});
-  static const TokenBytes tokens(tokenizer, {0}, tokenizer.vocabulary());
   if (size < 2) return 0;
-  const auto kind = data[0] % 2 == 0 ? SourceKind::JsonSchema : SourceKind::Regex;
-  auto made = Grammar::compile(kind, {reinterpret_cast<const char*>(data) + 1, size - 1}, tokens);
-  if (!made) {
-    if (made.error().message.empty()) abort();
+  static const testing::ByteTokenizer tokenizer({"\": ", "\", \"", "{\"", "\"}", "true", "  ", "10", "é"});
+  static const grammar::TokenBytes tokens(tokenizer, {0}, tokenizer.vocabulary());
+  const auto kind = data[0] % 2 ? grammar::SourceKind::Regex : grammar::SourceKind::JsonSchema;
+  const std::string_view source(reinterpret_cast<const char*>(data) + 2, size - 2);
+  const auto g = grammar::Grammar::compile(kind, source, tokens);
+  if (!g) {
+    if (g.error().message.empty()) abort();
     return 0;
   }
-  Matcher at = (*made)->start(false);
-  for (size_t i = 0; i < 40; ++i) {
-    const auto mask = (*made)->mask(at);
-    const auto first = static_cast<int32_t>(data[1 + i % (size - 1)]);
-    int32_t chosen = -1;
-    for (int32_t k = 0; k < tokens.rows() && chosen < 0; ++k) {
-      const int32_t id = (first + k) % tokens.rows();
-      if (admits(*mask, id)) chosen = id;
-    }
-    if (chosen < 0) abort();
-    if (!(*made)->advance(at, chosen)) abort();
-    if (tokens.is_stop(chosen)) break;
-  }
+  std::string text;
+  const bool ended = walk(**g, tokens, data[1], text);
+  if (ended && kind == grammar::SourceKind::JsonSchema && !parse_json(text, 200)) abort();
   return 0;
 }

@@ -9,7 +9,7 @@ export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS
 
 asan="test_support test_http test_protocol test_router test_engine_formats"
 tsan="test_http test_protocol test_router"
-fuzz="gguf_fuzz whisper_fuzz audio_fuzz form_fuzz image_fuzz torch_checkpoint_fuzz safetensors_fuzz tokenizer_fuzz template_fuzz request_fuzz frame_fuzz http_fuzz zip_fuzz cluster_fuzz"
+fuzz="gguf_fuzz whisper_fuzz audio_fuzz form_fuzz image_fuzz torch_checkpoint_fuzz safetensors_fuzz tokenizer_fuzz template_fuzz request_fuzz frame_fuzz http_fuzz zip_fuzz cluster_fuzz tools_fuzz grammar_fuzz"
 if [ "${SANITIZE_ALL:-0}" = 1 ]; then
   asan=all tsan=all
 fi
