@@ -127,7 +127,7 @@ def constant(name, *path):
 def needs(words):
     """Seconds that `verge serve` with these words needs to end, at most, unless something hangs."""
     given = lambda option, default: int(words[words.index(option) + 1]) if option in words else default
-    delay = 0 if "node" in words else given("--drain-delay", constant("kDrainDelayS", "commands", "drain_delay.h"))
+    delay = 0 if "node" in words else given("--drain-delay", constant("kDrainDelayS", "server", "drain_delay.h"))
     return delay + given("--drain", constant("kDrainMs", "support", "limits.h") / 1000) + 5
 
 

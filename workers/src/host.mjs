@@ -1,7 +1,7 @@
 // `verge serve --worker DIR`: a Worker as a long-lived service on workerd, behind the gateway, which is the parent of this process. The
 // project is bundled as for a deployment, and workerd gets it without a development server: the gateway talks to a socket that leads to
 // the Worker and to nothing else. Lines of JSON on descriptor 3 say what happens: {"state": "built", …}, "ready", "failed" and "log"; those on
-// the standard input what to do: {"do": "start", …}, "live" and "retire", see src/commands/hosted_process.h.
+// the standard input what to do: {"do": "start", …}, "live" and "retire", see src/hosting/hosted_process.h.
 import path from "node:path";
 import fs from "node:fs";
 import os from "node:os";
