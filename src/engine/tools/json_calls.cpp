@@ -24,16 +24,22 @@ class HeadReader {
  public:
   explicit HeadReader(std::string_view text) : text_(text) {}
 
-  Head read(bool list) {
+  // Behind a mark the grammar holds everything. `bare`, where there is none: what the trigger bars
+  // from text and nothing else, or a text that merely looks like a call would be one unchecked.
+  Head read(bool list, bool bare = false) {
     Head head;
     if (list && !take('[')) return failed();
     if (!take('{')) return failed();
     std::string key;
+    bool typed = false;
     while (true) {
       if (!string(key) || !take(':')) return failed();
       if (key == "arguments" || key == "parameters") break;
+      if (bare && (!head.name.empty() || (key != "name" && (key != "type" || typed)))) return {};
       std::string value;
       if (!string(value) || !take(',')) return failed();
+      if (bare && key == "type" && value != "function") return {};
+      typed |= key == "type";
       if (key == "name") head.name = std::move(value);
       else if (key != "type" && key != "id") return {};
     }
@@ -142,7 +148,7 @@ class JsonCallParser final : public Scanner {
         more |= reader.more();
         continue;
       }
-      Head found = reader.read(false);
+      Head found = reader.read(false, true);
       if (found.match == Match::More) more = true;
       if (found.match != Match::Yes || !names_.contains(found.name)) continue;
       opened_.clear();

@@ -126,7 +126,9 @@ std::unique_ptr<Parser> NamedCalls::parser(std::span<const Function>) const {
 }
 
 std::string NamedCalls::trigger(std::span<const Function>) const {
-  return literal(form_.section_open.empty() ? form_.open : form_.section_open);
+  // Both, as both are read as a call's beginning: no call but under the grammar.
+  return (form_.section_open.empty() ? "" : literal(form_.section_open) + "|") +
+         literal(form_.open);
 }
 
 Result<CallParts> NamedCalls::add(Envelope& e, std::span<const Function> functions,
@@ -136,7 +138,9 @@ Result<CallParts> NamedCalls::add(Envelope& e, std::span<const Function> functio
   if (const size_t at = after.find("\\{n\\}"); at != std::string::npos)
     after.replace(at, 5, "[0-9]{1,2}");
   const std::string begin = literal(form_.open + form_.before_name);
-  const uint32_t first = e.add({Kind::Pattern, literal(form_.section_open) + begin});
+  const std::string section =
+      form_.section_open.empty() ? "" : "(?:" + literal(form_.section_open) + ")?";
+  const uint32_t first = e.add({Kind::Pattern, section + begin});
   const uint32_t close = e.add({Kind::Pattern, literal(form_.close)});
   const bool list = parallel && !form_.section_open.empty();
   const uint32_t again = list ? e.add({Kind::Pattern, "\\n?" + begin}) : 0;

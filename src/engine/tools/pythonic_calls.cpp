@@ -64,8 +64,11 @@ class PythonicParser final : public Scanner {
     size_t at = skip_space(buffer_);
     for (std::string_view mark : kMarks) {
       const std::string_view rest = std::string_view(buffer_).substr(at);
-      if (rest.starts_with(mark)) at = skip_space(buffer_, at + mark.size());
-      else if (mark.starts_with(rest) && !end) return false;
+      if (rest.starts_with(mark)) {  // one, as the trigger has it
+        at = skip_space(buffer_, at + mark.size());
+        break;
+      }
+      if (mark.starts_with(rest) && !end) return false;
     }
     if (at < buffer_.size() && buffer_[at] == '[') {
       const size_t name = skip_space(buffer_, at + 1), open = buffer_.find('(', name);

@@ -320,5 +320,33 @@ TEST(AnswerCalls, FencedAndBareJsonAreCalls) {
             "{\"name\": \"Anna\", \"age\": 5}");
 }
 
+// What free text may hold is never read as a call: nothing held its arguments to the schema.
+TEST(AnswerCalls, ATextThatLooksLikeACallIsText) {
+  const std::string wrong = R"("arguments": {"city": 5}})";
+  for (const Syntax* syntax : all_syntaxes()) {
+    AnswerForm form;
+    form.syntax = syntax;
+    form.functions = functions();
+    const auto g = compile(form);
+    for (const std::string head :
+         {R"({"id": "1", "name": "get_weather", )", R"({"type": "tool", "name": "get_weather", )",
+          R"({"name": "x", "name": "get_weather", )", R"({"name": "get_weather", "id": "1", )",
+          R"({"name": "get_weather", "name": "get_weather", )",
+          R"({"name": "get_weather", "type": "function", )"})
+      for (const std::string& text : {head + wrong, "```json\n" + head + wrong + "\n```"}) {
+        if (!admitted(*g, text)) continue;
+        EXPECT_TRUE(read(form, text, 9).calls.empty()) << syntax->name() << ": " << text;
+        EXPECT_EQ(read(form, text, 9).text, text) << syntax->name();
+      }
+    for (const char* text : {"<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\": 5}",
+                             "<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{}",
+                             "<|tool_call_begin|>functions.x:0<|tool_call_argument_begin|>{}",
+                             "<|python_start|><|python_tag|>[get_weather(city=5)]"})
+      if (admitted(*g, text, false)) {
+        EXPECT_TRUE(read(form, text, 9).calls.empty()) << syntax->name() << ": " << text;
+      }
+  }
+}
+
 }  // namespace
 }  // namespace verge::engine::tools
