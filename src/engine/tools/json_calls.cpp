@@ -127,6 +127,10 @@ class JsonCallParser final : public Scanner {
       const Match match = at_start();
       if (match == Match::Yes) return true;
       if (match == Match::More && !end) return false;
+      if (match == Match::More && said()) {  // behind a call nothing but calls comes
+        buffer_.clear();
+        return false;
+      }
     }
     const int found = say_until(open_, end);
     if (found < 0) return false;

@@ -348,5 +348,16 @@ TEST(AnswerCalls, ATextThatLooksLikeACallIsText) {
   }
 }
 
+TEST(AnswerCalls, BehindABareCallAHalfOneIsNoText) {
+  AnswerForm form;
+  form.syntax = &generic_syntax();
+  form.functions = functions();
+  const std::string one = "{\"name\": \"now\", \"arguments\": {}}";
+  for (size_t cut = 1; cut < 30; ++cut) {
+    const Read got = read(form, one + "\n" + one.substr(0, cut), cut);
+    EXPECT_EQ(got.text, "") << cut;
+  }
+}
+
 }  // namespace
 }  // namespace verge::engine::tools
