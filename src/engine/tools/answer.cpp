@@ -19,12 +19,13 @@ class PlainParser final : public Parser {
 
 class AnswerParser final : public Parser {
  public:
-  AnswerParser(const Thought* thought, bool inside, std::unique_ptr<Parser> body)
-      : thought_(thought),
+  AnswerParser(const AnswerForm& form, std::unique_ptr<Parser> body)
+      : thought_(form.thought),
         body_(std::move(body)),
-        state_(!thought ? State::Body
-               : inside ? State::Trim
-                        : State::Open) {}
+        calls_only_(form.syntax && form.required),
+        state_(!form.thought ? State::Body
+               : form.inside ? State::Trim
+                             : State::Open) {}
 
   void push(std::string_view text, std::vector<Delta>& out) override {
     buffer_ += text;
@@ -33,6 +34,7 @@ class AnswerParser final : public Parser {
   void finish(std::vector<Delta>& out) override {
     while (step(out, true)) {}
     body_->finish(out);
+    drop_text(out);
   }
 
  private:
@@ -62,9 +64,16 @@ class AnswerParser final : public Parser {
       case State::Body:
         body_->push(buffer_, out);
         buffer_.clear();
+        drop_text(out);
         return false;
     }
     return false;
+  }
+
+  // Where the answer is a call, text can only be a mark that the answer's end cut.
+  void drop_text(std::vector<Delta>& out) const {
+    if (calls_only_)
+      std::erase_if(out, [](const Delta& one) { return one.kind == Delta::Kind::Text; });
   }
 
   bool thought(std::vector<Delta>& out, bool end) {
@@ -112,6 +121,7 @@ class AnswerParser final : public Parser {
 
   const Thought* thought_;
   std::unique_ptr<Parser> body_;
+  const bool calls_only_;
   State state_;
   bool thought_ended_ = false;
   std::string buffer_;
@@ -122,7 +132,7 @@ class AnswerParser final : public Parser {
 std::unique_ptr<Parser> answer_parser(const AnswerForm& form) {
   if (!form.thought && !form.syntax) return nullptr;
   auto body = form.syntax ? form.syntax->parser(form.functions) : std::make_unique<PlainParser>();
-  return std::make_unique<AnswerParser>(form.thought, form.inside, std::move(body));
+  return std::make_unique<AnswerParser>(form, std::move(body));
 }
 
 Result<Envelope> answer_envelope(const AnswerForm& form) {

@@ -359,5 +359,20 @@ TEST(AnswerCalls, BehindABareCallAHalfOneIsNoText) {
   }
 }
 
+TEST(AnswerCalls, NoPartOfARequiredOneIsText) {
+  for (const char* tmpl : {"", "<think>"})
+    for (const Syntax* syntax : all_syntaxes()) {
+      AnswerForm form;
+      form.thought = find_thought(tmpl);
+      form.syntax = syntax;
+      form.functions = functions();
+      form.required = true;
+      const std::string text =
+          syntax->render(std::vector<Call>{{"get_weather", R"({"city": "Ulm"})"}});
+      for (size_t end = 0; end <= text.size(); ++end)
+        EXPECT_EQ(read(form, text.substr(0, end), end / 2).text, "") << syntax->name() << end;
+    }
+}
+
 }  // namespace
 }  // namespace verge::engine::tools
