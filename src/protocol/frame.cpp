@@ -294,7 +294,9 @@ Usage read_usage(const json::object& o) {
   return usage;
 }
 
-constexpr size_t kDepth = limits::kJsonDepth + 4;  // what a client may nest, inside our own objects
+// What a client may nest, inside our own objects: the arguments of a call in a history, which came
+// as a text of their own, are eight levels down.
+constexpr size_t kDepth = limits::kJsonDepth + 12;
 
 }  // namespace
 

@@ -1,5 +1,7 @@
 // Functions that a model may call: what reaches the worker, and what becomes of its calls.
+#include "protocol/frame.h"
 #include "protocol/tasks/text_generation.h"
+#include "support/limits.h"
 #include "tests/api/server.h"
 
 namespace verge::api::testing {
@@ -141,6 +143,29 @@ TEST_F(ToolsTest, WhatIsNoToolIsRefusedByPlace) {
       chat(all + R"(,"tool_choice":"none","response_format":{"type":"json_object"},"stop":null)")
           .status,
       200);
+}
+
+// As deep as a model may write them, and no deeper.
+TEST_F(ToolsTest, ArgumentsOfAHistoryNestAsFarAsCallsDo) {
+  const auto nested = [&](size_t levels) {
+    std::string deep;
+    for (size_t i = 0; i < levels; ++i) deep += R"({\"a\":)";
+    deep += "1" + std::string(levels, '}');
+    return post("/v1/chat/completions",
+                fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"x"}},
+      {{"role":"assistant","tool_calls":[{{"id":"a","type":"function","function":{{"name":"f","arguments":"{}"}}}}]}},
+      {{"role":"tool","tool_call_id":"a","content":"4"}}]}})",
+                            kModel, deep));
+  };
+  const Answer met = nested(limits::kJsonDepth);
+  EXPECT_EQ(met.status, 200) << met.body;
+  const auto frame = protocol::decode_request(protocol::encode_request(service_.requests().back()));
+  EXPECT_TRUE(frame.ok()) << frame.error().message;
+  const Answer refused = nested(limits::kJsonDepth + 1);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find("'/messages/1/tool_calls/0/function/arguments'"), std::string::npos)
+      << refused.body;
+  EXPECT_NE(refused.body.find("nested deeper"), std::string::npos) << refused.body;
 }
 
 TEST_F(ToolsTest, HistoriesOfBothFormsReachTheWorker) {

@@ -9,8 +9,6 @@
 namespace verge::api {
 namespace {
 
-constexpr size_t kArgumentsDepth = 128;
-
 bool is_blank(const json::value& value) {
   return (value.is_array() && value.get_array().empty()) ||
          (value.is_object() && value.get_object().empty()) ||
@@ -219,10 +217,10 @@ Result<json::array> read_calls(const json::value& value, std::string_view at) {
         return mismatch(inner + "/arguments", "string", *given);
       } else if (std::string_view text = given->get_string();
                  text.find_first_not_of(" \t\r\n") != text.npos) {
-        auto parsed = parse_json(text, kArgumentsDepth);
+        auto parsed = parse_json(text);
         if (!parsed || !parsed->is_object())
-          return fail(Code::InvalidInput, "'{}/arguments' must be the text of a JSON object",
-                      inner);
+          return fail(Code::InvalidInput, "'{}/arguments' must be the text of a JSON object{}",
+                      inner, parsed ? "" : ": " + parsed.error().message);
         arguments = std::move(parsed->get_object());
       }
     }
