@@ -129,6 +129,11 @@ Result<json::object> template_variables(const json::object& params,
                                         const engine::LoadedModel& model) {
   json::object out;
   if (const json::object* given = get_object(params, "chat_template_kwargs")) out = *given;
+  for (const char* name : {"messages", "tools"})
+    if (out.contains(name))
+      return fail(Code::UnsupportedParameter,
+                  "'/chat_template_kwargs/{0}' is not supported: it would stand in place of '/{0}'",
+                  name);
   for (const auto& [name, value] : out)
     if (!mentions(model, name) && !value.is_null() && value != false)
       return fail(Code::UnsupportedParameter,

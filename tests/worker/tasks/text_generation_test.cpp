@@ -426,5 +426,19 @@ TEST_F(TextGeneration, EffortsAreTheTemplatesOrRefused) {
   EXPECT_EQ(rendered(never, {{"chat_template_kwargs", {{"enable_thinking", false}}}}), "^x");
 }
 
+// The conversation and its functions are the request's: a variable in their place would hide them.
+TEST_F(TextGeneration, VariablesOfTheTemplateReplaceNeitherMessagesNorTools) {
+  use("{{ messages[0].content }}{{ tools }}");
+  for (const char* name : {"messages", "tools"}) {
+    const auto made = prepare(
+        {{"prompt", "hi"}, {"chat_template_kwargs", json::object{{name, json::array()}}}}, chat);
+    ASSERT_FALSE(made.ok()) << name;
+    EXPECT_EQ(made.error().code, Code::UnsupportedParameter);
+    EXPECT_NE(made.error().message.find(fmt::format("'/chat_template_kwargs/{}'", name)),
+              std::string::npos)
+        << made.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace verge::worker
