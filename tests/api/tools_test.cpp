@@ -122,6 +122,11 @@ TEST_F(ToolsTest, WhatIsNoToolIsRefusedByPlace) {
           {all + R"(,"tool_choice":"now")", "/tool_choice"},
           {all + R"(,"tool_choice":5)", "/tool_choice"},
           {all + R"(,"tool_choice":{"type":"custom"})", "/tool_choice/type"},
+          {all + R"(,"tool_choice":{"type":5,"name":"now"})", "/tool_choice/type"},
+          {R"("tools":[{"type":5,"name":"f"}])", "/tools/0/type"},
+          {all +
+               R"(,"tool_choice":{"type":"allowed_tools","mode":["required"],"tools":[{"name":"now"}]})",
+           "/tool_choice/mode"},
           {all +
                R"(,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[]}})",
            "/tool_choice/allowed_tools/tools"},

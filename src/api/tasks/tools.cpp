@@ -29,6 +29,13 @@ Error mismatch(std::string_view at, std::string_view wanted, const json::value& 
               type_name(value));
 }
 
+// Where it is there, it is a text.
+Result<void> check_text(const json::object& in, const char* member, std::string_view at) {
+  const json::value* value = in.if_contains(member);
+  if (!value || value->is_null() || value->is_string()) return {};
+  return mismatch(fmt::format("{}/{}", at, member), "string", *value);
+}
+
 // {type: "function", function: {name}} | {type: "function", name} | {name}
 std::optional<std::string> chosen_name(const json::object& choice) {
   if (const json::object* function = get_object(choice, "function"))
@@ -44,6 +51,7 @@ class ChoiceReader {
     if (value.is_string()) return mode(std::string_view(value.get_string()), "/tool_choice");
     const json::object* choice = value.if_object();
     if (!choice) return mismatch("/tool_choice", "string", value);
+    VERGE_TRY(check_text(*choice, "type", "/tool_choice"));
     const std::string type = get_string(*choice, "type").value_or("function");
     if (type == "auto" || type == "none" || type == "required" || type == "any")
       return mode(type, "/tool_choice/type");
@@ -86,6 +94,7 @@ class ChoiceReader {
     const json::object* inner = get_object(choice, "allowed_tools");
     const std::string at = inner ? "/tool_choice/allowed_tools" : "/tool_choice";
     if (!inner) inner = &choice;
+    VERGE_TRY(check_text(*inner, "mode", at));
     const std::string wanted = get_string(*inner, "mode").value_or("auto");
     if (wanted != "auto" && wanted != "required")
       return fail(Code::InvalidInput, "enum {:.32} not in auto,required at '{}/mode'", wanted, at);
@@ -130,6 +139,7 @@ Result<protocol::Tools> read_list(const json::value& value) {
 Result<protocol::Tool> read_tool(const json::value& value, std::string_view at) {
   const json::object* item = value.if_object();
   if (!item) return mismatch(at, "object", value);
+  VERGE_TRY(check_text(*item, "type", at));
   const std::string type = get_string(*item, "type").value_or("function");
   if (type != "function")
     return not_built(fmt::format("{}/type", at),
