@@ -28,24 +28,25 @@ class HeadReader {
   // from text and nothing else, or a text that merely looks like a call would be one unchecked.
   Head read(bool list, bool bare = false) {
     Head head;
-    if (list && !take('[')) return failed();
-    if (!take('{')) return failed();
+    if (list && !take('[')) return failed(head);
+    if (!take('{')) return failed(head);
     std::string key;
     bool typed = false;
     while (true) {
-      if (!string(key) || !take(':')) return failed();
+      if (!string(key) || !take(':')) return failed(head);
       if (key == "arguments" || key == "parameters") break;
       if (bare && (!head.name.empty() || (key != "name" && (key != "type" || typed)))) return {};
       std::string value;
-      if (!string(value) || !take(',')) return failed();
+      if (!string(value)) return failed(head);
       if (bare && key == "type" && value != "function") return {};
       typed |= key == "type";
       if (key == "name") head.name = std::move(value);
       else if (key != "type" && key != "id") return {};
+      if (!take(',')) return failed(head);
     }
     if (head.name.empty()) return {};
     at_ = skip_space(text_, at_);
-    if (at_ >= text_.size()) return {Match::More, 0, {}};
+    if (at_ >= text_.size()) return more_ = true, failed(head);
     if (text_[at_] != '{') return {};
     head.match = Match::Yes;
     head.end = at_;
@@ -65,7 +66,10 @@ class HeadReader {
   bool more() const { return more_; }
 
  private:
-  Head failed() const { return {more_ ? Match::More : Match::No, 0, {}}; }
+  Head failed(Head& head) const {
+    head.match = more_ ? Match::More : Match::No;
+    return head;
+  }
   bool take(char c) {
     at_ = skip_space(text_, at_);
     if (at_ >= text_.size()) return more_ = true, false;
@@ -127,7 +131,8 @@ class JsonCallParser final : public Scanner {
       const Match match = at_start();
       if (match == Match::Yes) return true;
       if (match == Match::More && !end) return false;
-      if (match == Match::More && said()) {  // behind a call nothing but calls comes
+      // Behind a call nothing but calls comes, nor anything but a call behind a function's name.
+      if (match == Match::More && (said() || named_)) {
         buffer_.clear();
         return false;
       }
@@ -145,6 +150,7 @@ class JsonCallParser final : public Scanner {
   // A call without a mark, of a function that there is.
   Match at_start() {
     bool more = false;
+    named_ = false;
     for (bool fenced : {false, true}) {
       if (fenced && !form_.loose) continue;
       HeadReader reader(buffer_);
@@ -153,7 +159,7 @@ class JsonCallParser final : public Scanner {
         continue;
       }
       Head found = reader.read(false, true);
-      if (found.match == Match::More) more = true;
+      if (found.match == Match::More) more = true, named_ |= names_.contains(found.name);
       if (found.match != Match::Yes || !names_.contains(found.name)) continue;
       opened_.clear();
       list_ = false;
@@ -233,6 +239,7 @@ class JsonCallParser final : public Scanner {
   State state_ = State::Text;
   std::string opened_, close_;
   bool list_ = false, inside_ = false;
+  bool named_ = false;  // what may be a call has a function's name already
   bool bare_ = false;  // the last call had no mark, and another without one may follow
   JsonExtent value_;
   int depth_ = 0;

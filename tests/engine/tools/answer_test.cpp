@@ -359,6 +359,23 @@ TEST(AnswerCalls, BehindABareCallAHalfOneIsNoText) {
   }
 }
 
+// From its function's name on the grammar admits nothing but the call.
+TEST(AnswerCalls, AHalfBareOneWithAFunctionsNameIsNoText) {
+  AnswerForm form;
+  form.syntax = &generic_syntax();
+  form.functions = functions();
+  for (const std::string before : {"", "```json\n"}) {
+    const std::string named = before + "{\"name\": \"now\"",
+                      whole = named + ", \"arguments\": {}}";
+    for (size_t end = 1; end < whole.size(); ++end) {
+      const std::string cut = whole.substr(0, end);
+      EXPECT_EQ(read(form, cut, end / 2).text, end < named.size() ? cut : "") << end;
+    }
+  }
+  for (const char* text : {"{\"name\": \"other\"", "{\"type\": \"function\"", "{\"name\": \"no"})
+    EXPECT_EQ(read(form, text, 3).text, text);
+}
+
 TEST(AnswerCalls, NoPartOfARequiredOneIsText) {
   for (const char* tmpl : {"", "<think>"})
     for (const Syntax* syntax : all_syntaxes()) {
