@@ -23,6 +23,8 @@ class AnswerParser final : public Parser {
       : thought_(form.thought),
         body_(std::move(body)),
         calls_only_(form.syntax && form.required),
+        undecided_(form.syntax && form.body &&
+                   !form.syntax->trigger(form.functions).starts_with('^')),
         state_(!form.thought ? State::Body
                : form.inside ? State::Trim
                              : State::Open) {}
@@ -62,12 +64,24 @@ class AnswerParser final : public Parser {
       case State::Thought: return thought(out, end);
       case State::Before: return before(end);
       case State::Body:
+        if (undecided_ && !decide(end)) return false;
         body_->push(buffer_, out);
         buffer_.clear();
         drop_text(out);
         return false;
     }
     return false;
+  }
+
+  // Beside a schema for text an answer is calls where it begins with their mark, and else that text,
+  // which may hold anything that looks like a call.
+  bool decide(bool end) {
+    const size_t at = skip_space(buffer_);
+    if (at == buffer_.size() && !end) return false;
+    if (at < buffer_.size() && buffer_[at] != '<' && buffer_[at] != '[')
+      body_ = std::make_unique<PlainParser>();
+    undecided_ = false;
+    return true;
   }
 
   // Where the answer is a call, text can only be a mark that the answer's end cut.
@@ -122,6 +136,7 @@ class AnswerParser final : public Parser {
   const Thought* thought_;
   std::unique_ptr<Parser> body_;
   const bool calls_only_;
+  bool undecided_;  // whether calls come, or the text of a schema
   State state_;
   bool thought_ended_ = false;
   std::string buffer_;

@@ -263,6 +263,26 @@ TEST(AnswerCalls, OrWhatASchemaAdmits) {
   }
 }
 
+TEST(AnswerCalls, WhatASchemaAdmitsIsNoCall) {
+  for (const Syntax* syntax : all_syntaxes()) {
+    AnswerForm form;
+    form.syntax = syntax;
+    form.functions = functions();
+    if (syntax->trigger(form.functions).starts_with("^")) continue;  // a call has no mark there
+    form.body =
+        grammar::EnvelopePart{grammar::EnvelopePart::Kind::Value, R"({"type":"object"})"};
+    const auto g = compile(form);
+    for (const char* text : {R"({"name": "get_weather", "arguments": {"city": 5}})",
+                             R"({"a": "<tool_call>", "b": "</tool_call> [TOOL_CALLS] x"})"}) {
+      EXPECT_TRUE(admitted(*g, text)) << syntax->name();
+      for (size_t cut = 0; cut < std::string_view(text).size(); ++cut) {
+        EXPECT_EQ(read(form, text, cut).text, text) << syntax->name() << cut;
+        EXPECT_TRUE(read(form, text, cut).calls.empty()) << syntax->name() << cut;
+      }
+    }
+  }
+}
+
 TEST(AnswerCalls, OfManyFunctions) {
   AnswerForm form;
   form.syntax = &generic_syntax();
