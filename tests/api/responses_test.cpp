@@ -1,6 +1,7 @@
 // The Responses API over a real server; below it a scripted model.
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "accounts/response_store.h"
 #include "protocol/tasks/text_generation.h"
@@ -199,6 +200,29 @@ TEST_F(ResponsesTest, InputItemsAreListedInPages) {
   EXPECT_EQ(page.at("data").at(1).at("content").at(0).at("type"), "output_text");
   for (const char* wrong : {"?limit=0", "?limit=101", "?order=up", "?after=msg_x", "?limit=many"})
     EXPECT_EQ(get(path(fmt::format("/{}/input_items{}", id, wrong))).status, 400) << wrong;
+}
+
+TEST_F(ResponsesTest, PagesEndThoughAnItemWasSentTwice) {
+  const json::value twice = json::parse(
+      R"([{"id":"a","role":"user","content":"0"},{"id":"a","role":"user","content":"1"},)"
+      R"({"id":"b","role":"user","content":"2"}])");
+  const Answer first = create({{"input", twice}});
+  json::array again{first.json().at("output").at(0), {{"role", "user"}, {"content", "3"}}};
+  const std::string id =
+      id_of(create({{"previous_response_id", id_of(first)}, {"input", std::move(again)}}));
+  for (const char* order : {"asc", "desc"}) {
+    std::set<std::string> seen;
+    json::value page{{"has_more", true}, {"last_id", ""}};
+    for (int i = 0; i < 8 && page.at("has_more") == true; ++i) {
+      const std::string after(page.at("last_id").as_string());
+      page = get(path(fmt::format("/{}/input_items?limit=1&order={}&after={}", id, order, after)))
+                 .json();
+      seen.emplace(page.at("last_id").as_string());
+    }
+    EXPECT_EQ(page.at("has_more"), false) << order;
+    EXPECT_EQ(seen.size(), 6u) << order;
+    EXPECT_TRUE(seen.contains("a")) << order;
+  }
 }
 
 TEST_F(ResponsesTest, AccountsDoNotReadEachOthers) {

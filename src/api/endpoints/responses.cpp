@@ -1,5 +1,6 @@
 // OpenAI's Responses API: an answer, and what is kept of answers for those that go on from them.
 #include <algorithm>
+#include <set>
 
 #include "accounts/response_store.h"
 #include "api/endpoints/endpoints.h"
@@ -62,6 +63,20 @@ http::task<Result<json::value>> find_item(Call& call, std::string id) {
   co_return no_such_item(id);
 }
 
+// A client may send items again that it goes on from, or one id twice. Pages go on after an id, so
+// that each of a response is there once: later ones get an id of their own.
+void tell_apart(Items& items, size_t own, std::string_view seed) {
+  std::set<std::string> seen;
+  for (size_t i = 0; i < items.list.size(); ++i) {
+    json::object& item = items.list[i].get_object();
+    const std::string id = get_string(item, "id").value_or("");
+    if (seen.insert(id).second || i < own) continue;
+    const std::string type = get_string(item, "type").value_or("");
+    item["id"] = responses::input_item_id(type, seed, i - own);
+    seen.insert(get_string(item, "id").value_or(""));
+  }
+}
+
 // All items that the model is given: those of the response that this one goes on from, then the
 // request's own.
 http::task<Result<Items>> gather(Call& call, const responses::Request& request) {
@@ -75,6 +90,7 @@ http::task<Result<Items>> gather(Call& call, const responses::Request& request) 
     if (!items) co_return items.error();
     append(all, std::move(*items), "/previous_response_id");
   }
+  const size_t own = all.list.size();
   size_t references = 0;
   for (size_t i = 0; i < request.input.list.size(); ++i) {
     json::value item = request.input.list[i];
@@ -95,6 +111,7 @@ http::task<Result<Items>> gather(Call& call, const responses::Request& request) 
     co_return fail(Code::InvalidInput,
                    "'/input' and what it goes on from have {} items, which must be <= {}",
                    all.list.size(), limits::kResponseItems);
+  tell_apart(all, own, call.id);
   co_return all;
 }
 
@@ -218,6 +235,9 @@ http::task<void> create_response(Call& call) {
     kept.input = json_body(items->list);
     for (const json::value& item : request.input.list)
       kept.item_ids.emplace_back(item.at("id").as_string());
+    const size_t own = items->list.size() - request.input.list.size();
+    for (size_t i = own; i < items->list.size(); ++i)
+      kept.item_ids.emplace_back(items->list[i].at("id").as_string());
   }
   responses::Writer writer(
       responses::response_json(request, *text, response_id(call), now_ms / 1000), call.id,

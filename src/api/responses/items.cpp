@@ -63,7 +63,6 @@ class ItemReader {
  private:
   // id and status, with what is missing filled in; names that are not among `known` are noted.
   Result<json::object> begin(const json::object& item, std::string_view type,
-                             std::string_view prefix,
                              std::initializer_list<std::string_view> known) {
     for (const auto& [key, value] : item)
       if (key != "type" && key != "id" && key != "status" &&
@@ -76,7 +75,7 @@ class ItemReader {
       return fail(Code::InvalidInput, "Length of '{}/id' must be <= {}", place_,
                   limits::kItemIdBytes);
     out["id"] = id && !id->get_string().empty() ? std::string(id->get_string())
-                                                : item_id(prefix, seed_, kInputIds + index_);
+                                                : input_item_id(type, seed_, index_);
     out["status"] = "completed";
     if (const json::value* status = present(item, "status")) {
       if (!status->is_string()) return mismatch(place_ + "/status", "string", *status);
@@ -90,7 +89,7 @@ class ItemReader {
   }
 
   Result<json::object> message(const json::object& item) {
-    VERGE_ASSIGN(out, begin(item, "message", "msg", {"role", "content", "phase"}));
+    VERGE_ASSIGN(out, begin(item, "message", {"role", "content", "phase"}));
     VERGE_ASSIGN(role, text_of(item, "role", place_, "role,content"));
     if (role != "user" && role != "assistant" && role != "system" && role != "developer")
       return fail(Code::InvalidInput,
@@ -142,7 +141,7 @@ class ItemReader {
 
   Result<json::object> function_call(const json::object& item) {
     constexpr std::string_view kRequired = "call_id,name,arguments";
-    VERGE_ASSIGN(out, begin(item, "function_call", "fc", {"call_id", "name", "arguments"}));
+    VERGE_ASSIGN(out, begin(item, "function_call", {"call_id", "name", "arguments"}));
     VERGE_ASSIGN(call_id, text_of(item, "call_id", place_, kRequired));
     VERGE_ASSIGN(name, text_of(item, "name", place_, kRequired));
     VERGE_ASSIGN(arguments, text_of(item, "arguments", place_, kRequired));
@@ -153,7 +152,7 @@ class ItemReader {
   }
 
   Result<json::object> function_call_output(const json::object& item) {
-    VERGE_ASSIGN(out, begin(item, "function_call_output", "fco", {"call_id", "output"}));
+    VERGE_ASSIGN(out, begin(item, "function_call_output", {"call_id", "output"}));
     VERGE_ASSIGN(call_id, text_of(item, "call_id", place_, "call_id,output"));
     const json::value* output = present(item, "output");
     if (!output) return missing(place_, "call_id,output");
@@ -170,7 +169,7 @@ class ItemReader {
   // What a model thought earlier: its text is kept; what another service encrypted cannot be read
   // and says nothing here.
   Result<json::object> reasoning(const json::object& item) {
-    VERGE_ASSIGN(out, begin(item, "reasoning", "rs", {"summary", "content", "encrypted_content"}));
+    VERGE_ASSIGN(out, begin(item, "reasoning", {"summary", "content", "encrypted_content"}));
     for (const char* name : {"summary", "content"}) {
       const json::value* value = present(item, name);
       if (value && !value->is_array())
@@ -309,6 +308,14 @@ std::string item_id(std::string_view prefix, std::string_view seed, size_t index
   for (const char c : seed)
     if (c != '-') out += c;
   return out + fmt::format("{:04x}", index);
+}
+
+std::string input_item_id(std::string_view type, std::string_view seed, size_t index) {
+  const std::string_view prefix = type == "function_call"          ? "fc"
+                                  : type == "function_call_output" ? "fco"
+                                  : type == "reasoning"            ? "rs"
+                                                                   : "msg";
+  return item_id(prefix, seed, kInputIds + index);
 }
 
 Result<Items> read_input(const json::value& input, std::string_view id_seed,

@@ -31,5 +31,7 @@ Result<Chat> to_chat(const std::optional<std::string>& instructions, const Items
 
 // "msg_…", "fc_…": the same for the same arguments, unlike for others.
 std::string item_id(std::string_view prefix, std::string_view seed, size_t index);
+// Of the item of this type that is the request's `index`th.
+std::string input_item_id(std::string_view type, std::string_view seed, size_t index);
 
 }  // namespace verge::api::responses
