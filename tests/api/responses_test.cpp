@@ -407,6 +407,31 @@ TEST_F(ResponsesTest, CallsAndThoughtsAreItems) {
       "input.1.arguments");
 }
 
+TEST_F(ResponsesTest, ACallThatWasCutIsGoneOnFromWithoutIt) {
+  const auto input = [](std::string_view status, std::string_view arguments) {
+    json::array out = json::parse(R"([{"role":"user","content":"hi"},)"
+                                  R"({"type":"function_call","call_id":"c","name":"f"},)"
+                                  R"({"role":"user","content":"and?"}])")
+                          .as_array();
+    out[1].as_object()["status"] = status;
+    out[1].as_object()["arguments"] = arguments;
+    return out;
+  };
+  const Answer first = create({{"input", input("incomplete", "{\"a\": \"b")}});
+  EXPECT_EQ(first.status, 200) << first.body;
+  EXPECT_EQ(messages(), json::parse(R"([{"role":"user","content":"hi"},)"
+                                    R"({"role":"user","content":"and?"}])"));
+  // It is kept, and gone on from.
+  EXPECT_EQ(create({{"previous_response_id", id_of(first)}}).status, 200);
+  const json::array result{
+      json::object{{"type", "function_call_output"}, {"call_id", "c"}, {"output", "x"}}};
+  EXPECT_EQ(param(create({{"previous_response_id", id_of(first)}, {"input", result}})),
+            "input.0.call_id");
+  EXPECT_EQ(param(create({{"input", input("completed", "{")}})), "input.1.arguments");
+  EXPECT_EQ(create({{"input", input("incomplete", "{}")}}).status, 200);
+  EXPECT_TRUE(messages().at(1).as_object().contains("tool_calls"));
+}
+
 TEST_F(ResponsesTest, LogprobsWhereAskedFor) {
   protocol::Token one = token(1, "A");
   one.logprobs.push_back({{1, "A", -0.5f}, {{1, "A", -0.5f}, {2, "B", -1.0f}}});

@@ -269,6 +269,8 @@ class ChatWriter {
 
   void call(const json::object& item, const std::string& place) {
     const std::string id = get_string(item, "call_id").value_or("");
+    // One that `max_output_tokens` cut was never made: what there is of it is no JSON.
+    if (item.at("status") == "incomplete" && !parse_json(item.at("arguments").as_string())) return;
     ids_.insert(id);
     const json::object* before = last();
     if (!before || before->at("role") != "assistant") think(chat_.add("assistant", nullptr, place));
@@ -279,7 +281,8 @@ class ChatWriter {
     const std::string id = get_string(item, "call_id").value_or("");
     if (!ids_.contains(id))
       return fail(Code::InvalidInput,
-                  "'{}/call_id': no function_call before it has the call_id {:.64}", place, id);
+                  "'{}/call_id': no complete function_call before it has the call_id {:.64}", place,
+                  id);
     const json::value& output = item.at("output");
     json::object& added =
         chat_.add("tool", output.is_array() ? chat_content(output.get_array()) : output, place);
