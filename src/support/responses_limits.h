@@ -14,8 +14,8 @@ inline constexpr size_t kResponseBytes = 32 << 20;        // of one, with all th
 inline constexpr size_t kResponseItems = 1 << 14;         // of one, with all that it goes on from
 inline constexpr size_t kItemReferences = 256;            // of one request; each is looked up
 inline constexpr size_t kItemIdBytes = 128;
-inline constexpr size_t kLabels = 16, kLabelKeyBytes = 64,
-                        kLabelValueBytes = 512;  // of its metadata, as published
+inline constexpr size_t kLabels = 16, kLabelKeyLength = 64,
+                        kLabelValueLength = 512;  // characters of its metadata, as published
 inline constexpr int64_t kInputItemsPage = 20, kInputItemsMost = 100;  // as published
 
 }  // namespace verge::limits

@@ -98,6 +98,18 @@ TEST_F(ResponsesTest, AnAnswerHasEveryPublishedField) {
   EXPECT_EQ(service_.requests().back().params.at("max_tokens"), 9);
 }
 
+TEST_F(ResponsesTest, MetadataIsCountedInCharacters) {
+  const auto status = [&](size_t key, size_t value) {
+    std::string keys, values;
+    for (size_t i = 0; i < key; ++i) keys += "ö";
+    for (size_t i = 0; i < value; ++i) values += "語";
+    return create({{"metadata", json::object{{keys, values}}}}).status;
+  };
+  EXPECT_EQ(status(64, 512), 200);
+  EXPECT_EQ(status(65, 512), 400);
+  EXPECT_EQ(status(64, 513), 400);
+}
+
 TEST_F(ResponsesTest, AStreamHasEveryEventInOrder) {
   const Answer answer = create({{"stream", true}});
   EXPECT_EQ(answer.header("content-type"), "text/event-stream");

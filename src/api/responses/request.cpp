@@ -49,6 +49,10 @@ constexpr std::string_view kIncludes[] = {"message.output_text.logprobs",
                                           "computer_call_output.output.image_url",
                                           "message.input_image.image_url"};
 
+size_t characters(std::string_view text) {
+  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
 Result<void> read_metadata(Params& in) {
   const json::object* metadata = in.object("metadata");
   if (!metadata) return {};
@@ -56,16 +60,16 @@ Result<void> read_metadata(Params& in) {
     return fail(Code::InvalidInput, "maxProperties at '/metadata' is {}, got {}", limits::kLabels,
                 metadata->size());
   for (const auto& [key, value] : *metadata) {
-    if (key.size() > limits::kLabelKeyBytes)
+    if (characters(key) > limits::kLabelKeyLength)
       return fail(Code::InvalidInput, "Length of the keys of '/metadata' must be <= {}",
-                  limits::kLabelKeyBytes);
+                  limits::kLabelKeyLength);
     if (!value.is_string())
       return fail(Code::InvalidInput,
                   "Type mismatch of a member of '/metadata', 'string' not in '{}'",
                   type_name(value));
-    if (value.get_string().size() > limits::kLabelValueBytes)
+    if (characters(value.get_string()) > limits::kLabelValueLength)
       return fail(Code::InvalidInput, "Length of the values of '/metadata' must be <= {}",
-                  limits::kLabelValueBytes);
+                  limits::kLabelValueLength);
   }
   return {};
 }
