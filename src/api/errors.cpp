@@ -204,6 +204,9 @@ json::object error_body(const Published& error, Shape shape, std::string_view re
               {"errors", std::move(errors)},      {"success", false}};
     case Shape::Anthropic: {
       json::object body{{"type", anthropic_type(error.status)}, {"message", error.description}};
+      // Anthropic's clients send the whole conversation, without `thread`, to a server that says this.
+      if (error.param == "thread" && error.openai_code == "unsupported_parameter")
+        body["details"] = json::object{{"error_code", "thread_unsupported_request"}, {"unsupported", json::array{"thread"}}};
       return {{"type", "error"}, {"error", std::move(body)}, {"request_id", request_id}};
     }
     case Shape::OpenAi: {

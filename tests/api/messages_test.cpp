@@ -179,6 +179,23 @@ TEST_F(MessagesTest, ErrorsHaveItsShapeAndNameWhatTheClientWrote) {
   EXPECT_EQ(get("/v1/messages").json().at("type"), "error");
 }
 
+// What goes on from messages that the server keeps must not be answered without them.
+TEST_F(MessagesTest, AThreadIsRefusedSoThatClientsGoOnWithoutOne) {
+  for (const char* thread :
+       {R"({"type":"create"})", R"({"type":"continue","previous_message_id":"msg_1"})"}) {
+    const Answer answer = create({{"thread", json::parse(thread)}});
+    EXPECT_EQ(answer.status, 400);
+    EXPECT_EQ(answer.json().at("error").at("type"), "invalid_request_error");
+    EXPECT_EQ(
+        answer.json().at("error").at("details"),
+        json::parse(R"({"error_code":"thread_unsupported_request","unsupported":["thread"]})"));
+  }
+  EXPECT_EQ(create({{"thread", nullptr}}).status, 200);
+  const Answer other = create({{"compaction", json::object{{"type", "x"}}}});
+  EXPECT_EQ(other.status, 400);
+  EXPECT_FALSE(other.json().at("error").as_object().contains("details"));
+}
+
 TEST_F(MessagesTest, TokensAreCounted) {
   const Answer answer = post(
       "/v1/messages/count_tokens",

@@ -167,7 +167,7 @@ TEST_F(ParametersTest, EveryPublishedParameterHasARow) {
                             "top_logprobs", "top_p", "truncation", "user"}},
       {Surface::Messages, {"model", "messages", "max_tokens", "system", "stop_sequences", "stream", "temperature", "top_k", "top_p", "tools", "tool_choice", "thinking",
                            "output_config", "output_format", "metadata", "cache_control", "container", "mcp_servers", "context_management", "inference_geo", "speed",
-                           "service_tier"}},
+                           "service_tier", "thread", "compaction"}},
       {Surface::Embeddings, {"input", "model", "dimensions", "encoding_format", "user"}},
       {Surface::Transcriptions, {"file", "model", "chunking_strategy", "include", "known_speaker_names", "known_speaker_references", "language", "prompt",
                                  "response_format", "stream", "temperature", "timestamp_granularities"}}};

@@ -257,6 +257,8 @@ constexpr Row kMessages[] = {
     {"container", "r", is_empty},
     {"mcp_servers", "r", is_empty, "call them yourself, and send their tools in 'tools'"},
     {"context_management", "r", is_empty, "leave messages out"},
+    {"compaction", "r", is_empty, "ask for a summary in a message"},
+    {"thread", "r", is_empty, "no messages are kept here: send all of them"},
     {"inference_geo", "r", is_empty},
     {"speed", "r", is_standard},
     {"service_tier", "r", is_standard_tier},
