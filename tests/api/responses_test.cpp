@@ -444,6 +444,25 @@ TEST_F(ResponsesTest, ACallThatWasCutIsGoneOnFromWithoutIt) {
   EXPECT_TRUE(messages().at(1).as_object().contains("tool_calls"));
 }
 
+TEST_F(ResponsesTest, ThoughtsStayWithTheirTurn) {
+  const Answer answer = create({{"input", json::parse(R"([
+    {"role":"user","content":"hi"},
+    {"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"One."}]},
+    {"type":"reasoning","summary":[{"type":"summary_text","text":"Two."}]},
+    {"role":"assistant","content":"I ask."},
+    {"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"Three."}]},
+    {"type":"function_call","call_id":"c","name":"f","arguments":"{}"},
+    {"type":"function_call_output","call_id":"c","output":"sun"},
+    {"role":"assistant","content":"Sun."},
+    {"role":"user","content":"and?"}])")}});
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const json::array chat = messages();
+  ASSERT_EQ(chat.size(), 5u);
+  EXPECT_EQ(chat[1].at("reasoning_content"), "One.\nTwo.\nThree.");
+  EXPECT_TRUE(chat[1].as_object().contains("tool_calls"));
+  EXPECT_FALSE(chat[3].as_object().contains("reasoning_content"));
+}
+
 TEST_F(ResponsesTest, LogprobsWhereAskedFor) {
   protocol::Token one = token(1, "A");
   one.logprobs.push_back({{1, "A", -0.5f}, {{1, "A", -0.5f}, {2, "B", -1.0f}}});

@@ -272,8 +272,9 @@ class ChatWriter {
     // One that `max_output_tokens` cut was never made: what there is of it is no JSON.
     if (item.at("status") == "incomplete" && !parse_json(item.at("arguments").as_string())) return;
     ids_.insert(id);
-    const json::object* before = last();
-    if (!before || before->at("role") != "assistant") think(chat_.add("assistant", nullptr, place));
+    json::object* before = last();
+    const bool goes_on = before && before->at("role") == "assistant";
+    think(goes_on ? *before : chat_.add("assistant", nullptr, place));
     chat_.call(id, get_string(item, "name").value_or(""), item.at("arguments"), place);
   }
 
@@ -292,11 +293,21 @@ class ChatWriter {
 
   void thought(const json::object& item) {
     for (const char* name : {"content", "summary"})
-      if (const json::array* parts = get_array(item, name); parts && thought_.empty())
-        thought_ = joined(*parts);
+      if (const json::array* parts = get_array(item, name); parts && !parts->empty()) {
+        join(thought_, joined(*parts));
+        return;
+      }
   }
+  // Thoughts between the calls of one turn are that turn's.
   void think(json::object& message) {
-    if (!thought_.empty()) message["reasoning_content"] = std::exchange(thought_, "");
+    if (thought_.empty()) return;
+    std::string all = get_string(message, "reasoning_content").value_or("");
+    join(all, std::exchange(thought_, ""));
+    message["reasoning_content"] = std::move(all);
+  }
+  static void join(std::string& text, const std::string& more) {
+    if (!text.empty() && !more.empty()) text += '\n';
+    text += more;
   }
 
   Chat chat_;
