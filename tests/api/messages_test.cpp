@@ -179,6 +179,23 @@ TEST_F(MessagesTest, ErrorsHaveItsShapeAndNameWhatTheClientWrote) {
   EXPECT_EQ(get("/v1/messages").json().at("type"), "error");
 }
 
+TEST_F(MessagesTest, ThoughtsStayWithTheirTurn) {
+  const Answer answer = create({{"messages", json::parse(R"([
+    {"role":"user","content":"hi"},
+    {"role":"assistant","content":[
+      {"type":"thinking","thinking":"One.","signature":""},
+      {"type":"text","text":"I ask."},
+      {"type":"thinking","thinking":"Two.","signature":""},
+      {"type":"tool_use","id":"c","name":"f","input":{}}]},
+    {"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"sun"}]}])")}});
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const json::array chat = params().at("messages").as_array();
+  ASSERT_EQ(chat.size(), 3u);
+  EXPECT_EQ(chat[1].at("reasoning_content"), "One.\nTwo.");
+  EXPECT_EQ(chat[1].at("tool_calls").as_array().size(), 1u);
+  EXPECT_EQ(chat[2].at("role"), "tool");
+}
+
 // What goes on from messages that the server keeps must not be answered without them.
 TEST_F(MessagesTest, AThreadIsRefusedSoThatClientsGoOnWithoutOne) {
   for (const char* thread :

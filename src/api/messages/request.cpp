@@ -174,8 +174,9 @@ class ChatReader {
     if (!input) return missing(place, kRequired);
     if (!input->is_object()) return mismatch(place + "/input", "object", *input);
     ids_.insert(id);
-    if (chat_.messages.empty() || chat_.messages.back().at("role") != "assistant")
-      think(chat_.add("assistant", "", place));
+    const bool goes_on =
+        !chat_.messages.empty() && chat_.messages.back().at("role") == "assistant";
+    think(goes_on ? chat_.messages.back().get_object() : chat_.add("assistant", "", place));
     chat_.call(id, name, *input, place);
     return {};
   }
@@ -194,8 +195,12 @@ class ChatReader {
     return {};
   }
 
+  // Thoughts between the blocks of one turn are that turn's.
   void think(json::object& message) {
-    if (!thought_.empty()) message["reasoning_content"] = std::exchange(thought_, "");
+    if (thought_.empty()) return;
+    std::string all = get_string(message, "reasoning_content").value_or("");
+    if (!all.empty()) all += '\n';
+    message["reasoning_content"] = all + std::exchange(thought_, "");
   }
 
   Chat chat_;
