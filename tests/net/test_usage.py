@@ -85,7 +85,7 @@ def test_a_gateway_is_killed_in_the_middle(three):
 
     def client(number):
         while len(answers) < 1000 and cluster.processes["eu-gw"].poll() is None:
-            answers.append(cluster.ask("eu-gw", number, 4, stream=number % 2 == 1))
+            answers.append(cluster.ask("eu-gw", number + 1, 4, stream=number % 2 == 1))
     with ThreadPoolExecutor(6) as pool:
         for number in range(6):
             pool.submit(client, number)
