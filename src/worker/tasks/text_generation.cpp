@@ -355,14 +355,6 @@ static Result<void> set_form(const protocol::Request& request, const protocol::T
       if (names.empty() || std::find(names.begin(), names.end(), one.name) != names.end())
         form.functions.push_back({one.name, json::serialize(arguments_schema(one)), one.at});
   }
-  out.parser = tool::answer_parser(form);
-  if (out.parser) {
-    out.shown = grammars.marks();
-    const tool::Syntax* syntax = form.syntax ? form.syntax : &tool::generic_syntax();
-    out.call_id = [syntax, id = request.id](size_t index, std::string_view name) {
-      return call_id(*syntax, id, index, name);
-    };
-  }
   if (wanted && !form.thought && !form.syntax) {
     VERGE_ASSIGN(grammar, grammars.find(*wanted));
     out.grammar = std::move(grammar);
@@ -371,6 +363,14 @@ static Result<void> set_form(const protocol::Request& request, const protocol::T
   if (wanted) {
     VERGE_ASSIGN(body, Grammars::part(*wanted));
     form.body = std::move(body);
+  }
+  out.parser = tool::answer_parser(form);
+  if (out.parser) {
+    out.shown = grammars.marks();
+    const tool::Syntax* syntax = form.syntax ? form.syntax : &tool::generic_syntax();
+    out.call_id = [syntax, id = request.id](size_t index, std::string_view name) {
+      return call_id(*syntax, id, index, name);
+    };
   }
   VERGE_ASSIGN(envelope, tool::answer_envelope(form));
   if (envelope.empty()) return {};

@@ -426,6 +426,26 @@ TEST_F(TextGeneration, EffortsAreTheTemplatesOrRefused) {
   EXPECT_EQ(rendered(never, {{"chat_template_kwargs", {{"enable_thinking", false}}}}), "^x");
 }
 
+// A text of the schema that looks like a call is none: nothing held its arguments.
+TEST_F(TextGeneration, WhatASchemaAdmitsBesideToolsIsText) {
+  use("{% for m in messages %}{{ m.content }}{% endfor %}");
+  protocol::Tools tools;
+  tools.tools.push_back({"f", "", {{"type", "object"}}, "/tools/0/parameters"});
+  json::object params{{"prompt", "hi"},
+                      {"grammar", json::object{{"kind", "json_schema"},
+                                               {"source", R"({"type":"object"})"},
+                                               {"at", "/response_format"}}}};
+  protocol::put_tools(tools, params);
+  const auto made = prepare(std::move(params), chat);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  const std::string text = R"({"name": "f", "arguments": {"a": 5}})";
+  std::vector<engine::tools::Delta> read;
+  made->parser->push(text, read);
+  made->parser->finish(read);
+  ASSERT_EQ(read.size(), 1u);
+  EXPECT_EQ(read[0].text, text);
+}
+
 // The conversation and its functions are the request's: a variable in their place would hide them.
 TEST_F(TextGeneration, VariablesOfTheTemplateReplaceNeitherMessagesNorTools) {
   use("{{ messages[0].content }}{{ tools }}");
