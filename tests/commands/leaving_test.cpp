@@ -22,6 +22,7 @@
 #include "accounts/accounts.h"
 #include "accounts/local_lease_store.h"
 #include "accounts/meter.h"
+#include "accounts/response_store.h"
 #include "api/api.h"
 #include "api/routes.h"
 #include "catalogue/catalogue.h"
@@ -128,6 +129,10 @@ class LeavingTest : public ::testing::Test {
       co_return Result<void>();
     };
     options.keep_alive_ms = 1;
+    auto kept = accounts::ResponseStore::open(folder_.string(), {});
+    EXPECT_TRUE(kept);
+    responses_ = std::move(*kept);
+    options.responses = responses_.get();
     api_ = std::make_unique<api::Api>(router_, catalogue_, &accounts_, std::move(options));
   }
   ~LeavingTest() override {
@@ -266,6 +271,7 @@ class LeavingTest : public ::testing::Test {
   router::Router router_{io_.get_executor(), &metrics_};
   std::unique_ptr<server::Converter> converter_;
   std::unique_ptr<accounts::Meter> meter_;
+  std::unique_ptr<accounts::ResponseStore> responses_;
   std::unique_ptr<api::Api> api_;
   int handlers_ = 0;
   std::string received_;  // what the client has received
@@ -289,6 +295,14 @@ std::vector<Ask> asks_for(const api::Route& route) {
       post(model, R"({"model":")" + model + R"(","messages":[{"role":"user","content":"Hi"}],)" + limits + "}", json);
       post(model, R"({"model":")" + model + R"(","messages":[{"role":"user","content":"Hi"}],"stream":true,"n":2,)" + limits + "}", json);
     }
+  } else if (pattern.ends_with("/v1/responses")) {
+    for (const char* stream : {"false", "true"})
+      post(kText, fmt::format(R"({{"model":"@t/text","input":"Hi","max_output_tokens":16,"stream":{}}})", stream), json);
+  } else if (pattern.ends_with("/v1/messages")) {
+    for (const char* stream : {"false", "true"})
+      post(kText, fmt::format(R"({{"model":"@t/text","messages":[{{"role":"user","content":"Hi"}}],"stream":{},{}}})", stream, limits), json);
+  } else if (pattern.ends_with("/messages/count_tokens")) {
+    post(kText, R"({"model":"@t/text","messages":[{"role":"user","content":"Hi"}]})", json);
   } else if (pattern.ends_with("/completions")) {
     post(kText, R"({"model":"@t/text","prompt":"Hi",)" + limits + "}", json);
     post(kText, R"({"model":"@t/text","prompt":"Hi","stream":true,)" + limits + "}", json);
@@ -328,7 +342,8 @@ std::vector<Ask> asks_for(const api::Route& route) {
   } else {
     post(kText, route.method == "POST" ? "{}" : "", json);
     // What is not served, or lacks what it needs.
-    for (const char* refused : {"/ai/run", "/responses", "/ai/models/schema"}) out.back().good &= !pattern.ends_with(refused);
+    for (const char* refused : {"/ai/run", "/ai/models/schema"}) out.back().good &= !pattern.ends_with(refused);
+    out.back().good &= pattern.find("/responses/{id}") == std::string::npos;
     out.back().good &= !(route.method == "GET" && (pattern == "/run" || pattern.ends_with("/ai/run/{model...}")));
   }
   return out;
