@@ -180,6 +180,9 @@ TEST_F(ResponsesTest, OneGoesOnFromAnother) {
   EXPECT_EQ(gone.status, 400);
   EXPECT_EQ(gone.json().at("error").at("code"), "previous_response_not_found");
   EXPECT_EQ(param(gone), "previous_response_id");
+  const Answer empty = create({{"previous_response_id", ""}});
+  EXPECT_EQ(empty.status, 400);
+  EXPECT_EQ(param(empty), "previous_response_id");
 }
 
 TEST_F(ResponsesTest, InputItemsAreListedInPages) {

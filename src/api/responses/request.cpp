@@ -50,7 +50,8 @@ constexpr std::string_view kIncludes[] = {"message.output_text.logprobs",
                                           "message.input_image.image_url"};
 
 size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+  const auto begins = [](char c) { return (c & 0xC0) != 0x80; };
+  return static_cast<size_t>(std::ranges::count_if(text, begins));
 }
 
 Result<void> read_metadata(Params& in) {
@@ -154,7 +155,11 @@ Result<Request> read_request(json::object body, std::string_view seed) {
   VERGE_ASSIGN(ignored, check_parameters(Surface::Responses, body));
   out.ignored = std::move(ignored);
   Params in(body);
-  out.previous = in.text("previous_response_id").value_or("");
+  const auto previous = in.text("previous_response_id");
+  // An empty variable of the client would begin a new conversation without a word.
+  if (previous && previous->empty())
+    return fail(Code::InvalidInput, "Length of '/previous_response_id' must be >= 1, but got 0");
+  out.previous = previous.value_or("");
   out.store = in.flag("store").value_or(true);
   (void)in.text("instructions");
   (void)in.flag("parallel_tool_calls");
