@@ -5,6 +5,7 @@
 #include <set>
 
 #include "api/errors.h"
+#include "api/tasks/fields.h"
 #include "api/tasks/params.h"
 #include "support/responses_limits.h"
 
@@ -12,27 +13,6 @@ namespace verge::api::responses {
 namespace {
 
 constexpr size_t kInputIds = 0x8000;  // ids of output items lie before
-
-Error mismatch(std::string_view place, std::string_view wanted, const json::value& value) {
-  return fail(Code::InvalidInput, "Type mismatch of '{}', '{}' not in '{}'", place, wanted,
-              type_name(value));
-}
-Error missing(std::string_view place, std::string_view names) {
-  return fail(Code::InvalidInput, "required properties at '{}' are '{}'", place, names);
-}
-
-const json::value* present(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  return value && !value->is_null() ? value : nullptr;
-}
-
-Result<std::string> text_of(const json::object& object, std::string_view name,
-                            std::string_view place, std::string_view required) {
-  const json::value* value = present(object, name);
-  if (!value) return missing(place, required);
-  if (!value->is_string()) return mismatch(fmt::format("{}/{}", place, name), "string", *value);
-  return std::string(value->get_string());
-}
 
 class ItemReader {
  public:

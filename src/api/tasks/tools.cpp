@@ -4,6 +4,7 @@
 #include <set>
 
 #include "api/errors.h"
+#include "api/tasks/fields.h"
 #include "support/tool_limits.h"
 
 namespace verge::api {
@@ -22,11 +23,6 @@ bool is_name(std::string_view name) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                   std::string_view("-_.:/").find(c) != std::string_view::npos;
          });
-}
-
-Error mismatch(std::string_view at, std::string_view wanted, const json::value& value) {
-  return fail(Code::InvalidInput, "Type mismatch of '{}', '{}' not in '{}'", at, wanted,
-              type_name(value));
 }
 
 // Where it is there, it is a text.
