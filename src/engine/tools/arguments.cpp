@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/tools/scanner.h"
+
 namespace verge::engine::tools {
 namespace {
 
@@ -113,6 +115,21 @@ Result<void> add_arguments(grammar::Envelope& e, const Function& function,
   link(from, 0, true);
   for (size_t i = 0; i < nodes.size(); ++i) link(nodes[i].value_end, i + 1, false);
   return {};
+}
+
+Result<CallParts> add_calls(grammar::Envelope& e, std::span<const Function> functions,
+                            const ArgumentStyle& style, std::string open,
+                            const std::string& name_end, std::string close) {
+  using Kind = grammar::EnvelopePart::Kind;
+  CallParts out;
+  out.first = {e.add({Kind::Pattern, std::move(open)})};
+  out.last = {e.add({Kind::Pattern, std::move(close)})};
+  for (const Function& f : functions) {
+    const uint32_t name = e.add({Kind::Pattern, literal(f.name) + name_end});
+    e.parts[out.first[0]].next.push_back(name);
+    VERGE_TRY(add_arguments(e, f, style, name, out.last[0]));
+  }
+  return out;
 }
 
 std::vector<std::pair<std::string, json::value>> pairs_of(const Call& call) {

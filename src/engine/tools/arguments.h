@@ -2,11 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "engine/grammar/envelope.h"
 #include "engine/tools/parser.h"
+#include "engine/tools/syntax.h"
 #include "support/error.h"
 #include "support/json.h"
 
@@ -37,6 +39,12 @@ struct ArgumentStyle {
 // none must come.
 Result<void> add_arguments(grammar::Envelope& envelope, const Function& function,
                            const ArgumentStyle& style, uint32_t from, uint32_t end);
+
+// A call of each function: `open`, its name, `name_end`, its arguments, `close`; all but the name
+// are regular expressions.
+Result<CallParts> add_calls(grammar::Envelope& envelope, std::span<const Function> functions,
+                            const ArgumentStyle& style, std::string open,
+                            const std::string& name_end, std::string close);
 
 // [(name, value)] of a call's JSON, in order.
 std::vector<std::pair<std::string, json::value>> pairs_of(const Call& call);

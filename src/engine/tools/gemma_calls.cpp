@@ -120,23 +120,14 @@ class GemmaCalls final : public Syntax {
   }
   std::string trigger(std::span<const Function>) const override { return literal(form_.open); }
   Result<CallParts> add(Envelope& e, std::span<const Function> functions, bool) const override {
-    const uint32_t open = e.add({Kind::Pattern, literal(form_.open)}),
-                   close = e.add({Kind::Pattern, "\\}" + literal(form_.close)});
     ArgumentStyle style;
     style.before = [](std::string_view name, bool first) {
       return (first ? "" : ",") + literal(name) + ":";
     };
     style.raw_text = true;
     style.text_open = style.text_close = style.never_in_text = literal(form_.quote);
-    for (const Function& f : functions) {
-      const uint32_t name = e.add({Kind::Pattern, literal(f.name) + "\\{"});
-      e.parts[open].next.push_back(name);
-      VERGE_TRY(add_arguments(e, f, style, name, close));
-    }
-    CallParts out;
-    out.first = {open};
-    out.last = {close};
-    return out;
+    return add_calls(e, functions, style, literal(form_.open), "\\{",
+                     "\\}" + literal(form_.close));
   }
 
  private:

@@ -147,8 +147,6 @@ class TaggedCalls final : public Syntax {
   }
   std::string trigger(std::span<const Function>) const override { return literal(form_.open); }
   Result<CallParts> add(Envelope& e, std::span<const Function> functions, bool) const override {
-    const uint32_t open = e.add({Kind::Pattern, literal(form_.open)}),
-                   close = e.add({Kind::Pattern, literal(form_.close)});
     ArgumentStyle style;
     style.before = [this](std::string_view name, bool) {
       return literal(form_.key_open) + literal(name) + literal(form_.key_close);
@@ -156,16 +154,8 @@ class TaggedCalls final : public Syntax {
     style.raw_text = true;
     style.never_in_text = literal(form_.value_close);
     style.after = literal(form_.value_gap + form_.value_close) + "\\n?";
-    for (const Function& f : functions) {
-      const uint32_t name =
-          e.add({Kind::Pattern, literal(f.name) + literal(form_.name_end) + "\\n?"});
-      e.parts[open].next.push_back(name);
-      VERGE_TRY(add_arguments(e, f, style, name, close));
-    }
-    CallParts out;
-    out.first = {open};
-    out.last = {close};
-    return out;
+    return add_calls(e, functions, style, literal(form_.open), literal(form_.name_end) + "\\n?",
+                     literal(form_.close));
   }
 
  private:
