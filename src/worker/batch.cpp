@@ -115,10 +115,13 @@ void Batch::append(uint64_t id, int32_t token) {
   if (tokens == limits_.long_text_from && tokens < state.most_tokens) preempt(id);
 }
 
+bool Batch::is_long(const State& state) const {
+  return limits_.long_text_from > 0 && static_cast<int>(state.tokens.size()) >= limits_.long_text_from;
+}
+
 // Whose prefix cache its pages are in: long texts share none with short ones.
 std::string Batch::root(const State& state) const {
-  const bool is_long = limits_.long_text_from > 0 && static_cast<int>(state.tokens.size()) >= limits_.long_text_from;
-  return is_long ? state.tenant + '\0' + "long" : state.tenant;
+  return is_long(state) ? state.tenant + '\0' + "long" : state.tenant;
 }
 
 int64_t Batch::unread_tokens() const {
@@ -342,7 +345,7 @@ void Batch::take_cached(State& state) {
 bool Batch::reads_for(const State& reader, const State& other) const {
   const int page = other.table.published, first = page * limits::kPageTokens;
   const int end = first + limits::kPageTokens;
-  if (root(reader) != root(other) || other.computed != first || end >= static_cast<int>(other.tokens.size())) return false;
+  if (reader.tenant != other.tenant || is_long(reader) != is_long(other) || other.computed != first || end >= static_cast<int>(other.tokens.size())) return false;
   if (reader.table.published != page || end > static_cast<int>(reader.tokens.size())) return false;
   if (page > 0 && reader.table.pages[page - 1] != other.table.pages[page - 1]) return false;
   return std::equal(reader.tokens.begin() + first, reader.tokens.begin() + end, other.tokens.begin() + first);

@@ -159,6 +159,7 @@ class Batch {
   bool reads_for(const State& reader, const State& other) const;
   void plan_prefill(int budget, int shared, Plan& plan);
   Row row(uint64_t id, const State& state, int count) const;
+  bool is_long(const State& state) const;
   std::string root(const State& state) const;
 
   BatchLimits limits_;
