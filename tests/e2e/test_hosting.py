@@ -316,6 +316,27 @@ def test_a_worker_that_loops_is_cut_and_the_others_go_on(several):
     assert raw_request(several.port, "GET", "/again", {"host": "localhost"})[0] == 200
 
 
+@pytest.mark.parametrize("answers, restarted, cut", [("false", "false", True), ("true", "false", False), ("false", "true", True)])
+def test_a_runtime_that_breaks_connections_while_it_loops_is_cut(answers, restarted, cut):
+    """A process that computes, and a probe that answers or breaks every connection; the process may come after the watch."""
+    script = """import { spawn } from "node:child_process";
+      import http from "node:http";
+      import { watchForLoops } from "%s";
+      const loop = () => spawn(process.execPath, ["-e", "for (;;);"]);
+      const idle = () => spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
+      const processes = [%s ? idle() : loop()];
+      let asked = 0;
+      const done = (word) => { console.log(word); processes.forEach((one) => one.kill("SIGKILL")); process.exit(0); };
+      const server = http.createServer((_, answer) => { if (++asked > 8 && %s) done("goes on"); %s ? answer.writeHead(204).end() : answer.destroy(); });
+      server.listen(0, "127.0.0.1", () => {
+        const url = `http://127.0.0.1:${server.address().port}/`;
+        watchForLoops({ url, pid: () => processes.at(-1).pid, limitMs: 2000, cut: done });
+        if (%s) setTimeout(() => { processes[0].kill("SIGKILL"); processes.push(loop()); }, 600);
+      });""" % (ROOT / "workers" / "src" / "loop.mjs", restarted, answers, answers, restarted)
+    done = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True)
+    assert done.stdout.strip() == ("computed for more than 2000 ms in one stretch (limits.cpu_ms)" if cut else "goes on"), done.stderr
+
+
 def test_cron_fires_once_a_tick(several):
     ticks = eventually(lambda: json.loads(raw_request(several.port, "GET", "/ticks", {"host": "localhost"})[1]))
     assert len(set(ticks)) == len(ticks) and all(tick % 60_000 == 0 for tick in ticks)

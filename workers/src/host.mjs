@@ -169,10 +169,10 @@ async function start(options, runtimePid) {
   const limitMs = config.limits?.cpu_ms ?? CPU_MS;
   watchForLoops({
     url: await runtime.unsafeGetDirectURL(PROBE.name),
-    pid: runtimePid(),
+    pid: runtimePid,
     limitMs,
-    cut() {
-      log({ level: "error", message: `the Worker computed for more than ${limitMs} ms in one stretch (limits.cpu_ms); it is cut and started again` });
+    cut(why) {
+      log({ level: "error", message: `the Worker ${why}; it is cut and started again` });
       store?.giveBack(true); // one of them may be why
       process.kill(runtimePid(), "SIGKILL");
       process.exit(1);

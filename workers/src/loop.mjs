@@ -3,6 +3,7 @@
 import fs from "node:fs";
 
 const EVERY_MS = 500;
+const HUNG_MS = 60_000; // shorter than the gateway waits for an answer (kWorkerAnswerMs)
 const TICKS_PER_S = 100; // of /proc/PID/stat, on Linux
 
 /** A Worker that answers: options of Miniflare. */
@@ -23,18 +24,33 @@ function processorMs(pid) {
   }
 }
 
-/** Calls `cut()` once, where the runtime `pid`, whose probe answers at `url`, computes for more than `limitMs` in one stretch. */
+/**
+ * Calls `cut(why)` once, where the runtime with the process `pid()`, whose probe answers at `url`, computes for more than `limitMs` in one
+ * stretch, or answers nothing for HUNG_MS though it does not compute.
+ */
 export function watchForLoops({ url, pid, limitMs, cut }) {
-  let asked; // processor time when the open question was put
+  let open; // the question that has no answer yet: {runtime, used: processor time when it was put, since}
+  const ask = () => {
+    const question = open;
+    // Only an answer ends a stretch: what computes may refuse or break connections.
+    fetch(url).then((answer) => answer.arrayBuffer()).then(() => open === question && (open = undefined), () => (question.again = true));
+  };
   const timer = setInterval(() => {
-    const used = processorMs(pid);
+    const runtime = pid();
+    const used = processorMs(runtime);
     if (used === undefined) return;
-    if (asked === undefined) {
-      asked = used;
-      fetch(url).then((answer) => answer.arrayBuffer()).catch(() => {}).finally(() => (asked = undefined));
-    } else if (used - asked > limitMs) {
+    if (open?.runtime !== runtime) {
+      open = { runtime, used, since: performance.now() };
+      ask();
+      return;
+    }
+    const waited = performance.now() - open.since;
+    if (used - open.used > limitMs || waited > HUNG_MS) {
       clearInterval(timer);
-      cut();
+      cut(used - open.used > limitMs ? `computed for more than ${limitMs} ms in one stretch (limits.cpu_ms)` : `answered nothing for ${HUNG_MS / 1000} s`);
+    } else if (open.again) {
+      open.again = false;
+      ask();
     }
   }, EVERY_MS);
   timer.unref();
