@@ -44,11 +44,6 @@ struct Error {
   int64_t retry_after_ms = 0;  // Busy, QuotaUsed, RateLimited: when a retry may help; 0 = unknown
 };
 
-// True where the same request may succeed if it is sent again.
-inline bool retryable(Code code) {
-  return code == Code::Busy || code == Code::Timeout || code == Code::WorkerGone;
-}
-
 // Stable text form of a code on the internal wire ("no_such_model"). Unknown text reads as Internal.
 const char* to_string(Code code);
 Code code_from_string(std::string_view text);

@@ -50,7 +50,6 @@ bool Pages::allocate(int count, PageTable& table) {
       unlink(page);
       unregister(page);
       free_.push_back(page);
-      ++evictions_;
     }
     const int32_t page = free_.back();
     free_.pop_back();

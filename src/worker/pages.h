@@ -57,7 +57,6 @@ class Pages {
   int available() const { return static_cast<int>(free_.size()) + cached_; }  // what allocate() could give
   int held() const { return count() - available(); }
   int cached() const { return cached_; }
-  uint64_t evictions() const { return evictions_; }
 
   // Aborts where G1 or the lists are broken. O(pages); for tests and debug runs.
   void check() const;
@@ -86,7 +85,6 @@ class Pages {
   int32_t oldest_ = -1, newest_ = -1;
   int cached_ = 0;
   uint64_t next_serial_ = 1;
-  uint64_t evictions_ = 0;
 };
 
 }  // namespace verge::worker

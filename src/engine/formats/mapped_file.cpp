@@ -29,10 +29,6 @@ Result<std::shared_ptr<MappedFile>> MappedFile::allocate(size_t bytes, const std
 
 MappedFile::~MappedFile() { munmap(data_, size_); }
 
-void MappedFile::will_need() const {
-  if (!owned_) madvise(data_, size_, MADV_WILLNEED);
-}
-
 void MappedFile::release(const std::byte* data, size_t bytes) const {
   const auto base = reinterpret_cast<uintptr_t>(data_), begin = reinterpret_cast<uintptr_t>(data);
   if (owned_ || begin < base || begin - base > size_ || bytes > size_ - (begin - base)) return;

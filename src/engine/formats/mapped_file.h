@@ -29,9 +29,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
   std::byte* owned_data() { return owned_ ? static_cast<std::byte*>(data_) : nullptr; }
 
-  // Hints; failures are ignored. `release` gives the pages inside [data, data + bytes) back once their content has been
+  // A hint; failures are ignored. `release` gives the pages inside [data, data + bytes) back once their content has been
   // repacked: the next touch reads them from the file again. Owned buffers keep theirs.
-  void will_need() const;
   void release(const std::byte* data, size_t bytes) const;
 
  private:

@@ -36,11 +36,12 @@ double inverse_rms(const float* x, int dim, double eps) {
   return 1 / std::sqrt(squares / dim + eps);
 }
 
-TEST_P(NormTest, RmsNormOfEveryLength) {
+TEST_P(NormTest, AddNormOfEveryLength) {
+  Threads threads(1);
   for (int dim = 1; dim < 200; ++dim) {
     const auto x = noise(dim, dim, 3), w = noise(dim, dim + 1000);
     std::vector<float> y(dim);
-    rms_norm_row(x.data(), dim, {w.data(), 1e-5f}, y.data(), GetParam());
+    add_norm(y.data(), x.data(), 1, dim, {w.data(), 1e-5f}, threads, GetParam());
     const double scale = inverse_rms(x.data(), dim, 1e-5f);
     for (int i = 0; i < dim; ++i) ASSERT_NEAR(y[i], x[i] * scale * w[i], 1e-6 * (1 + std::abs(x[i] * scale * w[i]))) << dim;
   }

@@ -17,7 +17,6 @@ TEST(MappedFile, HoldsTheBytesAfterTheNameIsGone) {
   ASSERT_TRUE(file.ok()) << file.error().message;
   std::filesystem::remove(path);
   ASSERT_EQ((*file)->bytes().size(), 10'003u);
-  (*file)->will_need();
   (*file)->release((*file)->bytes().data(), 10'003);
   EXPECT_EQ((*file)->bytes().back(), std::byte{'d'});
   EXPECT_EQ((*file)->bytes().front(), std::byte{'x'});

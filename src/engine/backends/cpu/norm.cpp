@@ -13,10 +13,6 @@ const NormKernels& kernels_for(Isa isa) {
 
 }  // namespace
 
-void rms_norm_row(const float* x, int64_t dim, RmsNorm norm, float* y, Isa isa) {
-  kernels_for(isa).rms_norm(x, dim, norm.weight, norm.eps, y);
-}
-
 void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm, Threads& threads, Isa isa) {
   const NormKernels& kernels = kernels_for(isa);
   const auto row = [&](int64_t i) {

@@ -10,9 +10,6 @@ namespace verge::engine::cpu {
 class Threads;
 enum class Isa;
 
-// One row; y may be x. For callers that fuse the norm with their own work on the row.
-void rms_norm_row(const float* x, int64_t dim, RmsNorm norm, float* y, Isa isa);
-
 // x += rms_norm(y), {n, dim}; a null weight adds y as it is.
 void add_norm(float* x, const float* y, int n, int64_t dim, RmsNorm norm, Threads& threads, Isa isa);
 

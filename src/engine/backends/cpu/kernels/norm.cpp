@@ -23,11 +23,6 @@ float inverse_rms(const float* x, int64_t dim, float eps) {
   return 1.0f / __builtin_sqrtf(total / static_cast<float>(dim) + eps);
 }
 
-void rms_norm(const float* x, int64_t dim, const float* weight, float eps, float* y) {
-  const float scale = inverse_rms(x, dim, eps);
-  for (int64_t i = 0; i < dim; ++i) y[i] = x[i] * scale * weight[i];
-}
-
 void add_rms_norm(float* x, const float* y, int64_t dim, const float* weight, float eps) {
   const float scale = inverse_rms(y, dim, eps);
   for (int64_t i = 0; i < dim; ++i) x[i] += y[i] * scale * weight[i];
@@ -159,6 +154,6 @@ void softcap(float* x, int64_t count, float cap) {
 
 }  // namespace
 
-const NormKernels norm_kernels = {rms_norm, add_rms_norm, add, gate, layer_norm, activate, softcap};
+const NormKernels norm_kernels = {add_rms_norm, add, gate, layer_norm, activate, softcap};
 
 }  // namespace verge::engine::cpu::VERGE_ISA

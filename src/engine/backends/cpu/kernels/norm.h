@@ -6,8 +6,6 @@
 namespace verge::engine::cpu {
 
 struct NormKernels {
-  // y = x / sqrt(mean(x²) + eps) * weight.
-  void (*rms_norm)(const float* x, int64_t dim, const float* weight, float eps, float* y);
   // x += y / sqrt(mean(y²) + eps) * weight.
   void (*add_rms_norm)(float* x, const float* y, int64_t dim, const float* weight, float eps);
   void (*add)(float* x, const float* y, int64_t count);
