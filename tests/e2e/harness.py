@@ -7,6 +7,7 @@ DATA = ROOT / "tests" / "data"
 STORIES = DATA / "models" / "stories260K"
 MODELS = pathlib.Path(os.environ.get("VERGE_MODELS") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "verge", "models"))
 ACCOUNT = "/client/v4/accounts/test/ai"
+SMOLLM = "@verge/smollm2-135m-instruct"
 
 
 def free_port():

@@ -3,11 +3,10 @@ import concurrent.futures, json, os, pathlib, shutil, signal, subprocess
 from typing import Literal
 
 import anthropic, openai, pydantic, pytest
-from harness import STORIES, VERGE, Server, installed
+from harness import SMOLLM as MODEL, STORIES, VERGE, Server
 from test_sdk_node import modules, node_of, run  # noqa: F401
 
 HERE = pathlib.Path(__file__).parent / "responses"
-MODEL = "@verge/smollm2-135m-instruct"
 ASK = dict(model="@t/stories", temperature=0, max_output_tokens=12)
 
 
@@ -17,23 +16,15 @@ class Pet(pydantic.BaseModel):
 
 
 @pytest.fixture(scope="module")
-def chat():
-    if not installed(MODEL):
-        pytest.skip(f"{MODEL} is not on this machine (verge pull {MODEL})")
-    with Server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def client(stories):
     return openai.OpenAI(base_url=stories.base + "/v1", api_key="none", max_retries=0)
 
 
 @pytest.mark.parametrize("script", ["openai.mjs", "agents.mjs", "ai_sdk.mjs", "anthropic.mjs"])
-def test_node_clients(chat, modules, script):  # noqa: F811
+def test_node_clients(smollm, modules, script):  # noqa: F811
     there = pathlib.Path(os.environ["E2E_RESPONSES"]) / script
     shutil.copy(HERE / script, there)
-    run(node_of(modules), there, chat.base, MODEL)
+    run(node_of(modules), there, smollm.base, MODEL)
 
 
 def test_openai(client):
@@ -53,11 +44,11 @@ def test_openai(client):
     assert isinstance(parsed.output_parsed, Pet)
 
 
-def test_openai_agents(chat):
+def test_openai_agents(smollm):
     import agents
 
     agents.set_tracing_disabled(True)
-    client = openai.AsyncOpenAI(base_url=chat.base + "/v1", api_key="none", max_retries=0)
+    client = openai.AsyncOpenAI(base_url=smollm.base + "/v1", api_key="none", max_retries=0)
     model = agents.OpenAIResponsesModel(model=MODEL, openai_client=client)
     asked = []
 
@@ -123,12 +114,12 @@ def test_tokens_of_accounts_read_their_own(tmp_path):
         assert status == 401 and json.loads(text)["error"]["type"] == "authentication_error"
 
 
-def test_a_shared_prefix_is_read_once_for_chats_that_come_together(chat):
+def test_a_shared_prefix_is_read_once_for_chats_that_come_together(smollm):
     rules = " ".join(f"Rule {i}: keep item {i * 7 % 101} apart." for i in range(80))
-    ask = lambda i: json.loads(chat.post("/v1/chat/completions", {
+    ask = lambda i: json.loads(smollm.post("/v1/chat/completions", {
         "model": MODEL, "max_tokens": 2, "temperature": 0,
         "messages": [{"role": "system", "content": rules}, {"role": "user", "content": f"Question {i}?"}]})[2])["usage"]
-    chat.post("/v1/chat/completions", {"model": MODEL, "max_tokens": 2, "messages": [{"role": "user", "content": "Hello"}]})
+    smollm.post("/v1/chat/completions", {"model": MODEL, "max_tokens": 2, "messages": [{"role": "user", "content": "Hello"}]})
     with concurrent.futures.ThreadPoolExecutor(16) as several:
         usages = list(several.map(ask, range(16)))
     length = usages[0]["prompt_tokens"]

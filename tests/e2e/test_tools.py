@@ -2,12 +2,11 @@
 import json, os, pathlib, shutil, signal, subprocess
 
 import openai, pydantic, pytest
-from harness import MODELS, Server
+from harness import ACCOUNT, SMOLLM as MODEL
 from test_sdk_node import HERE, ROOT, modules, node_of, run  # noqa: F401 (a fixture)
+from workers_harness import PROJECTS, Dev
 
-MODEL = "@verge/smollm2-135m-instruct"
 RUN = f"/client/v4/accounts/test/ai/run/{MODEL}"
-pytestmark = pytest.mark.skipif(not (MODELS / MODEL).exists(), reason="SmolLM2 is not on this machine")
 
 WEATHER = {"type": "function", "function": {"name": "get_weather", "description": "Get the weather of a city", "parameters": {
     "type": "object", "properties": {"city": {"type": "string", "maxLength": 20}, "unit": {"enum": ["celsius", "fahrenheit"]}},
@@ -17,9 +16,8 @@ ASK = dict(model=MODEL, messages=[{"role": "user", "content": "What is the weath
 
 
 @pytest.fixture(scope="module")
-def server():
-    with Server() as server:
-        yield server
+def server(smollm):
+    return smollm
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +131,19 @@ def test_node_clients(server, modules, script):  # noqa: F811
     there = pathlib.Path(os.environ["E2E_NODE_MODULES"]).parent / script
     shutil.copy(HERE / script, there)
     run(node_of(modules), there, server.base, str(ROOT / "workers"))
+
+
+def test_ai_utils_in_a_worker(server):
+    def packages(project):
+        (project / "node_modules").symlink_to(os.environ["E2E_NODE_MODULES"])
+
+    with Dev(PROJECTS / "ai-utils", server=server.base, edit=packages) as dev:
+        done = json.loads(dev.text("/functions"))
+        assert len(done["asked"]) == 2 and all(name in ("weather", "population") for name, _ in done["asked"])
+        assert [m["role"] for m in done["history"]] == ["user", "assistant", "tool", "assistant", "tool"]
+        assert isinstance(done["answer"]["response"], str) and done["answer"]["response"] and done["without"]
+        text = json.loads(dev.text("/stream"))["text"]
+        assert text.startswith('data: {"response"') and text.rstrip().endswith("data: [DONE]")
+        done = json.loads(dev.text(f"/openapi?server={server.base}{ACCOUNT}"))
+        assert done["tools"] == ["search_models"] and done["answer"]["response"]
+        assert "@verge/" in done["history"][-1]["content"] or "@cf/" in done["history"][-1]["content"], done
