@@ -18,11 +18,17 @@ struct Question {
   std::string prompt;      // used where there are no messages
   json::array messages;    // [{role, content}]
   json::array tools;       // that the model may call, as the API takes them
+  std::optional<json::value> schema;  // that the answer is to meet, in JSON
   bool raw = false;
   std::optional<double> temperature;
   std::optional<int64_t> max_tokens;
   uint64_t seed = 0;
 };
+
+// The native route's `response_format` of a schema.
+inline json::object schema_format(const json::value& schema) {
+  return {{"type", "json_schema"}, {"json_schema", schema}};
+}
 
 struct Answer {
   std::string text;

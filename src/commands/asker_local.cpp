@@ -6,6 +6,7 @@
 
 #include <cstdio>
 
+#include "api/tasks/structured.h"
 #include "api/tasks/tools.h"
 #include "commands/asker.h"
 #include "support/clock.h"
@@ -102,6 +103,14 @@ class LocalAsker : public Asker {
       tools.tools.push_back(std::move(tool));
     }
     protocol::put_tools(tools, request.params);
+    if (question.schema) {
+      const json::object body{{"response_format", schema_format(*question.schema)}};
+      api::Params in(body);
+      api::TextRequest read;
+      api::read_structured(in, true, read);
+      if (!in.ok()) return in.error();
+      request.params["grammar"] = read.params.at("grammar");
+    }
     request.id = std::to_string(question.seed);
     request.task = "text-generation";
     request.seed = question.seed;

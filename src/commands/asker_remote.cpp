@@ -109,6 +109,7 @@ class RemoteAsker : public Asker {
     if (question.messages.empty()) body["prompt"] = question.prompt;
     else body["messages"] = question.messages;
     if (!question.tools.empty()) body["tools"] = question.tools;
+    if (question.schema) body["response_format"] = schema_format(*question.schema);
     if (question.raw) body["raw"] = true;
     if (question.temperature) body["temperature"] = *question.temperature;
     if (question.max_tokens) body["max_tokens"] = *question.max_tokens;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "api/tasks/as_chat.h"
 #include "catalogue/catalogue.h"
 #include "commands/asker.h"
 #include "commands/run_task.h"
@@ -32,6 +33,8 @@ struct Options {
   std::string payload;  // what the file of --image or --audio holds
   std::vector<std::string> texts, tool_files;
   json::array tools;       // of the files of --tool
+  std::string schema_file;
+  std::optional<json::value> schema;  // what it holds
   std::optional<uint64_t> seed;
   std::optional<double> temperature;
   std::optional<int64_t> max_tokens;
@@ -96,10 +99,29 @@ Question question_of(const Options& options) {
   Question question;
   question.raw = options.raw;
   question.tools = options.tools;
+  question.schema = options.schema;
   question.temperature = options.temperature;
   question.max_tokens = options.max_tokens;
   question.seed = options.seed.value_or(1 + random_u64() % 9'999'999'999);  // the published range
   return question;
+}
+
+// An error names a place in the file, not in the request that was made of it.
+Error named_by_file(Error error, const Options& options) {
+  if (!options.schema) return error;
+  const std::string file = options.schema_file + "#";
+  const std::pair<std::string_view, std::string_view> names[] = {
+      {"/response_format/json_schema/schema", file}, {"/response_format/json_schema", file}};
+  return api::in_own_names(std::move(error), names);
+}
+
+// What an answer lacks of the schema that was asked for. Empty: nothing.
+std::string unmet(const Answer& answer, const Options& options) {
+  // A server says of its own that JSON Mode couldn't be met.
+  const bool cut = answer.finish_reason == "length" || answer.finish_reason == "interrupted";
+  if (!options.schema || !cut) return {};
+  return fmt::format("the answer does not meet {}: it ended early ({}); raise --max-tokens",
+                     options.schema_file, answer.finish_reason);
 }
 
 json::object message(const char* role, const std::string& content) { return {{"role", role}, {"content", content}}; }
@@ -133,7 +155,7 @@ int answer_once(Asker& asker, const Options& options, const std::string& prompt)
   const auto answer = asker.ask(question, false, options.json ? [](std::string_view) {} : show);
   if (!answer) {
     if (!options.json) std::printf("\n");
-    return complain(answer.error().message);
+    return complain(named_by_file(answer.error(), options).message);
   }
   if (options.json) {
     const protocol::Usage& u = answer->usage;
@@ -153,6 +175,7 @@ int answer_once(Asker& asker, const Options& options, const std::string& prompt)
     for (const json::value& call : calls) std::printf("%s\n", json::serialize(call).c_str());
   }
   if (options.verbose) print_figures(*answer);
+  if (const std::string lacks = unmet(*answer, options); !lacks.empty()) return complain(lacks);
   return 0;
 }
 
@@ -183,7 +206,7 @@ int chat(Asker& asker, const Options& options) {
     const auto answer = asker.ask(question, true, show);
     std::printf("\n");
     if (!answer) {
-      complain(answer.error().message);
+      complain(named_by_file(answer.error(), options).message);
       if (answer.error().code == Code::ContextOverflow) std::fprintf(stderr, "/clear starts anew.\n");
       continue;
     }
@@ -344,7 +367,7 @@ std::string contradiction(const Options& options, const LocalTask& local, bool g
   }
   const std::string task = local.entry.task.empty() ? "other tasks" : local.entry.task;
   const std::pair<const char*, bool> unused[] = {{"--system", !options.system.empty()}, {"--max-tokens", options.max_tokens.has_value()},
-                                                 {"--seed", options.seed.has_value()}, {"--raw", options.raw}, {"--tool", !options.tool_files.empty()},
+                                                 {"--seed", options.seed.has_value()}, {"--raw", options.raw}, {"--tool", !options.tool_files.empty()}, {"--schema", options.schema.has_value()},
                                                  {"--temperature", options.temperature && options.audio.empty()}};
   for (const auto& [flag, given] : unused)
     if (given) return fmt::format("{} is for text generation; {} is a model for {}", flag, options.model, task);
@@ -355,12 +378,17 @@ std::string contradiction(const Options& options, const LocalTask& local, bool g
   return {};
 }
 
-Result<json::array> read_tools(const std::string& file) {
+Result<json::value> read_json(const std::string& file) {
   VERGE_ASSIGN(text, read_file(file));
   auto parsed = parse_json(text);
   if (!parsed) return fail(Code::InvalidInput, "{}: {}", file, parsed.error().message);
-  if (parsed->is_array()) return parsed->get_array();
-  return json::array{std::move(*parsed)};
+  return parsed;
+}
+
+Result<json::array> read_tools(const std::string& file) {
+  VERGE_ASSIGN(parsed, read_json(file));
+  if (parsed.is_array()) return parsed.get_array();
+  return json::array{std::move(parsed)};
 }
 
 // Standard input beside a prompt: first what is spoken of, then what is asked.
@@ -389,6 +417,7 @@ int run(int argc, char** argv) {
   app.add_option("--audio", options.audio, "A clip, for models that hear; - = stdin");
   app.add_option("--server", options.server, "Ask a running server instead, e.g. http://127.0.0.1:8780 (token from $VERGE_TOKEN)");
   app.add_option("--tool", options.tool_files, "A file with a function that the model may call, or with a list of them, as JSON (repeatable); calls are printed as JSON")->allow_extra_args(false);
+  app.add_option("--schema", options.schema_file, "A file with a JSON Schema: the answer is JSON that meets it");
   app.add_flag("--raw", options.raw, "Give the prompt to the model as it is, without its chat template");
   app.add_flag("--json", options.json, "Print one JSON object when the answer is complete");
   app.add_flag("--verbose", options.verbose, "Print token counts and speed to stderr");
@@ -409,6 +438,11 @@ int run(int argc, char** argv) {
     auto tools = read_tools(file);
     if (!tools) return complain(tools.error().message);
     for (json::value& tool : *tools) options.tools.push_back(std::move(tool));
+  }
+  if (!options.schema_file.empty()) {
+    auto schema = read_json(options.schema_file);
+    if (!schema) return complain(schema.error().message);
+    options.schema = std::move(*schema);
   }
   options.piped = stdin_is_piped();
   LocalTask local;

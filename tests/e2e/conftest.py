@@ -14,5 +14,5 @@ def smollm():
     """A server of the models that are on this machine, SmolLM2 among them: the tests of typed answers, of calls and of the kits share it."""
     if not installed(SMOLLM):
         pytest.skip(f"{SMOLLM} is not on this machine (verge pull {SMOLLM})")
-    with Server() as server:
+    with Server("--stand-ins") as server:
         yield server

@@ -3,7 +3,7 @@ import enum, json, subprocess
 from typing import Annotated, Literal
 
 import jsonschema, openai, pydantic, pytest
-from harness import STORIES, VERGE
+from harness import SMOLLM, STORIES, VERGE
 
 RUN = "/client/v4/accounts/test/ai/run/@t/stories"
 
@@ -81,6 +81,32 @@ def test_native_shapes(stories):
 def test_a_schema_that_cannot_be_met_is_a_400_that_names_the_place(stories, schema, place):
     status, answer = native(stories, response_format={"type": "json_schema", "json_schema": schema})
     assert status == 400 and place in answer["errors"][0]["message"], answer
+
+
+def test_run_takes_a_schema_from_a_file(smollm, tmp_path):
+    schema = {"type": "object", "properties": {"kind": {"enum": ["cat", "dog"]}, "age": {"type": "integer", "minimum": 1, "maximum": 30}},
+              "required": ["kind", "age"], "additionalProperties": False}
+    file = tmp_path / "pet.json"
+
+    def ask(content, *options):
+        file.write_text(content if isinstance(content, str) else json.dumps(content))
+        return subprocess.run([VERGE, "run", SMOLLM, "A cat of 7 years", "--schema", file, "--seed", "1", *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    for place in ((), ("--server", smollm.base)):
+        done = ask(schema, *place)
+        assert done.returncode == 0, done.stderr
+        jsonschema.validate(json.loads(done.stdout), schema)
+        done = ask({"type": "json_schema", "schema": schema, "name": "pet"}, "--json", *place)
+        assert done.returncode == 1 and "pet.json#" in done.stderr, done
+        done = ask({"name": "pet", "schema": schema}, "--json", *place)
+        jsonschema.validate(json.loads(json.loads(done.stdout)["response"]), schema)
+        done = ask({**schema, "properties": {**schema["properties"], "age": {"pattern": "("}}}, *place)
+        assert done.returncode == 1 and "pet.json#/properties/age' (pattern)" in done.stderr, done.stderr
+        done = ask(schema, "--max-tokens", "3", *place)
+        assert done.returncode == 1 and ("JSON Mode couldn't be met" if place else "raise --max-tokens") in done.stderr
+    done = ask("{")
+    assert done.returncode == 1 and "pet.json" in done.stderr and not done.stdout
+    assert ask("[1]").returncode == 1
 
 
 WALKED = [

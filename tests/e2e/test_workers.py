@@ -1,5 +1,5 @@
 """Unmodified Workers on the real workerd: verge dev, its options, its errors, and env.AI as Workers see it."""
-import base64, json, os, pathlib, re, signal, subprocess, sys, time, urllib.request
+import base64, datetime, json, os, pathlib, re, signal, subprocess, sys, time, urllib.request
 
 import pytest
 
@@ -58,6 +58,35 @@ def test_summary_is_cached():
         first, second = (dev.request(body=b"The quick brown fox jumps over the lazy dog. Then it rests.") for _ in range(2))
         assert (first[1]["x-cache"], second[1]["x-cache"]) == ("miss", "hit")
         assert first[2] == second[2] and first[2]
+
+
+def test_extract_example(smollm):
+    with Dev(EXAMPLES / "extract", server=smollm.base) as dev:
+        found = json.loads(dev.text(body=b"Ada Lovelace was born on 10 December 1815."))
+        assert list(found) == ["people", "topic"] and found["topic"] in ("science", "politics", "sport", "other")
+        for person in found["people"]:
+            assert list(person) == ["name", "born"] and 1 <= len(person["name"]) <= 40
+            assert person["born"] is None or datetime.date.fromisoformat(person["born"])
+        assert dev.request(body=b"")[0] == 400
+
+
+def test_tools_example(smollm):
+    with Dev(EXAMPLES / "tools", server=smollm.base) as dev:
+        done = json.loads(dev.text(body=b"Is it warmer in Oslo or in Rome?"))
+        assert done["answer"] and done["calls"]
+        for call in done["calls"]:
+            assert call["name"] in ("temperature", "local_time") and set(call["arguments"]) == {"city"} and call["result"]
+
+
+def test_ai_sdk_example(smollm):
+    def packages(project):
+        (project / "node_modules").symlink_to(os.environ["E2E_NODE_MODULES"])
+
+    with Dev(EXAMPLES / "ai-sdk", server=smollm.base, edit=packages) as dev:
+        recipe = json.loads(dev.text(body=b"a soup"))["recipe"]
+        assert set(recipe) == {"title", "minutes", "difficulty", "ingredients"} and 5 <= recipe["minutes"] <= 180 and recipe["ingredients"]
+        parts = [json.loads(line) for line in dev.text("/stream", b"a soup").splitlines()]
+        assert len(parts) > 3 and set(parts[-1]) == set(recipe)
 
 
 def has(model_id):
