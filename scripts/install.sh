@@ -9,7 +9,8 @@ BUILD_PACKAGES="g++ cmake ninja-build ccache mold pkg-config libboost1.81-dev li
   prometheus-cpp-dev libseccomp-dev libgtest-dev libgmock-dev libcurl4-openssl-dev libxml2-dev libicu-dev poppler-utils
   libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libnats-dev
   libbrotli-dev libzstd-dev"
-TEST_PACKAGES="nodejs npm systemd python3-pytest python3-venv curl nats-server iproute2 faketime openssl python3-yaml"
+PAGE_PACKAGES="nodejs npm"
+TEST_PACKAGES="$PAGE_PACKAGES systemd python3-pytest python3-venv curl nats-server iproute2 faketime openssl python3-yaml chromium fonts-dejavu-core"
 FUZZ_PACKAGES="clang libclang-rt-14-dev"
 PULL_PACKAGES="python3 python3-pip ca-certificates curl"
 

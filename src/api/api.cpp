@@ -262,12 +262,13 @@ std::string Api::body_coding(const http::RequestHead& head) const {
 bool Api::takes(const http::RequestHead& head) const {
   if (is_wrapped(head)) return true;
   const Match match = match_route(head.method, head.path);
-  return match.route != nullptr || !match.allowed.empty();
+  return (match.route != nullptr || !match.allowed.empty()) && !match.yields;
 }
 
 std::vector<std::string> Api::example_paths() {
   std::vector<std::string> paths;
   for (const Route& route : routes()) {
+    if (route.yields) continue;
     std::string path;
     bool inside = false;
     for (char c : route.pattern) {

@@ -74,9 +74,10 @@ class Api {
   http::task<void> handle_vouched(http::Incoming& in, http::Responder& out, const Vouched& by);
   size_t body_limit(const http::RequestHead& head) const;
   std::string body_coding(const http::RequestHead& head) const;
-  // Whether the path is one of the API's own, whatever the method.
+  // Whether the path is one of the API's own, whatever the method. The page at "/" and the description at
+  // "/openapi.json" are not: a hosted Worker may take them, and both are below "/verge" besides.
   bool takes(const http::RequestHead& head) const;
-  // A path of each of the API's routes.
+  // A path of each of the API's own routes.
   static std::vector<std::string> example_paths();
   // Whether the request's Host names this machine, or a token tells who may ask. handle() refuses others (403).
   bool expects_host(const http::RequestHead& head) const;

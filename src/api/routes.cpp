@@ -53,6 +53,11 @@ constexpr Route kRoutes[] = {
     {"PUT", "/verge/v1/placement/{model...}", place, Shape::Rest, Access::Admin, limits::kTextBodyBytes},
     {"GET", "/verge/v1/nodes", nodes, Shape::Rest, Access::Admin, kNone},
     {"GET", "/verge/v1/usage", all_usage, Shape::Rest, Access::Admin, kNone, "from to by account"},
+    {"GET", "/", page, Shape::Rest, Access::Open, kNone, {}, true},
+    {"GET", "/verge", page, Shape::Rest, Access::Open, kNone},
+    {"GET", "/verge/page/{file...}", page_file, Shape::Rest, Access::Open, kNone},
+    {"GET", "/verge/docs", documentation, Shape::Rest, Access::Open, kNone},
+    {"GET", "/verge/docs/{file...}", page_file, Shape::Rest, Access::Open, kNone},
     {"GET", "/metrics", metrics_text, Shape::Rest, Access::Metrics, kNone},
     {"GET", "/healthz", healthz, Shape::Rest, Access::Open, kNone},
     {"GET", "/readyz", readyz, Shape::Rest, Access::Open, kNone, "verbose"},
@@ -87,7 +92,7 @@ bool match_pattern(std::string_view pattern, std::string_view path, std::map<std
   if (path.empty() || path.front() != '/') return false;
   path.remove_prefix(1);
   pattern.remove_prefix(1);
-  bool more = true;  // a path may still have an empty last segment
+  bool more = !path.empty();  // a path may still have an empty last segment
   while (!pattern.empty()) {
     std::string_view wanted = take_segment(pattern);
     if (wanted.ends_with("...}")) {
@@ -123,6 +128,7 @@ Match match_route(std::string_view method, std::string_view sent_path) {
   for (const Route& route : kRoutes) {
     std::map<std::string, std::string, std::less<>> values;
     if (!match_pattern(route.pattern, path, &values)) continue;
+    match.yields = route.yields;
     if (route.method == wanted) {
       match.route = &route;
       match.path = std::move(values);

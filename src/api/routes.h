@@ -27,6 +27,7 @@ struct Route {
   Access access;
   size_t body_bytes;
   std::string_view query = {};  // names of the query's parameters, separated by spaces; others are ignored, and said to be
+  bool yields = false;  // a hosted Worker that takes what the API leaves takes this path, too
 };
 // Of routes whose query depends on the model: the endpoint itself notes what it does not know.
 inline constexpr std::string_view kEndpointReadsQuery = "*";
@@ -37,6 +38,7 @@ std::span<const Route> routes();
 struct Match {
   const Route* route = nullptr;
   std::string allowed;  // where only the method is wrong: the methods that are right
+  bool yields = false;  // see Route; of whatever method
   std::map<std::string, std::string, std::less<>> path;
 };
 // A path as the patterns have it: slashes that a base URL's end doubles count as one, one at the end as none.

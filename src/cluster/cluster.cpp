@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -243,16 +244,21 @@ json::object node_row(const Heartbeat& heartbeat, const char* state, double rtt_
                                   {"queued", model.queued},
                                   {"running", model.running},
                                   {"queued_tokens", model.queued_tokens}});
-  return {{"name", heartbeat.name},
-          {"region", heartbeat.region},
-          {"address", heartbeat.address},
-          {"state", state},
-          {"rtt_ms", rtt_ms},
-          {"heard_ms", heard_ms},
-          {"memory_free_bytes", heartbeat.memory_free_bytes},
-          {"software", heartbeat.software},
-          {"under_way", under_way},
-          {"models", std::move(models)}};
+  json::object row{{"name", heartbeat.name},
+                   {"region", heartbeat.region},
+                   {"address", heartbeat.address},
+                   {"state", state},
+                   {"rtt_ms", rtt_ms},
+                   {"heard_ms", heard_ms},
+                   {"memory_free_bytes", heartbeat.memory_free_bytes},
+                   {"software", heartbeat.software},
+                   {"under_way", under_way},
+                   {"models", std::move(models)}};
+  if (std::isfinite(heartbeat.latitude) && std::isfinite(heartbeat.longitude)) {
+    row["latitude"] = heartbeat.latitude;
+    row["longitude"] = heartbeat.longitude;
+  }
+  return row;
 }
 
 std::shared_ptr<View> View::make(asio::any_io_executor executor, Bus& bus, ViewOptions options) {

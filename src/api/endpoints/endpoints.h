@@ -46,6 +46,10 @@ http::task<void> status(Call& call);
 http::task<void> nodes(Call& call);
 http::task<void> placement(Call& call);
 http::task<void> place(Call& call);
+// page.cpp
+http::task<void> page(Call& call);
+http::task<void> page_file(Call& call);
+http::task<void> documentation(Call& call);
 // usage.cpp
 http::task<void> account_usage(Call& call);
 http::task<void> all_usage(Call& call);
