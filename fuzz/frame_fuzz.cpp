@@ -9,10 +9,10 @@ using namespace verge::protocol;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  if (auto request = decode_request(bytes)) {
-    const std::string wire = encode_request(*request);
-    auto again = decode_request(wire);
-    if (!again || encode_request(*again) != wire) std::abort();
+  if (auto request = decode_request(std::string(bytes))) {
+    const std::string head = encode_request_head(*request);
+    auto again = decode_request(head + std::string(request->payload.view()));
+    if (!again || encode_request_head(*again) != head || !(again->payload == request->payload)) std::abort();
   }
   if (auto event = decode_event(bytes)) {
     std::string frame;

@@ -33,10 +33,10 @@ Result<UsageQuery> usage_query(std::string_view from, std::string_view to, std::
     if (day == &query.from_day) query.from_day = query.to_day;
     if (text.empty()) continue;
     const auto parsed = parse_date(text);
-    if (!parsed) return fail(Code::InvalidInput, "'/{}' must be a date such as 2026-11-24", name);
+    if (!parsed) return fail_at(Code::InvalidInput, fmt::format("/{}", name), "'/{}' must be a date such as 2026-11-24", name);
     *day = *parsed;
   }
-  if (query.from_day > query.to_day) return fail(Code::InvalidInput, "'/from' must not be after '/to'");
+  if (query.from_day > query.to_day) return fail_at(Code::InvalidInput, "/from", "'/from' must not be after '/to'");
   while (!by.empty()) {
     const size_t end = std::min(by.find(','), by.size());
     const std::string_view name = by.substr(0, end);
@@ -47,7 +47,7 @@ Result<UsageQuery> usage_query(std::string_view from, std::string_view to, std::
     else if (name == "model") query.by_model = true;
     else if (name == "task") query.by_task = true;
     else if (name == "answered_by") query.by_answered = true;
-    else return fail(Code::InvalidInput, "'/by' takes day, model, answered_by, task, account and gateway, not '{:.32}'", name);
+    else return fail_at(Code::InvalidInput, "/by", "'/by' takes day, model, answered_by, task, account and gateway, not '{:.32}'", name);
   }
   return query;
 }

@@ -179,7 +179,7 @@ http::task<void> dispatch(Call& call, Record& record) {
     return respond_error(call, error);
   }
   if (!in.coding_error.empty()) {
-    if (in.coding_unknown) return respond_error(call, fail(Code::UnsupportedParameter, "'/content-encoding': {}", in.coding_error));
+    if (in.coding_unknown) return respond_error(call, fail_at(Code::UnsupportedParameter, "/content-encoding", "'/content-encoding': {}", in.coding_error));
     return respond_error(call, Error{Code::InvalidInput, in.coding_error});
   }
   note_unknown_query(call, *match.route);

@@ -37,7 +37,7 @@ class Lifter {
     return true;
   }
   bool refuse(std::string_view key) {
-    error_ = fail(Code::InvalidInput, "the elements of '/{}' must be integers from 0 to 255", key);
+    error_ = fail_at(Code::InvalidInput, fmt::format("/{}", key), "the elements of '/{}' must be integers from 0 to 255", key);
     return false;
   }
 

@@ -76,20 +76,12 @@ std::string shown(std::string_view text, size_t bytes) {
   return out;
 }
 
-// "'/messages/0/role' must …" -> "messages.0.role"
-std::string first_pointer(std::string_view message) {
-  size_t start = message.find("'/");
-  while (start != message.npos) {
-    size_t end = message.find('\'', start + 2);
-    if (end == message.npos) return "";
-    if (end > start + 2) {
-      std::string name(message.substr(start + 2, end - start - 2));
-      std::replace(name.begin(), name.end(), '/', '.');
-      return name;
-    }
-    start = message.find("'/", end + 1);
-  }
-  return "";
+// "/messages/0/role" -> "messages.0.role"
+std::string param_of(std::string_view pointer) {
+  if (pointer.starts_with('/')) pointer.remove_prefix(1);
+  std::string name(pointer);
+  std::replace(name.begin(), name.end(), '/', '.');
+  return name;
 }
 
 // OpenAI's words about what is not kept.
@@ -153,7 +145,7 @@ Published publish(const Error& error, Shape shape, std::string_view request_id, 
   out.description = lossy_utf8(error.code == Code::QuotaUsed ? quota_message(quota_text, error.limit) : describe(error));
   out.type = row.type;
   out.openai_code = row.openai_code;
-  if (error.code == Code::InvalidInput || error.code == Code::UnsupportedParameter) out.param = first_pointer(error.message);
+  if (error.code == Code::InvalidInput || error.code == Code::UnsupportedParameter) out.param = param_of(error.pointer);
   if (error.code == Code::NoSuchModel) {
     out.param = "model";
     if (shape == Shape::OpenAi || shape == Shape::Anthropic) out.status = 404;  // theirs: their SDKs raise NotFoundError
@@ -225,7 +217,7 @@ http::Headers error_headers(const Error& error) {
     int64_t ms = error.retry_after_ms > 0 ? error.retry_after_ms : 1000;
     headers.push_back({"retry-after", std::to_string((ms + 999) / 1000)});
   }
-  if (error.code == Code::UnsupportedParameter && first_pointer(error.message) == "content-encoding")
+  if (error.code == Code::UnsupportedParameter && error.pointer == "/content-encoding")
     headers.push_back({"accept-encoding", std::string(http::kCodingsTaken)});
   if (error.code == Code::Unauthenticated) headers.push_back({"www-authenticate", "Bearer"});
   return headers;
@@ -264,7 +256,7 @@ Error no_such_item(std::string_view id) { return fail(Code::NotFound, "{}'{}' no
 Error json_mode_unmet() { return Error{Code::InvalidInput, std::string(kJsonModeUnmet)}; }
 
 Error not_built(std::string_view pointer, std::string_view hint) {
-  return fail(Code::UnsupportedParameter, "'{}' is not supported by this server yet{}{}", pointer, hint.empty() ? "" : ": ", hint);
+  return fail_at(Code::UnsupportedParameter, std::string(pointer), "'{}' is not supported by this server yet{}{}", pointer, hint.empty() ? "" : ": ", hint);
 }
 
 }  // namespace verge::api

@@ -29,7 +29,7 @@ struct Published {
   std::string param;        // the parameter that the error names; empty = none
 };
 
-// Errors about a parameter quote its JSON pointer: "'/top_k' must be <= 50". The status may depend on who reads it.
+// Errors about a parameter have its JSON pointer: `pointer` "/top_k", `message` "'/top_k' must be <= 50". The status may depend on who reads it.
 // `quota_text`: the operator's sentence for 3036, with "{neurons}" for the allocation; empty = the usual one.
 Published publish(const Error& error, Shape shape, std::string_view request_id, std::string_view quota_text = "");
 

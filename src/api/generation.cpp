@@ -149,7 +149,7 @@ class Sink : public protocol::EventSink {
       run_.call.first_token_us = monotonic_us();
       counters().first_token.observe(static_cast<double>(run_.call.first_token_us - run_.call.started_us) / 1e6, {run_.call.model});
     }
-    return send(run_.format.part(index_, part.value));
+    return send(run_.format.part(index_, part));
   }
 
   protocol::task<bool> take_delta(const json::value& part) {
@@ -165,7 +165,7 @@ class Sink : public protocol::EventSink {
   }
 
   protocol::task<bool> take(protocol::Result result) {
-    answer().result = std::move(result.value);
+    answer().result = std::move(result);
     return ready(true);
   }
 

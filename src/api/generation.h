@@ -25,7 +25,7 @@ struct Answer {
   std::string text;
   protocol::Generated generated;  // the thought and the calls
   std::vector<protocol::TokenLogprob> logprobs;
-  json::value result;  // of tasks that do not stream
+  protocol::Result result;  // see protocol/tasks/<task>.h
   std::string finish_reason;
   protocol::Usage usage;
   int64_t reasoning_tokens = 0;  // of the completion's
@@ -44,7 +44,7 @@ class AnswerFormat {
   virtual void accepted(size_t /*index*/, const protocol::Usage& /*prompt*/) {}  // before its first piece; what the prompt took
   virtual std::string opening() { return {}; }  // before the first token of any answer
   virtual std::string piece(size_t index, const protocol::Token& token) = 0;
-  virtual std::string part(size_t /*index*/, const json::value& /*part*/) { return {}; }
+  virtual std::string part(size_t /*index*/, const protocol::Part& /*part*/) { return {}; }
   // Where true, Parts are pieces of a text: they are collected in the Answer, and a stream's go to
   // delta(), not part().
   virtual bool takes_deltas() const { return false; }

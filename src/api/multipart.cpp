@@ -88,7 +88,7 @@ bool decode_quoted_printable(std::string_view text, std::string& out) {
 Result<void> take_data(PartHeader& header, std::string_view bytes) {
   const std::string_view name = std::string_view(header.part.name).substr(0, 64), transfer = header.transfer;
   if (!header.coding.empty() && !http::equal_names(header.coding, "identity"))
-    return fail(Code::UnsupportedParameter, "'/content-encoding' of the part '{}': parts are taken as they are; pack the whole body instead", name);
+    return fail_at(Code::UnsupportedParameter, "/content-encoding", "'/content-encoding' of the part '{}': parts are taken as they are; pack the whole body instead", name);
   if (transfer.empty() || transfer == "binary" || transfer == "8bit" || transfer == "7bit") {
     header.part.data = bytes;
   } else if (transfer == "base64") {
@@ -98,7 +98,7 @@ Result<void> take_data(PartHeader& header, std::string_view bytes) {
   } else if (transfer == "quoted-printable") {
     if (!decode_quoted_printable(bytes, header.part.data)) return fail(Code::InvalidInput, "the part '{}' says it is quoted-printable, which it is not", name);
   } else {
-    return fail(Code::UnsupportedParameter, "'/content-encoding' of the part '{}': its Content-Transfer-Encoding '{:.64}' is unknown here; send binary", name, transfer);
+    return fail_at(Code::UnsupportedParameter, "/content-encoding", "'/content-encoding' of the part '{}': its Content-Transfer-Encoding '{:.64}' is unknown here; send binary", name, transfer);
   }
   return {};
 }

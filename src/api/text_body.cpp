@@ -93,7 +93,7 @@ std::string converted(UConverter* from, std::string_view bytes) {
 }
 
 Error unknown_charset(std::string_view charset) {
-  return fail(Code::UnsupportedParameter, "'/content-type' names the charset '{:.64}', which is unknown here: send UTF-8", charset);
+  return fail_at(Code::UnsupportedParameter, "/content-type", "'/content-type' names the charset '{:.64}', which is unknown here: send UTF-8", charset);
 }
 
 Result<void> convert(std::string& text, const Encoding& encoding) {
@@ -194,7 +194,7 @@ Result<std::string> field_text(std::string_view bytes, std::string_view charset,
     return from ? converted(from.get(), bytes) : std::string(bytes);
   }
   if (const size_t bad = first_invalid_utf8(bytes); bad != bytes.npos)
-    return fail(Code::InvalidInput, "'/{:.64}' is not UTF-8 at byte {}: send UTF-8, or name its charset", field, bad);
+    return fail_at(Code::InvalidInput, fmt::format("/{:.64}", field), "'/{:.64}' is not UTF-8 at byte {}: send UTF-8, or name its charset", field, bad);
   return std::string(bytes);
 }
 

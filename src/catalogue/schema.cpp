@@ -18,7 +18,12 @@
 namespace verge::catalogue {
 namespace {
 
-using Errors = std::vector<std::string>;
+struct Violation {
+  std::string text;
+  std::string at;  // JSON pointer of what is wrong; empty = the whole
+  bool operator==(const Violation& other) const { return text == other.text; }
+};
+using Errors = std::vector<Violation>;
 
 class Path {
  public:
@@ -104,12 +109,22 @@ size_t text_length(std::string_view text) {
   return units;
 }
 
-void add(Errors& errors, std::string message) {
-  if (errors.size() >= limits::kSchemaErrors || std::find(errors.begin(), errors.end(), message) != errors.end()) return;
-  errors.push_back(std::move(message));
+void add(Errors& errors, Violation violation) {
+  if (errors.size() >= limits::kSchemaErrors || std::find(errors.begin(), errors.end(), violation) != errors.end()) return;
+  errors.push_back(std::move(violation));
 }
 
-std::string joined(const Errors& errors) { return fmt::format("{}", fmt::join(errors, ", ")); }
+std::string joined(const Errors& errors) {
+  std::string out;
+  for (const Violation& one : errors) out += (out.empty() ? "" : ", ") + one.text;
+  return out;
+}
+
+// The first that is about a part of the value.
+std::string place_of(const Errors& errors) {
+  const auto part = std::find_if(errors.begin(), errors.end(), [](const Violation& one) { return !one.at.empty(); });
+  return part == errors.end() ? "" : part->at;
+}
 
 class Validator {
  public:
@@ -139,8 +154,9 @@ class Validator {
   const Errors& errors() const { return errors_; }
 
  private:
-  bool say(std::string message) {
-    add(errors_, std::move(message));
+  bool say(std::string message) { return say({std::move(message), path_.root() ? "" : path_.text()}); }
+  bool say(Violation violation) {
+    add(errors_, std::move(violation));
     return false;
   }
 
@@ -165,17 +181,17 @@ class Validator {
     Errors inner;
     for (const json::value& branch : branches) {
       matches += check(branch.get_object(), value) && concerns(branch.get_object(), value);
-      for (std::string& error : errors_) add(inner, std::move(error));
+      for (Violation& error : errors_) add(inner, std::move(error));
       errors_.clear();
     }
     errors_ = std::move(outer);
     if (keyword == "oneOf" ? matches == 1 : matches > 0) return true;
     if (path_.root()) {
       std::string head = keyword == "oneOf" ? fmt::format("oneOf at '/' not met, {} matches", matches) : "anyOf at '/' not met";
-      return say(matches || inner.empty() ? head : head + ": " + joined(inner));
+      return matches || inner.empty() ? say(head) : say({head + ": " + joined(inner), place_of(inner)});
     }
     if (matches || inner.empty()) return say(fmt::format("{} at '{}' not met, {} matches", keyword, path_.text(), matches));
-    for (std::string& error : inner) add(errors_, std::move(error));
+    for (Violation& error : inner) add(errors_, std::move(error));
     return false;
   }
 
@@ -209,11 +225,11 @@ class Validator {
         if (more->is_object()) {
           if (!check(more->get_object(), value)) return false;
         } else if (!more->get_bool()) {
-          add(extra, path_.text());
+          add(extra, {path_.text(), path_.text()});
         }
       }
       if (!extra.empty())
-        return say(fmt::format("Additional or unevaluated properties '{}' at '{}' not allowed", joined(extra), path_.text()));
+        return say({fmt::format("Additional or unevaluated properties '{}' at '{}' not allowed", joined(extra), path_.text()), place_of(extra)});
     }
     if (const json::array* required = get_array(schema, "required")) {
       std::vector<std::string_view> names;
@@ -307,7 +323,7 @@ constexpr Keyword kKeywords[] = {
 Result<void> check_schema_at(const json::value& schema, const std::string& place);
 
 Result<void> check_keyword(char kind, const json::value& value, const std::string& place) {
-  auto wrong = [&](const char* wanted) { return fail(Code::InvalidInput, "'{}' must be {}", place, wanted); };
+  auto wrong = [&](const char* wanted) { return fail_at(Code::InvalidInput, std::string(place), "'{}' must be {}", place, wanted); };
   auto strings = [](const json::value& v) {
     return v.is_array() &&
            std::all_of(v.get_array().begin(), v.get_array().end(), [](const json::value& item) { return item.is_string(); });
@@ -335,11 +351,11 @@ Result<void> check_keyword(char kind, const json::value& value, const std::strin
 }
 
 Result<void> check_schema_at(const json::value& schema, const std::string& place) {
-  if (!schema.is_object()) return fail(Code::InvalidInput, "'{}' must be an object", place);
+  if (!schema.is_object()) return fail_at(Code::InvalidInput, std::string(place), "'{}' must be an object", place);
   for (const auto& field : schema.get_object()) {
     const std::string_view name = field.key();
     auto keyword = std::find_if(std::begin(kKeywords), std::end(kKeywords), [name](const Keyword& k) { return k.name == name; });
-    if (keyword == std::end(kKeywords)) return fail(Code::InvalidInput, "'{}/{}' is a keyword that is not supported", place, name);
+    if (keyword == std::end(kKeywords)) return fail_at(Code::InvalidInput, fmt::format("{}/{}", place, name), "'{}/{}' is a keyword that is not supported", place, name);
     VERGE_TRY(check_keyword(keyword->kind, field.value(), place + "/" + std::string(name)));
   }
   return {};
@@ -350,7 +366,7 @@ Result<void> check_schema_at(const json::value& schema, const std::string& place
 Result<void> validate(const json::object& schema, const json::value& value) {
   Validator validator;
   if (validator.check(schema, value)) return {};
-  return Error{Code::InvalidInput, joined(validator.errors())};
+  return fail_at(Code::InvalidInput, place_of(validator.errors()), "{}", joined(validator.errors()));
 }
 
 Result<void> check_schema(const json::object& schema) { return check_schema_at(schema, ""); }

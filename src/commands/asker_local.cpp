@@ -97,28 +97,29 @@ class LocalAsker : public Asker {
  private:
   static Result<protocol::Request> request(const Question& question) {
     protocol::Request request;
-    protocol::Tools tools;
+    protocol::TextParameters params;
+    std::vector<protocol::Tool>& tools = params.tools.tools;
     for (const json::value& item : question.tools) {
-      VERGE_ASSIGN(tool, api::read_tool(item, fmt::format("/{}", tools.tools.size())));
-      tools.tools.push_back(std::move(tool));
+      VERGE_ASSIGN(tool, api::read_tool(item, fmt::format("/{}", tools.size())));
+      tools.push_back(std::move(tool));
     }
-    protocol::put_tools(tools, request.params);
     if (question.schema) {
       const json::object body{{"response_format", schema_format(*question.schema)}};
       api::Params in(body);
       api::TextRequest read;
       api::read_structured(in, true, read);
       if (!in.ok()) return in.error();
-      request.params["grammar"] = read.params.at("grammar");
+      params.grammar = std::move(read.params.grammar);
     }
     request.id = std::to_string(question.seed);
     request.task = "text-generation";
     request.seed = question.seed;
-    if (question.messages.empty()) request.params["prompt"] = question.prompt;
-    else request.params["messages"] = question.messages;
-    if (question.raw) request.params["raw"] = true;
-    if (question.temperature) request.params["temperature"] = *question.temperature;
-    if (question.max_tokens) request.params["max_tokens"] = *question.max_tokens;
+    if (question.messages.empty()) params.prompt = question.prompt;
+    else params.messages = question.messages;
+    params.raw = question.raw;
+    params.temperature = question.temperature;
+    params.max_tokens = question.max_tokens;
+    request.params = protocol::to_json(params);
     return request;
   }
 

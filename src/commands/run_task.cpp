@@ -19,13 +19,13 @@ constexpr size_t kAnswerBytes = 256 << 20;
 class Collector : public protocol::EventSink {
  public:
   protocol::task<bool> put(protocol::Event event) override {
-    if (auto* part = std::get_if<protocol::Part>(&event); part && on_part) on_part(part->value);
-    else if (auto* result = std::get_if<protocol::Result>(&event)) answer.result = std::move(result->value);
+    if (auto* part = std::get_if<protocol::Part>(&event); part && on_part) on_part(*part);
+    else if (auto* result = std::get_if<protocol::Result>(&event)) answer.result = std::move(*result);
     else if (const auto* usage = std::get_if<protocol::Usage>(&event)) answer.usage = *usage;
     else if (const auto* failure = std::get_if<protocol::Failure>(&event)) error = failure->error;
     co_return true;
   }
-  std::function<void(const json::value&)> on_part;
+  std::function<void(const protocol::Part&)> on_part;
   api::Answer answer;
   std::optional<Error> error;
 };
@@ -118,7 +118,10 @@ Result<json::value> run_task_here(const LocalTask& model, TaskQuestion question,
   request.seed = random_u64();
   Collector collector;
   if (on_part && handler->part) {
-    collector.on_part = [&](const json::value& part) { on_part(handler->part(part).get_object()); };
+    collector.on_part = [&](const protocol::Part& part) {
+      const json::value heard = handler->part(part);
+      if (const json::object* object = heard.if_object()) on_part(*object);
+    };
   }
   spawn(io.get_executor(), "the task", [&, request = std::move(request)]() mutable { return service->run(std::move(request), collector); });
   run_loop(io);

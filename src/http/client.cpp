@@ -384,6 +384,7 @@ void Client::Impl::give_back(ConnectionPtr connection) {
 
 // ---- Requests
 
+// With `more`, the body's first part stands behind the head: two buffers are one write.
 Result<std::string> Client::Impl::request_head(const ClientRequest& request) const {
   if (!is_token(request.method) || request.target.empty() || request.target.find_first_of(" \t\r\n") != std::string::npos ||
       request.target.find('\0') != std::string::npos)
@@ -394,9 +395,10 @@ Result<std::string> Client::Impl::request_head(const ClientRequest& request) con
     if (!valid_header(h)) return fail(Code::InvalidInput, "invalid header \"{}\"", h.name);
     head += h.name + ": " + h.value + "\r\n";
   }
-  if (!request.body.empty() || request.method == "POST" || request.method == "PUT" || request.method == "PATCH")
-    head += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
+  if (!request.body.empty() || !request.more.empty() || request.method == "POST" || request.method == "PUT" || request.method == "PATCH")
+    head += "Content-Length: " + std::to_string(request.body.size() + request.more.size()) + "\r\n";
   head += "\r\n";
+  if (!request.more.empty()) head += request.body;
   return head;
 }
 
@@ -414,7 +416,7 @@ task<Result<std::unique_ptr<ClientResponse>>> Client::Impl::send(ClientRequest r
     }
     connection->set_deadline(request.head_timeout_ms ? request.head_timeout_ms : options.read_timeout_ms);
     // A server may answer early and stop reading; its answer is worth more than our write error.
-    auto written = co_await connection->write_all(*head, request.body);
+    auto written = co_await connection->write_all(*head, request.more.empty() ? std::string_view(request.body) : request.more);
     HeadScanner scanner;
     ResponseHead response;
     Framing framing;

@@ -45,6 +45,8 @@ struct ClientRequest {
   std::string target = "/";
   Headers headers;  // Host is the endpoint's unless it is here
   std::string body;
+  std::string_view more;              // of the body, behind it: bytes that others hold as well
+  std::shared_ptr<const void> owner;  // of `more`
   int head_timeout_ms = 0;  // longest silence before the answer's head; 0 = the client's read_timeout_ms
   int read_timeout_ms = 0;  // ... and after it
 

@@ -5,7 +5,6 @@
 #include "protocol/frame.h"
 #include "support/clock.h"
 #include "support/limits.h"
-#include "support/release.h"
 
 namespace verge::protocol {
 namespace {
@@ -25,12 +24,13 @@ Client::Client(boost::asio::any_io_executor executor, http::Endpoint endpoint, h
     : client_(executor, std::move(endpoint), options) {}
 
 task<void> Client::run(Request request, EventSink& sink) {
-  http::ClientRequest post{"POST", "/v1/run", {{"Content-Type", "application/x-verge-request"}}, encode_request(request)};
+  http::ClientRequest post{"POST", "/v1/run", {{"Content-Type", "application/x-verge-request"}}, encode_request_head(request)};
+  post.more = request.payload.view();
+  post.owner = request.payload.owner();
   // Clocks of two machines may differ by more than the answer takes: what travels is the time that is left.
   if (request.deadline_ms != 0) post.headers.push_back({kTimeLeft, std::to_string(std::max<int64_t>(1, request.deadline_ms - unix_ms()))});
-  release(request.payload);  // it is in memory once
   request = Request();
-  if (post.body.size() > limits::kFrameBytes) {
+  if (post.body.size() + post.more.size() > limits::kFrameBytes) {
     co_await sink.put(Failure{fail(Code::TooLarge, "the request is larger than {} bytes", limits::kFrameBytes)});
     co_return;
   }

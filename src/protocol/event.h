@@ -56,20 +56,29 @@ struct Token {
   Token(std::vector<int32_t> i, std::string t, std::vector<TokenLogprob> l = {}) : ids(std::move(i)), text(std::move(t)), logprobs(std::move(l)) {}
 };
 
+// Bytes of an answer (sound, a picture, vectors), which travel as they are beside the JSON.
+struct Blob {
+  std::string content_type;  // "audio/wav", "application/octet-stream"; empty = the task says what they are
+  std::string bytes;
+  bool operator==(const Blob&) const = default;
+};
+
 // A share of a Result that is done before the rest, where the request asks for such (a transcript's segments). An attempt that is
 // repeated makes the same parts again, in the same order.
 struct Part {
   json::value value;
+  Blob blob;
 
   Part() = default;
-  explicit Part(json::value v) : value(std::move(v)) {}
+  explicit Part(json::value v, Blob b = {}) : value(std::move(v)), blob(std::move(b)) {}
 };
 
 struct Result {
-  json::value value;  // the answer of a task that does not stream
+  json::value value;  // the answer of a task that does not stream, see protocol/tasks/<task>.h
+  Blob blob;
 
   Result() = default;
-  explicit Result(json::value v) : value(std::move(v)) {}
+  explicit Result(json::value v, Blob b = {}) : value(std::move(v)), blob(std::move(b)) {}
 };
 
 // What an answer took, in the units of the published prices. What a task does not count stays 0.

@@ -165,8 +165,14 @@ json::object to_json(const Accepted& e) {
   if (e.load) o["load"] = json::object{{"queued", e.load->queued}, {"running", e.load->running}, {"queued_tokens", e.load->queued_tokens}};
   return o;
 }
-json::object to_json(const Part& e) { return {{"e", "part"}, {"value", e.value}}; }
-json::object to_json(const Result& e) { return {{"e", "result"}, {"value", e.value}}; }
+template <class WithBlob>
+json::object with_blob(const char* kind, const WithBlob& e) {
+  json::object o{{"e", kind}, {"value", e.value}};
+  if (!e.blob.content_type.empty()) o["content_type"] = e.blob.content_type;
+  return o;
+}
+json::object to_json(const Part& e) { return with_blob("part", e); }
+json::object to_json(const Result& e) { return with_blob("result", e); }
 
 // Units that few tasks have.
 struct UsageUnit {
@@ -187,6 +193,7 @@ json::object to_json(const Failure& e) {
   if (e.error.requested) o["requested"] = e.error.requested;
   if (e.error.limit) o["limit"] = e.error.limit;
   if (e.error.retry_after_ms) o["retry_after_ms"] = e.error.retry_after_ms;
+  if (!e.error.pointer.empty()) o["pointer"] = lossy_utf8(e.error.pointer);
   return o;
 }
 json::object to_json(const End& e) { return {{"e", "end"}, {"finish_reason", e.finish_reason}}; }
@@ -300,7 +307,7 @@ constexpr size_t kDepth = limits::kJsonDepth + 12;
 
 }  // namespace
 
-std::string encode_request(const Request& r) {
+std::string encode_request_head(const Request& r) {
   json::object o{{"id", r.id}, {"model", r.model}, {"task", r.task}, {"params", r.params}, {"seed", r.seed}};
   if (!r.tenant.empty()) o["tenant"] = r.tenant;
   if (r.deadline_ms) o["deadline_ms"] = r.deadline_ms;
@@ -310,21 +317,19 @@ std::string encode_request(const Request& r) {
   if (!r.resume_ids.empty()) o["resume_ids"] = json::array(r.resume_ids.begin(), r.resume_ids.end());
   const std::string header = json::serialize(o);
   std::string out;
-  out.reserve(4 + header.size() + r.payload.size());
+  out.reserve(4 + header.size());
   out.resize(4);
   put_u32(static_cast<uint32_t>(header.size()), out.data());
   out += header;
-  out += r.payload;
   return out;
 }
 
-verge::Result<Request> decode_request(std::string_view bytes) {
+verge::Result<Request> decode_request(std::string bytes) {
   if (bytes.size() > limits::kFrameBytes) return malformed("too large");
   if (bytes.size() < 4) return malformed("no length");
   const uint32_t length = get_u32(bytes);
-  bytes.remove_prefix(4);
-  if (length > bytes.size()) return malformed("the header is cut off");
-  auto parsed = parse_json(bytes.substr(0, length), kDepth);
+  if (length > bytes.size() - 4) return malformed("the header is cut off");
+  auto parsed = parse_json(std::string_view(bytes).substr(4, length), kDepth);
   if (!parsed) return malformed(parsed.error().message);
   json::object* o = parsed->if_object();
   if (!o) return malformed("the header is no object");
@@ -349,13 +354,29 @@ verge::Result<Request> decode_request(std::string_view bytes) {
   r.traceparent = string_or_empty(*o, "traceparent");
   VERGE_ASSIGN(ids, read_ids(*o, "resume_ids"));
   r.resume_ids = std::move(ids);
-  r.payload = bytes.substr(length);
+  r.payload = Payload(std::move(bytes), 4 + size_t{length});
   return r;
 }
 
+namespace {
+
+constexpr uint32_t kHasBytes = 0x80000000;
+static_assert(limits::kEventBytes < kHasBytes);
+
+const std::string* blob_of(const Event& event) {
+  if (const Result* result = std::get_if<Result>(&event)) return &result->blob.bytes;
+  const Part* part = std::get_if<Part>(&event);
+  return part ? &part->blob.bytes : nullptr;
+}
+
+}  // namespace
+
 void encode_event(const Event& event, std::string& out) {
+  const std::string* blob = blob_of(event);
+  if (blob && blob->empty()) blob = nullptr;
   const size_t start = out.size();
-  out.resize(start + 4);
+  const size_t json = start + (blob ? 8 : 4);
+  out.resize(json);
   if (const Token* token = std::get_if<Token>(&event)) append_token(*token, out);
   else
     std::visit(
@@ -363,10 +384,13 @@ void encode_event(const Event& event, std::string& out) {
           if constexpr (!std::is_same_v<std::decay_t<decltype(e)>, Token>) out += json::serialize(to_json(e));
         },
         event);
-  put_u32(static_cast<uint32_t>(out.size() - start - 4), out.data() + start);
+  put_u32(static_cast<uint32_t>(out.size() - json) | (blob ? kHasBytes : 0), out.data() + start);
+  if (!blob) return;
+  put_u32(static_cast<uint32_t>(blob->size()), out.data() + start + 4);
+  out += *blob;
 }
 
-verge::Result<Event> decode_event(std::string_view text) {
+verge::Result<Event> decode_event(std::string_view text, std::string_view bytes) {
   if (auto token = read_plain_token(text)) return std::move(*token);
   auto parsed = parse_json(text, kDepth);
   if (!parsed) return malformed(parsed.error().message);
@@ -385,7 +409,8 @@ verge::Result<Event> decode_event(std::string_view text) {
   if (kind == "result" || kind == "part") {
     const json::value* value = o->if_contains("value");
     if (!value) return malformed("value");
-    return kind == "part" ? Event(Part{*value}) : Event(Result{*value});
+    Blob blob{string_or_empty(*o, "content_type"), std::string(bytes)};
+    return kind == "part" ? Event(Part{*value, std::move(blob)}) : Event(Result{*value, std::move(blob)});
   }
   if (kind == "usage") return Event(read_usage(*o));
   if (kind == "error") {
@@ -395,6 +420,7 @@ verge::Result<Event> decode_event(std::string_view text) {
     error.requested = int_or_zero(*o, "requested");
     error.limit = int_or_zero(*o, "limit");
     error.retry_after_ms = int_or_zero(*o, "retry_after_ms");
+    error.pointer = string_or_empty(*o, "pointer");
     return Event(Failure{std::move(error)});
   }
   if (kind == "end") return Event(End{string_or_empty(*o, "finish_reason")});
@@ -410,11 +436,15 @@ void EventReader::feed(std::string_view bytes) {
 verge::Result<std::optional<Event>> EventReader::next() {
   const std::string_view rest = std::string_view(buffer_).substr(used_);
   if (rest.size() < 4) return std::optional<Event>();
-  const uint32_t length = get_u32(rest);
+  const bool more = get_u32(rest) & kHasBytes;
+  const size_t head = more ? 8 : 4, length = get_u32(rest) & ~kHasBytes;
   if (length > limits::kEventBytes) return malformed("an event is too large");
-  if (rest.size() - 4 < length) return std::optional<Event>();
-  used_ += 4 + size_t{length};
-  VERGE_ASSIGN(event, decode_event(rest.substr(4, length)));
+  if (rest.size() < head) return std::optional<Event>();
+  const size_t bytes = more ? get_u32(rest.substr(4)) : 0;
+  if (bytes > limits::kEventBytes) return malformed("an event is too large");
+  if (rest.size() - head < length + bytes) return std::optional<Event>();
+  used_ += head + length + bytes;
+  VERGE_ASSIGN(event, decode_event(rest.substr(head, length), rest.substr(head + length, bytes)));
   return std::optional<Event>(std::move(event));
 }
 

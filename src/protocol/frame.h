@@ -1,6 +1,7 @@
 // Bytes <-> Request and Event, the internal wire. Pure and bounded; what comes in is hostile.
 //   Request: u32le length of a JSON header, the header, then the payload's raw bytes to the end.
-//   Event stream: frames of u32le length + JSON object, its key "e" naming the kind.
+//   Event stream: frames of u32le length + JSON object, its key "e" naming the kind. The length's highest bit says that raw
+//   bytes belong to the event: their u32le length stands before the JSON, they stand behind it.
 // Keys that are not known are skipped, so that a newer peer can be read.
 #pragma once
 
@@ -17,13 +18,15 @@ namespace verge::protocol {
 // Header of POST /v1/run: ms until the deadline, which replaces Request::deadline_ms by the receiver's own clock.
 inline constexpr const char* kTimeLeft = "verge-time-left-ms";
 
-std::string encode_request(const Request& request);
-verge::Result<Request> decode_request(std::string_view bytes);
+// All of a request but its payload, whose bytes follow.
+std::string encode_request_head(const Request& request);
+// The request's payload is a part of `bytes`, not a copy.
+verge::Result<Request> decode_request(std::string bytes);
 
 // Appends one whole frame.
 void encode_event(const Event& event, std::string& out);
-// One frame's JSON, without the length.
-verge::Result<Event> decode_event(std::string_view json);
+// One frame's JSON, and the raw bytes behind it.
+verge::Result<Event> decode_event(std::string_view json, std::string_view bytes = {});
 
 // Cuts a byte stream into events.
 class EventReader {

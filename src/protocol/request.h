@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/payload.h"
 #include "support/json.h"
 
 namespace verge::protocol {
@@ -13,8 +14,8 @@ struct Request {
   std::string id;            // uuid; the `cf-ai-req-id` of the answer and of every log line
   std::string model;         // catalogue id as the client gave it, e.g. "@cf/meta/llama-3.2-1b-instruct"
   std::string task;          // "text-generation", …
-  json::object params;       // normalised parameters of the task, see worker/tasks/<task>.h
-  std::string payload;       // raw bytes (an image, a clip); empty for text
+  json::object params;       // normalised parameters of the task, see protocol/tasks/<task>.h
+  Payload payload;           // raw bytes (an image, a clip); empty for text
   std::string tenant;        // account id
   uint64_t seed = 0;         // always set: chosen by api where the client gave none, so that a retry repeats
   int64_t deadline_ms = 0;   // Unix time in ms past which nobody waits for the answer; 0 = none

@@ -5,7 +5,6 @@
 
 #include "protocol/frame.h"
 #include "support/clock.h"
-#include "support/release.h"
 
 namespace verge::protocol {
 namespace {
@@ -64,8 +63,7 @@ task<void> answer_run(Service& service, Incoming& in, Responder& out) {
   if (in.body_too_large) {
     error = Error{Code::TooLarge, fmt::format("the request is larger than {} bytes", in.body_limit), 0, static_cast<int64_t>(in.body_limit)};
   } else {
-    auto request = decode_request(in.body);
-    release(in.body);  // an image or clip is in memory once
+    auto request = decode_request(std::move(in.body));  // an image or clip is in memory once
     if (request) {
       if (const auto left = time_left(in)) request->deadline_ms = unix_ms() + *left;
       co_await service.run(std::move(*request), sink);

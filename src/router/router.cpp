@@ -267,7 +267,7 @@ void read_prompt(const Request& request, Need& need) {
       if (const json::object* object = message.if_object())
         if (const json::value* content = object->if_contains("content")) take(*content);
   }
-  if (const json::value* texts = request.params.if_contains("text")) {
+  if (const json::value* texts = request.params.if_contains("texts")) {
     if (const json::array* list = texts->if_array()) {
       for (const json::value& one : *list) take(one);
     } else {

@@ -135,7 +135,7 @@ class ClusterPlacing : public Placing, public std::enable_shared_from_this<Clust
                            const std::set<std::string>& known) -> Result<void> {
       for (const std::string& name : wanted)
         if (!known.contains(name) && !(had && std::ranges::find(*had, name) != had->end()))
-          return fail(Code::InvalidInput, "'/{}': no {} '{}' is known here; known: {}", field, what, name, fmt::join(known, ", "));
+          return fail_at(Code::InvalidInput, fmt::format("/{}", field), "'/{}': no {} '{}' is known here; known: {}", field, what, name, fmt::join(known, ", "));
       return {};
     };
     VERGE_TRY(check("pins", "node", wish.pins, before == all.end() ? nullptr : &before->pins, names));

@@ -42,6 +42,7 @@ struct Error {
   int64_t requested = 0;       // ContextOverflow, TooLarge: what was asked
   int64_t limit = 0;           //                            and what is allowed; QuotaUsed: micro-neurons a day
   int64_t retry_after_ms = 0;  // Busy, QuotaUsed, RateLimited: when a retry may help; 0 = unknown
+  std::string pointer = {};    // JSON pointer of the value in the request that is wrong: "/top_k"; empty = none
 };
 
 // Stable text form of a code on the internal wire ("no_such_model"). Unknown text reads as Internal.
@@ -89,6 +90,14 @@ class [[nodiscard]] Result<void> {
 template <class... Args>
 [[nodiscard]] Error fail(Code code, fmt::format_string<Args...> format, Args&&... args) {
   return Error{code, fmt::format(format, std::forward<Args>(args)...)};
+}
+
+// return fail_at(Code::InvalidInput, "/top_k", "'/top_k' must be <= {}", 50);
+template <class... Args>
+[[nodiscard]] Error fail_at(Code code, std::string pointer, fmt::format_string<Args...> format, Args&&... args) {
+  Error error{code, fmt::format(format, std::forward<Args>(args)...)};
+  error.pointer = std::move(pointer);
+  return error;
 }
 
 }  // namespace verge

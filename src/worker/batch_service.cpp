@@ -53,7 +53,7 @@ enum class BatchService::Stage { Preparing, Queued, Ran };
 struct BatchService::Call : PendingCall<Stage> {
   using PendingCall<Stage>::PendingCall;
   std::unique_ptr<Work> work;
-  json::value answer;
+  protocol::Result answer;
 };
 
 // The thread that computes. Sleeps while there is nothing to do; else takes what came in, runs one batch, and again.
@@ -240,7 +240,7 @@ task<void> BatchService::run(protocol::Request request, protocol::EventSink& sin
     admission_->begun(id, monotonic_ms());
   }
   if (!call->error) {
-    auto answering = answer_.run<json::value>([call](const Pool::Abandoned&) { return call->work->answer(); });
+    auto answering = answer_.run<protocol::Result>([call](const Pool::Abandoned&) { return call->work->answer(); });
     auto answer = co_await std::move(answering);
     if (!answer && answer.error().code == Code::Aborted) co_return;
     if (answer) call->answer = std::move(*answer);

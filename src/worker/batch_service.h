@@ -28,7 +28,7 @@ class Work {
   int64_t prompt_tokens = 0;   // of Accepted and Usage
   int64_t images = 0;          // of Usage
   // After all items have run; on a thread of its own.
-  virtual Result<json::value> answer() = 0;
+  virtual Result<protocol::Result> answer() = 0;
 };
 
 struct BatchItem {
@@ -42,7 +42,7 @@ class SingleShot {
   virtual ~SingleShot() = default;
   virtual const char* task() const = 0;
   virtual json::object ready() const = 0;  // figures for the ready line, without "task"
-  // Checks a request and makes items of it. Several may run at once, beside run().
+  // Reads the task's parameters (protocol/tasks/<task>.h) and makes items of them. Several may run at once, beside run().
   virtual Result<std::unique_ptr<Work>> prepare(const protocol::Request& request) = 0;
   // Computes the items of a batch, leaving what they came to in their works. An item's outcome depends on nothing
   // else in the batch.

@@ -18,28 +18,31 @@ struct Source {
   std::string text, at;
 };
 
-Result<Source> source_of(const json::object& wanted) {
-  const std::string name = get_string(wanted, "kind").value_or("");
-  const std::optional<std::string> text = get_string(wanted, "source");
+Result<Source> source_of(const protocol::WantedGrammar& wanted) {
   Source out;
-  if (name == "regex") out.kind = SourceKind::Regex;
-  else if (name == "choice") out.kind = SourceKind::Choice;
-  else if (name != "json_schema")
-    return fail(Code::InvalidInput, "a grammar of the kind '{}' is not known", name);
-  if (!text) return fail(Code::InvalidInput, "a grammar without a source");
-  out.text = *text;
-  out.at = get_string(wanted, "at").value_or("/grammar");
+  if (wanted.kind == "regex") out.kind = SourceKind::Regex;
+  else if (wanted.kind == "choice") out.kind = SourceKind::Choice;
+  else if (wanted.kind != "json_schema")
+    return fail_at(Code::InvalidInput, "/grammar/kind", "a grammar of the kind '{}' is not known", wanted.kind);
+  out.text = wanted.source;
+  out.at = wanted.at.empty() ? "/grammar" : wanted.at;
   return out;
 }
 
 // "at '/properties/a' (pattern): …": one pointer into the request.
 Error placed(const Error& error, std::string_view at) {
   const std::string& why = error.message;
-  if (why.starts_with("at '")) return fail(Code::InvalidInput, "'{}{}", at, why.substr(4));
-  return fail(Code::InvalidInput, "'{}' can't be used: {}", at, why);
+  if (why.starts_with("at '")) return with_pointer(fail(Code::InvalidInput, "'{}{}", at, why.substr(4)));
+  return fail_at(Code::InvalidInput, std::string(at), "'{}' can't be used: {}", at, why);
 }
 
 }  // namespace
+
+Error with_pointer(Error error) {
+  const std::string& why = error.message;
+  if (error.pointer.empty() && why.starts_with("'/")) error.pointer = why.substr(1, why.find('\'', 1) - 1);
+  return error;
+}
 
 Grammars::Grammars(const engine::LoadedModel& model) : model_(&model) {
   if (!model.file || !model.chat_template) return;
@@ -90,7 +93,7 @@ void Grammars::keep(std::string source, std::shared_ptr<Grammar> grammar) {
   if (recent_.size() > kKept) recent_.pop_back();
 }
 
-Result<std::shared_ptr<Grammar>> Grammars::find(const json::object& wanted) {
+Result<std::shared_ptr<Grammar>> Grammars::find(const protocol::WantedGrammar& wanted) {
   VERGE_ASSIGN(source, source_of(wanted));
   const std::string id =
       std::string(1, static_cast<char>('0' + static_cast<int>(source.kind))) + source.text;
@@ -101,7 +104,7 @@ Result<std::shared_ptr<Grammar>> Grammars::find(const json::object& wanted) {
   return *made;
 }
 
-Result<EnvelopePart> Grammars::part(const json::object& wanted) {
+Result<EnvelopePart> Grammars::part(const protocol::WantedGrammar& wanted) {
   VERGE_ASSIGN(source, source_of(wanted));
   EnvelopePart out{EnvelopePart::Kind::Value, source.text};
   out.at = source.at;
@@ -111,7 +114,7 @@ Result<EnvelopePart> Grammars::part(const json::object& wanted) {
   out.text.clear();
   const Result<json::value> list = parse_json(source.text);
   if (!list || !list->is_array() || list->get_array().empty())
-    return fail(Code::InvalidInput,
+    return fail_at(Code::InvalidInput, source.at,
                 "'{}' can't be used: the choices must be a list of texts that is not empty",
                 source.at);
   for (const json::value& choice : list->get_array())
@@ -125,7 +128,7 @@ Result<std::shared_ptr<Grammar>> Grammars::find(const engine::grammar::Envelope&
   const std::string id = "e" + envelope.key();
   if (auto have = known(id)) return have;
   auto made = Grammar::compile(envelope, tokens_and_marks());
-  if (!made) return made.error();
+  if (!made) return with_pointer(made.error());
   keep(id, *made);
   return *made;
 }

@@ -14,20 +14,22 @@
 #include "engine/load.h"
 #include "engine/tools/syntax.h"
 #include "engine/tools/thoughts.h"
+#include "protocol/tasks/text_generation.h"
 #include "support/error.h"
-#include "support/json.h"
 
 namespace verge::worker {
+
+// What engine/grammar and engine/tools say of a place begins with it, quoted: the error with its pointer.
+Error with_pointer(Error error);
 
 class Grammars {
  public:
   explicit Grammars(const engine::LoadedModel& model);  // outlives this, and the grammars
 
-  // Request.params.grammar: {"kind": "json_schema" | "regex" | "choice", "source": text, "at": the field's JSON pointer}.
-  // Errors: InvalidInput that names the field, and the place in it.
-  Result<std::shared_ptr<engine::grammar::Grammar>> find(const json::object& wanted);
+  // Errors: InvalidInput with a pointer to the field, or to the place in it.
+  Result<std::shared_ptr<engine::grammar::Grammar>> find(const protocol::WantedGrammar& wanted);
   // The same as a part of an answer.
-  static Result<engine::grammar::EnvelopePart> part(const json::object& wanted);
+  static Result<engine::grammar::EnvelopePart> part(const protocol::WantedGrammar& wanted);
   // Of texts in which the model's own marks (marks()) are written as control tokens where it has
   // such.
   Result<std::shared_ptr<engine::grammar::Grammar>> find(const engine::grammar::Envelope& envelope);

@@ -61,9 +61,9 @@ inline protocol::task<void> put_failure(protocol::EventSink& sink, Error error) 
 }
 
 // A task's Result and what follows it.
-inline protocol::task<void> put_result(protocol::EventSink& sink, json::value result, protocol::Usage usage) {
+inline protocol::task<void> put_result(protocol::EventSink& sink, protocol::Result result, protocol::Usage usage) {
   std::vector<protocol::Event> events;
-  events.emplace_back(protocol::Result(std::move(result)));
+  events.emplace_back(std::move(result));
   events.emplace_back(usage);
   events.emplace_back(protocol::End("stop"));
   for (protocol::Event& event : events) {
@@ -72,7 +72,7 @@ inline protocol::task<void> put_result(protocol::EventSink& sink, json::value re
 }
 
 // The whole answer of a task that does not stream.
-inline protocol::task<void> put_answer(protocol::EventSink& sink, protocol::Accepted accepted, json::value result, protocol::Usage usage) {
+inline protocol::task<void> put_answer(protocol::EventSink& sink, protocol::Accepted accepted, protocol::Result result, protocol::Usage usage) {
   protocol::Event first = std::move(accepted);
   if (!co_await sink.put(std::move(first))) { co_return; }
   co_await put_result(sink, std::move(result), usage);

@@ -221,7 +221,7 @@ void Runner::end(uint64_t id, const char* reason, std::vector<Output>& out) {
   const Answer& answer = answers_.at(id);
   const int64_t cached = batch_.contains(id) ? batch_.cached_tokens(id) : 0;
   const auto prompt = static_cast<int64_t>(answer.generation.prompt.size());
-  if (answer.stream.stopped()) out.push_back({id, protocol::Result(json::object{{"stop", answer.stream.stop()}})});
+  if (answer.stream.stopped()) out.push_back({id, protocol::to_result(protocol::TextOutcome{answer.stream.stop()})});
   out.push_back({id, protocol::Usage{prompt, static_cast<int64_t>(answer.ids.size()), std::min(cached, prompt)}});
   const bool called = answer.calls > 0 && std::string_view(reason) == "stop";
   out.push_back({id, protocol::End{called ? "tool_calls" : reason}});

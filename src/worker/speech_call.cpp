@@ -45,24 +45,25 @@ bool SpeechCall::pointless() const { return abandoned || (request.deadline_ms !=
 
 Result<> SpeechCall::prepare(engine::Recognizer& recognizer) {
   const auto stop = [this] { return pointless(); };
-  VERGE_ASSIGN(parsed, prepare_speech(request));
+  VERGE_ASSIGN(parsed, protocol::speech_parameters(request.params));
   speech = std::move(parsed);
+  const bool filtered = speech.vad_filter.value_or(false);
   VERGE_ASSIGN(decoder, media::AudioDecoder::open(request.payload, stop));
   source_ = std::make_unique<FileSamples>(std::move(decoder));
   VERGE_ASSIGN(detector, engine::VoiceDetector::make());
   // Where nothing is to be left out, the first voice is all that has to be known.
-  VERGE_ASSIGN(voice, engine::detect_voice(*source_, detector, stop, speech.vad_filter ? 2 : kVoiceAtAll));
+  VERGE_ASSIGN(voice, engine::detect_voice(*source_, detector, stop, filtered ? 2 : kVoiceAtAll));
   if (voice.samples == 0) return fail(Code::InvalidInput, "the audio has no samples: it is empty, or nothing in it could be decoded");
   duration = static_cast<double>(voice.samples) / engine::kSampleRate;
   // Whisper makes up words for noise: a clip without any voice is not shown to it.
   if (std::ranges::none_of(voice.probabilities, [](float p) { return p >= kVoiceAtAll; })) voice.samples = 0;
-  else if (speech.vad_filter) ranges_ = engine::speech_ranges(voice.probabilities, voice.samples, {});
-  if (voice.samples == 0 || speech.vad_filter) speech_parts_ = std::make_unique<engine::RangedSamples>(*source_, ranges_);
+  else if (filtered) ranges_ = engine::speech_ranges(voice.probabilities, voice.samples, {});
+  if (voice.samples == 0 || filtered) speech_parts_ = std::make_unique<engine::RangedSamples>(*source_, ranges_);
   engine::SampleSource& heard = speech_parts_ ? static_cast<engine::SampleSource&>(*speech_parts_) : *source_;
   VERGE_ASSIGN(opened, engine::Clip::open(heard, recognizer.filters(), stop));
   clip_ = std::move(opened);
   if (!speech_parts_) duration = static_cast<double>(clip_->samples()) / engine::kSampleRate;  // the search for a voice has seen a part of it
-  transcription = std::make_unique<engine::Transcription>(recognizer, *clip_, speech.options);
+  transcription = std::make_unique<engine::Transcription>(recognizer, *clip_, speech_options(speech));
   return transcription->check();
 }
 
@@ -73,7 +74,7 @@ std::vector<engine::SpeechSegment> SpeechCall::heard(size_t from) const {
   return segments;
 }
 
-json::object SpeechCall::take_part() {
+protocol::TranscriptPart SpeechCall::take_part() {
   const auto segments = heard(parted_);
   const bool first = parted_ == 0;
   parted_ += segments.size();
@@ -81,14 +82,14 @@ json::object SpeechCall::take_part() {
   return speech_part(segments, first, transcription->language(), whole > 0 ? std::min(1.0, done / whole) * duration : duration, duration);
 }
 
-json::object SpeechCall::whole() {
+protocol::Transcript SpeechCall::whole() {
   const auto segments = heard(0);
   Heard heard;
   heard.segments = segments;
   heard.language = transcription->language();
   heard.language_probability = transcription->language_probability();
   heard.duration = duration;
-  heard.duration_after_vad = speech.vad_filter ? static_cast<double>(clip_->samples()) / engine::kSampleRate : duration;
+  heard.duration_after_vad = speech.vad_filter.value_or(false) ? static_cast<double>(clip_->samples()) / engine::kSampleRate : duration;
   return speech_result(heard);
 }
 

@@ -28,17 +28,17 @@ struct SpeechCall : PendingCall<SpeechStage> {
   Result<> prepare(engine::Recognizer& recognizer);
 
   // On the engine's thread. What has been heard since the last call; all of it.
-  json::object take_part();
-  json::object whole();
+  protocol::TranscriptPart take_part();
+  protocol::Transcript whole();
 
-  SpeechRequest speech;
+  protocol::SpeechParameters speech;
   double duration = 0;  // of the whole clip, seconds
   std::unique_ptr<engine::Transcription> transcription;  // from prepare() on, until the engine is done with it
   double encoder_s = 0, decoder_s = 0;                   // its share of the engine's time
 
   // On the io thread.
-  std::deque<json::object> parts;  // heard, not yet handed out
-  json::object result;
+  std::deque<protocol::TranscriptPart> parts;  // heard, not yet handed out
+  protocol::Transcript result;
   int64_t tokens = 0;
 
  private:

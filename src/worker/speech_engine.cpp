@@ -227,7 +227,7 @@ void SpeechEngine::free_place(uint64_t id) {
 
 void SpeechEngine::end(uint64_t id, std::optional<Error> error) {
   const auto call = clips_.at(id).call;
-  json::object result;
+  protocol::Transcript result;
   if (!error) result = call->whole();
   const int64_t tokens = call->transcription->tokens();
   call->transcription.reset();  // its pages are the recognizer's, which this thread alone may touch

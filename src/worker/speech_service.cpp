@@ -70,7 +70,7 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
         if (!co_await sink.put(std::move(event))) { co_return; }
         accepted = true;
       }
-      protocol::Event part = protocol::Part(std::move(call->parts.front()));
+      protocol::Event part = protocol::to_part(call->parts.front());
       call->parts.pop_front();
       if (!co_await sink.put(std::move(part))) { co_return; }
     }
@@ -85,12 +85,13 @@ task<void> SpeechService::run(protocol::Request request, protocol::EventSink& si
   usage.audio_ms = std::llround(call->duration * 1000);
   usage.encoder_us = std::llround(call->encoder_s * 1e6);
   usage.decoder_us = std::llround(call->decoder_s * 1e6);
+  protocol::Result result = protocol::to_result(call->result);
   if (accepted) {
-    co_await put_result(sink, std::move(call->result), usage);
+    co_await put_result(sink, std::move(result), usage);
   } else {
     protocol::Accepted first(0, 0, options_.node, options_.model, false);
     first.load = engine_->busy();
-    co_await put_answer(sink, std::move(first), std::move(call->result), usage);
+    co_await put_answer(sink, std::move(first), std::move(result), usage);
   }
 }
 

@@ -140,9 +140,16 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   const int64_t now_unix_ms = unix_ms(), now_ms = monotonic_ms();
   const int64_t deadline_ms = request.deadline_ms == 0 ? 0 : std::max<int64_t>(1, now_ms + request.deadline_ms - now_unix_ms);
   const uint64_t id = calls_->next_id++;
-  const size_t input_bytes = prompt_bytes(request.params);
+  auto parameters = protocol::text_parameters(request.params);
+  if (!parameters) {
+    Event failure = protocol::Failure{std::move(parameters.error())};
+    co_await sink.put(std::move(failure));
+    co_return;
+  }
+  request.params = {};
+  const size_t input_bytes = prompt_bytes(*parameters);
   // No more than can be begun: what does not fit is refused for that, unread.
-  const int64_t cost = std::min<int64_t>(about_tokens(request.params, input_bytes), host_->context_tokens);
+  const int64_t cost = std::min<int64_t>(about_tokens(*parameters, input_bytes), host_->context_tokens);
   if (Result<void> entered = calls_->admission.enter(id, request.tenant, cost, deadline_ms, now_ms); !entered) {
     Event failure = protocol::Failure{std::move(entered.error())};
     co_await sink.put(std::move(failure));
@@ -151,11 +158,12 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   const Finally leave{[calls = calls_, id] { calls->admission.left(id, monotonic_ms()); }};
 
   const auto call = std::make_shared<Call>(io_);
-  const auto asked = std::make_shared<const protocol::Request>(std::move(request));
+  const auto params = std::make_shared<const protocol::TextParameters>(std::move(*parameters));
+  const auto asked = std::make_shared<const Asked>(std::move(request.id), request.seed, std::move(request.resume_ids));
   auto preparing = prepare_->run<Generation>(
-      asked->tenant, input_bytes,
-      [asked, host = host_, grammars = grammars_, now_unix_s = now_unix_ms / 1000](const Pool::Abandoned&) {
-        return prepare_generation(*asked, host->model, *grammars, host->context_tokens, now_unix_s);
+      request.tenant, input_bytes,
+      [params, asked, host = host_, grammars = grammars_, now_unix_s = now_unix_ms / 1000](const Pool::Abandoned&) {
+        return prepare_generation(*params, *asked, host->model, *grammars, host->context_tokens, now_unix_s);
   });
   auto generation = co_await std::move(preparing);
   if (!generation) {
@@ -174,9 +182,9 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
   Runner::Job job;
   job.id = id;
   job.generation = std::move(*generation);
-  job.tenant = asked->tenant;
+  job.tenant = request.tenant;
   job.deadline_ms = deadline_ms;
-  job.reject_if_busy = asked->reject_if_busy;
+  job.reject_if_busy = request.reject_if_busy;
   engine_->submit(std::move(job));
 
   while (!ended) {

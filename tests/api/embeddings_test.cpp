@@ -1,6 +1,7 @@
 // Published JSON of embeddings, classification and reranking over a scripted service.
 #include <cstring>
 
+#include "protocol/tasks/text_embeddings.h"
 #include "support/base64.h"
 #include "tests/api/server.h"
 
@@ -14,9 +15,10 @@ std::string floats(const std::vector<float>& values) {
 class EmbeddingsTest : public ApiTest {
  protected:
   static constexpr const char* kBge = "/client/v4/accounts/a/ai/run/@cf/baai/bge-small-en-v1.5";
-  void answer(json::value result) {
+  void answer(json::value result) { answer(protocol::Result(std::move(result))); }
+  void answer(protocol::Result result) {
     std::vector<Event> events{accepted(5)};
-    events.push_back(protocol::Result(std::move(result)));
+    events.push_back(std::move(result));
     events.push_back(usage(5, 0));
     events.push_back(end());
     service_.say(std::move(events));
@@ -25,7 +27,7 @@ class EmbeddingsTest : public ApiTest {
 };
 
 TEST_F(EmbeddingsTest, TextsBecomeVectorsOfTheirShape) {
-  answer(json::object{{"shape", {2, 2}}, {"data", floats({0.1f, -1, 3.5e-8f, 2})}, {"pooling", "mean"}});
+  answer(protocol::to_result(protocol::Embeddings{2, 2, {0.1f, -1, 3.5e-8f, 2}, protocol::EmbeddingPooling::Mean, {}}));
   Answer got = post(kBge, R"({"text":["a","b"]})");
   EXPECT_EQ(got.status, 200);
   const json::value result = got.json().at("result");
@@ -54,13 +56,13 @@ TEST_F(EmbeddingsTest, BgeM3ScoresContexts) {
   EXPECT_EQ(json::serialize(post(url, R"({"query":"q","contexts":[{"text":"a"},{"text":"b"}]})").json().at("result")),
             R"({"response":[{"id":1,"score":7.5E-1},{"id":0,"score":2.5E-1}]})");
   EXPECT_EQ(json::serialize(params()), R"({"query":"q","texts":["a","b"],"truncate":false})");
-  answer(json::object{{"shape", {1, 1}}, {"data", floats({1})}, {"pooling", "cls"}});
+  answer(protocol::to_result(protocol::Embeddings{1, 1, {1}, protocol::EmbeddingPooling::Cls, {}}));
   EXPECT_EQ(json::serialize(post(url, R"({"contexts":[{"text":"a"}],"truncate_inputs":true})").json().at("result")), R"({"shape":[1,1],"response":[[1E0]],"pooling":"cls"})");
   EXPECT_EQ(params().at("truncate"), true);
 }
 
 TEST_F(EmbeddingsTest, TheBindingGetsTheBareResult) {
-  answer(json::object{{"shape", {1, 1}}, {"data", floats({1})}, {"pooling", "mean"}});
+  answer(protocol::to_result(protocol::Embeddings{1, 1, {1}, protocol::EmbeddingPooling::Mean, {}}));
   Answer got = post("/run?version=3", R"({"inputs":{"text":"a"},"options":{}})", {{"cf-consn-model-id", "@cf/baai/bge-small-en-v1.5"}});
   EXPECT_EQ(got.status, 200);
   EXPECT_EQ(got.header("content-type"), "application/json");
@@ -68,7 +70,7 @@ TEST_F(EmbeddingsTest, TheBindingGetsTheBareResult) {
 }
 
 TEST_F(EmbeddingsTest, OpenAiInBothEncodings) {
-  answer(json::object{{"shape", {2, 2}}, {"data", floats({1, 2, 3, 4})}, {"pooling", "mean"}});
+  answer(protocol::to_result(protocol::Embeddings{2, 2, {1, 2, 3, 4}, protocol::EmbeddingPooling::Mean, {}}));
   const char* kUrl = "/v1/embeddings";
   json::value base64 = post(kUrl, R"({"model":"@cf/baai/bge-small-en-v1.5","input":["a","b"],"encoding_format":"base64","dimensions":2})").json();
   EXPECT_EQ(base64.at("object"), "list");

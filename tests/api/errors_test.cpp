@@ -34,11 +34,12 @@ TEST(Errors, RetryableOnesSayWhen) {
   EXPECT_TRUE(error_headers(Error{Code::InvalidInput, ""}).empty());
 }
 
-TEST(Errors, NamesTheFirstParameterQuoted) {
-  EXPECT_EQ(publish(Error{Code::InvalidInput, "oneOf at '/' not met, 0 matches: '/messages/0/role' x"}, Shape::Rest, "").param,
-            "messages.0.role");
-  EXPECT_EQ(publish(Error{Code::InvalidInput, "it's '/"}, Shape::Rest, "").param, "");
-  EXPECT_EQ(publish(Error{Code::Busy, "'/a'"}, Shape::Rest, "").param, "");
+TEST(Errors, NameTheParameterThatTheyPointTo) {
+  EXPECT_EQ(publish(fail_at(Code::InvalidInput, "/messages/0/role", "x"), Shape::Rest, "").param, "messages.0.role");
+  EXPECT_EQ(publish(fail_at(Code::InvalidInput, "/", "x"), Shape::Rest, "").param, "");
+  EXPECT_EQ(publish(fail_at(Code::Busy, "/a", "x"), Shape::Rest, "").param, "");
+  // A sentence may quote what a client has written: it points nowhere.
+  EXPECT_EQ(publish(fail(Code::InvalidInput, "'/a' is no token"), Shape::Rest, "").param, "");
 }
 
 TEST(Errors, IdsOfUnknownModelsAreShortAndPlain) {

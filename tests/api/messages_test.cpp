@@ -161,7 +161,7 @@ TEST_F(MessagesTest, ErrorsHaveItsShapeAndNameWhatTheClientWrote) {
     EXPECT_NE(error(answer).find(name), std::string::npos) << body << answer.body;
     EXPECT_EQ(answer.json().at("error").at("type"), "invalid_request_error");
   }
-  service_.say({failure(Code::UnsupportedParameter, "'/reasoning_effort' is not supported")});
+  service_.say({protocol::Failure(fail_at(Code::UnsupportedParameter, "/reasoning_effort", "'/reasoning_effort' is not supported"))});
   EXPECT_NE(error(create({{"thinking", json::parse(R"({"type":"enabled","budget_tokens":1024})")}}))
                 .find("'/thinking'"),
             std::string::npos);

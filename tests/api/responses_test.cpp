@@ -310,8 +310,9 @@ TEST_F(ResponsesTest, ErrorsNameWhatTheClientWrote) {
 }
 
 TEST_F(ResponsesTest, WhatTheModelRefusesIsNamedToo) {
-  service_.say({failure(Code::UnsupportedParameter,
-                        "'/reasoning_effort' is not supported: this model does not reason")});
+  service_.say({protocol::Failure(
+      fail_at(Code::UnsupportedParameter, "/reasoning_effort",
+              "'/reasoning_effort' is not supported: this model does not reason"))});
   EXPECT_EQ(param(create({{"reasoning", json::object{{"effort", "high"}}}})), "reasoning.effort");
 }
 

@@ -279,7 +279,7 @@ TEST_F(RestTest, PicturesComeAsTextToo) {
                             R"({"0":137,"1":80,"2":78})", "[137,80,78]"}) {
     const Answer answer = post(url, fmt::format(R"({{"image":{}}})", image), {{"content-type", "application/json"}});
     ASSERT_EQ(answer.status, 200) << image << answer.body;
-    EXPECT_EQ(service_.requests().back().payload, "\x89PN") << image;
+    EXPECT_EQ(service_.requests().back().payload.view(), "\x89PN") << image;
   }
   for (const char* wrong : {R"("https://example.com/cat.jpg")", R"("*")", R"("")", "{}", "7"})
     EXPECT_EQ(post(url, fmt::format(R"({{"image":{}}})", wrong), {{"content-type", "application/json"}}).status, 400) << wrong;

@@ -27,6 +27,10 @@
 #include "catalogue/catalogue.h"
 #include "http/server.h"
 #include "protocol/service.h"
+#include "protocol/tasks/automatic_speech_recognition.h"
+#include "protocol/tasks/images.h"
+#include "protocol/tasks/text_classification.h"
+#include "protocol/tasks/text_embeddings.h"
 #include "support/log.h"
 
 namespace verge::api::testing {
@@ -83,10 +87,20 @@ class ScriptedService : public protocol::Service {
       co_await script(request, sink);
       co_return;
     }
-    for (Event& event : plain())
+    for (Event& event : plain(request.task))
       if (!co_await sink.put(std::move(event))) co_return;
   }
-  static std::vector<Event> plain() { return {accepted(), token(1, "Hello"), token(2, ""), token(3, " wörld"), usage(7, 3), end()}; }
+  // What a model of the task may say.
+  static std::vector<Event> plain(std::string_view task = "text-generation") {
+    if (task == "text-generation") return {accepted(), token(1, "Hello"), token(2, ""), token(3, " wörld"), usage(7, 3), end()};
+    protocol::Result result;
+    if (task == "text-embeddings") result = protocol::to_result(protocol::Embeddings{1, 1, {1}, protocol::EmbeddingPooling::Mean, {}});
+    if (task == "text-classification") result = protocol::to_result(protocol::Classification{{"x"}, {{1}}});
+    if (task == "automatic-speech-recognition") result = protocol::to_result(protocol::Transcript());
+    if (task == "image-classification") result = protocol::to_result(protocol::ImageClasses());
+    if (task == "object-detection") result = protocol::to_result(protocol::FoundObjects());
+    return {accepted(), Event(std::move(result)), usage(7, 3), end()};
+  }
   std::vector<protocol::Request> requests() {
     std::lock_guard lock(mutex_);
     return requests_;

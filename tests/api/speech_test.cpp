@@ -57,12 +57,12 @@ TEST_F(SpeechTest, AClipComesInManyForms) {
   EXPECT_EQ(post("/run?version=3", R"({"inputs":{"audio":{"0":82,"1":73,"2":70,"3":70}}})", {{"content-type", "application/json"}, {"cf-consn-model-id", "@cf/openai/whisper"}}).status, 200);
   const auto requests = service_.requests();
   ASSERT_EQ(requests.size(), 7u);
-  for (const auto& request : requests) EXPECT_EQ(request.payload.substr(0, 4), "RIFF");
+  for (const auto& request : requests) EXPECT_EQ(request.payload.view().substr(0, 4), "RIFF");
   EXPECT_EQ(requests[1].params.at("language"), "de");
   EXPECT_EQ(requests[1].params.at("beam_size"), 2);
   EXPECT_EQ(requests[3].params, json::parse(R"({"language":"fr","vad_filter":true,"beam_size":3})"));
   EXPECT_EQ(requests[4].params.at("task"), "translate");
-  EXPECT_EQ(requests[4].payload, "RIFF\r\n--b1\r\n");
+  EXPECT_EQ(requests[4].payload.view(), "RIFF\r\n--b1\r\n");
   EXPECT_EQ(requests[5].params.at("language"), "en");
 }
 
@@ -179,7 +179,7 @@ TEST_F(SpeechTest, LanguagesReachTheModelAsCodes) {
 
 TEST_F(SpeechTest, BuffersOfNodeAreClipsAndAddressesAreRefused) {
   EXPECT_EQ(run("@cf/openai/whisper", R"({"audio":{"type":"Buffer","data":[82,73,70,70]}})").status, 200);
-  EXPECT_EQ(service_.requests().back().payload, "RIFF");
+  EXPECT_EQ(service_.requests().back().payload.view(), "RIFF");
   const Answer answer = run("@cf/openai/whisper", R"({"audio":"https://example.com/a.wav"})");
   EXPECT_EQ(answer.status, 400);
   EXPECT_NE(answer.body.find("addresses are not fetched"), std::string::npos);

@@ -37,9 +37,9 @@ class ToolsTest : public ApiTest {
                             kModel, more));
   }
   protocol::Tools tools() {
-    const auto read = protocol::get_tools(service_.requests().back().params);
+    const auto read = protocol::text_parameters(service_.requests().back().params);
     EXPECT_TRUE(read.ok());
-    return read.ok() ? *read : protocol::Tools();
+    return read.ok() ? read->tools : protocol::Tools();
   }
 };
 
@@ -164,7 +164,7 @@ TEST_F(ToolsTest, ArgumentsOfAHistoryNestAsFarAsCallsDo) {
   };
   const Answer met = nested(limits::kJsonDepth);
   EXPECT_EQ(met.status, 200) << met.body;
-  const auto frame = protocol::decode_request(protocol::encode_request(service_.requests().back()));
+  const auto frame = protocol::decode_request(protocol::encode_request_head(service_.requests().back()));
   EXPECT_TRUE(frame.ok()) << frame.error().message;
   const Answer refused = nested(limits::kJsonDepth + 1);
   EXPECT_EQ(refused.status, 400);

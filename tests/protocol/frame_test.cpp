@@ -22,6 +22,10 @@ Event round_trip(const Event& event) {
   return back ? *back : Event(End{});
 }
 
+std::string whole(const Request& request) {
+  return encode_request_head(request) + std::string(request.payload.view());
+}
+
 Request full_request() {
   Request r;
   r.id = "0b8b8a8e-0000-4000-8000-000000000000";
@@ -44,7 +48,7 @@ void expect_equal(const Request& a, const Request& b) {
   EXPECT_EQ(a.model, b.model);
   EXPECT_EQ(a.task, b.task);
   EXPECT_EQ(json::serialize(a.params), json::serialize(b.params));
-  EXPECT_EQ(a.payload, b.payload);
+  EXPECT_EQ(a.payload.view(), b.payload.view());
   EXPECT_EQ(a.tenant, b.tenant);
   EXPECT_EQ(a.seed, b.seed);
   EXPECT_EQ(a.deadline_ms, b.deadline_ms);
@@ -56,20 +60,20 @@ void expect_equal(const Request& a, const Request& b) {
 
 TEST(RequestFrame, EveryFieldComesBack) {
   const Request full = full_request();
-  const auto back = decode_request(encode_request(full));
+  const auto back = decode_request(whole(full));
   ASSERT_TRUE(back) << back.error().message;
   expect_equal(full, *back);
   Request small;
   small.id = "i", small.model = "m", small.task = "t";
-  const auto again = decode_request(encode_request(small));
+  const auto again = decode_request(whole(small));
   ASSERT_TRUE(again);
   expect_equal(small, *again);
 }
 
 TEST(RequestFrame, CutOrChangedBytesAreErrorsNotCrashes) {
-  const std::string wire = encode_request(full_request());
+  const std::string wire = whole(full_request());
   const size_t payload = full_request().payload.size();
-  for (size_t n = 0; n < wire.size() - payload; ++n) EXPECT_FALSE(decode_request(std::string_view(wire).substr(0, n))) << n;
+  for (size_t n = 0; n < wire.size() - payload; ++n) EXPECT_FALSE(decode_request(wire.substr(0, n))) << n;
   Random random(3);
   for (int i = 0; i < 5000; ++i) {
     std::string changed = wire;
@@ -111,6 +115,62 @@ TEST(EventFrame, EveryKindComesBack) {
   EXPECT_EQ(5, error.requested);
   EXPECT_EQ(4, error.limit);
   EXPECT_EQ(7, error.retry_after_ms);
+}
+
+TEST(EventFrame, AnErrorSaysWhereInTheRequestItIs) {
+  const Error error = fail_at(Code::InvalidInput, "/top_k", "'/top_k' must be <= {}", 50);
+  const Error back = std::get<Failure>(round_trip(Failure(error))).error;
+  EXPECT_EQ("/top_k", back.pointer);
+  EXPECT_EQ("'/top_k' must be <= 50", back.message);
+  EXPECT_EQ("", std::get<Failure>(round_trip(Failure(fail(Code::Busy, "full")))).error.pointer);
+}
+
+// Bytes of an answer stand raw behind the JSON, whatever they are, and the next event is found behind them.
+TEST(EventFrame, BytesTravelBesideTheJson) {
+  const std::string bytes("\0\xff{\"e\":\"end\"}\r\n", 15);
+  const json::value value = parse_json("{\"seconds\":1.5}").value();
+  std::string wire;
+  encode_event(Part{value, {"audio/wav", bytes}}, wire);
+  encode_event(Result{value, {"", bytes}}, wire);
+  encode_event(End{"stop"}, wire);
+  EXPECT_NE(std::string::npos, wire.find(bytes));
+  for (size_t step : {size_t{1}, size_t{3}, wire.size()}) {
+    EventReader reader;
+    std::vector<Event> events;
+    for (size_t at = 0; at < wire.size(); at += step) {
+      reader.feed(std::string_view(wire).substr(at, step));
+      while (true) {
+        auto event = reader.next();
+        ASSERT_TRUE(event) << event.error().message;
+        if (!event->has_value()) break;
+        events.push_back(std::move(**event));
+      }
+    }
+    ASSERT_EQ(3u, events.size());
+    EXPECT_EQ((Blob{"audio/wav", bytes}), std::get<Part>(events[0]).blob);
+    EXPECT_EQ(value, std::get<Part>(events[0]).value);
+    EXPECT_EQ((Blob{"", bytes}), std::get<Result>(events[1]).blob);
+    EXPECT_EQ("stop", std::get<End>(events[2]).finish_reason);
+    EXPECT_FALSE(reader.partial());
+  }
+  // More bytes than an event may have are refused before they come.
+  EventReader reader;
+  reader.feed(std::string("\2\0\0\x80\xff\xff\xff\x7f", 8));
+  EXPECT_FALSE(reader.next());
+}
+
+// A copy of a request holds the same bytes as the first, and what was decoded holds the bytes that came.
+TEST(RequestFrame, APayloadIsInMemoryOnce) {
+  Request request = full_request();
+  request.payload = std::string(100'000, 'p');
+  const Request copy = request;
+  EXPECT_EQ(request.payload.view().data(), copy.payload.view().data());
+  std::string wire = whole(request);
+  const char* const first = wire.data() + wire.size() - request.payload.size();
+  const auto back = decode_request(std::move(wire));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(first, back->payload.view().data());
+  EXPECT_EQ(request.payload.view(), back->payload.view());
 }
 
 TEST(EventFrame, TokensComeBackByteForByte) {

@@ -9,7 +9,7 @@ using namespace protocol;
 
 Request request() {
   Request r;
-  r.id = "id", r.model = "m", r.task = "text-generation", r.seed = 7, r.payload = "p";
+  r.id = "id", r.model = "m", r.task = "text-generation", r.seed = 7, r.payload = std::string("p");
   return r;
 }
 bool forwarded(Resume& resume, Event event) {
@@ -29,7 +29,7 @@ TEST(Resume, ASecondAttemptGoesOnAfterWhatTheClientHas) {
   const Request second = resume.next();
   EXPECT_EQ((std::vector<int32_t>{1, 2, 3}), second.resume_ids);
   EXPECT_EQ(7u, second.seed);
-  EXPECT_EQ("p", second.payload);
+  EXPECT_EQ("p", second.payload.view());
   EXPECT_FALSE(resume.progress());
   EXPECT_TRUE(resume.resumed());
   EXPECT_FALSE(forwarded(resume, Accepted{5, 5, "other", "m", false})) << "the client was accepted once";

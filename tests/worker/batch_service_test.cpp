@@ -22,10 +22,10 @@ namespace asio = boost::asio;
 struct Squares : SingleShot {
   struct Numbers : Work {
     std::vector<int64_t> in, out;
-    Result<json::value> answer() override {
+    Result<protocol::Result> answer() override {
       json::array list;
       for (int64_t v : out) list.emplace_back(v);
-      return json::value(std::move(list));
+      return protocol::Result(std::move(list));
     }
   };
   const char* task() const override { return "squares"; }

@@ -40,11 +40,13 @@ struct Got {
 };
 
 Generation generation(Host& host, const std::string& prompt, uint64_t seed, int max_tokens, double temperature) {
-  protocol::Request request;
-  request.seed = seed;
-  request.params = {{"prompt", prompt}, {"raw", true}, {"max_tokens", max_tokens}, {"temperature", temperature}};
+  protocol::TextParameters params;
+  params.prompt = prompt;
+  params.raw = true;
+  params.max_tokens = max_tokens;
+  params.temperature = temperature;
   Grammars grammars(host.model);
-  auto g = prepare_generation(request, host.model, grammars, host.context_tokens, 0);
+  auto g = prepare_generation(params, {"", seed, {}}, host.model, grammars, host.context_tokens, 0);
   EXPECT_TRUE(g) << g.error().message;
   return *g;
 }

@@ -106,7 +106,7 @@ TEST(Runner, AGrammarHoldsInAnyBatchAndWhereAnAnswerIsResumed) {
   Grammars grammars(model);
   constexpr const char* schema = R"({"type":"object","properties":{"a":{"type":"string","minLength":3,"maxLength":6},"b":{"enum":[true,null]}},
                                      "required":["a","b"],"additionalProperties":false})";
-  const auto grammar = grammars.find({{"kind", "json_schema"}, {"source", schema}, {"at", "/x"}});
+  const auto grammar = grammars.find(protocol::WantedGrammar{"json_schema", schema, "/x"});
   ASSERT_TRUE(grammar) << grammar.error().message;
   const auto asked = [&](uint64_t seed) {
     Generation g = generation(seed, 20, 300);

@@ -16,7 +16,7 @@ struct File {
 
 Result<void> check_count(size_t files) {
   if (files <= limits::kDocuments) return {};
-  return fail(Code::InvalidInput, "maxItems at '/files' is {}, got {}", limits::kDocuments, files);
+  return fail_at(Code::InvalidInput, "/files", "maxItems at '/files' is {}, got {}", limits::kDocuments, files);
 }
 
 // JSON with base64, as the binding sends it.
@@ -34,7 +34,7 @@ Result<std::vector<File>> read_json_files(Call& call) {
     const json::object* object = value.if_object();
     auto name = object ? get_string(*object, "name") : std::nullopt;
     auto data = object ? get_string(*object, "data") : std::nullopt;
-    if (!name || !data) return fail(Code::InvalidInput, "each of '/files' has a 'name' and 'data' in base64");
+    if (!name || !data) return fail_at(Code::InvalidInput, "/files", "each of '/files' has a 'name' and 'data' in base64");
     auto bytes = decode_base64(*data);
     if (!bytes) return fail(Code::InvalidInput, "'data' of the file '{}' is no base64", *name);
     files.push_back({std::move(*name), get_string(*object, "mimeType").value_or(""), std::move(*bytes)});
@@ -63,7 +63,7 @@ Result<std::vector<File>> read_form_files(Call& call) {
       files.push_back({std::move(part.file_name), std::move(part.type), std::move(part.data)});
     } else if (part.name == "conversionOptions") {
       VERGE_ASSIGN(options, parse_json(part.data));
-      if (!options.is_object()) return fail(Code::InvalidInput, "'/conversionOptions' must be a JSON object");
+      if (!options.is_object()) return fail_at(Code::InvalidInput, "/conversionOptions", "'/conversionOptions' must be a JSON object");
       if (!options.get_object().empty()) return not_built("/conversionOptions");
     } else {
       ignored.push_back(std::move(part.name));

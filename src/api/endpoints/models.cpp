@@ -71,7 +71,7 @@ Result<int64_t> positive(const Call& call, std::string_view name, int64_t otherw
   if (!text || text->empty()) return otherwise;
   int64_t number = 0;
   auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), number);
-  if (ec != std::errc() || end != text->data() + text->size() || number < 1) return fail(Code::InvalidInput, "'/{}' must be >= 1", name);
+  if (ec != std::errc() || end != text->data() + text->size() || number < 1) return fail_at(Code::InvalidInput, fmt::format("/{}", name), "'/{}' must be >= 1", name);
   return number;
 }
 
@@ -100,7 +100,7 @@ Result<Filter> read_filter(const Call& call) {
     auto text = call.in.query_param(name);
     if (!text || text->empty()) return std::nullopt;
     auto value = as_bool(std::string_view(*text));
-    if (!value) wrong = fail(Code::InvalidInput, "Type mismatch of '/{}', 'boolean' not in 'string'", name);
+    if (!value) wrong = fail_at(Code::InvalidInput, fmt::format("/{}", name), "Type mismatch of '/{}', 'boolean' not in 'string'", name);
     return value;
   };
   filter.author = ascii_lower(call.in.query_param("author").value_or(""));

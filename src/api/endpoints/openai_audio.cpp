@@ -32,10 +32,8 @@ class OpenAiTranscript : public AnswerFormat {
     return settings_.format == "vtt" ? "text/vtt; charset=utf-8" : "";
   }
   json::value whole(const std::vector<Answer>& answers) override {
-    static const json::object kNothing;
-    const json::object* object = answers.front().result.if_object();
-    const json::object& result = object ? *object : kNothing;
-    const std::string text = get_string(result, "text").value_or("");
+    const protocol::Transcript result = protocol::transcript(answers.front().result).value();  // unmet() has looked
+    const std::string& text = result.text;
     if (settings_.format == "text") return json::string(text + "\n");
     if (settings_.format == "srt") return json::string(sub_rip(result));
     if (settings_.format == "vtt") return json::string(web_vtt(result));
@@ -44,22 +42,24 @@ class OpenAiTranscript : public AnswerFormat {
     out["usage"] = usage(result);
     return out;
   }
-  std::string part(size_t, const json::value& part) override {
-    const json::object* object = part.if_object();
-    const std::string text = object ? get_string(*object, "text").value_or("") : "";
-    return text.empty() ? "" : sse_event(json::object{{"type", "transcript.text.delta"}, {"delta", text}});
+  std::string part(size_t, const protocol::Part& part) override {
+    const Result<protocol::TranscriptPart> heard = protocol::transcript_part(part);
+    return !heard || heard->text.empty() ? "" : sse_event(json::object{{"type", "transcript.text.delta"}, {"delta", heard->text}});
+  }
+  std::optional<Error> unmet(const std::vector<Answer>& answers) const override {
+    const Result<protocol::Transcript> result = protocol::transcript(answers.front().result);
+    return result ? std::nullopt : std::optional(result.error());
   }
   std::string piece(size_t, const protocol::Token&) override { return {}; }  // never: a transcript has parts, not tokens
   std::string closing(const std::vector<Answer>& answers) override {
-    const json::object* result = answers.front().result.if_object();
-    if (!result) return {};
-    return sse_event(json::object{{"type", "transcript.text.done"}, {"text", get_string(*result, "text").value_or("")}, {"usage", usage(*result)}});
+    const protocol::Transcript result = protocol::transcript(answers.front().result).value();
+    return sse_event(json::object{{"type", "transcript.text.done"}, {"text", result.text}, {"usage", usage(result)}});
   }
   std::string failure(const Published& error, std::string_view request_id) override { return sse_event(error_body(error, Shape::OpenAi, request_id)); }
 
  private:
-  static json::object usage(const json::object& result) {
-    return {{"type", "duration"}, {"seconds", static_cast<int64_t>(std::ceil(get_number(result, "duration").value_or(0)))}};
+  static json::object usage(const protocol::Transcript& result) {
+    return {{"type", "duration"}, {"seconds", static_cast<int64_t>(std::ceil(result.duration))}};
   }
   Settings settings_;
 };
@@ -104,7 +104,7 @@ Result<Form> read_form(const Call& call) {
   Form form;
   for (FormPart& part : parts) {
     if (part.name == "file") {
-      if (form.has_file) return fail(Code::InvalidInput, "'/file' was sent twice");
+      if (form.has_file) return fail_at(Code::InvalidInput, "/file", "'/file' was sent twice");
       form.file = std::move(part.data);
       form.has_file = true;
       continue;
@@ -117,7 +117,7 @@ Result<Form> read_form(const Call& call) {
       add_items(items.get_array(), text);
       continue;
     }
-    if (form.fields.contains(part.name)) return fail(Code::InvalidInput, "'/{}' was sent twice", part.name);
+    if (form.fields.contains(part.name)) return fail_at(Code::InvalidInput, fmt::format("/{}", part.name), "'/{}' was sent twice", part.name);
     form.fields[part.name] = json::string(text);
   }
   if (!form.has_file) return fail(Code::InvalidInput, "required properties at '/' are 'file'");
@@ -129,13 +129,13 @@ Result<void> read_granularities(const json::array& list, Settings& settings) {
   settings.segments = false;
   for (const json::value& item : list) {
     const std::string_view text = item.is_string() ? std::string_view(item.get_string()) : "";
-    if (text != "word" && text != "segment") return fail(Code::InvalidInput, "'/timestamp_granularities' must hold 'word', 'segment'");
+    if (text != "word" && text != "segment") return fail_at(Code::InvalidInput, "/timestamp_granularities", "'/timestamp_granularities' must hold 'word', 'segment'");
     (text == "word" ? settings.words : settings.segments) = true;
   }
   if (settings.format == "verbose_json") return {};
   const bool subtitles = settings.format == "srt" || settings.format == "vtt";
   if (subtitles && !settings.words) return {};  // they are segments with their times
-  return fail(Code::InvalidInput, "'/timestamp_granularities' needs '/response_format' to be 'verbose_json'");
+  return fail_at(Code::InvalidInput, "/timestamp_granularities", "'/timestamp_granularities' needs '/response_format' to be 'verbose_json'");
 }
 
 Result<Settings> read_settings(const Form& form, bool translated) {
@@ -146,10 +146,10 @@ Result<Settings> read_settings(const Form& form, bool translated) {
   settings.stream = in.flag("stream").value_or(false);
   if (!in.ok()) return in.error();
   if (std::ranges::find(kFormats, settings.format) == std::end(kFormats)) {
-    return fail(Code::InvalidInput, "'/response_format' must be one of 'json', 'text', 'srt', 'verbose_json', 'vtt'");
+    return fail_at(Code::InvalidInput, "/response_format", "'/response_format' must be one of 'json', 'text', 'srt', 'verbose_json', 'vtt'");
   }
   if (settings.stream && settings.format != "json" && settings.format != "text") {
-    return fail(Code::InvalidInput, "'/response_format' must be 'json' or 'text' where '/stream' is true");
+    return fail_at(Code::InvalidInput, "/response_format", "'/response_format' must be 'json' or 'text' where '/stream' is true");
   }
   const json::array* list = get_array(form.fields, "timestamp_granularities");
   if (list && !list->empty()) VERGE_TRY(read_granularities(*list, settings));
@@ -157,11 +157,11 @@ Result<Settings> read_settings(const Form& form, bool translated) {
 }
 
 // Beside OpenAI's fields those of the native route.
-Result<json::object> read_params(const Form& form, bool translated) {
+Result<protocol::SpeechParameters> read_params(const Form& form, bool translated) {
   json::object body = form.fields;
   Params in(form.fields, ValuesAre::Text);
   if (auto prompt = in.text("prompt")) {
-    if (in.find("initial_prompt")) return fail(Code::InvalidInput, "'/prompt' and '/initial_prompt' are one thing: send one of them");
+    if (in.find("initial_prompt")) return fail_at(Code::InvalidInput, "/prompt", "'/prompt' and '/initial_prompt' are one thing: send one of them");
     body["initial_prompt"] = *prompt;
   }
   body["task"] = translated ? "translate" : "transcribe";
@@ -173,7 +173,7 @@ Result<json::object> read_params(const Form& form, bool translated) {
 struct Transcription {
   const catalogue::Entry* entry = nullptr;
   Settings settings;
-  json::object params;
+  protocol::SpeechParameters params;
   std::string payload;
 };
 
@@ -184,8 +184,8 @@ Result<Transcription> read_transcription(Call& call, bool translated) {
   note_ignored(call, std::move(ignored));
   VERGE_ASSIGN(settings, read_settings(form, translated));
   VERGE_ASSIGN(params, read_params(form, translated));
-  if (form.file.empty()) return fail(Code::InvalidInput, "'/file' is empty");
-  if (settings.stream) params["parts"] = true;
+  if (form.file.empty()) return fail_at(Code::InvalidInput, "/file", "'/file' is empty");
+  params.parts = settings.stream;
   return Transcription{entry, std::move(settings), std::move(params), std::move(form.file)};
 }
 
@@ -194,7 +194,7 @@ http::task<void> transcribe(Call& call, bool translated) {
   if (!read) { return respond_error(call, read.error()); }
   std::vector<protocol::Request> requests;
   requests.push_back(make_request(call, *read->entry, {}));
-  requests.front().params = std::move(read->params);
+  requests.front().params = protocol::to_json(read->params);
   requests.front().payload = std::move(read->payload);
   const bool stream = read->settings.stream;
   return generate(call, std::move(requests), std::make_unique<OpenAiTranscript>(std::move(read->settings)), stream);

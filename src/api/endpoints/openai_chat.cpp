@@ -20,7 +20,7 @@ http::task<void> complete(Call& call, Parse parse, bool chat) {
   auto text = entry ? parse(*body, **entry) : Result<TextRequest>(entry.error());
   auto options = text ? read_options(call, *body) : Result<RunOptions>(text.error());
   if (options && text->n > 1 && bytes > limits::kAnswersBytes / static_cast<size_t>(text->n))
-    options = fail(Code::InvalidInput, "'/n' is too large for a prompt of this size: n times the {} bytes of the request must be <= {}", bytes,
+    options = fail_at(Code::InvalidInput, "/n", "'/n' is too large for a prompt of this size: n times the {} bytes of the request must be <= {}", bytes,
                    limits::kAnswersBytes);
   if (!options) { return respond_error(call, options.error()); }
   note_ignored(call, std::move(text->ignored));
@@ -30,8 +30,7 @@ http::task<void> complete(Call& call, Parse parse, bool chat) {
   settings.answers_a_prompt = static_cast<size_t>(text->n);
   settings.id = (chat ? "chatcmpl-" : "cmpl-") + call.id;
   settings.model = *model;
-  if (text->echo)
-    for (const json::value& prompt : text->prompts) settings.echoed.emplace_back(prompt.as_string());
+  if (text->echo) settings.echoed = text->prompts;
   settings.created = unix_ms() / 1000;
   return generate(call, make_requests(call, **entry, *text, *options), std::make_unique<OpenAiText>(std::move(settings)), text->stream);
 }

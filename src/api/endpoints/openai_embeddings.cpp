@@ -5,6 +5,7 @@
 #include "api/tasks/params.h"
 #include "api/tasks/text_embeddings.h"
 #include "api/tasks/vectors.h"
+#include "protocol/tasks/text_embeddings.h"
 #include "support/base64.h"
 
 namespace verge::api {
@@ -15,7 +16,7 @@ class EmbeddingList : public AnswerFormat {
   EmbeddingList(std::string model, bool base64) : model_(std::move(model)), base64_(base64) {}
 
   json::value whole(const std::vector<Answer>& answers) override {
-    const Vectors vectors = read_vectors(answers.front().result);
+    const protocol::Embeddings vectors = protocol::embeddings(answers.front().result).value();  // unmet() has looked
     json::array data;
     for (size_t i = 0; i < vectors.count; ++i) {
       json::object item{{"object", "embedding"}, {"index", i}};
@@ -27,6 +28,10 @@ class EmbeddingList : public AnswerFormat {
     const int64_t tokens = answers.front().usage.prompt_tokens;
     return json::object{{"object", "list"}, {"data", std::move(data)}, {"model", model_}, {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}};
   }
+  std::optional<Error> unmet(const std::vector<Answer>& answers) const override {
+    const Result<protocol::Embeddings> vectors = protocol::embeddings(answers.front().result);
+    return vectors ? std::nullopt : std::optional(vectors.error());
+  }
   std::string piece(size_t, const protocol::Token&) override { return {}; }
   std::string closing(const std::vector<Answer>&) override { return {}; }
   std::string failure(const Published&, std::string_view) override { return {}; }
@@ -37,7 +42,7 @@ class EmbeddingList : public AnswerFormat {
 };
 
 struct Embeddings {
-  json::object params;
+  protocol::EmbeddingParameters params;
   std::vector<std::string> ignored;
   bool base64 = false;
 };
@@ -54,17 +59,16 @@ Result<Embeddings> parse(const json::object& body, const catalogue::Entry& entry
     return not_built("/input", "texts, not ids of another model's tokens (LangChain: check_embedding_ctx_length=False)");
   VERGE_ASSIGN(texts, read_texts(*input, "input"));
   for (size_t i = 0; i < texts.size(); ++i)
-    if (texts[i].get_string().empty()) return fail(Code::InvalidInput, "Length of '/input/{}' must be >= 1", i);
-  out.params["texts"] = std::move(texts);
+    if (texts[i].empty()) return fail_at(Code::InvalidInput, fmt::format("/input/{}", i), "Length of '/input/{}' must be >= 1", i);
+  out.params.texts = std::move(texts);
   const auto format = in.text("encoding_format");
-  if (format && *format != "float" && *format != "base64") return fail(Code::InvalidInput, "'/encoding_format' must be one of float, base64");
+  if (format && *format != "float" && *format != "base64") return fail_at(Code::InvalidInput, "/encoding_format", "'/encoding_format' must be one of float, base64");
   out.base64 = format == "base64";
-  if (const auto dimensions = in.integer("dimensions", 1, INT32_MAX)) out.params["dimensions"] = *dimensions;
+  out.params.dimensions = in.integer("dimensions", 1, INT32_MAX);
   const auto truncate = in.flag("truncate_inputs");
-  const auto cuts = truncate ? truncate : get_bool(entry.defaults, "truncate_inputs");
-  if (cuts) out.params["truncate"] = *cuts;
+  out.params.truncate = truncate ? truncate : get_bool(entry.defaults, "truncate_inputs");
   if (!in.ok()) return in.error();
-  if (const auto pooling = get_string(entry.defaults, "pooling")) out.params["pooling"] = *pooling;
+  if (const auto pooling = get_string(entry.defaults, "pooling")) out.params.pooling = protocol::embedding_pooling(*pooling);
   return out;
 }
 
@@ -81,7 +85,7 @@ http::task<void> openai_embeddings(Call& call) {
   note_ignored(call, std::move(parsed->ignored));
   std::vector<protocol::Request> requests;
   requests.push_back(make_request(call, **entry, *options));
-  requests.front().params = std::move(parsed->params);
+  requests.front().params = protocol::to_json(parsed->params);
   return generate(call, std::move(requests), std::make_unique<EmbeddingList>(*model, parsed->base64), false);
 }
 

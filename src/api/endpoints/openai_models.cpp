@@ -21,7 +21,7 @@ json::object model_json(const catalogue::Entry& entry, std::string_view id) {
 Result<bool> wants_unavailable(const Call& call) {
   const std::string include = call.in.query_param("include").value_or("");
   if (include.empty()) return false;
-  if (include != "unavailable") return fail(Code::InvalidInput, "'/include' must be 'unavailable'");
+  if (include != "unavailable") return fail_at(Code::InvalidInput, "/include", "'/include' must be 'unavailable'");
   return true;
 }
 

@@ -96,7 +96,7 @@ http::task<Result<Items>> gather(Call& call, const responses::Request& request) 
     json::value item = request.input.list[i];
     if (item.at("type") == "item_reference") {
       if (++references > limits::kItemReferences)
-        co_return fail(Code::InvalidInput, "'/input' has more than {} items of type item_reference",
+        co_return fail_at(Code::InvalidInput, "/input", "'/input' has more than {} items of type item_reference",
                        limits::kItemReferences);
       std::string id(item.at("id").as_string());
       auto finding = find_item(call, std::move(id));
@@ -108,7 +108,7 @@ http::task<Result<Items>> gather(Call& call, const responses::Request& request) 
     all.places.push_back(request.input.places[i]);
   }
   if (all.list.size() > limits::kResponseItems)
-    co_return fail(Code::InvalidInput,
+    co_return fail_at(Code::InvalidInput, "/input",
                    "'/input' and what it goes on from have {} items, which must be <= {}",
                    all.list.size(), limits::kResponseItems);
   tell_apart(all, own, call.id);
@@ -176,7 +176,7 @@ Result<Page> read_page(const Call& call) {
   const std::string order = in.text("order").value_or("desc");
   if (!in.ok()) return in.error();
   if (order != "asc" && order != "desc")
-    return fail(Code::InvalidInput, "enum {:.32} not in asc,desc at '/order'", order);
+    return fail_at(Code::InvalidInput, "/order", "enum {:.32} not in asc,desc at '/order'", order);
   page.newest_first = order == "desc";
   return page;
 }
@@ -188,7 +188,7 @@ Result<json::object> page_of(json::array items, const Page& page) {
     from = std::ranges::find_if(
         items, [&](const json::value& item) { return item.at("id") == json::string(page.after); });
     if (from == items.end())
-      return fail(Code::InvalidInput, "'/after': no item of this response has the id {:.128}",
+      return fail_at(Code::InvalidInput, "/after", "'/after': no item of this response has the id {:.128}",
                   page.after);
     ++from;
   }
@@ -241,7 +241,7 @@ http::task<void> create_response(Call& call) {
   }
   responses::Writer writer(
       responses::response_json(request, *text, response_id(call), now_ms / 1000), call.id,
-      text->params.contains("logprobs"));
+      text->params.logprobs.has_value());
   std::vector<protocol::Request> requests =
       make_requests(call, *asked->entry, *text, asked->options);
   keep_together(request, requests);

@@ -25,12 +25,16 @@ class TaskAnswer : public AnswerFormat {
   TaskAnswer(const TaskHandler& handler, json::object context, Shape shape, bool image_results)
       : handler_(handler), context_(std::move(context)), shape_(shape), image_results_(image_results) {}
   json::value whole(const std::vector<Answer>& answers) override {
-    json::value result = handler_.answer(answers.front(), context_);
+    json::value result = handler_.answer(answers.front(), context_).value();  // unmet() has looked
     if (image_results_ && handler_.image_list) result = json::object{{"results", std::move(result)}};
     if (shape_ == Shape::Binding) return result;
     return envelope(std::move(result));
   }
-  std::string part(size_t, const json::value& part) override { return sse_event(handler_.part(part)); }
+  std::string part(size_t, const protocol::Part& part) override { return sse_event(handler_.part(part)); }
+  std::optional<Error> unmet(const std::vector<Answer>& answers) const override {
+    const Result<json::value> result = handler_.answer(answers.front(), context_);
+    return result ? std::nullopt : std::optional(result.error());
+  }
   std::string piece(size_t, const protocol::Token&) override { return {}; }  // never: these tasks make no tokens
   std::string closing(const std::vector<Answer>& answers) override { return sse_event(handler_.last(answers.front())) + std::string(kSseDone); }
   std::string failure(const Published& error, std::string_view request_id) override { return sse_event(error_body(error, shape_, request_id)); }
@@ -123,7 +127,7 @@ Result<LiftedInput> lifted_body(const Call& call, std::string_view inputs) {
   LiftedInput out;
   out.body = std::move(value.get_object());
   if (lifted.arrays.size() > 1)
-    return fail(Code::InvalidInput, "one array of bytes can be read, not {} ('/{}' and '/{}')", lifted.arrays.size(), lifted.arrays[0].key, lifted.arrays[1].key);
+    return fail_at(Code::InvalidInput, fmt::format("/{}", lifted.arrays[0].key), "one array of bytes can be read, not {} ('/{}' and '/{}')", lifted.arrays.size(), lifted.arrays[0].key, lifted.arrays[1].key);
   if (!lifted.arrays.empty()) {
     out.input.payload = std::move(lifted.arrays.front().bytes);
     out.input.payload_key = std::move(lifted.arrays.front().key);

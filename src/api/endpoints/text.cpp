@@ -10,15 +10,16 @@ namespace verge::api {
 std::vector<protocol::Request> make_requests(Call& call, const catalogue::Entry& entry, const TextRequest& text,
                                              const RunOptions& options) {
   protocol::Request request = make_request(call, entry, options);
-  request.params = text.params;
+  protocol::TextParameters params = text.params;
   uint64_t seed = text.seed ? *text.seed : request.seed;
 
   size_t prompts = std::max<size_t>(text.prompts.size(), 1);
   std::vector<protocol::Request> requests;
   for (size_t p = 0; p < prompts; ++p) {
+    if (!text.prompts.empty()) params.prompt = text.prompts[p];
+    request.params = protocol::to_json(params);
     for (int i = 0; i < text.n; ++i) {
       protocol::Request one = request;
-      if (!text.prompts.empty()) one.params["prompt"] = text.prompts[p];
       // The first of each prompt has the client's own seed, so that n = 1 and n = 8 agree on it.
       one.seed = i == 0 ? seed : random_at(seed, static_cast<uint64_t>(i));
       if (!requests.empty()) one.id += "-" + std::to_string(requests.size());
@@ -36,7 +37,7 @@ http::task<void> run_text(Call& call, const catalogue::Entry& entry, json::value
   note_ignored(call, std::move(text->ignored));
   std::unique_ptr<AnswerFormat> format;
   if (entry.answer_shape == "native") {
-    format = std::make_unique<NativeText>(call.shape, text->json, text->params.contains("tools"));
+    format = std::make_unique<NativeText>(call.shape, text->json, !text->params.tools.tools.empty());
   } else {
     OpenAiText::Settings settings;
     settings.shape = call.shape;

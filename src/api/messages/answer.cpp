@@ -25,9 +25,8 @@ json::object usage_json(const protocol::Usage& usage) {
 
 // The stop string that was found, where it was one.
 json::value stop_sequence(const Answer& answer) {
-  const json::object* result = answer.result.if_object();
-  const auto text = result ? get_string(*result, "stop") : std::nullopt;
-  return text ? json::value(*text) : json::value(nullptr);
+  const protocol::TextOutcome outcome = protocol::text_outcome(answer.result);
+  return outcome.stop.empty() ? json::value(nullptr) : json::value(outcome.stop);
 }
 
 std::string_view stop_reason(const Answer& answer) {

@@ -74,7 +74,7 @@ class ChatReader {
     if (!messages) return missing("/", "model,max_tokens,messages");
     if (!messages->is_array()) return mismatch("/messages", "array", *messages);
     const json::array& list = messages->get_array();
-    if (list.empty()) return fail(Code::InvalidInput, "minItems at '/messages' is 1, got 0");
+    if (list.empty()) return fail_at(Code::InvalidInput, "/messages", "minItems at '/messages' is 1, got 0");
     for (size_t i = 0; i < list.size(); ++i)
       VERGE_TRY(message(list[i], fmt::format("/messages/{}", i)));
     if (chat_.messages.empty() || chat_.messages.back().at("role") == "assistant")
@@ -91,7 +91,7 @@ class ChatReader {
     VERGE_ASSIGN(role, text_of(*message, "role", place, "role,content"));
     const json::value* content = present(*message, "content");
     if (role != "user" && role != "assistant" && role != "system")
-      return fail(Code::InvalidInput, "enum {:.32} not in user,assistant at '{}/role'", role,
+      return fail_at(Code::InvalidInput, fmt::format("{}/role", place), "enum {:.32} not in user,assistant at '{}/role'", role,
                   place);
     if (!content) return missing(place, "role,content");
     thought_.clear();
@@ -101,7 +101,7 @@ class ChatReader {
     }
     if (!content->is_array()) return mismatch(place + "/content", "string", *content);
     if (content->get_array().empty())
-      return fail(Code::InvalidInput, "minItems at '{}/content' is 1, got 0", place);
+      return fail_at(Code::InvalidInput, fmt::format("{}/content", place), "minItems at '{}/content' is 1, got 0", place);
     for (size_t i = 0; i < content->get_array().size(); ++i)
       VERGE_TRY(block(content->get_array()[i], role, fmt::format("{}/content/{}", place, i)));
     if (!thought_.empty()) think(chat_.add("assistant", "", place));
@@ -164,7 +164,7 @@ class ChatReader {
   Result<void> tool_result(const json::object& block, const std::string& place) {
     VERGE_ASSIGN(id, text_of(block, "tool_use_id", place, "type,tool_use_id"));
     if (!ids_.contains(id))
-      return fail(Code::InvalidInput,
+      return fail_at(Code::InvalidInput, fmt::format("{}/tool_use_id", place),
                   "'{}/tool_use_id': no tool_use block before it has the id {:.64}", place, id);
     std::string text;
     if (const json::value* content = present(block, "content")) {
@@ -217,7 +217,7 @@ Result<json::array> chat_tools(const json::value& value) {
 Result<void> read_choice(const json::object& choice, json::object& chat) {
   const std::string type = get_string(choice, "type").value_or("");
   if (type != "auto" && type != "any" && type != "tool" && type != "none")
-    return fail(Code::InvalidInput, "enum {:.32} not in auto,any,tool,none at '/tool_choice/type'",
+    return fail_at(Code::InvalidInput, "/tool_choice/type", "enum {:.32} not in auto,any,tool,none at '/tool_choice/type'",
                 type);
   if (get_bool(choice, "disable_parallel_tool_use").value_or(false))
     chat["parallel_tool_calls"] = false;
@@ -248,7 +248,7 @@ Result<void> read_output(Params& in, json::object& chat) {
   if (!format) return {};
   const json::value* schema = present(*format, "schema");
   if (get_string(*format, "type") != "json_schema" || !schema)
-    return fail(Code::InvalidInput,
+    return fail_at(Code::InvalidInput, "/output_config/format",
                 "'/output_config/format' must have type json_schema and a schema");
   chat["response_format"] =
       json::object{{"type", "json_schema"},
@@ -262,7 +262,7 @@ Result<void> read_thinking(Params& in, json::object& chat) {
   if (!thinking) return {};
   const std::string type = get_string(*thinking, "type").value_or("");
   if (type != "enabled" && type != "adaptive" && type != "disabled")
-    return fail(Code::InvalidInput,
+    return fail_at(Code::InvalidInput, "/thinking/type",
                 "enum {:.32} not in enabled,adaptive,disabled at '/thinking/type'", type);
   if (type == "disabled") chat["reasoning_effort"] = "none";
   if (type == "enabled") chat.emplace("reasoning_effort", "medium");

@@ -52,7 +52,7 @@ class ItemReader {
     const json::value* id = present(item, "id");
     if (id && !id->is_string()) return mismatch(place_ + "/id", "string", *id);
     if (id && id->get_string().size() > limits::kItemIdBytes)
-      return fail(Code::InvalidInput, "Length of '{}/id' must be <= {}", place_,
+      return fail_at(Code::InvalidInput, fmt::format("{}/id", place_), "Length of '{}/id' must be <= {}", place_,
                   limits::kItemIdBytes);
     out["id"] = id && !id->get_string().empty() ? std::string(id->get_string())
                                                 : input_item_id(type, seed_, index_);
@@ -60,7 +60,7 @@ class ItemReader {
     if (const json::value* status = present(item, "status")) {
       if (!status->is_string()) return mismatch(place_ + "/status", "string", *status);
       if (*status != "completed" && *status != "incomplete" && *status != "in_progress")
-        return fail(Code::InvalidInput,
+        return fail_at(Code::InvalidInput, fmt::format("{}/status", place_),
                     "enum {:.32} not in in_progress,completed,incomplete at '{}/status'",
                     std::string(status->get_string()), place_);
       out["status"] = *status;
@@ -72,7 +72,7 @@ class ItemReader {
     VERGE_ASSIGN(out, begin(item, "message", {"role", "content", "phase"}));
     VERGE_ASSIGN(role, text_of(item, "role", place_, "role,content"));
     if (role != "user" && role != "assistant" && role != "system" && role != "developer")
-      return fail(Code::InvalidInput,
+      return fail_at(Code::InvalidInput, fmt::format("{}/role", place_),
                   "enum {:.32} not in user,assistant,system,developer at '{}/role'", role, place_);
     const json::value* content = present(item, "content");
     if (!content) return missing(place_, "role,content");
@@ -172,7 +172,7 @@ class ItemReader {
   Result<json::object> reference(const json::object& item) {
     VERGE_ASSIGN(id, text_of(item, "id", place_, "id"));
     if (id.empty() || id.size() > limits::kItemIdBytes)
-      return fail(Code::InvalidInput, "Length of '{}/id' must be >= 1 and <= {}", place_,
+      return fail_at(Code::InvalidInput, fmt::format("{}/id", place_), "Length of '{}/id' must be >= 1 and <= {}", place_,
                   limits::kItemIdBytes);
     return json::object{{"type", "item_reference"}, {"id", id}};
   }
@@ -261,7 +261,7 @@ class ChatWriter {
   Result<void> output(const json::object& item, const std::string& place) {
     const std::string id = get_string(item, "call_id").value_or("");
     if (!ids_.contains(id))
-      return fail(Code::InvalidInput,
+      return fail_at(Code::InvalidInput, fmt::format("{}/call_id", place),
                   "'{}/call_id': no complete function_call before it has the call_id {:.64}", place,
                   id);
     const json::value& output = item.at("output");
@@ -320,7 +320,7 @@ Result<Items> read_input(const json::value& input, std::string_view id_seed,
   if (!input.is_array()) return mismatch("/input", "string' or 'array", input);
   const json::array& list = input.get_array();
   if (list.size() > limits::kResponseItems)
-    return fail(Code::InvalidInput, "maxItems at '/input' is {}, got {}", limits::kResponseItems,
+    return fail_at(Code::InvalidInput, "/input", "maxItems at '/input' is {}, got {}", limits::kResponseItems,
                 list.size());
   Items out;
   ItemReader reader(id_seed, ignored);

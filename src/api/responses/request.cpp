@@ -58,18 +58,18 @@ Result<void> read_metadata(Params& in) {
   const json::object* metadata = in.object("metadata");
   if (!metadata) return {};
   if (metadata->size() > limits::kLabels)
-    return fail(Code::InvalidInput, "maxProperties at '/metadata' is {}, got {}", limits::kLabels,
+    return fail_at(Code::InvalidInput, "/metadata", "maxProperties at '/metadata' is {}, got {}", limits::kLabels,
                 metadata->size());
   for (const auto& [key, value] : *metadata) {
     if (characters(key) > limits::kLabelKeyLength)
-      return fail(Code::InvalidInput, "Length of the keys of '/metadata' must be <= {}",
+      return fail_at(Code::InvalidInput, "/metadata", "Length of the keys of '/metadata' must be <= {}",
                   limits::kLabelKeyLength);
     if (!value.is_string())
-      return fail(Code::InvalidInput,
+      return fail_at(Code::InvalidInput, "/metadata",
                   "Type mismatch of a member of '/metadata', 'string' not in '{}'",
                   type_name(value));
     if (characters(value.get_string()) > limits::kLabelValueLength)
-      return fail(Code::InvalidInput, "Length of the values of '/metadata' must be <= {}",
+      return fail_at(Code::InvalidInput, "/metadata", "Length of the values of '/metadata' must be <= {}",
                   limits::kLabelValueLength);
   }
   return {};
@@ -79,16 +79,16 @@ Result<void> read_include(Params& in, Request& out) {
   const json::value* include = in.find("include");
   if (!include) return {};
   if (!include->is_array())
-    return fail(Code::InvalidInput, "Type mismatch of '/include', 'array' not in '{}'",
+    return fail_at(Code::InvalidInput, "/include", "Type mismatch of '/include', 'array' not in '{}'",
                 type_name(*include));
   for (size_t i = 0; i < include->get_array().size(); ++i) {
     const json::value& one = include->get_array()[i];
     if (!one.is_string())
-      return fail(Code::InvalidInput, "Type mismatch of '/include/{}', 'string' not in '{}'", i,
+      return fail_at(Code::InvalidInput, fmt::format("/include/{}", i), "Type mismatch of '/include/{}', 'string' not in '{}'", i,
                   type_name(one));
     const std::string_view name = one.get_string();
     if (std::ranges::find(kIncludes, name) == std::end(kIncludes))
-      return fail(Code::InvalidInput, "enum {:.64} not in {} at '/include/{}'", name,
+      return fail_at(Code::InvalidInput, fmt::format("/include/{}", i), "enum {:.64} not in {} at '/include/{}'", name,
                   fmt::join(kIncludes, ","), i);
     if (name == kIncludes[0]) out.logprobs = true;
   }
@@ -108,7 +108,7 @@ Result<void> check_reasoning(Params& in) {
           "only \"auto\" is: thoughts are answered as they are, in the item's 'content'");
   (void)inner.text("effort");
   if (!inner.ok())
-    return fail(Code::InvalidInput,
+    return fail_at(Code::InvalidInput, "/reasoning",
                 "Type mismatch of a member of '/reasoning', 'string' not in another type");
   for (const auto& [key, value] : *reasoning)
     if (key != "effort" && key != "summary" && key != "generate_summary" && !value.is_null())
@@ -124,7 +124,7 @@ Result<void> check_text(Params& in) {
     if (value.is_null()) continue;
     if (key == "format") {
       if (!value.is_object())
-        return fail(Code::InvalidInput, "Type mismatch of '/text/format', 'object' not in '{}'",
+        return fail_at(Code::InvalidInput, "/text/format", "Type mismatch of '/text/format', 'object' not in '{}'",
                     type_name(value));
     } else if (key != "verbosity" || value != "medium") {
       return not_built(fmt::format("/text/{:.64}", std::string_view(key)),
@@ -158,14 +158,14 @@ Result<Request> read_request(json::object body, std::string_view seed) {
   const auto previous = in.text("previous_response_id");
   // An empty variable of the client would begin a new conversation without a word.
   if (previous && previous->empty())
-    return fail(Code::InvalidInput, "Length of '/previous_response_id' must be >= 1, but got 0");
+    return fail_at(Code::InvalidInput, "/previous_response_id", "Length of '/previous_response_id' must be >= 1, but got 0");
   out.previous = previous.value_or("");
   out.store = in.flag("store").value_or(true);
   (void)in.text("instructions");
   (void)in.flag("parallel_tool_calls");
   if (!in.ok()) return in.error();
   if (out.previous.size() > limits::kItemIdBytes)
-    return fail(Code::InvalidInput, "Length of '/previous_response_id' must be <= {}",
+    return fail_at(Code::InvalidInput, "/previous_response_id", "Length of '/previous_response_id' must be <= {}",
                 limits::kItemIdBytes);
   VERGE_TRY(read_metadata(in));
   VERGE_TRY(read_include(in, out));
@@ -187,7 +187,7 @@ Result<TextRequest> to_text(const Request& request, const Items& items,
   const json::object& body = request.body;
   Params in(body);
   VERGE_ASSIGN(chat, to_chat(in.text("instructions"), items));
-  if (chat.messages.empty()) return fail(Code::InvalidInput, "minItems at '/input' is 1, got 0");
+  if (chat.messages.empty()) return fail_at(Code::InvalidInput, "/input", "minItems at '/input' is 1, got 0");
   json::object sent;
   for (std::string_view name : kSame)
     if (const json::value* value = in.find(name)) sent[name] = *value;
@@ -238,7 +238,7 @@ json::object response_json(const Request& request, const TextRequest& text, std:
   out["safety_identifier"] = or_null(body, "safety_identifier");
   out["service_tier"] = "default";
   out["store"] = request.store;
-  out["temperature"] = text.params.at("temperature");
+  out["temperature"] = *text.params.temperature;
   json::object format{{"type", "text"}};
   if (const json::object* sent = get_object(body, "text"))
     if (const json::object* named = get_object(*sent, "format")) format = *named;
@@ -259,12 +259,12 @@ json::object response_json(const Request& request, const TextRequest& text, std:
       one->emplace("strict", nullptr);
     }
   out["top_logprobs"] = in.integer("top_logprobs", 0, limits::kTopLogprobs).value_or(0);
-  const json::value* top_p = text.params.if_contains("top_p");
-  out["top_p"] = top_p ? *top_p : json::value(1);
-  for (const char* name : {"presence_penalty", "frequency_penalty"}) {
-    const json::value* value = text.params.if_contains(name);
-    out[name] = value ? *value : json::value(0);
-  }
+  const auto number = [](std::optional<double> sent, int otherwise) {
+    return sent ? json::value(*sent) : json::value(otherwise);
+  };
+  out["top_p"] = number(text.params.top_p, 1);
+  out["presence_penalty"] = number(text.params.presence_penalty, 0);
+  out["frequency_penalty"] = number(text.params.frequency_penalty, 0);
   out["truncation"] = "disabled";
   out["usage"] = nullptr;
   out["user"] = or_null(body, "user");

@@ -47,6 +47,7 @@ class Naming {
     return std::string(pointer);
   }
 
+  // The pointer, and those that the sentence names beside it.
   Error error(Error error) const {
     std::string out;
     std::string_view rest = error.message;
@@ -59,12 +60,8 @@ class Naming {
       rest.remove_prefix(end + 1);
     }
     error.message = out + std::string(rest);
+    error.pointer = pointer(error.pointer);
     return error;
-  }
-
-  // "at" of an object, which errors of the worker quote.
-  void rename(json::object& object) const {
-    if (const auto at = get_string(object, "at")) object["at"] = pointer(*at);
   }
 
  private:
@@ -103,11 +100,9 @@ Result<TextRequest> parse_as_chat(json::object body, Chat chat, const catalogue:
   body["messages"] = std::move(chat.messages);
   auto text = parse_openai_chat(body, entry);
   if (!text) return naming.error(text.error());
-  if (json::value* grammar = text->params.if_contains("grammar"); grammar && grammar->is_object())
-    naming.rename(grammar->get_object());
-  if (json::value* tools = text->params.if_contains("tools"); tools && tools->is_array())
-    for (json::value& tool : tools->get_array())
-      if (tool.is_object()) naming.rename(tool.get_object());
+  // Errors of the worker quote these.
+  if (text->params.grammar) text->params.grammar->at = naming.pointer(text->params.grammar->at);
+  for (protocol::Tool& tool : text->params.tools.tools) tool.at = naming.pointer(tool.at);
   return text;
 }
 

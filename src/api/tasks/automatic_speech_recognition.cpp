@@ -17,7 +17,7 @@ constexpr int kBeamsMost = 16;
 Result<std::string> decoded_audio(std::string_view text, std::string_view pointer) {
   if (is_address(text)) return not_built(pointer, "addresses are not fetched; send the clip's bytes or base64");
   auto bytes = decode_base64(text);
-  if (!bytes) return fail(Code::InvalidInput, "'{}' is not base64", pointer);
+  if (!bytes) return fail_at(Code::InvalidInput, std::string(pointer), "'{}' is not base64", pointer);
   return std::move(*bytes);
 }
 
@@ -27,10 +27,10 @@ Result<std::string> audio_of(const json::object& body) {
   if (const auto* text = audio->if_string()) return decoded_audio(*text, "/audio");
   if (const auto* object = audio->if_object()) {
     if (auto text = get_string(*object, "body")) return decoded_audio(*text, "/audio/body");
-    return fail(Code::InvalidInput, "required properties at '/audio' are 'body'");
+    return fail_at(Code::InvalidInput, "/audio", "required properties at '/audio' are 'body'");
   }
-  if (audio->is_array()) return fail(Code::InvalidInput, "'/audio' is an empty array");
-  return fail(Code::InvalidInput, "Type mismatch of '/audio', 'string,array' not in '{}'", type_name(*audio));
+  if (audio->is_array()) return fail_at(Code::InvalidInput, "/audio", "'/audio' is an empty array");
+  return fail_at(Code::InvalidInput, "/audio", "Type mismatch of '/audio', 'string,array' not in '{}'", type_name(*audio));
 }
 
 Result<void> read_form(const TaskInput& input, json::object* body, std::string* audio) {
@@ -42,7 +42,7 @@ Result<void> read_form(const TaskInput& input, json::object* body, std::string* 
       *audio = std::move(part.data);
       found = true;
     } else {
-      if (body->contains(part.name)) return fail(Code::InvalidInput, "'/{}' was sent twice", part.name);
+      if (body->contains(part.name)) return fail_at(Code::InvalidInput, fmt::format("/{}", part.name), "'/{}' was sent twice", part.name);
       VERGE_ASSIGN(text, text_of(part));
       (*body)[part.name] = json::string(text);
     }
@@ -53,31 +53,28 @@ Result<void> read_form(const TaskInput& input, json::object* body, std::string* 
 
 }  // namespace
 
-Result<json::object> speech_params(const json::object& body, ValuesAre values) {
+Result<protocol::SpeechParameters> speech_params(const json::object& body, ValuesAre values) {
   Params in(body, values);
-  json::object params;
-  const auto put = [&params](const char* name, const auto& value) {
-    if (value) params[name] = *value;
-  };
+  protocol::SpeechParameters params;
   auto task = in.text("task");
-  if (task && *task != "transcribe" && *task != "translate") in.refuse(fail(Code::InvalidInput, "'/task' must be one of 'transcribe', 'translate'"));
-  put("task", task);
+  if (task && *task != "transcribe" && *task != "translate") in.refuse(fail_at(Code::InvalidInput, "/task", "'/task' must be one of 'transcribe', 'translate'"));
+  params.task = std::move(task);
   if (auto language = in.text("language"); language && !means_detection(*language)) {
     const auto code = language_code(*language);
-    if (!code) in.refuse(fail(Code::InvalidInput, "'/language' must be a language's code or English name, as 'en', 'en-US' or 'english', not '{:.32}'", *language));
-    else params["language"] = *code;
+    if (!code) in.refuse(fail_at(Code::InvalidInput, "/language", "'/language' must be a language's code or English name, as 'en', 'en-US' or 'english', not '{:.32}'", *language));
+    else params.language = std::string(*code);
   }
-  put("vad_filter", in.flag("vad_filter"));
-  put("initial_prompt", in.text("initial_prompt"));
-  put("prefix", in.text("prefix"));
-  put("beam_size", in.integer("beam_size", 1, kBeamsMost));
-  put("condition_on_previous_text", in.flag("condition_on_previous_text"));
-  put("no_speech_threshold", in.number("no_speech_threshold", 0, 1));
-  put("compression_ratio_threshold", in.number("compression_ratio_threshold", 0, 1000));
-  put("log_prob_threshold", in.number("log_prob_threshold", -1000, 0));
-  put("hallucination_silence_threshold", in.number("hallucination_silence_threshold", 0, 3600));
-  put("encoder_padding", in.number("encoder_padding", 0, 30));  // ours
-  put("temperature", in.number("temperature", 0, 1));
+  params.vad_filter = in.flag("vad_filter");
+  params.initial_prompt = in.text("initial_prompt");
+  params.prefix = in.text("prefix");
+  params.beam_size = in.integer("beam_size", 1, kBeamsMost);
+  params.condition_on_previous_text = in.flag("condition_on_previous_text");
+  params.no_speech_threshold = in.number("no_speech_threshold", 0, 1);
+  params.compression_ratio_threshold = in.number("compression_ratio_threshold", 0, 1000);
+  params.log_prob_threshold = in.number("log_prob_threshold", -1000, 0);
+  params.hallucination_silence_threshold = in.number("hallucination_silence_threshold", 0, 3600);
+  params.encoder_padding = in.number("encoder_padding", 0, 30);  // ours
+  params.temperature = in.number("temperature", 0, 1);
   if (!in.ok()) return in.error();
   return params;
 }
@@ -102,29 +99,30 @@ Result<TaskRequest> parse_speech(TaskInput input, const catalogue::Entry&, const
   VERGE_ASSIGN(ignored, check_parameters(Surface::NativeSpeech, body));
   out.ignored = std::move(ignored);
   VERGE_ASSIGN(params, speech_params(body, values));
-  out.params = std::move(params);
   Params in(body, values);
   out.stream = in.flag("stream").value_or(false);
   if (!in.ok()) return in.error();
-  if (out.stream) out.params["parts"] = true;
+  params.parts = out.stream;
+  out.params = protocol::to_json(params);
   return out;
 }
 
-json::value speech_part(const json::value& value) {
-  static const json::object kNothing;
-  const json::object* part = value.if_object();
-  return native_part(part ? *part : kNothing);
+json::value speech_part(const protocol::Part& part) {
+  const Result<protocol::TranscriptPart> heard = protocol::transcript_part(part);
+  return heard ? json::value(native_part(*heard)) : json::value(nullptr);
 }
 
 json::value speech_last(const Answer& answer) {
-  json::object whole = speech_answer(answer, {}).get_object();
+  const Result<json::value> result = speech_answer(answer, {});
+  if (!result) return nullptr;
+  json::object whole = result->get_object();
   for (const char* told : {"text", "words", "segments"}) whole.erase(told);
   return whole;
 }
 
-json::value speech_answer(const Answer& answer, const json::object&) {
-  const json::object* result = answer.result.if_object();
-  return native_transcript(result ? *result : json::object());
+Result<json::value> speech_answer(const Answer& answer, const json::object&) {
+  VERGE_ASSIGN(result, protocol::transcript(answer.result));
+  return json::value(native_transcript(result));
 }
 
 }  // namespace verge::api

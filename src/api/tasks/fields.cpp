@@ -5,11 +5,11 @@
 namespace verge::api {
 
 Error mismatch(std::string_view place, std::string_view wanted, const json::value& value) {
-  return fail(Code::InvalidInput, "Type mismatch of '{}', '{}' not in '{}'", place, wanted,
+  return fail_at(Code::InvalidInput, std::string(place), "Type mismatch of '{}', '{}' not in '{}'", place, wanted,
               type_name(value));
 }
 Error missing(std::string_view place, std::string_view names) {
-  return fail(Code::InvalidInput, "required properties at '{}' are '{}'", place, names);
+  return fail_at(Code::InvalidInput, std::string(place), "required properties at '{}' are '{}'", place, names);
 }
 
 const json::value* present(const json::object& object, std::string_view name) {

@@ -6,10 +6,12 @@
 namespace verge::api {
 
 Result<TaskRequest> parse_image(TaskInput input, const catalogue::Entry& entry, const json::object& schema);
-// worker/tasks/images.h gives the published list already.
-json::value image_answer(const Answer& answer, const json::object& context);
+// [{label, score}]
+Result<json::value> classification_answer(const Answer& answer, const json::object& context);
+// [{label, score, box: {xmin, ymin, xmax, ymax}}]
+Result<json::value> detection_answer(const Answer& answer, const json::object& context);
 
-inline constexpr TaskHandler kImageClassification{"image-classification", true, parse_image, image_answer, true};
-inline constexpr TaskHandler kObjectDetection{"object-detection", true, parse_image, image_answer, true};
+inline constexpr TaskHandler kImageClassification{"image-classification", true, parse_image, classification_answer, true};
+inline constexpr TaskHandler kObjectDetection{"object-detection", true, parse_image, detection_answer, true};
 
 }  // namespace verge::api

@@ -28,7 +28,7 @@ void read_stream(Params& in, TextRequest& out) {
     // Padding against observers of the traffic, and the usage in each event: nothing pads here, nothing counts on the way.
     for (const char* name : {"include_obfuscation", "continuous_usage_stats"})
       if (inner.flag(name).value_or(false)) in.refuse(not_built(fmt::format("/stream_options/{}", name)));
-    if (!inner.ok()) in.refuse(fail(Code::InvalidInput, "Type mismatch of a member of '/stream_options', 'boolean' not in another type"));
+    if (!inner.ok()) in.refuse(fail_at(Code::InvalidInput, "/stream_options", "Type mismatch of a member of '/stream_options', 'boolean' not in another type"));
   }
 }
 
@@ -48,19 +48,19 @@ size_t characters(std::string_view text) {
 }
 
 // A text, or a list of texts; token ids would be tied to one tokenizer.
-Result<std::vector<json::value>> read_prompts(const json::value& value) {
-  if (value.is_string()) return std::vector<json::value>{value};
-  if (!value.is_array()) return fail(Code::InvalidInput, "Type mismatch of '/prompt', 'string' or 'array' not in '{}'", type_name(value));
-  std::vector<json::value> prompts;
+Result<std::vector<std::string>> read_prompts(const json::value& value) {
+  if (value.is_string()) return std::vector<std::string>{std::string(value.get_string())};
+  if (!value.is_array()) return fail_at(Code::InvalidInput, "/prompt", "Type mismatch of '/prompt', 'string' or 'array' not in '{}'", type_name(value));
+  std::vector<std::string> prompts;
   for (const json::value& item : value.get_array()) {
     if (item.is_number() || item.is_array()) return not_built("/prompt", "token ids; send text");
     if (!item.is_string())
-      return fail(Code::InvalidInput, "Type mismatch of '/prompt/{}', 'string' not in '{}'", prompts.size(), type_name(item));
-    prompts.push_back(item);
+      return fail_at(Code::InvalidInput, fmt::format("/prompt/{}", prompts.size()), "Type mismatch of '/prompt/{}', 'string' not in '{}'", prompts.size(), type_name(item));
+    prompts.emplace_back(item.get_string());
     if (prompts.size() > limits::kAnswers)
-      return fail(Code::InvalidInput, "maxItems at '/prompt' is {}, got {}", limits::kAnswers, value.get_array().size());
+      return fail_at(Code::InvalidInput, "/prompt", "maxItems at '/prompt' is {}, got {}", limits::kAnswers, value.get_array().size());
   }
-  if (prompts.empty()) return fail(Code::InvalidInput, "minItems at '/prompt' is 1, got 0");
+  if (prompts.empty()) return fail_at(Code::InvalidInput, "/prompt", "minItems at '/prompt' is 1, got 0");
   return prompts;
 }
 
@@ -81,8 +81,7 @@ Result<TextRequest> parse_openai_chat(const json::object& body, const catalogue:
   const json::value* messages = in.find("messages");
   if (!messages) return fail(Code::InvalidInput, "required properties at '/' are 'messages'");
   VERGE_ASSIGN(list, normalise_messages(*messages, out.ignored));
-  out.params["messages"] = std::move(list);
-  out.params["raw"] = false;
+  out.params.messages = std::move(list);
   out.chat = true;
   return out;
 }
@@ -94,12 +93,12 @@ Result<TextRequest> parse_openai_completion(const json::object& body, const cata
   out.ignored = std::move(ignored);
   read_sampling(in, entry, kOpenAiRanges, kCompletionTokens, out);
   read_reasoning(in, out);
-  out.params.erase("reasoning_effort");  // there is no template that could reason
-  if (auto top = in.integer("logprobs", 0, limits::kTopLogprobs)) out.params["logprobs"] = *top;
+  out.params.reasoning_effort.reset();  // there is no template that could reason
+  if (auto top = in.integer("logprobs", 0, limits::kTopLogprobs)) out.params.logprobs = *top;
   read_structured(in, false, out);
   read_stream(in, out);
   out.echo = in.flag("echo").value_or(false);
-  if (out.echo && out.params.contains("logprobs")) in.refuse(not_built("/echo", "beside 'logprobs', for prompts have none"));
+  if (out.echo && out.params.logprobs) in.refuse(not_built("/echo", "beside 'logprobs', for prompts have none"));
   auto best_of = in.integer("best_of", 1, limits::kAnswers);
   if (!in.ok()) return in.error();
   if (best_of && *best_of != out.n) return not_built("/best_of", "only the value of 'n' is");
@@ -107,9 +106,9 @@ Result<TextRequest> parse_openai_completion(const json::object& body, const cata
   if (!prompt) return fail(Code::InvalidInput, "required properties at '/' are 'prompt'");
   VERGE_ASSIGN(prompts, read_prompts(*prompt));
   if (static_cast<int>(prompts.size()) * out.n > limits::kAnswers)
-    return fail(Code::InvalidInput, "'/n' times the number of prompts must be <= {}", limits::kAnswers);
+    return fail_at(Code::InvalidInput, "/n", "'/n' times the number of prompts must be <= {}", limits::kAnswers);
   out.prompts = std::move(prompts);
-  out.params["raw"] = true;
+  out.params.raw = true;
   return out;
 }
 

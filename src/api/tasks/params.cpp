@@ -63,7 +63,7 @@ void Params::refuse(Error error) {
 }
 
 void Params::mismatch(std::string_view name, std::string_view wanted, const json::value& value) {
-  refuse(fail(Code::InvalidInput, "Type mismatch of '/{}', '{}' not in '{}'", name, wanted, type_name(value)));
+  refuse(fail_at(Code::InvalidInput, fmt::format("/{}", name), "Type mismatch of '/{}', '{}' not in '{}'", name, wanted, type_name(value)));
 }
 
 std::optional<double> Params::as_number(std::string_view name, std::string_view wanted, const json::value& value) {
@@ -78,8 +78,8 @@ std::optional<double> Params::number(std::string_view name, double least, double
   const json::value* value = find(name);
   const std::optional<double> number = value ? as_number(name, "number", *value) : std::nullopt;
   if (!number) return std::nullopt;
-  if (!(*number >= least)) refuse(fail(Code::InvalidInput, "'/{}' must be >= {}", name, least));
-  else if (!(*number <= most)) refuse(fail(Code::InvalidInput, "'/{}' must be <= {}", name, most));
+  if (!(*number >= least)) refuse(fail_at(Code::InvalidInput, fmt::format("/{}", name), "'/{}' must be >= {}", name, least));
+  else if (!(*number <= most)) refuse(fail_at(Code::InvalidInput, fmt::format("/{}", name), "'/{}' must be <= {}", name, most));
   else return number;
   return std::nullopt;
 }
@@ -95,8 +95,8 @@ std::optional<int64_t> Params::integer(std::string_view name, int64_t least, int
   // Exact where JSON has an integer. Past 2^63 either way is past every limit as well.
   std::optional<int64_t> number = get_int(body_, name);
   if (!number) number = *read >= 0x1p63 ? INT64_MAX : *read < -0x1p63 ? INT64_MIN : static_cast<int64_t>(*read);
-  if (*number < least) refuse(fail(Code::InvalidInput, "'/{}' must be >= {}", name, least));
-  else if (*number > most) refuse(fail(Code::InvalidInput, "'/{}' must be <= {}", name, most));
+  if (*number < least) refuse(fail_at(Code::InvalidInput, fmt::format("/{}", name), "'/{}' must be >= {}", name, least));
+  else if (*number > most) refuse(fail_at(Code::InvalidInput, fmt::format("/{}", name), "'/{}' must be <= {}", name, most));
   else return number;
   return std::nullopt;
 }

@@ -29,8 +29,8 @@ class Reader {
     if (const auto regex = in_.text("guided_regex"); regex && !regex->empty()) take("/guided_regex", "regex", *regex, false);
     if (const json::value* choice = in_.find("guided_choice"); choice && !is_blank(*choice)) guided_choice(*choice);
     if (!in_.ok() || at_.empty()) return;
-    if (out_.params.contains("stop"))
-      in_.refuse(fail(Code::InvalidInput, "'/stop' can't be met beside '{}': it would cut what the answer must be", at_));
+    if (!out_.params.stop.empty())
+      in_.refuse(fail_at(Code::InvalidInput, "/stop", "'/stop' can't be met beside '{}': it would cut what the answer must be", at_));
   }
 
  private:
@@ -42,22 +42,22 @@ class Reader {
   }
 
   void take(std::string at, std::string_view kind, std::string source, bool json) {
-    if (!at_.empty()) return in_.refuse(fail(Code::InvalidInput, "'{}' and '{}' exclude each other", at_, at));
+    if (!at_.empty()) return in_.refuse(fail_at(Code::InvalidInput, std::string(at_), "'{}' and '{}' exclude each other", at_, at));
     at_ = at;
     out_.json = json;
-    out_.params["grammar"] = json::object{{"kind", kind}, {"source", std::move(source)}, {"at", std::move(at)}};
+    out_.params.grammar = {std::string(kind), std::move(source), std::move(at)};
   }
 
   void schema(std::string at, const json::value& value) {
     if (!value.is_object() && !value.is_bool())
-      return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '{}', 'object' not in '{}'", at, type_name(value)));
+      return in_.refuse(fail_at(Code::InvalidInput, std::string(at), "Type mismatch of '{}', 'object' not in '{}'", at, type_name(value)));
     take(std::move(at), "json_schema", json_body(value), true);
   }
 
   void response_format(const json::value& value) {
     if (nothing(value)) return;
     const json::object* format = value.if_object();
-    if (!format) return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '/response_format', 'object' not in '{}'", type_name(value)));
+    if (!format) return in_.refuse(fail_at(Code::InvalidInput, "/response_format", "Type mismatch of '/response_format', 'object' not in '{}'", type_name(value)));
     const std::string type = get_string(*format, "type").value_or("");
     if (type == "text") return;
     if (type == "json_object") {
@@ -68,9 +68,9 @@ class Reader {
       return take("/response_format", "json_schema", R"({"type":"object"})", true);
     }
     if (type != "json_schema")
-      return in_.refuse(fail(Code::InvalidInput, "enum {:.32} not in text,json_object,json_schema at '/response_format/type'", type));
+      return in_.refuse(fail_at(Code::InvalidInput, "/response_format/type", "enum {:.32} not in text,json_object,json_schema at '/response_format/type'", type));
     const json::value* named = format->if_contains("json_schema");
-    if (!named || named->is_null()) return in_.refuse(fail(Code::InvalidInput, "required properties at '/response_format' are 'type,json_schema'"));
+    if (!named || named->is_null()) return in_.refuse(fail_at(Code::InvalidInput, "/response_format", "required properties at '/response_format' are 'type,json_schema'"));
     json_schema(*named);
   }
 
@@ -78,24 +78,24 @@ class Reader {
     const json::object* object = value.if_object();
     if (bare_ && !(object && is_wrapper(*object))) return schema("/response_format/json_schema", value);
     if (!object)
-      return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '/response_format/json_schema', 'object' not in '{}'", type_name(value)));
+      return in_.refuse(fail_at(Code::InvalidInput, "/response_format/json_schema", "Type mismatch of '/response_format/json_schema', 'object' not in '{}'", type_name(value)));
     const json::value* inner = object->if_contains("schema");
     if (!inner || inner->is_null())
-      return in_.refuse(fail(Code::InvalidInput, "required properties at '/response_format/json_schema' are 'name,schema'"));
+      return in_.refuse(fail_at(Code::InvalidInput, "/response_format/json_schema", "required properties at '/response_format/json_schema' are 'name,schema'"));
     schema("/response_format/json_schema/schema", *inner);
   }
 
   void guided_json(const json::value& value) {
     if (!value.is_string()) return schema("/guided_json", value);
     Result<json::value> parsed = parse_json(std::string_view(value.get_string()));  // vLLM takes the schema as text, too
-    if (!parsed) return in_.refuse(fail(Code::InvalidInput, "'/guided_json' is no JSON: {}", parsed.error().message));
+    if (!parsed) return in_.refuse(fail_at(Code::InvalidInput, "/guided_json", "'/guided_json' is no JSON: {}", parsed.error().message));
     schema("/guided_json", *parsed);
   }
 
   void guided_choice(const json::value& value) {
     const json::array* list = value.if_array();
     if (!list || !std::all_of(list->begin(), list->end(), [](const json::value& x) { return x.is_string(); }))
-      return in_.refuse(fail(Code::InvalidInput, "Type mismatch of '/guided_choice', a list of texts not in '{}'", type_name(value)));
+      return in_.refuse(fail_at(Code::InvalidInput, "/guided_choice", "Type mismatch of '/guided_choice', a list of texts not in '{}'", type_name(value)));
     take("/guided_choice", "choice", json_body(value), false);
   }
 

@@ -6,7 +6,7 @@
 
 namespace verge::api {
 
-// Sets `out.params["grammar"]` and `out.json`. `bare`: response_format's json_schema may be the schema itself, as the native
+// Sets `out.params.grammar` and `out.json`. `bare`: response_format's json_schema may be the schema itself, as the native
 // route has it, beside OpenAI's {name, schema, strict}.
 void read_structured(Params& in, bool bare, TextRequest& out);
 

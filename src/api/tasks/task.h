@@ -21,7 +21,7 @@ struct TaskInput {
 };
 
 struct TaskRequest {
-  json::object params;   // normalised, as worker/tasks/<task>.h says
+  json::object params;   // of the task's struct in protocol/tasks/<task>.h
   std::string payload;
   json::object context;  // what answer() wants to know of the request
   bool stream = false;   // server-sent events, where the task has them
@@ -33,11 +33,11 @@ struct TaskHandler {
   bool takes_payload;  // else a body is JSON, whatever its content type says
   // `schema` is the model's published input. InvalidInput and UnsupportedParameter name the field.
   Result<TaskRequest> (*parse)(TaskInput input, const catalogue::Entry& entry, const json::object& schema);
-  // The published result, without an envelope. `answer.result` is what worker/tasks/<task>.h says.
-  json::value (*answer)(const Answer& answer, const json::object& context);
+  // The published result, without an envelope. Internal where `answer.result` is not what protocol/tasks/<task>.h says.
+  Result<json::value> (*answer)(const Answer& answer, const json::object& context);
   bool image_list = false;  // it is a list about a picture, which --image-result results wraps
   // A Part of the result as an event of a stream, and the last event before [DONE]; null where the task does not stream.
-  json::value (*part)(const json::value& part) = nullptr;
+  json::value (*part)(const protocol::Part& part) = nullptr;
   json::value (*last)(const Answer& answer) = nullptr;
 };
 

@@ -5,6 +5,7 @@
 #include "api/tasks/parameters.h"
 #include "api/tasks/params.h"
 #include "api/tasks/text_embeddings.h"
+#include "protocol/tasks/text_classification.h"
 
 namespace verge::api {
 namespace {
@@ -25,40 +26,35 @@ Result<TaskRequest> parse_text_classification(TaskInput input, const catalogue::
   if (!in.ok()) return in.error();
   if (const json::value* contexts = in.find("contexts")) {
     if (!query) return fail(Code::InvalidInput, "required properties at '/' are 'query,contexts'");
-    if (text) return fail(Code::InvalidInput, "'/text' and '/contexts' cannot be answered together: send one of them");
+    if (text) return fail_at(Code::InvalidInput, "/text", "'/text' and '/contexts' cannot be answered together: send one of them");
     VERGE_ASSIGN(list, read_contexts(*contexts));
-    out.params["texts"] = std::move(list);
-    out.params["query"] = *query;
+    out.params = protocol::to_json(protocol::ClassificationParameters{*query, std::move(list)});
     out.context["top_k"] = top_k.value_or(INT32_MAX);
     return out;
   }
   if (query) return fail(Code::InvalidInput, "required properties at '/' are 'query,contexts'");
-  if (top_k) return fail(Code::InvalidInput, "'/top_k' is for '/contexts', which are not here: all classes are answered");
+  if (top_k) return fail_at(Code::InvalidInput, "/top_k", "'/top_k' is for '/contexts', which are not here: all classes are answered");
   if (!text) return fail(Code::InvalidInput, "required properties at '/' are 'text'");
-  if (text->empty()) return fail(Code::InvalidInput, "Length of '/text' must be >= 1");
-  out.params["texts"] = json::array{*text};
+  if (text->empty()) return fail_at(Code::InvalidInput, "/text", "Length of '/text' must be >= 1");
+  out.params = protocol::to_json(protocol::ClassificationParameters{std::nullopt, {*text}});
   return out;
 }
 
-json::value answer_text_classification(const Answer& answer, const json::object& context) {
-  const json::object none;
-  const json::object& result = answer.result.is_object() ? answer.result.get_object() : none;
-  const json::array* labels = get_array(result, "labels");
-  const json::array* rows = get_array(result, "scores");
+Result<json::value> answer_text_classification(const Answer& answer, const json::object& context) {
+  VERGE_ASSIGN(result, protocol::classification(answer.result));
   json::array out;
   if (const auto top_k = get_int(context, "top_k")) {
     // Of a model with several labels the last one means "fits".
-    for (size_t i = 0; rows && i < rows->size(); ++i)
-      if (const json::array* row = (*rows)[i].if_array(); row && !row->empty()) out.push_back(json::object{{"id", i}, {"score", row->back()}});
+    for (size_t i = 0; i < result.scores.size(); ++i)
+      if (!result.scores[i].empty()) out.push_back(json::object{{"id", i}, {"score", result.scores[i].back()}});
     best_first(out);
     if (static_cast<int64_t>(out.size()) > *top_k) out.resize(static_cast<size_t>(*top_k));
-    return json::object{{"response", std::move(out)}};
+    return json::value(json::object{{"response", std::move(out)}});
   }
-  const json::array* row = rows && !rows->empty() ? rows->front().if_array() : nullptr;
-  for (size_t i = 0; row && labels && i < row->size() && i < labels->size(); ++i)
-    out.push_back(json::object{{"label", (*labels)[i]}, {"score", (*row)[i]}});
+  if (result.scores.size() != 1) return fail(Code::Internal, "the model has classified {} texts, not one", result.scores.size());
+  for (size_t i = 0; i < result.labels.size(); ++i) out.push_back(json::object{{"label", result.labels[i]}, {"score", result.scores.front()[i]}});
   best_first(out);
-  return out;
+  return json::value(std::move(out));
 }
 
 }  // namespace verge::api

@@ -1,5 +1,5 @@
 // Published JSON of text classification and of rerankers <-> the parameters that the worker takes
-// (worker/tasks/text_classification.h).
+// (protocol/tasks/text_classification.h).
 #pragma once
 
 #include "api/tasks/task.h"
@@ -9,6 +9,6 @@ namespace verge::api {
 // {text}, or {query, contexts, top_k?}.
 Result<TaskRequest> parse_text_classification(TaskInput input, const catalogue::Entry& entry, const json::object& schema);
 // [{label, score}] best first, or {response: [{id, score}]} best first.
-json::value answer_text_classification(const Answer& answer, const json::object& context);
+Result<json::value> answer_text_classification(const Answer& answer, const json::object& context);
 
 }  // namespace verge::api

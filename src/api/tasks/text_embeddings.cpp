@@ -7,6 +7,7 @@
 #include "api/tasks/params.h"
 #include "api/tasks/vectors.h"
 #include "catalogue/schema.h"
+#include "protocol/tasks/text_embeddings.h"
 #include "support/limits.h"
 
 namespace verge::api {
@@ -15,37 +16,39 @@ namespace {
 // Prepended to queries as the model's authors do (Qwen3-Embedding's model card).
 constexpr const char* kInstruction = "Given a web search query, retrieve relevant passages that answer the query";
 
-json::array instructed(const json::array& queries, std::string_view instruction) {
-  json::array out;
-  for (const json::value& query : queries) out.emplace_back(fmt::format("Instruct: {}\nQuery:{}", instruction, std::string_view(query.get_string())));
-  return out;
+std::vector<std::string> instructed(std::vector<std::string> queries, std::string_view instruction) {
+  for (std::string& query : queries) query = fmt::format("Instruct: {}\nQuery:{}", instruction, query);
+  return queries;
 }
 
 }  // namespace
 
-Result<json::array> read_texts(const json::value& value, std::string_view name) {
+Result<std::vector<std::string>> read_texts(const json::value& value, std::string_view name) {
   json::array texts;
   if (value.is_string()) texts.push_back(value);
   else if (value.is_array()) texts = value.get_array();
-  else return fail(Code::InvalidInput, "Type mismatch of '/{}', 'string' or 'array' not in '{}'", name, type_name(value));
-  if (texts.empty()) return fail(Code::InvalidInput, "minItems at '/{}' is 1, got 0", name);
-  if (texts.size() > limits::kTexts) return fail(Code::InvalidInput, "maxItems at '/{}' is {}, got {}", name, limits::kTexts, texts.size());
-  for (size_t i = 0; i < texts.size(); ++i)
-    if (!texts[i].is_string()) return fail(Code::InvalidInput, "Type mismatch of '/{}/{}', 'string' not in '{}'", name, i, type_name(texts[i]));
-  return texts;
+  else return fail_at(Code::InvalidInput, fmt::format("/{}", name), "Type mismatch of '/{}', 'string' or 'array' not in '{}'", name, type_name(value));
+  if (texts.empty()) return fail_at(Code::InvalidInput, fmt::format("/{}", name), "minItems at '/{}' is 1, got 0", name);
+  if (texts.size() > limits::kTexts) return fail_at(Code::InvalidInput, fmt::format("/{}", name), "maxItems at '/{}' is {}, got {}", name, limits::kTexts, texts.size());
+  std::vector<std::string> out;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (!texts[i].is_string()) return fail_at(Code::InvalidInput, fmt::format("/{}/{}", name, i), "Type mismatch of '/{}/{}', 'string' not in '{}'", name, i, type_name(texts[i]));
+    out.emplace_back(texts[i].get_string());
+  }
+  return out;
 }
 
-Result<json::array> read_contexts(const json::value& value) {
+Result<std::vector<std::string>> read_contexts(const json::value& value) {
   const json::array* list = value.if_array();
-  if (!list) return fail(Code::InvalidInput, "Type mismatch of '/contexts', 'array' not in '{}'", type_name(value));
-  if (list->empty()) return fail(Code::InvalidInput, "minItems at '/contexts' is 1, got 0");
-  if (list->size() > limits::kContexts) return fail(Code::InvalidInput, "maxItems at '/contexts' is {}, got {}", limits::kContexts, list->size());
-  json::array texts;
+  if (!list) return fail_at(Code::InvalidInput, "/contexts", "Type mismatch of '/contexts', 'array' not in '{}'", type_name(value));
+  if (list->empty()) return fail_at(Code::InvalidInput, "/contexts", "minItems at '/contexts' is 1, got 0");
+  if (list->size() > limits::kContexts) return fail_at(Code::InvalidInput, "/contexts", "maxItems at '/contexts' is {}, got {}", limits::kContexts, list->size());
+  std::vector<std::string> texts;
   for (size_t i = 0; i < list->size(); ++i) {
     const json::object* context = (*list)[i].if_object();
     const json::value* text = context ? context->if_contains("text") : nullptr;
-    if (!text || !text->is_string()) return fail(Code::InvalidInput, "required properties at '/contexts/{}' are 'text'", i);
-    texts.push_back(*text);
+    if (!text || !text->is_string()) return fail_at(Code::InvalidInput, fmt::format("/contexts/{}", i), "required properties at '/contexts/{}' are 'text'", i);
+    texts.emplace_back(text->get_string());
   }
   return texts;
 }
@@ -73,7 +76,7 @@ Result<std::string_view> source_of_texts(const Params& in) {
   std::string_view found;
   for (std::string_view name : {"contexts", "queries", "documents", "text"}) {
     if (!in.find(name)) continue;
-    if (!found.empty()) return fail(Code::InvalidInput, "'/{}' and '/{}' cannot be answered together: send one of them", found, name);
+    if (!found.empty()) return fail_at(Code::InvalidInput, fmt::format("/{}", found), "'/{}' and '/{}' cannot be answered together: send one of them", found, name);
     found = name;
   }
   if (found.empty()) return fail(Code::InvalidInput, "required properties at '/' are 'text'");
@@ -93,46 +96,43 @@ Result<TaskRequest> parse_text_embeddings(TaskInput input, const catalogue::Entr
   const auto truncate = in.flag("truncate_inputs");
   if (!in.ok()) return in.error();
   if (!pooling) pooling = get_string(entry.defaults, "pooling");
-  if (pooling && *pooling != "mean" && *pooling != "cls") return fail(Code::InvalidInput, "'/pooling' must be one of mean, cls");
+  protocol::EmbeddingParameters params;
+  if (pooling) params.pooling = protocol::embedding_pooling(*pooling);
+  if (pooling && *pooling != "mean" && *pooling != "cls") return fail_at(Code::InvalidInput, "/pooling", "'/pooling' must be one of mean, cls");
   VERGE_ASSIGN(source, source_of_texts(in));
   if (query && source != "contexts") return fail(Code::InvalidInput, "required properties at '/' are 'query,contexts'");
-  if (instruction && source != "queries") return fail(Code::InvalidInput, "'/instruction' is for '/queries', which are not here");
+  if (instruction && source != "queries") return fail_at(Code::InvalidInput, "/instruction", "'/instruction' is for '/queries', which are not here");
 
-  json::array texts;
   if (source == "contexts") {
     VERGE_ASSIGN(list, read_contexts(*in.find(source)));
-    texts = std::move(list);
+    params.texts = std::move(list);
     out.context["form"] = query ? "query" : "contexts";
-    if (query) out.params["query"] = *query;
+    params.query = query;
   } else {
     VERGE_ASSIGN(list, read_texts(*in.find(source), source));
-    texts = source == "queries" ? instructed(list, instruction.value_or(kInstruction)) : std::move(list);
+    params.texts = source == "queries" ? instructed(std::move(list), instruction.value_or(kInstruction)) : std::move(list);
   }
-  out.params["texts"] = std::move(texts);
-  if (pooling) out.params["pooling"] = *pooling;
   // Models whose published parameter it is refuse long texts unless told to cut them.
-  const auto cuts = truncate ? truncate : get_bool(entry.defaults, "truncate_inputs");
-  if (cuts) out.params["truncate"] = *cuts;
+  params.truncate = truncate ? truncate : get_bool(entry.defaults, "truncate_inputs");
+  out.params = protocol::to_json(params);
   return out;
 }
 
-json::value answer_text_embeddings(const Answer& answer, const json::object& context) {
+Result<json::value> answer_text_embeddings(const Answer& answer, const json::object& context) {
+  VERGE_ASSIGN(result, protocol::embeddings(answer.result));
   const std::string form = get_string(context, "form").value_or("text");
   if (form == "query") {
-    const json::array* scores = answer.result.is_object() ? get_array(answer.result.get_object(), "scores") : nullptr;
     json::array response;
-    for (size_t i = 0; scores && i < scores->size(); ++i) response.push_back(json::object{{"id", i}, {"score", (*scores)[i]}});
+    for (size_t i = 0; i < result.scores.size(); ++i) response.push_back(json::object{{"id", i}, {"score", result.scores[i]}});
     std::ranges::stable_sort(response, [](const json::value& a, const json::value& b) { return a.at("score").as_double() > b.at("score").as_double(); });
-    return json::object{{"response", std::move(response)}};
+    return json::value(json::object{{"response", std::move(response)}});
   }
-  const Vectors vectors = read_vectors(answer.result);
   json::array data;
-  for (size_t i = 0; i < vectors.count; ++i) data.emplace_back(to_json(vectors.row(i)));
-  json::object out{{"shape", {vectors.count, vectors.width}}};
+  for (size_t i = 0; i < result.count; ++i) data.emplace_back(to_json(result.row(i)));
+  json::object out{{"shape", {result.count, result.width}}};
   out[form == "contexts" ? "response" : "data"] = std::move(data);
-  if (answer.result.is_object())
-    if (auto pooling = get_string(answer.result.get_object(), "pooling"); pooling && *pooling != "last") out["pooling"] = *pooling;  // published: mean, cls
-  return out;
+  if (result.pooling != protocol::EmbeddingPooling::Last) out["pooling"] = protocol::to_string(result.pooling);  // published: mean, cls
+  return json::value(std::move(out));
 }
 
 }  // namespace verge::api

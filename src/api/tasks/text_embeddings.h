@@ -1,4 +1,4 @@
-// Published JSON of text embeddings <-> the parameters that the worker takes (worker/tasks/text_embeddings.h). The
+// Published JSON of text embeddings <-> the parameters that the worker takes (protocol/tasks/text_embeddings.h). The
 // forms of all the models: {text}, bge-m3's {query?, contexts}, qwen3's {queries | documents, instruction?}.
 #pragma once
 
@@ -8,12 +8,12 @@
 namespace verge::api {
 
 Result<TaskRequest> parse_text_embeddings(TaskInput input, const catalogue::Entry& entry, const json::object& schema);
-json::value answer_text_embeddings(const Answer& answer, const json::object& context);
+Result<json::value> answer_text_embeddings(const Answer& answer, const json::object& context);
 
 // A string or an array of strings. InvalidInput names `name`.
-Result<json::array> read_texts(const json::value& value, std::string_view name);
-// [{"text": string}, …] as an array of strings.
-Result<json::array> read_contexts(const json::value& value);
+Result<std::vector<std::string>> read_texts(const json::value& value, std::string_view name);
+// The texts of [{"text": string}, …].
+Result<std::vector<std::string>> read_contexts(const json::value& value);
 struct CheckedInputs {
   json::object body;
   std::vector<std::string> ignored;  // names that the surface does not know

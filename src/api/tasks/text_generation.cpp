@@ -37,49 +37,45 @@ bool is_empty(const json::value& value) {
          (value.is_object() && value.get_object().empty());
 }
 // {"50256": -100} -> the same with ids checked.
-void read_logit_bias(Params& in, json::object& out) {
+void read_logit_bias(Params& in, protocol::TextParameters& out) {
   const json::object* bias = in.object("logit_bias");
   if (!bias || bias->empty()) return;
   if (bias->size() > limits::kLogitBias)
-    return in.refuse(fail(Code::InvalidInput, "maxProperties at '/logit_bias' is {}, got {}", limits::kLogitBias, bias->size()));
-  json::object checked;
+    return in.refuse(fail_at(Code::InvalidInput, "/logit_bias", "maxProperties at '/logit_bias' is {}, got {}", limits::kLogitBias, bias->size()));
   for (const auto& [key, value] : *bias) {
     std::string_view text = key;
     int32_t id = -1;
     auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), id);
     if (ec != std::errc() || end != text.data() + text.size() || id < 0)
-      return in.refuse(fail(Code::InvalidInput, "'/logit_bias' must have token ids as keys"));
+      return in.refuse(fail_at(Code::InvalidInput, "/logit_bias", "'/logit_bias' must have token ids as keys"));
     if (!value.is_number())
-      return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/logit_bias/{}', 'number' not in '{}'", id, type_name(value)));
+      return in.refuse(fail_at(Code::InvalidInput, fmt::format("/logit_bias/{}", id), "Type mismatch of '/logit_bias/{}', 'number' not in '{}'", id, type_name(value)));
     double amount = value.to_number<double>();
-    if (!(std::fabs(amount) <= 100)) return in.refuse(fail(Code::InvalidInput, "'/logit_bias/{}' must be >= -100 and <= 100", id));
-    checked[std::to_string(id)] = amount;
+    if (!(std::fabs(amount) <= 100)) return in.refuse(fail_at(Code::InvalidInput, fmt::format("/logit_bias/{}", id), "'/logit_bias/{}' must be >= -100 and <= 100", id));
+    out.logit_bias.emplace_back(id, amount);
   }
-  out["logit_bias"] = std::move(checked);
 }
 
-void read_stop(Params& in, json::object& out) {
+void read_stop(Params& in, protocol::TextParameters& out) {
   const json::value* stop = in.find("stop");
   if (!stop) return;
   if (const json::array* many = stop->if_array(); many && many->size() > limits::kStopStrings)
-    return in.refuse(fail(Code::InvalidInput, "maxItems at '/stop' is {}, got {}", limits::kStopStrings, many->size()));
+    return in.refuse(fail_at(Code::InvalidInput, "/stop", "maxItems at '/stop' is {}, got {}", limits::kStopStrings, many->size()));
   json::array list;
   if (stop->is_string()) list.push_back(*stop);
   else if (stop->is_array()) list = stop->get_array();
-  else return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/stop', 'string' or 'array' not in '{}'", type_name(*stop)));
-  json::array checked;
+  else return in.refuse(fail_at(Code::InvalidInput, "/stop", "Type mismatch of '/stop', 'string' or 'array' not in '{}'", type_name(*stop)));
   for (size_t i = 0; i < list.size(); ++i) {
     if (!list[i].is_string())
-      return in.refuse(fail(Code::InvalidInput, "Type mismatch of '/stop/{}', 'string' not in '{}'", i, type_name(list[i])));
+      return in.refuse(fail_at(Code::InvalidInput, fmt::format("/stop/{}", i), "Type mismatch of '/stop/{}', 'string' not in '{}'", i, type_name(list[i])));
     if (list[i].get_string().size() > limits::kStopStringBytes)
-      return in.refuse(fail(Code::InvalidInput, "Length of '/stop/{}' must be <= {}", i, limits::kStopStringBytes));
-    if (!list[i].get_string().empty()) checked.push_back(list[i]);
+      return in.refuse(fail_at(Code::InvalidInput, fmt::format("/stop/{}", i), "Length of '/stop/{}' must be <= {}", i, limits::kStopStringBytes));
+    if (!list[i].get_string().empty()) out.stop.emplace_back(list[i].get_string());
   }
-  if (!checked.empty()) out["stop"] = std::move(checked);
 }
 
 // The smaller of the two names of one wish, where both are sent.
-void read_max_tokens(Params& in, const TextRanges& ranges, std::optional<int64_t> default_tokens, json::object& out) {
+void read_max_tokens(Params& in, const TextRanges& ranges, std::optional<int64_t> default_tokens, protocol::TextParameters& out) {
   // A client that wants all there is sends 2147483647 and more. What becomes of it is the context window's to say.
   std::optional<int64_t> most = in.integer("max_tokens", ranges.max_tokens_least, INT64_MAX);
   const std::optional<int64_t> newer = in.integer("max_completion_tokens", ranges.max_tokens_least, INT64_MAX);
@@ -87,8 +83,8 @@ void read_max_tokens(Params& in, const TextRanges& ranges, std::optional<int64_t
   const bool given = most.has_value();
   if (!given) most = default_tokens;
   if (!most || *most < 0) return;
-  out["max_tokens"] = std::min(*most, kMaxTokensMost);
-  if (!given || !ranges.max_tokens_strict) out["clamp_max_tokens"] = true;
+  out.max_tokens = std::min(*most, kMaxTokensMost);
+  out.clamp_max_tokens = !given || !ranges.max_tokens_strict;
 }
 
 std::optional<int64_t> native_default_tokens(const catalogue::Entry& entry) {
@@ -108,14 +104,14 @@ Result<std::string> join_parts(const json::array& parts, size_t message) {
   for (size_t i = 0; i < parts.size(); ++i) {
     const json::object* part = parts[i].if_object();
     if (!part)
-      return fail(Code::InvalidInput, "Type mismatch of '/messages/{}/content/{}', 'object' not in '{}'", message, i, type_name(parts[i]));
+      return fail_at(Code::InvalidInput, fmt::format("/messages/{}/content/{}", message, i), "Type mismatch of '/messages/{}/content/{}', 'object' not in '{}'", message, i, type_name(parts[i]));
     std::string type = get_string(*part, "type").value_or("text");
     const std::string_view member = member_of_part(type);
     if (member.empty())
       return not_built(fmt::format("/messages/{}/content/{}", message, i),
                        fmt::format("content of type {:.32}; this model reads text only", type));
     std::optional<std::string> piece = get_string(*part, member);
-    if (!piece) return fail(Code::InvalidInput, "required properties at '/messages/{}/content/{}' are 'type,{}'", message, i, member);
+    if (!piece) return fail_at(Code::InvalidInput, fmt::format("/messages/{}/content/{}", message, i), "required properties at '/messages/{}/content/{}' are 'type,{}'", message, i, member);
     if (i > 0) text += '\n';
     text += *piece;
   }
@@ -126,7 +122,7 @@ Result<json::object> normalise_message(const json::value& value, size_t index,
                                        std::vector<std::string>& ignored) {
   auto place = [&](std::string_view field) { return fmt::format("/messages/{}{}{}", index, field.empty() ? "" : "/", field); };
   const json::object* message = value.if_object();
-  if (!message) return fail(Code::InvalidInput, "Type mismatch of '{}', 'object' not in '{}'", place(""), type_name(value));
+  if (!message) return fail_at(Code::InvalidInput, place(""), "Type mismatch of '{}', 'object' not in '{}'", place(""), type_name(value));
   const json::value* role = message->if_contains("role");
   const json::value* content = message->if_contains("content");
   if (const json::value* part = message->if_contains("function_call"); part && !is_empty(*part))
@@ -137,18 +133,18 @@ Result<json::object> normalise_message(const json::value& value, size_t index,
   if (calls && is_empty(*calls)) calls = nullptr;
   static const json::value kNoContent;
   if (!content && calls) content = &kNoContent;
-  if (!role || !content) return fail(Code::InvalidInput, "required properties at '{}' are 'role,content'", place(""));
-  if (!role->is_string()) return fail(Code::InvalidInput, "Type mismatch of '{}', 'string' not in '{}'", place("role"), type_name(*role));
+  if (!role || !content) return fail_at(Code::InvalidInput, place(""), "required properties at '{}' are 'role,content'", place(""));
+  if (!role->is_string()) return fail_at(Code::InvalidInput, place("role"), "Type mismatch of '{}', 'string' not in '{}'", place("role"), type_name(*role));
   std::string name(role->get_string());
   if (name == "function") return not_built(place("role"), "use the role 'tool'");
   if (name == "developer") name = "system";
   if (name != "system" && name != "user" && name != "assistant" && name != "tool")
-    return fail(Code::InvalidInput, "enum {:.32} not in system,user,assistant,tool at '{}'", name, place("role"));
+    return fail_at(Code::InvalidInput, place("role"), "enum {:.32} not in system,user,assistant,tool at '{}'", name, place("role"));
   json::object out;
   out["role"] = name;
   if (calls) {
     if (name != "assistant")
-      return fail(Code::InvalidInput, "'{}' is for messages of the assistant", place("tool_calls"));
+      return fail_at(Code::InvalidInput, place("tool_calls"), "'{}' is for messages of the assistant", place("tool_calls"));
     VERGE_ASSIGN(list, read_calls(*calls, place("tool_calls")));
     out["tool_calls"] = std::move(list);
   }
@@ -160,7 +156,7 @@ Result<json::object> normalise_message(const json::value& value, size_t index,
   } else if (content->is_null() && name == "assistant") {
     out["content"] = "";
   } else {
-    return fail(Code::InvalidInput, "Type mismatch of '{}', 'string' not in '{}'", place("content"), type_name(*content));
+    return fail_at(Code::InvalidInput, place("content"), "Type mismatch of '{}', 'string' not in '{}'", place("content"), type_name(*content));
   }
   // The assistant's last message is to be gone on from (Mistral, DeepSeek; Moonshot).
   for (std::string_view field : {"prefix", "partial"})
@@ -210,8 +206,8 @@ Result<void> validate_but_tools(const json::object& schema, json::value& input) 
 
 // What the answer of the native shape, one text, has no place for.
 Result<void> refuse_of_native_answer(const TextRequest& text) {
-  if (text.n != 1) return fail(Code::InvalidInput, "'/n' must be <= 1 for this model");
-  if (text.params.contains("logprobs"))
+  if (text.n != 1) return fail_at(Code::InvalidInput, "/n", "'/n' must be <= 1 for this model");
+  if (text.params.logprobs)
     return not_built("/logprobs", "this model's native answer has no place for them; /v1/chat/completions has");
   return {};
 }
@@ -220,10 +216,10 @@ Result<void> refuse_of_native_answer(const TextRequest& text) {
 
 Result<json::array> normalise_messages(const json::value& messages,
                                        std::vector<std::string>& ignored) {
-  if (!messages.is_array()) return fail(Code::InvalidInput, "Type mismatch of '/messages', 'array' not in '{}'", type_name(messages));
+  if (!messages.is_array()) return fail_at(Code::InvalidInput, "/messages", "Type mismatch of '/messages', 'array' not in '{}'", type_name(messages));
   const json::array& list = messages.get_array();
-  if (list.empty()) return fail(Code::InvalidInput, "minItems at '/messages' is 1, got 0");
-  if (list.size() > limits::kMessages) return fail(Code::InvalidInput, "maxItems at '/messages' is {}, got {}", limits::kMessages, list.size());
+  if (list.empty()) return fail_at(Code::InvalidInput, "/messages", "minItems at '/messages' is 1, got 0");
+  if (list.size() > limits::kMessages) return fail_at(Code::InvalidInput, "/messages", "maxItems at '/messages' is {}, got {}", limits::kMessages, list.size());
   json::array out;
   for (size_t i = 0; i < list.size(); ++i) {
     VERGE_ASSIGN(message, normalise_message(list[i], i, ignored));
@@ -234,20 +230,20 @@ Result<json::array> normalise_messages(const json::value& messages,
 
 void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& ranges, std::optional<int64_t> default_tokens,
                    TextRequest& out) {
-  json::object& params = out.params;
+  protocol::TextParameters& params = out.params;
   read_max_tokens(in, ranges, default_tokens, params);
-  params["temperature"] = in.number("temperature", 0, ranges.temperature_most)
+  params.temperature = in.number("temperature", 0, ranges.temperature_most)
                               .value_or(get_number(entry.defaults, "temperature").value_or(kDefaultTemperature));
   // Old schemas allow 2; more than 1 can't mean more than everything.
-  if (auto top_p = in.number("top_p", 0, 2)) params["top_p"] = std::min(*top_p, 1.0);
-  if (auto top_k = in.integer("top_k", ranges.top_k_least, ranges.top_k_most); top_k && *top_k > 0) params["top_k"] = *top_k;
-  if (auto min_p = in.number("min_p", 0, 1)) params["min_p"] = *min_p;
+  if (auto top_p = in.number("top_p", 0, 2)) params.top_p = std::min(*top_p, 1.0);
+  if (auto top_k = in.integer("top_k", ranges.top_k_least, ranges.top_k_most); top_k && *top_k > 0) params.top_k = *top_k;
+  if (auto min_p = in.number("min_p", 0, 1)) params.min_p = *min_p;
   // 0 is in the published range and would divide by it: it stands for "off", as 1 does.
-  if (auto penalty = in.number("repetition_penalty", 0, 2); penalty && *penalty > 0) params["repetition_penalty"] = *penalty;
-  if (auto penalty = in.number("frequency_penalty", -2, 2)) params["frequency_penalty"] = *penalty;
-  if (auto penalty = in.number("presence_penalty", -2, 2)) params["presence_penalty"] = *penalty;
-  if (in.flag("ignore_eos").value_or(false)) params["ignore_eos"] = true;
-  if (const json::object* kwargs = in.object("chat_template_kwargs"); kwargs && !kwargs->empty()) params["chat_template_kwargs"] = *kwargs;
+  if (auto penalty = in.number("repetition_penalty", 0, 2); penalty && *penalty > 0) params.repetition_penalty = *penalty;
+  if (auto penalty = in.number("frequency_penalty", -2, 2)) params.frequency_penalty = *penalty;
+  if (auto penalty = in.number("presence_penalty", -2, 2)) params.presence_penalty = *penalty;
+  if (in.flag("ignore_eos").value_or(false)) params.ignore_eos = true;
+  if (const json::object* kwargs = in.object("chat_template_kwargs"); kwargs && !kwargs->empty()) params.chat_template_kwargs = *kwargs;
   read_logit_bias(in, params);
   read_stop(in, params);
   if (auto seed = in.integer("seed", ranges.seed_least, ranges.seed_most)) out.seed = static_cast<uint64_t>(*seed);
@@ -258,8 +254,8 @@ void read_sampling(Params& in, const catalogue::Entry& entry, const TextRanges& 
 void read_chat_logprobs(Params& in, TextRequest& out) {
   bool wanted = in.flag("logprobs").value_or(false);
   auto top = in.integer("top_logprobs", 0, limits::kTopLogprobs);
-  if (top && *top > 0 && !wanted) in.refuse(fail(Code::InvalidInput, "'/top_logprobs' needs '/logprobs' to be true"));
-  if (wanted) out.params["logprobs"] = top.value_or(0);
+  if (top && *top > 0 && !wanted) in.refuse(fail_at(Code::InvalidInput, "/top_logprobs", "'/top_logprobs' needs '/logprobs' to be true"));
+  if (wanted) out.params.logprobs = top.value_or(0);
 }
 
 void read_reasoning(Params& in, TextRequest& out) {
@@ -269,10 +265,10 @@ void read_reasoning(Params& in, TextRequest& out) {
                                            "high", "xhigh",   "max"};
   if (std::ranges::find(kEfforts, *effort) == std::end(kEfforts))
     return in.refuse(
-        fail(Code::InvalidInput,
+        fail_at(Code::InvalidInput, "/reasoning_effort",
              "enum {:.32} not in none,minimal,low,medium,high,xhigh,max at '/reasoning_effort'",
              *effort));
-  out.params["reasoning_effort"] = *effort;
+  out.params.reasoning_effort = *effort;
 }
 
 Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry& entry, const json::object& schema) {
@@ -299,30 +295,29 @@ Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry&
   read_tools(in, out);
   if (!in.ok()) return in.error();
   if (entry.answer_shape == "native") VERGE_TRY(refuse_of_native_answer(out));
-  if (raw && out.params.contains("chat_template_kwargs"))
-    return fail(Code::InvalidInput, "'/chat_template_kwargs' has no effect where '/raw' is true: leave one of them out");
-  if (raw && out.params.contains("tools"))
-    return fail(Code::InvalidInput,
+  if (raw && out.params.chat_template_kwargs)
+    return fail_at(Code::InvalidInput, "/chat_template_kwargs", "'/chat_template_kwargs' has no effect where '/raw' is true: leave one of them out");
+  if (raw && !out.params.tools.tools.empty())
+    return fail_at(Code::InvalidInput, "/tools",
                 "'/tools' has no effect where '/raw' is true: leave one of them out");
   if (const json::value* messages = in.find("messages")) {
     out.chat = true;
     VERGE_ASSIGN(list, normalise_messages(*messages, out.ignored));
     if (!raw) {
-      out.params["messages"] = std::move(list);
-      out.params["raw"] = false;
+      out.params.messages = std::move(list);
       return out;
     }
     // Without a template messages are just their texts.
     std::string text;
     for (const json::value& message : list) text += (text.empty() ? "" : "\n") + std::string(message.at("content").as_string());
-    out.params["prompt"] = std::move(text);
+    out.params.prompt = std::move(text);
   } else {
     auto prompt = in.text("prompt");
     if (!in.ok()) return in.error();
     if (!prompt) return fail(Code::InvalidInput, "required properties at '/' are 'prompt'");
-    out.params["prompt"] = std::move(*prompt);
+    out.params.prompt = std::move(*prompt);
   }
-  out.params["raw"] = raw;
+  out.params.raw = raw;
   return out;
 }
 

@@ -1,4 +1,4 @@
-// Published JSON of text generation <-> the parameters that the worker takes (worker/tasks/text_generation.h).
+// Published JSON of text generation <-> the parameters that the worker takes (protocol/tasks/text_generation.h).
 // The native route's shape is here and what it shares with OpenAI's, whose own part is openai_text.h.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include "api/tasks/params.h"
 #include "catalogue/entry.h"
 #include "protocol/event.h"
+#include "protocol/tasks/text_generation.h"
 #include "support/error.h"
 #include "support/json.h"
 
@@ -16,8 +17,8 @@ namespace verge::api {
 
 // A request after validation, before a Request is made of it.
 struct TextRequest {
-  json::object params;               // normalised; all of it but the prompt is the same for every prompt
-  std::vector<json::value> prompts;  // of a completion with several; else empty and params has "prompt" or "messages"
+  protocol::TextParameters params;   // all of it but the prompt is the same for every prompt
+  std::vector<std::string> prompts;  // of a completion; else empty and params has a prompt or messages
   std::optional<uint64_t> seed;      // nullopt = the client leaves it to us
   int n = 1;                         // answers a prompt
   bool chat = false;                 // messages were given

@@ -56,13 +56,13 @@ class ChoiceReader {
       const bool nested = choice->contains("function");
       const std::string at = nested ? "/tool_choice/function" : "/tool_choice";
       const auto name = chosen_name(*choice);
-      if (!name) return fail(Code::InvalidInput, "required properties at '{}' are 'name'", at);
+      if (!name) return fail_at(Code::InvalidInput, std::string(at), "required properties at '{}' are 'name'", at);
       VERGE_TRY(add(*name, at + "/name"));
       tools_.choice.mode = protocol::ToolMode::Required;
       tools_.parallel = false;
       return {};
     }
-    return fail(Code::InvalidInput,
+    return fail_at(Code::InvalidInput, "/tool_choice/type",
                 "enum {:.32} not in function,allowed_tools at '/tool_choice/type'", type);
   }
 
@@ -71,7 +71,7 @@ class ChoiceReader {
     if (name == "auto") tools_.choice.mode = protocol::ToolMode::Auto;
     else if (name == "none") tools_.choice.mode = protocol::ToolMode::None;
     else if (name == "required" || name == "any") tools_.choice.mode = protocol::ToolMode::Required;
-    else return fail(Code::InvalidInput, "enum {:.32} not in auto,none,required at '{}'", name, at);
+    else return fail_at(Code::InvalidInput, std::string(at), "enum {:.32} not in auto,none,required at '{}'", name, at);
     return {};
   }
 
@@ -79,7 +79,7 @@ class ChoiceReader {
     const bool known = std::any_of(tools_.tools.begin(), tools_.tools.end(),
                                    [&](const auto& tool) { return tool.name == name; });
     if (!known)
-      return fail(Code::InvalidInput, "'{}' names no tool of '/tools': '{:.64}'", at, name);
+      return fail_at(Code::InvalidInput, std::string(at), "'{}' names no tool of '/tools': '{:.64}'", at, name);
     tools_.choice.names.push_back(name);
     return {};
   }
@@ -93,17 +93,17 @@ class ChoiceReader {
     VERGE_TRY(check_text(*inner, "mode", at));
     const std::string wanted = get_string(*inner, "mode").value_or("auto");
     if (wanted != "auto" && wanted != "required")
-      return fail(Code::InvalidInput, "enum {:.32} not in auto,required at '{}/mode'", wanted, at);
+      return fail_at(Code::InvalidInput, fmt::format("{}/mode", at), "enum {:.32} not in auto,required at '{}/mode'", wanted, at);
     VERGE_TRY(mode(wanted, at));
     const json::array* list = get_array(*inner, "tools");
     if (!list || list->empty())
-      return fail(Code::InvalidInput, "minItems at '{}/tools' is 1, got 0", at);
+      return fail_at(Code::InvalidInput, fmt::format("{}/tools", at), "minItems at '{}/tools' is 1, got 0", at);
     for (size_t i = 0; i < list->size(); ++i) {
       const std::string place = fmt::format("{}/tools/{}", at, i);
       const json::object* one = (*list)[i].if_object();
       if (!one) return mismatch(place, "object", (*list)[i]);
       const auto name = chosen_name(*one);
-      if (!name) return fail(Code::InvalidInput, "required properties at '{}' are 'name'", place);
+      if (!name) return fail_at(Code::InvalidInput, std::string(place), "required properties at '{}' are 'name'", place);
       VERGE_TRY(add(*name, place));
     }
     return {};
@@ -116,7 +116,7 @@ Result<protocol::Tools> read_list(const json::value& value) {
   const json::array* list = value.if_array();
   if (!list) return mismatch("/tools", "array", value);
   if (list->size() > limits::kTools)
-    return fail(Code::InvalidInput, "maxItems at '/tools' is {}, got {}", limits::kTools,
+    return fail_at(Code::InvalidInput, "/tools", "maxItems at '/tools' is {}, got {}", limits::kTools,
                 list->size());
   protocol::Tools out;
   std::set<std::string> names;
@@ -124,7 +124,7 @@ Result<protocol::Tools> read_list(const json::value& value) {
     const std::string at = fmt::format("/tools/{}", i);
     VERGE_ASSIGN(tool, read_tool((*list)[i], at));
     if (!names.insert(tool.name).second)
-      return fail(Code::InvalidInput, "'{}' has the name of an earlier tool: '{}'", at, tool.name);
+      return fail_at(Code::InvalidInput, std::string(at), "'{}' has the name of an earlier tool: '{}'", at, tool.name);
     out.tools.push_back(std::move(tool));
   }
   return out;
@@ -149,11 +149,11 @@ Result<protocol::Tool> read_tool(const json::value& value, std::string_view at) 
   out.at = place + "/parameters";
   const json::value* name = function.if_contains("name");
   if (!name || name->is_null())
-    return fail(Code::InvalidInput, "required properties at '{}' are 'name'", place);
+    return fail_at(Code::InvalidInput, std::string(place), "required properties at '{}' are 'name'", place);
   if (!name->is_string()) return mismatch(place + "/name", "string", *name);
   out.name = name->get_string();
   if (!is_name(out.name))
-    return fail(Code::InvalidInput,
+    return fail_at(Code::InvalidInput, fmt::format("{}/name", place),
                 "'{}/name' must have 1 to {} letters, digits, '_', '-', '.', ':' or '/'", place,
                 limits::kToolNameBytes);
   if (const json::value* text = function.if_contains("description"); text && !text->is_null()) {
@@ -180,7 +180,7 @@ void read_tools(Params& in, TextRequest& out) {
   if (choice && is_blank(*choice)) choice = nullptr;
   if (tools.tools.empty()) {
     const bool nothing = !choice || *choice == "auto" || *choice == "none";
-    if (!nothing) in.refuse(fail(Code::InvalidInput, "'/tool_choice' needs '/tools'"));
+    if (!nothing) in.refuse(fail_at(Code::InvalidInput, "/tool_choice", "'/tool_choice' needs '/tools'"));
     return;
   }
   tools.parallel = parallel.value_or(true);
@@ -189,20 +189,20 @@ void read_tools(Params& in, TextRequest& out) {
       return in.refuse(std::move(read.error()));
   if (tools.choice.mode != protocol::ToolMode::None) {
     // What would leave a call half written, or end where no call may.
-    for (const char* name : {"stop", "ignore_eos"})
-      if (out.params.contains(name))
+    for (const auto& [name, set] : {std::pair{"stop", !out.params.stop.empty()}, {"ignore_eos", out.params.ignore_eos}})
+      if (set)
         return in.refuse(
-            fail(Code::InvalidInput,
+            fail_at(Code::InvalidInput, fmt::format("/{}", name),
                  "'/{}' can't be met beside '/tools': it would cut a call, or add to one", name));
   }
-  protocol::put_tools(tools, out.params);
+  out.params.tools = std::move(tools);
 }
 
 Result<json::array> read_calls(const json::value& value, std::string_view at) {
   const json::array* list = value.if_array();
   if (!list) return mismatch(at, "array", value);
   if (list->size() > limits::kCallsOfMessage)
-    return fail(Code::InvalidInput, "maxItems at '{}' is {}, got {}", at, limits::kCallsOfMessage,
+    return fail_at(Code::InvalidInput, std::string(at), "maxItems at '{}' is {}, got {}", at, limits::kCallsOfMessage,
                 list->size());
   json::array out;
   for (size_t i = 0; i < list->size(); ++i) {
@@ -214,7 +214,7 @@ Result<json::array> read_calls(const json::value& value, std::string_view at) {
     if (!function) function = item;
     const auto name = get_string(*function, "name");
     if (!name || name->empty())
-      return fail(Code::InvalidInput, "required properties at '{}' are 'name,arguments'", inner);
+      return fail_at(Code::InvalidInput, std::string(inner), "required properties at '{}' are 'name,arguments'", inner);
     json::object arguments;
     if (const json::value* given = function->if_contains("arguments"); given && !given->is_null()) {
       if (given->is_object()) {
@@ -225,7 +225,7 @@ Result<json::array> read_calls(const json::value& value, std::string_view at) {
                  text.find_first_not_of(" \t\r\n") != text.npos) {
         auto parsed = parse_json(text);
         if (!parsed || !parsed->is_object())
-          return fail(Code::InvalidInput, "'{}/arguments' must be the text of a JSON object{}",
+          return fail_at(Code::InvalidInput, fmt::format("{}/arguments", inner), "'{}/arguments' must be the text of a JSON object{}",
                       inner, parsed ? "" : ": " + parsed.error().message);
         arguments = std::move(parsed->get_object());
       }

@@ -10,7 +10,7 @@
 
 namespace verge::api {
 
-// tools, tool_choice and parallel_tool_calls into `out.params` (protocol::put_tools). Takes {type:
+// tools, tool_choice and parallel_tool_calls into `out.params.tools`. Takes {type:
 // "function", function: {name, description, parameters}} and the flat {name, description,
 // parameters}, with a type or without.
 void read_tools(Params& in, TextRequest& out);

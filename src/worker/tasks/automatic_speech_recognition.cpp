@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "support/limits.h"
-
 namespace verge::worker {
 namespace {
 
@@ -17,94 +15,65 @@ std::string trimmed(std::string_view text) {
   return std::string(text);
 }
 
-Result<> read_temperatures(const json::object& params, std::vector<float>* to) {
-  const json::value* value = params.if_contains("temperature");
-  if (!value || value->is_null()) return {};
-  json::array list;
-  if (value->is_array()) list = value->get_array();
-  else list.push_back(*value);
-  if (list.empty() || list.size() > limits::kSpeechTemperatures) return fail(Code::InvalidInput, "'/temperature' must hold 1 to {} numbers", limits::kSpeechTemperatures);
-  to->clear();
-  for (const json::value& item : list) {
-    const double t = item.is_number() ? item.to_number<double>() : -1;
-    if (!(t >= 0 && t <= 1)) return fail(Code::InvalidInput, "'/temperature' must be a number from 0 to 1");
-    to->push_back(static_cast<float>(t));
-  }
-  return {};
+protocol::TranscriptSegment told(const engine::SpeechSegment& segment) {
+  protocol::TranscriptSegment out;
+  out.start = seconds(segment.start);
+  out.end = seconds(segment.end);
+  out.text = trimmed(segment.text);
+  out.temperature = std::round(segment.temperature * 100) / 100;
+  out.avg_logprob = segment.avg_logprob;
+  out.compression_ratio = segment.compression_ratio;
+  out.no_speech_prob = segment.no_speech_prob;
+  out.tokens.assign(segment.tokens.begin(), segment.tokens.end());
+  for (const engine::WordTime& word : segment.words) out.words.push_back({word.word, seconds(word.start), seconds(word.end), word.probability});
+  return out;
 }
 
 }  // namespace
 
-Result<SpeechRequest> prepare_speech(const protocol::Request& request) {
-  const json::object& params = request.params;
-  SpeechRequest speech;
-  engine::SpeechOptions& o = speech.options;
+engine::SpeechOptions speech_options(const protocol::SpeechParameters& p) {
+  engine::SpeechOptions o;
   o.seed = 0;  // no parameter asks for other draws: a clip has the same text each time, also where the fallback's temperatures sample
-  o.language = get_string(params, "language").value_or("");
-  const std::string task = get_string(params, "task").value_or("transcribe");
-  if (task != "transcribe" && task != "translate") return fail(Code::InvalidInput, "'/task' must be 'transcribe' or 'translate'");
-  o.translate = task == "translate";
-  const int64_t beams = get_int(params, "beam_size").value_or(o.beam_size);
-  if (beams < 1 || beams > limits::kSpeechHypotheses) return fail(Code::InvalidInput, "'/beam_size' must be 1 to {}", limits::kSpeechHypotheses);
-  o.beam_size = static_cast<int>(beams);
-  VERGE_TRY(read_temperatures(params, &o.temperatures));
-  for (const auto& [key, to] : {std::pair{"initial_prompt", &o.initial_prompt}, {"prefix", &o.prefix}}) {
-    *to = get_string(params, key).value_or("");
-    if (to->size() > limits::kSpeechPromptBytes) return fail(Code::InvalidInput, "'/{}' has {} bytes, limit {}", key, to->size(), limits::kSpeechPromptBytes);
-  }
-  o.condition_on_previous_text = get_bool(params, "condition_on_previous_text").value_or(true);
-  if (auto value = get_number(params, "no_speech_threshold")) o.no_speech_threshold = *value;
-  if (auto value = get_number(params, "compression_ratio_threshold")) o.compression_ratio_threshold = *value;
-  if (auto value = get_number(params, "log_prob_threshold")) o.log_prob_threshold = *value;
-  if (auto value = get_number(params, "hallucination_silence_threshold")) o.hallucination_silence_threshold = *value;
-  if (auto value = get_number(params, "encoder_padding")) o.padding_s = std::clamp(*value, 0.0, 30.0);
-  o.words = get_bool(params, "words").value_or(true);
-  speech.vad_filter = get_bool(params, "vad_filter").value_or(false);
-  speech.parts = get_bool(params, "parts").value_or(false);
-  return speech;
+  o.language = p.language.value_or("");
+  o.translate = p.task == "translate";
+  if (p.beam_size) o.beam_size = static_cast<int>(*p.beam_size);
+  if (p.temperature) o.temperatures = {static_cast<float>(*p.temperature)};
+  o.initial_prompt = p.initial_prompt.value_or("");
+  o.prefix = p.prefix.value_or("");
+  o.condition_on_previous_text = p.condition_on_previous_text.value_or(true);
+  if (p.no_speech_threshold) o.no_speech_threshold = p.no_speech_threshold;
+  if (p.compression_ratio_threshold) o.compression_ratio_threshold = p.compression_ratio_threshold;
+  if (p.log_prob_threshold) o.log_prob_threshold = p.log_prob_threshold;
+  if (p.hallucination_silence_threshold) o.hallucination_silence_threshold = p.hallucination_silence_threshold;
+  if (p.encoder_padding) o.padding_s = std::clamp(*p.encoder_padding, 0.0, 30.0);
+  return o;
 }
 
-json::object segment_json(const engine::SpeechSegment& segment) {
-  json::array words, tokens;
-  for (const engine::WordTime& word : segment.words) {
-    words.push_back({{"word", word.word}, {"start", seconds(word.start)}, {"end", seconds(word.end)}, {"probability", word.probability}});
-  }
-  for (int32_t id : segment.tokens) tokens.push_back(id);
-  return {{"start", seconds(segment.start)},
-          {"end", seconds(segment.end)},
-          {"text", trimmed(segment.text)},
-          {"temperature", std::round(segment.temperature * 100) / 100},
-          {"avg_logprob", segment.avg_logprob},
-          {"compression_ratio", segment.compression_ratio},
-          {"no_speech_prob", segment.no_speech_prob},
-          {"tokens", std::move(tokens)},
-          {"words", std::move(words)}};
-}
-
-json::object speech_part(std::span<const engine::SpeechSegment> segments, bool first, const std::string& language, double at, double duration) {
-  json::array list;
-  std::string text;
+protocol::TranscriptPart speech_part(std::span<const engine::SpeechSegment> segments, bool first, const std::string& language, double at, double duration) {
+  protocol::TranscriptPart out;
   for (const engine::SpeechSegment& segment : segments) {
-    text += segment.text;
-    list.push_back(segment_json(segment));
+    out.text += segment.text;
+    out.segments.push_back(told(segment));
   }
-  if (first) text.erase(0, text.find_first_not_of(' '));
-  return {{"text", text}, {"language", language}, {"seconds", seconds(at)}, {"duration", duration}, {"segments", std::move(list)}};
+  if (first) out.text.erase(0, out.text.find_first_not_of(' '));
+  out.language = language;
+  out.seconds = seconds(at);
+  out.duration = duration;
+  return out;
 }
 
-json::object speech_result(const Heard& heard) {
-  std::string text;
-  json::array segments;
+protocol::Transcript speech_result(const Heard& heard) {
+  protocol::Transcript out;
   for (const engine::SpeechSegment& segment : heard.segments) {
-    text += segment.text;
-    segments.push_back(segment_json(segment));
+    out.text += segment.text;
+    out.segments.push_back(told(segment));
   }
-  return {{"text", trimmed(text)},
-          {"language", heard.language},
-          {"language_probability", heard.language_probability},
-          {"duration", heard.duration},
-          {"duration_after_vad", heard.duration_after_vad},
-          {"segments", std::move(segments)}};
+  out.text = trimmed(out.text);
+  out.language = heard.language;
+  out.language_probability = heard.language_probability;
+  out.duration = heard.duration;
+  out.duration_after_vad = heard.duration_after_vad;
+  return out;
 }
 
 }  // namespace verge::worker

@@ -54,15 +54,4 @@ std::unique_ptr<ModelService> serve_encoder(boost::asio::any_io_executor io, std
   return std::make_unique<BatchService>(std::move(io), std::move(task), batch, std::move(options));
 }
 
-Result<std::vector<std::string_view>> texts_of(const json::object& params) {
-  const json::array* list = get_array(params, "texts");
-  if (!list || list->empty()) return fail(Code::InvalidInput, "'/texts' must hold at least one text");
-  std::vector<std::string_view> texts;
-  for (const json::value& text : *list) {
-    if (!text.is_string()) return fail(Code::InvalidInput, "'/texts' must hold strings");
-    texts.push_back(text.get_string());
-  }
-  return texts;
-}
-
 }  // namespace verge::worker

@@ -47,8 +47,4 @@ struct OpenedEncoder {
 };
 Result<OpenedEncoder> open_encoder(const HostOptions& options);
 std::unique_ptr<ModelService> serve_encoder(boost::asio::any_io_executor io, std::unique_ptr<SingleShot> task, ServiceOptions options);
-
-// "texts" of the parameters: at least one string.
-Result<std::vector<std::string_view>> texts_of(const json::object& params);
-
 }  // namespace verge::worker

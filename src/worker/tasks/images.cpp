@@ -18,10 +18,10 @@ struct ImageWork : Work {
     images = 1;
   }
 
-  Result<json::value> answer() override {
+  Result<protocol::Result> answer() override {
     if (error) return *error;
-    if (info.task == "object-detection") return json::value(detection_answer(std::move(found), info.labels, picture.width, picture.height));
-    return json::value(classification_answer(logits, info.labels));
+    if (info.task == "object-detection") return protocol::to_result(found_objects(std::move(found), info.labels, picture.width, picture.height));
+    return protocol::to_result(image_classes(logits, info.labels));
   }
 
   const engine::ImageModelInfo& info;
@@ -43,10 +43,10 @@ class ImageTask final : public SingleShot {
   }
 
   Result<std::unique_ptr<Work>> prepare(const protocol::Request& request) override {
-    if (request.payload.empty()) return fail(Code::InvalidInput, "required properties at '/' are 'image'");
+    if (request.payload.empty()) return fail_at(Code::InvalidInput, "/image", "the request has no picture");
     auto work = std::make_unique<ImageWork>(info_);
     try {
-      VERGE_ASSIGN(picture, prepare_picture(std::as_bytes(std::span(request.payload)), info_.preparation));
+      VERGE_ASSIGN(picture, prepare_picture(std::as_bytes(std::span(request.payload.view())), info_.preparation));
       work->picture = std::move(picture);
     } catch (const std::bad_alloc&) {  // many large pictures at once
       return fail(Code::Busy, "no memory for this picture at the moment");

@@ -1,7 +1,6 @@
 // Image classification and object detection: a picture in, one Result out.
 //
-// Request.payload: the picture's file as it is (media/image.h says which formats). Request.params: none.
-// Result: picture.h's classification_answer or detection_answer.
+// Request.payload: the picture's file as it is (media/image.h says which formats). The contract is protocol/tasks/images.h.
 #pragma once
 
 #include <memory>

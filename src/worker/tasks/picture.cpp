@@ -64,7 +64,7 @@ Result<PreparedPicture> prepare_picture(std::span<const std::byte> bytes, const 
   return prepared;
 }
 
-json::array classification_answer(std::span<const float> logits, const std::vector<std::string>& labels) {
+protocol::ImageClasses image_classes(std::span<const float> logits, const std::vector<std::string>& labels) {
   std::vector<size_t> order(logits.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const size_t count = std::min<size_t>(order.size(), limits::kImageClasses);
@@ -73,23 +73,21 @@ json::array classification_answer(std::span<const float> logits, const std::vect
                     [&](size_t a, size_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
   double sum = 0;
   for (float logit : logits) sum += std::exp(static_cast<double>(logit) - logits[order[0]]);
-  json::array answer;
+  protocol::ImageClasses answer;
   for (size_t i = 0; i < count; ++i) {
     const double score = std::exp(static_cast<double>(logits[order[i]]) - logits[order[0]]) / sum;
-    answer.push_back(json::object{{"label", labels[order[i]]}, {"score", score}});
+    answer.classes.push_back({labels[order[i]], score});
   }
   return answer;
 }
 
-json::array detection_answer(std::vector<engine::Detection> found, const std::vector<std::string>& labels, int width, int height) {
+protocol::FoundObjects found_objects(std::vector<engine::Detection> found, const std::vector<std::string>& labels, int width, int height) {
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.score > b.score; });
   // Towards zero, as the reference pipeline does; a box may reach past the edge by what the network is wrong.
   const auto pixels = [](float fraction, int side) { return static_cast<int64_t>(fraction * static_cast<float>(side)); };
-  json::array answer;
-  for (const engine::Detection& d : found) {
-    json::object box{{"xmin", pixels(d.left, width)}, {"ymin", pixels(d.top, height)}, {"xmax", pixels(d.right, width)}, {"ymax", pixels(d.bottom, height)}};
-    answer.push_back(json::object{{"label", labels[static_cast<size_t>(d.label)]}, {"score", d.score}, {"box", std::move(box)}});
-  }
+  protocol::FoundObjects answer;
+  for (const engine::Detection& d : found)
+    answer.objects.push_back({labels[static_cast<size_t>(d.label)], d.score, pixels(d.left, width), pixels(d.top, height), pixels(d.right, width), pixels(d.bottom, height)});
   return answer;
 }
 

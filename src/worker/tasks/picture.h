@@ -1,4 +1,4 @@
-// A request's bytes to a model's input, and a model's scores to what clients get.
+// A request's bytes to a model's input, and a model's scores to the task's result.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 #include "engine/image_model.h"
 #include "media/image.h"
+#include "protocol/tasks/images.h"
 #include "support/error.h"
-#include "support/json.h"
 
 namespace verge::worker {
 
@@ -22,10 +22,10 @@ struct PreparedPicture {
 // Decodes, scales and crops as the model wants it. Errors: InvalidInput, TooLarge (media/image.h).
 Result<PreparedPicture> prepare_picture(std::span<const std::byte> bytes, const engine::ImagePreparation& preparation);
 
-// [{"label", "score"}], best first, at most limits::kImageClasses; the scores are a softmax over all classes.
-json::array classification_answer(std::span<const float> logits, const std::vector<std::string>& labels);
+// The best limits::kImageClasses; the scores are a softmax over all classes.
+protocol::ImageClasses image_classes(std::span<const float> logits, const std::vector<std::string>& labels);
 
-// [{"label", "score", "box": {"xmin", "ymin", "xmax", "ymax"}}], best first; boxes in whole pixels of the original.
-json::array detection_answer(std::vector<engine::Detection> found, const std::vector<std::string>& labels, int width, int height);
+// Boxes in whole pixels of the original.
+protocol::FoundObjects found_objects(std::vector<engine::Detection> found, const std::vector<std::string>& labels, int width, int height);
 
 }  // namespace verge::worker

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "protocol/tasks/text_classification.h"
 #include "worker/tasks/encoder_task.h"
 
 namespace verge::worker {
@@ -24,16 +25,15 @@ struct ClassWork : EncoderWork {
   const std::vector<std::string>* labels = nullptr;  // of the model
   std::vector<float> scores;                         // {items, labels}
 
-  Result<json::value> answer() override {
+  Result<protocol::Result> answer() override {
     const size_t classes = labels->size();
-    json::array names, rows;
-    for (const std::string& label : *labels) names.emplace_back(label);
+    protocol::Classification out{*labels, {}};
     for (size_t i = 0; i < texts.size(); ++i) {
       std::vector<double> row(scores.begin() + static_cast<ptrdiff_t>(i * classes), scores.begin() + static_cast<ptrdiff_t>((i + 1) * classes));
       to_probabilities(row);
-      rows.emplace_back(json::array(row.begin(), row.end()));
+      out.scores.push_back(std::move(row));
     }
-    return json::value(json::object{{"labels", std::move(names)}, {"scores", std::move(rows)}});
+    return protocol::to_result(out);
   }
 };
 
@@ -43,13 +43,12 @@ class TextClassification final : public EncoderTask {
   const char* task() const override { return "text-classification"; }
 
   Result<std::unique_ptr<Work>> prepare(const protocol::Request& request) override {
-    VERGE_ASSIGN(texts, texts_of(request.params));
-    const auto query = get_string(request.params, "query");
+    VERGE_ASSIGN(asked, protocol::classification_parameters(request.params));
     auto work = std::make_unique<ClassWork>();
     work->labels = &encoder().labels;
     std::vector<int32_t> first;
-    if (query) first = encoder().first_of_pairs(*query);
-    for (std::string_view text : texts) work->add(query ? encoder().tokens_of(first, text) : encoder().tokens_of(text));
+    if (asked.query) first = encoder().first_of_pairs(*asked.query);
+    for (std::string_view text : asked.texts) work->add(asked.query ? encoder().tokens_of(first, text) : encoder().tokens_of(text));
     work->scores.resize(work->texts.size() * work->labels->size());
     return std::unique_ptr<Work>(std::move(work));
   }

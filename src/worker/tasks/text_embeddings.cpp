@@ -1,9 +1,6 @@
 #include "worker/tasks/text_embeddings.h"
 
-#include <bit>
-#include <optional>
-
-#include "support/base64.h"
+#include "protocol/tasks/text_embeddings.h"
 #include "worker/tasks/encoder_task.h"
 
 namespace verge::worker {
@@ -11,14 +8,18 @@ namespace {
 
 using engine::Pooling;
 
-const char* name_of(Pooling pooling) { return pooling == Pooling::Cls ? "cls" : pooling == Pooling::Last ? "last" : "mean"; }
+Pooling engine_pooling(protocol::EmbeddingPooling pooling) {
+  switch (pooling) {
+    case protocol::EmbeddingPooling::Mean: return Pooling::Mean;
+    case protocol::EmbeddingPooling::Cls: return Pooling::Cls;
+    case protocol::EmbeddingPooling::Last: return Pooling::Last;
+  }
+  return Pooling::Mean;
+}
 
-Result<Pooling> read_pooling(const json::object& params, Pooling own) {
-  const auto name = get_string(params, "pooling");
-  if (!name) return own;
-  for (Pooling pooling : {Pooling::Mean, Pooling::Cls, Pooling::Last})
-    if (*name == name_of(pooling)) return pooling;
-  return fail(Code::InvalidInput, "'/pooling' must be one of mean, cls");
+protocol::EmbeddingPooling told(Pooling pooling) {
+  if (pooling == Pooling::Cls) return protocol::EmbeddingPooling::Cls;
+  return pooling == Pooling::Last ? protocol::EmbeddingPooling::Last : protocol::EmbeddingPooling::Mean;
 }
 
 struct EmbeddingWork : EncoderWork {
@@ -29,19 +30,21 @@ struct EmbeddingWork : EncoderWork {
 
   std::span<const float> vector(size_t i) const { return std::span(vectors).subspan(i * static_cast<size_t>(width), static_cast<size_t>(width)); }
 
-  Result<json::value> answer() override {
-    if (scores) {
-      json::array list;
-      for (size_t i = 1; i < texts.size(); ++i) {
-        double dot = 0;
-        for (size_t k = 0; k < static_cast<size_t>(width); ++k) dot += static_cast<double>(vector(0)[k]) * vector(i)[k];
-        list.emplace_back(dot);
-      }
-      return json::value(json::object{{"scores", std::move(list)}});
+  Result<protocol::Result> answer() override {
+    protocol::Embeddings out;
+    if (!scores) {
+      out.count = texts.size();
+      out.width = static_cast<size_t>(width);
+      out.values = std::move(vectors);
+      out.pooling = told(pooling);
+      return protocol::to_result(out);
     }
-    static_assert(std::endian::native == std::endian::little);
-    const std::string_view bytes(reinterpret_cast<const char*>(vectors.data()), vectors.size() * sizeof(float));
-    return json::value(json::object{{"shape", {texts.size(), width}}, {"data", base64_encode(bytes)}, {"pooling", name_of(pooling)}});
+    for (size_t i = 1; i < texts.size(); ++i) {
+      double dot = 0;
+      for (size_t k = 0; k < static_cast<size_t>(width); ++k) dot += static_cast<double>(vector(0)[k]) * vector(i)[k];
+      out.scores.push_back(dot);
+    }
+    return protocol::to_result(out);
   }
 };
 
@@ -51,22 +54,18 @@ class TextEmbeddings final : public EncoderTask {
   const char* task() const override { return "text-embeddings"; }
 
   Result<std::unique_ptr<Work>> prepare(const protocol::Request& request) override {
-    const json::object& params = request.params;
-    VERGE_ASSIGN(texts, texts_of(params));
+    VERGE_ASSIGN(asked, protocol::embedding_parameters(request.params));
     auto work = std::make_unique<EmbeddingWork>();
-    VERGE_ASSIGN(pooling, read_pooling(params, encoder().pooling));
-    work->pooling = pooling;
+    work->pooling = asked.pooling ? engine_pooling(*asked.pooling) : encoder().pooling;
     work->width = encoder().projection.width();
-    if (const auto dimensions = get_int(params, "dimensions")) {
-      if (*dimensions < 1 || *dimensions > work->width) return fail(Code::InvalidInput, "'/dimensions' must be >= 1 and <= {}", work->width);
-      work->width = *dimensions;
-    }
-    const auto query = get_string(params, "query");
-    work->scores = query.has_value();
+    if (asked.dimensions && *asked.dimensions > work->width)
+      return fail_at(Code::InvalidInput, "/dimensions", "'/dimensions' must be >= 1 and <= {}", work->width);
+    work->width = asked.dimensions.value_or(work->width);
+    work->scores = asked.query.has_value();
     work->normalize = encoder().normalize || work->scores || work->width != encoder().projection.width();
-    const bool truncate = get_bool(params, "truncate").value_or(true);
-    if (query) VERGE_TRY(add(*work, *query, truncate));
-    for (std::string_view text : texts) VERGE_TRY(add(*work, text, truncate));
+    const bool truncate = asked.truncate.value_or(true);
+    if (asked.query) VERGE_TRY(add(*work, *asked.query, truncate));
+    for (std::string_view text : asked.texts) VERGE_TRY(add(*work, text, truncate));
     work->vectors.resize(work->texts.size() * static_cast<size_t>(work->width));
     return std::unique_ptr<Work>(std::move(work));
   }

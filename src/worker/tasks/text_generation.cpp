@@ -1,7 +1,6 @@
 #include "worker/tasks/text_generation.h"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 
 #include "engine/tools/answer.h"
@@ -32,8 +31,8 @@ json::object text_part(std::string_view text) { return {{"type", "text"}, {"text
 Result<json::value> content_for(const json::value& content, const engine::ContentForms& forms,
                                 size_t index) {
   if (!content.is_string() && !content.is_null() && !content.is_array()) {
-    return fail(Code::InvalidInput, "messages[{}].content must be a string or a list of parts",
-                index);
+    return fail_at(Code::InvalidInput, fmt::format("/messages/{}/content", index),
+                   "messages[{}].content must be a string or a list of parts", index);
   }
   json::array parts;
   std::string text;
@@ -52,7 +51,7 @@ Result<json::value> content_for(const json::value& content, const engine::Conten
     const json::object* object = part.if_object();
     const std::string type = object ? get_string(*object, "type").value_or("") : "";
     if (!object || (type != "text" && type != "input_text"))
-      return fail(Code::UnsupportedParameter, "messages[{}].content: parts of type '{}' are not supported by this model", index, type);
+      return fail_at(Code::UnsupportedParameter, fmt::format("/messages/{}/content", index), "messages[{}].content: parts of type '{}' are not supported by this model", index, type);
     parts.push_back(text_part(get_string(*object, "text").value_or("")));
     text += std::string_view(parts.back().at("text").as_string());
   }
@@ -63,7 +62,8 @@ Result<void> check_roles(const json::array& messages) {
   for (size_t i = 0; i < messages.size(); ++i) {
     const json::object* message = messages[i].if_object();
     if (!message || !get_string(*message, "role"))
-      return fail(Code::InvalidInput, "messages[{}].role is missing", i);
+      return fail_at(Code::InvalidInput, fmt::format("/messages/{}/role", i),
+                     "messages[{}].role is missing", i);
   }
   return {};
 }
@@ -100,8 +100,7 @@ std::string transcript(const json::array& messages) {
 std::string token_text(const engine::Tokenizer& tokenizer, int32_t id) { return id < 0 ? std::string() : tokenizer.piece(id, true); }
 
 Error context_overflow(int64_t requested, int64_t limit) {
-  Error error = fail(Code::ContextOverflow,
-                     "The estimated number of input and maximum output tokens ({}) exceeded this model context window limit ({}).", requested, limit);
+  Error error = fail(Code::ContextOverflow, "the prompt and its answer may have {} tokens, the context window has {}", requested, limit);
   error.requested = requested;
   error.limit = limit;
   return error;
@@ -125,22 +124,22 @@ bool mentions(const engine::LoadedModel& model, std::string_view word) {
 
 // Variables of the template that the client sets. What the template does not look at is refused,
 // unless it asks for nothing.
-Result<json::object> template_variables(const json::object& params,
+Result<json::object> template_variables(const protocol::TextParameters& params,
                                         const engine::LoadedModel& model) {
-  json::object out;
-  if (const json::object* given = get_object(params, "chat_template_kwargs")) out = *given;
+  json::object out = params.chat_template_kwargs.value_or(json::object());
   for (const char* name : {"messages", "tools"})
     if (out.contains(name))
-      return fail(Code::UnsupportedParameter,
-                  "'/chat_template_kwargs/{0}' is not supported: it would stand in place of '/{0}'",
-                  name);
+      return fail_at(Code::UnsupportedParameter, fmt::format("/chat_template_kwargs/{}", name),
+                     "'/chat_template_kwargs/{0}' is not supported: it would stand in place of '/{0}'",
+                     name);
   for (const auto& [name, value] : out)
     if (!mentions(model, name) && !value.is_null() && value != false)
-      return fail(Code::UnsupportedParameter,
-                  "'/chat_template_kwargs/{}' is not supported: this model's chat template has no "
-                  "such variable",
-                  std::string_view(name));
-  const auto effort = get_string(params, "reasoning_effort");
+      return fail_at(Code::UnsupportedParameter,
+                     fmt::format("/chat_template_kwargs/{}", std::string_view(name)),
+                     "'/chat_template_kwargs/{}' is not supported: this model's chat template has no "
+                     "such variable",
+                     std::string_view(name));
+  const std::optional<std::string>& effort = params.reasoning_effort;
   if (!effort) return out;
   if (mentions(model, "reasoning_effort")) {
     const bool least =
@@ -160,12 +159,12 @@ Result<json::object> template_variables(const json::object& params,
   }
   // A model that always thinks, and has no degrees of it, does what it can.
   if (!found && !engine::tools::find_thought(model.file->chat_template))
-    return fail(Code::UnsupportedParameter,
-                "'/reasoning_effort' is not supported: this model does not reason");
+    return fail_at(Code::UnsupportedParameter, "/reasoning_effort",
+                   "'/reasoning_effort' is not supported: this model does not reason");
   return out;
 }
 
-Result<std::vector<int32_t>> encode_chat(json::array messages, const json::object& params,
+Result<std::vector<int32_t>> encode_chat(json::array messages, const protocol::TextParameters& params,
                                          const Limits& limits, int64_t now_unix_s,
                                          std::string* end_of_prompt) {
   const engine::LoadedModel& model = limits.model;
@@ -190,14 +189,14 @@ Result<std::vector<int32_t>> encode_chat(json::array messages, const json::objec
   return ids;
 }
 
-Result<std::vector<int32_t>> encode_prompt(const json::object& params, const Limits& limits,
+Result<std::vector<int32_t>> encode_prompt(const protocol::TextParameters& params, const Limits& limits,
                                            int64_t now_unix_s, bool* starts_text,
                                            std::string* end_of_prompt) {
   const engine::LoadedModel& model = limits.model;
-  const json::array* messages = get_array(params, "messages");
-  const std::optional<std::string> prompt = get_string(params, "prompt");
-  if (!messages && !prompt) return fail(Code::InvalidInput, "one of 'prompt' and 'messages' is required");
-  const bool raw = get_bool(params, "raw").value_or(false);
+  const std::optional<json::array>& messages = params.messages;
+  const std::optional<std::string>& prompt = params.prompt;
+  if (!messages && !prompt) return fail_at(Code::InvalidInput, "/prompt", "one of 'prompt' and 'messages' is required");
+  const bool raw = params.raw;
   *starts_text = true;
   if (!model.chat_template_fault.empty() && (messages || !raw)) {
     return fail(Code::InvalidInput,
@@ -223,11 +222,10 @@ Result<std::vector<int32_t>> encode_prompt(const json::object& params, const Lim
   return encode_within(*prompt, {.add_special = true, .parse_special = raw}, limits);
 }
 
-Result<void> set_max_tokens(const json::object& params, int context_tokens, Generation& out) {
+Result<void> set_max_tokens(const protocol::TextParameters& params, int context_tokens, Generation& out) {
   const int64_t prompt = static_cast<int64_t>(out.prompt.size());
-  const std::optional<int64_t> wanted = get_int(params, "max_tokens");
-  if (wanted && *wanted < 0) return fail(Code::InvalidInput, "max_tokens must not be negative");
-  const bool strict = wanted && !get_bool(params, "clamp_max_tokens").value_or(false);
+  const std::optional<int64_t> wanted = params.max_tokens;
+  const bool strict = wanted && !params.clamp_max_tokens;
   const int64_t left = context_tokens - prompt;
   const int64_t most = wanted.value_or(1);
   if (left < (wanted == 0 ? 0 : 1) || (strict && *wanted > left))
@@ -236,109 +234,70 @@ Result<void> set_max_tokens(const json::object& params, int context_tokens, Gene
   return {};
 }
 
-Result<float> number(const json::object& params, std::string_view key, float standard) {
-  const json::value* value = params.if_contains(key);
-  if (!value || value->is_null()) return standard;
-  const std::optional<double> v = get_number(params, key);
-  if (!v) return fail(Code::InvalidInput, "{} must be a number", key);
-  return static_cast<float>(*v);
-}
-
-Result<void> set_logit_bias(const json::object& params, int32_t vocabulary, engine::SamplingParams& sampling) {
-  const json::object* biases = get_object(params, "logit_bias");
-  if (!biases) return {};
-  for (const auto& [key, value] : *biases) {
-    int32_t id = -1;
-    const auto [end, ec] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (ec != std::errc() || end != key.data() + key.size() || id < 0 || id >= vocabulary)
-      return fail(Code::InvalidInput, "logit_bias: '{}' is no token id of this model (0 to {})", std::string_view(key), vocabulary - 1);
-    if (!value.is_number()) return fail(Code::InvalidInput, "logit_bias['{}'] must be a number", id);
-    sampling.logit_bias.emplace_back(id, value.to_number<float>());
-  }
-  return {};
-}
-
-Result<void> set_sampling(const protocol::Request& request, const engine::LoadedModel& model, Generation& out) {
-  const json::object& params = request.params;
+Result<void> set_sampling(const protocol::TextParameters& params, uint64_t seed, const engine::LoadedModel& model, Generation& out) {
   engine::SamplingParams& s = out.sampling;
-  VERGE_ASSIGN(temperature, number(params, "temperature", s.temperature));
-  VERGE_ASSIGN(top_p, number(params, "top_p", s.top_p));
-  VERGE_ASSIGN(min_p, number(params, "min_p", s.min_p));
-  VERGE_ASSIGN(repetition, number(params, "repetition_penalty", s.repetition_penalty));
-  VERGE_ASSIGN(frequency, number(params, "frequency_penalty", s.frequency_penalty));
-  VERGE_ASSIGN(presence, number(params, "presence_penalty", s.presence_penalty));
-  s.temperature = temperature;
-  s.top_p = top_p;
-  s.min_p = min_p;
-  s.repetition_penalty = repetition;
-  s.frequency_penalty = frequency;
-  s.presence_penalty = presence;
-  s.top_k = static_cast<int>(std::clamp<int64_t>(get_int(params, "top_k").value_or(0), 0, limits::kVocabulary));
-  s.logprobs = static_cast<int>(std::clamp<int64_t>(get_int(params, "logprobs").value_or(-1), -1, limits::kLogprobs));
-  s.seed = request.seed;
-  VERGE_TRY(set_logit_bias(params, model.tokenizer->vocabulary(), s));
-  out.ignore_eos = get_bool(params, "ignore_eos").value_or(false) && !out.grammar;  // a grammar says where an answer ends
+  const auto take = [](std::optional<double> wanted, float& to) { to = wanted ? static_cast<float>(*wanted) : to; };
+  take(params.temperature, s.temperature);
+  take(params.top_p, s.top_p);
+  take(params.min_p, s.min_p);
+  take(params.repetition_penalty, s.repetition_penalty);
+  take(params.frequency_penalty, s.frequency_penalty);
+  take(params.presence_penalty, s.presence_penalty);
+  s.top_k = static_cast<int>(std::clamp<int64_t>(params.top_k.value_or(0), 0, limits::kVocabulary));
+  s.logprobs = static_cast<int>(std::clamp<int64_t>(params.logprobs.value_or(-1), -1, limits::kLogprobs));
+  s.seed = seed;
+  const int32_t vocabulary = model.tokenizer->vocabulary();
+  for (const auto& [id, amount] : params.logit_bias) {
+    if (id >= vocabulary)
+      return fail_at(Code::InvalidInput, fmt::format("/logit_bias/{}", id), "logit_bias: '{}' is no token id of this model (0 to {})", id, vocabulary - 1);
+    s.logit_bias.emplace_back(id, static_cast<float>(amount));
+  }
+  out.ignore_eos = params.ignore_eos && !out.grammar;  // a grammar says where an answer ends
   if (out.ignore_eos)
     for (int32_t id : model.stop_ids) s.logit_bias.emplace_back(id, -std::numeric_limits<float>::infinity());
   return {};
 }
 
-Result<void> set_stop(const json::object& params, Generation& out) {
-  const json::array* stop = get_array(params, "stop");
-  if (!stop) return {};
-  if (stop->size() > limits::kStopStrings) return fail(Code::InvalidInput, "stop: at most {} strings", limits::kStopStrings);
-  for (const json::value& value : *stop) {
-    if (!value.is_string()) return fail(Code::InvalidInput, "stop must be a list of strings");
-    if (value.get_string().size() > limits::kStopStringBytes) return fail(Code::InvalidInput, "stop: a string is over {} bytes", limits::kStopStringBytes);
-    if (!value.get_string().empty()) out.stop.emplace_back(value.get_string());
-  }
-  return {};
-}
-
-}  // namespace
-
-size_t prompt_bytes(const json::object& params) {
+size_t content_bytes(const json::value& content) {
+  if (const json::string* text = content.if_string()) return text->size();
   size_t bytes = 0;
-  const auto add = [&bytes](const json::value* text) {
-    if (const json::string* one = text ? text->if_string() : nullptr) bytes += one->size();
-  };
-  add(params.if_contains("prompt"));
-  if (const json::array* tools = get_array(params, "tools")) {
-    for (const json::value& tool : *tools) {
-      const json::object* object = tool.if_object();
-      if (!object) continue;
-      for (const char* name : {"name", "description"}) add(object->if_contains(name));
-      if (const json::object* schema = get_object(*object, "parameters"))
-        bytes += kBytesOfSchema * schema->size();
-    }
-  }
-  const json::array* messages = get_array(params, "messages");
-  if (!messages) return bytes;
-  for (const json::value& message : *messages) {
-    const json::object* object = message.if_object();
-    const json::value* content = object ? object->if_contains("content") : nullptr;
-    add(content);
-    const json::array* parts = content ? content->if_array() : nullptr;
-    if (!parts) continue;
+  if (const json::array* parts = content.if_array()) {
     for (const json::value& part : *parts) {
-      add(&part);
-      if (const json::object* of_type = part.if_object()) add(of_type->if_contains("text"));
+      if (const json::string* text = part.if_string()) bytes += text->size();
+      const json::object* of_type = part.if_object();
+      const json::value* text = of_type ? of_type->if_contains("text") : nullptr;
+      if (text && text->is_string()) bytes += text->get_string().size();
     }
   }
   return bytes;
 }
 
-int64_t about_tokens(const json::object& params, size_t prompt_bytes) {
-  const int64_t answer = std::clamp<int64_t>(get_int(params, "max_tokens").value_or(kUsualAnswer), 1, kUsualAnswer);
+}  // namespace
+
+size_t prompt_bytes(const protocol::TextParameters& params) {
+  size_t bytes = params.prompt ? params.prompt->size() : 0;
+  for (const protocol::Tool& tool : params.tools.tools)
+    bytes += tool.name.size() + tool.description.size() + kBytesOfSchema * tool.parameters.size();
+  if (!params.messages) return bytes;
+  for (const json::value& message : *params.messages) {
+    const json::object* object = message.if_object();
+    const json::value* content = object ? object->if_contains("content") : nullptr;
+    if (content) bytes += content_bytes(*content);
+  }
+  return bytes;
+}
+
+int64_t about_tokens(const protocol::TextParameters& params, size_t prompt_bytes) {
+  const int64_t answer = std::clamp<int64_t>(params.max_tokens.value_or(kUsualAnswer), 1, kUsualAnswer);
   return static_cast<int64_t>(prompt_bytes / kBytesPerToken) + answer;
 }
 
 // What the answer may be made of, and how it is read. `end_of_prompt` is empty where no template
 // was used.
-static Result<void> set_form(const protocol::Request& request, const protocol::Tools& tools,
+static Result<void> set_form(const std::optional<protocol::WantedGrammar>& wanted,
+                             const std::string& request_id, const protocol::Tools& tools,
                              std::string_view end_of_prompt, Grammars& grammars, Generation& out) {
   namespace tool = engine::tools;
-  const json::object* wanted = get_object(request.params, "grammar");
   tool::AnswerForm form;
   const tool::Thought* thought = end_of_prompt.empty() ? nullptr : grammars.thought();
   if (thought && !tool::is_closed(*thought, end_of_prompt)) {
@@ -368,40 +327,40 @@ static Result<void> set_form(const protocol::Request& request, const protocol::T
   if (out.parser) {
     out.shown = grammars.marks();
     const tool::Syntax* syntax = form.syntax ? form.syntax : &tool::generic_syntax();
-    out.call_id = [syntax, id = request.id](size_t index, std::string_view name) {
+    out.call_id = [syntax, id = request_id](size_t index, std::string_view name) {
       return call_id(*syntax, id, index, name);
     };
   }
-  VERGE_ASSIGN(envelope, tool::answer_envelope(form));
-  if (envelope.empty()) return {};
-  VERGE_ASSIGN(grammar, grammars.find(envelope));
+  const auto envelope = tool::answer_envelope(form);
+  if (!envelope) return with_pointer(envelope.error());
+  if (envelope->empty()) return {};
+  VERGE_ASSIGN(grammar, grammars.find(*envelope));
   out.grammar = std::move(grammar);
   return {};
 }
 
-Result<Generation> prepare_generation(const protocol::Request& request,
+Result<Generation> prepare_generation(const protocol::TextParameters& params, const Asked& asked,
                                       const engine::LoadedModel& model, Grammars& grammars,
                                       int context_tokens, int64_t now_unix_s) {
   Generation out;
-  VERGE_ASSIGN(tools, protocol::get_tools(request.params));
+  protocol::Tools tools = params.tools;
   if (tools.choice.mode == protocol::ToolMode::None) tools.tools.clear();
-  const int64_t wanted = std::clamp<int64_t>(get_int(request.params, "max_tokens").value_or(1), 1, limits::kContextTokens);
+  const int64_t wanted = std::clamp<int64_t>(params.max_tokens.value_or(1), 1, limits::kContextTokens);
   std::string end_of_prompt;
-  VERGE_ASSIGN(prompt, encode_prompt(request.params,
-                                     {model, grammars.syntax(), tools, context_tokens, wanted},
+  VERGE_ASSIGN(prompt, encode_prompt(params, {model, grammars.syntax(), tools, context_tokens, wanted},
                                      now_unix_s, &out.starts_text, &end_of_prompt));
   out.prompt = std::move(prompt);
-  VERGE_TRY(set_form(request, tools, end_of_prompt, grammars, out));
+  VERGE_TRY(set_form(params.grammar, asked.id, tools, end_of_prompt, grammars, out));
   // A model must start from something; where the text is empty and the model adds no BOS of its own, it gets one.
   if (out.prompt.empty()) {
     const int32_t start = model.tokenizer->bos() >= 0 ? model.tokenizer->bos() : model.tokenizer->eos();
     if (start < 0) return fail(Code::InvalidInput, "the prompt is empty and this model has no start token");
     out.prompt.push_back(start);
   }
-  VERGE_TRY(set_max_tokens(request.params, context_tokens, out));
-  VERGE_TRY(set_sampling(request, model, out));
-  VERGE_TRY(set_stop(request.params, out));
-  out.resume = request.resume_ids;
+  VERGE_TRY(set_max_tokens(params, context_tokens, out));
+  VERGE_TRY(set_sampling(params, asked.seed, model, out));
+  out.stop = params.stop;
+  out.resume = asked.resume_ids;
   if (out.resume.size() > static_cast<size_t>(out.max_tokens)) return fail(Code::InvalidInput, "more ids to resume from than max_tokens");
   for (int32_t id : out.resume)
     if (id < 0 || id >= model.tokenizer->vocabulary()) return fail(Code::InvalidInput, "id {} to resume from is not in the vocabulary", id);

@@ -1,26 +1,5 @@
-// Text generation: a request's parameters to what the batch runs. Pure but for the model's tables.
-//
-// Request.params, normalised by api (absent = the default in brackets):
-//   prompt: string | messages: [{role, content, …}]   exactly one
-//   raw: bool [false]            prompt goes to the model as it is, no chat template
-//   max_tokens: int [up to the context window]
-//   clamp_max_tokens: bool [false]  a max_tokens that the context window has no room for means all
-//   of its room; else
-//                                   it is an error
-//   temperature [0.6], top_p [1], top_k [0 = off], min_p [0], repetition_penalty [1],
-//   frequency_penalty [0], presence_penalty [0]
-//   logit_bias: {"<id>": number}
-//   stop: [string]
-//   logprobs: int [-1 none], 0 = the chosen token's, n <= 20: the n best too
-//   chat_template_kwargs: {…}    variables for the template
-//   ignore_eos: bool [false]     go on to max_tokens: no stop token is ever chosen; without effect
-//   under a grammar grammar: {kind, source, at}  what the answer must look like, see
-//   worker/grammars.h tools, tool_choice, parallel_tool_calls, reasoning_effort  see
-//   protocol/tasks/text_generation.h
-//
-// Prompts. `messages`, and a `prompt` without `raw` (one user message), pass through the model's
-// chat template. A model without one (a base model) gets a `prompt` as it is, and `messages` as a
-// plain transcript: "role: content" lines, then "assistant:".
+// Text generation: the task's parameters (protocol/tasks/text_generation.h) to what the batch runs. Pure but for the
+// model's tables.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +11,7 @@
 #include "engine/load.h"
 #include "engine/sampling.h"
 #include "engine/tools/parser.h"
-#include "protocol/request.h"
+#include "protocol/tasks/text_generation.h"
 #include "support/error.h"
 #include "worker/grammars.h"
 
@@ -53,12 +32,19 @@ struct Generation {
 };
 
 // Bytes of the texts that a prompt is made of.
-size_t prompt_bytes(const json::object& params);
+size_t prompt_bytes(const protocol::TextParameters& parameters);
 // What the request may cost, told before its prompt is read: tokens of it and of a usual answer.
-int64_t about_tokens(const json::object& params, size_t prompt_bytes);
+int64_t about_tokens(const protocol::TextParameters& parameters, size_t prompt_bytes);
 
-// Errors: InvalidInput naming the field, UnsupportedParameter, ContextOverflow with both numbers.
-Result<Generation> prepare_generation(const protocol::Request& request, const engine::LoadedModel& model, Grammars& grammars,
+// What is said beside the parameters: Request's members of these names.
+struct Asked {
+  std::string id;
+  uint64_t seed = 0;
+  std::vector<int32_t> resume_ids;
+};
+
+// Errors: InvalidInput and UnsupportedParameter with a pointer, ContextOverflow with both numbers.
+Result<Generation> prepare_generation(const protocol::TextParameters& parameters, const Asked& asked, const engine::LoadedModel& model, Grammars& grammars,
                                       int context_tokens, int64_t now_unix_s);
 
 }  // namespace verge::worker

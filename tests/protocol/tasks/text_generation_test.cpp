@@ -5,34 +5,6 @@
 namespace verge::protocol {
 namespace {
 
-TEST(TextGenerationTools, AreTheSameAfterTheWire) {
-  Tools tools;
-  tools.tools.push_back({"get_weather", "The weather \"now\"", json::object{{"type", "object"}},
-                         "/tools/0/function/parameters"});
-  tools.tools.push_back({"f", "", {}, "/tools/1"});
-  tools.choice = {ToolMode::Required, {"f"}};
-  tools.parallel = false;
-  json::object params;
-  put_tools(tools, params);
-  const auto back = get_tools(params);
-  ASSERT_TRUE(back.ok()) << back.error().message;
-  EXPECT_EQ(*back, tools);
-}
-
-TEST(TextGenerationTools, OfNoToolsNothingIsWritten) {
-  json::object params;
-  put_tools({}, params);
-  EXPECT_TRUE(params.empty());
-  EXPECT_EQ(get_tools(params)->tools.size(), 0u);
-}
-
-TEST(TextGenerationTools, WhatIsNoToolIsRefused) {
-  for (const char* text :
-       {R"({"tools":[1]})", R"({"tools":[{"name":"f"}]})",
-        R"({"tools":[{"name":"f","parameters":{}}],"tool_choice":{"mode":"perhaps"}})"})
-    EXPECT_FALSE(get_tools(parse_json(text)->as_object()).ok()) << text;
-}
-
 TEST(TextGenerationDeltas, AreTheSameAfterTheWire) {
   using Kind = Delta::Kind;
   for (const Delta& delta :

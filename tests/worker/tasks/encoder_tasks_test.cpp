@@ -11,7 +11,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "support/base64.h"
+#include "protocol/tasks/text_embeddings.h"
 #include "worker/model_service.h"
 #include "tests/paths.h"
 
@@ -21,12 +21,13 @@ namespace asio = boost::asio;
 
 struct Sink : protocol::EventSink {
   protocol::task<bool> put(protocol::Event event) override {
-    if (auto* result = std::get_if<protocol::Result>(&event)) value = result->value;
+    if (auto* answer = std::get_if<protocol::Result>(&event)) result = *answer, value = answer->value;
     if (auto* usage = std::get_if<protocol::Usage>(&event)) tokens = usage->prompt_tokens;
     if (auto* failure = std::get_if<protocol::Failure>(&event)) error = failure->error;
     terminal += protocol::terminal(event);
     co_return true;
   }
+  protocol::Result result;
   json::value value;
   int64_t tokens = 0;
   Error error;
@@ -69,12 +70,10 @@ struct EncoderTasks : ::testing::Test {
   std::unique_ptr<ModelService> service;
 };
 
-std::vector<float> vectors(const json::value& result) {
-  const auto bytes = base64_decode(result.at("data").as_string());
-  EXPECT_TRUE(bytes);
-  std::vector<float> out(bytes->size() / sizeof(float));
-  std::memcpy(out.data(), bytes->data(), bytes->size());
-  return out;
+std::vector<float> vectors(const protocol::Result& result) {
+  const auto read = protocol::embeddings(result);
+  EXPECT_TRUE(read) << read.error().message;
+  return read ? read->values : std::vector<float>();
 }
 
 class EmbedderFormats : public EncoderTasks, public ::testing::WithParamInterface<const char*> {};
@@ -99,7 +98,7 @@ TEST_P(EmbedderFormats, EmbeddingsAreTheReferences) {
     EXPECT_EQ(all.error.message, "");
     EXPECT_EQ(all.tokens, tokens) << "of the longest text only what is read counts";
     EXPECT_EQ(all.value.at("pooling"), pooling);
-    const auto got = vectors(all.value);
+    const auto got = vectors(all.result);
     const size_t width = got.size() / texts.size();
     for (size_t i = 0; i < texts.size(); ++i) {
       const json::array& reference = wanted.at("texts").as_array()[i].at(pooling).as_array();
@@ -139,18 +138,18 @@ TEST_P(DecoderEmbedders, VectorsAreSentenceTransformers) {
   ASSERT_EQ(all.error.message, "");
   EXPECT_EQ(all.tokens, tokens) << "special tokens around the texts, long ones cut";
   EXPECT_EQ(all.value.at("pooling"), name.find("qwen3") != name.npos ? "last" : "mean");
-  const auto got = vectors(all.value);
+  const auto got = vectors(all.result);
   ASSERT_EQ(got.size(), texts.size() * width);
   for (size_t i = 0; i < texts.size(); ++i) {
     for (size_t k = 0; k < width; ++k) EXPECT_NEAR(got[i * width + k], references[i][k], 2e-5) << texts[i] << k;
-    const auto alone = vectors(ask({{"texts", {texts[i]}}}).value);
+    const auto alone = vectors(ask({{"texts", {texts[i]}}}).result);
     EXPECT_EQ(0, std::memcmp(alone.data(), got.data() + i * width, width * sizeof(float))) << texts[i];
   }
 }
 
 TEST_F(EncoderTasks, ATextHasTheSameBitsAloneAndInACrowd) {
   open("tiny-embedder");
-  const auto alone = vectors(ask({{"texts", {"the cat sat on the mat"}}}).value);
+  const auto alone = vectors(ask({{"texts", {"the cat sat on the mat"}}}).result);
   std::vector<Sink> sinks(40);
   for (size_t i = 0; i < sinks.size(); ++i) {
     json::array texts;
@@ -160,7 +159,7 @@ TEST_F(EncoderTasks, ATextHasTheSameBitsAloneAndInACrowd) {
   }
   io.restart();
   io.run();
-  for (size_t i = 0; i < sinks.size(); i += 2) EXPECT_EQ(vectors(sinks[i].value), alone) << i;
+  for (size_t i = 0; i < sinks.size(); i += 2) EXPECT_EQ(vectors(sinks[i].result), alone) << i;
 }
 
 // Else a text to embed, or one of the texts to rank, could end itself.
@@ -171,7 +170,7 @@ TEST_F(EncoderTasks, ControlTokensInAClientsTextStayText) {
     apart.insert(apart.size() - 1, " ").insert(1, " ");  // as BERT splits it
     const Sink whole = ask({{"texts", {fmt::format("tea {} river", token)}}}), spelt = ask({{"texts", {fmt::format("tea {} river", apart)}}});
     EXPECT_EQ(whole.tokens, spelt.tokens) << token;
-    EXPECT_EQ(vectors(whole.value), vectors(spelt.value)) << token;
+    EXPECT_EQ(vectors(whole.result), vectors(spelt.result)) << token;
   }
   open("tiny-reranker");
   const Sink whole = ask({{"texts", {"tea [SEP] river"}}, {"query", "a [SEP] cat"}}), spelt = ask({{"texts", {"tea [ SEP ] river"}}, {"query", "a [ SEP ] cat"}});
@@ -180,7 +179,7 @@ TEST_F(EncoderTasks, ControlTokensInAClientsTextStayText) {
 
 TEST_F(EncoderTasks, DimensionsScoresAndLongTexts) {
   open("tiny-embedder");
-  const auto four = vectors(ask({{"texts", {"tea"}}, {"dimensions", 4}}).value);
+  const auto four = vectors(ask({{"texts", {"tea"}}, {"dimensions", 4}}).result);
   ASSERT_EQ(four.size(), 4u);
   double squares = 0;
   for (float x : four) squares += static_cast<double>(x) * x;

@@ -66,34 +66,33 @@ TEST(TrainedResnet, CifarPicturesHaveTheReferencesScores) {
     const engine::Picture view = picture->view();
     ASSERT_TRUE((*model)->classify({&view, 1}, logits.data()).ok());
     for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(logits[i], expected[i], 2e-3) << one.at("image");
-    const json::array answer = classification_answer(logits, (*model)->info().labels);
+    const std::vector<protocol::ClassScore> answer = image_classes(logits, (*model)->info().labels).classes;
     ASSERT_EQ(answer.size(), 5u);
-    EXPECT_EQ(answer[0].at("label"), one.at("label"));
-    EXPECT_NEAR(answer[0].at("score").as_double(), one.at("score").to_number<double>(), 1e-4);
+    EXPECT_EQ(answer[0].label, one.at("label").as_string());
+    EXPECT_NEAR(answer[0].score, one.at("score").to_number<double>(), 1e-4);
   }
 }
 
 TEST(ClassificationAnswer, IsASoftmaxBestFirst) {
   const float logits[] = {1, 3, 2, 3, -1, 0, 2.5f};
-  const json::array answer = classification_answer(logits, {"a", "b", "c", "d", "e", "f", "g"});
+  const std::vector<protocol::ClassScore> answer = image_classes(logits, {"a", "b", "c", "d", "e", "f", "g"}).classes;
   ASSERT_EQ(answer.size(), 5u);
   const char* labels[] = {"b", "d", "g", "c", "a"};
   double sum = 0, before = 2;
   for (float logit : logits) sum += std::exp(logit);
   for (size_t i = 0; i < 5; ++i) {
-    EXPECT_EQ(answer[i].at("label").as_string(), labels[i]);
-    EXPECT_LE(answer[i].at("score").as_double(), before);
-    before = answer[i].at("score").as_double();
+    EXPECT_EQ(answer[i].label, labels[i]);
+    EXPECT_LE(answer[i].score, before);
+    before = answer[i].score;
   }
-  EXPECT_NEAR(answer[0].at("score").as_double(), std::exp(3.0) / sum, 1e-7);
-  EXPECT_EQ(classification_answer(std::span(logits, 2), {"a", "b"}).size(), 2u);
+  EXPECT_NEAR(answer[0].score, std::exp(3.0) / sum, 1e-7);
+  EXPECT_EQ(image_classes(std::span(logits, 2), {"a", "b"}).classes.size(), 2u);
 }
 
 TEST(DetectionAnswer, BoxesArePixelsOfTheOriginal) {
-  const json::array answer = detection_answer({{1, 0.5f, 0.1f, 0.2f, 0.5f, 1.0f}, {0, 0.9f, 0, 0, 1, 1}}, {"cat", "remote"}, 640, 480);
-  EXPECT_EQ(json::serialize(answer[0].at("box")), R"({"xmin":0,"ymin":0,"xmax":640,"ymax":480})");
-  EXPECT_EQ(answer[0].at("label").as_string(), "cat");
-  EXPECT_EQ(json::serialize(answer[1].at("box")), R"({"xmin":64,"ymin":96,"xmax":320,"ymax":480})");
+  const std::vector<protocol::FoundObject> answer = found_objects({{1, 0.5f, 0.1f, 0.2f, 0.5f, 1.0f}, {0, 0.9f, 0, 0, 1, 1}}, {"cat", "remote"}, 640, 480).objects;
+  EXPECT_EQ(answer[0], (protocol::FoundObject{"cat", 0.9f, 0, 0, 640, 480}));
+  EXPECT_EQ(answer[1], (protocol::FoundObject{"remote", 0.5f, 64, 96, 320, 480}));
 }
 
 // 30,000 x 1 scaled until its short side has hundreds of pixels would be millions of them.
@@ -134,13 +133,13 @@ TEST(RealEfficientNet, NamesTheCat) {
     const engine::Picture view = picture->view();
     ASSERT_TRUE((*model)->classify({&view, 1}, logits.data()).ok());
     const auto tops = engine::numbers_of(expected.at("logits"));
-    const json::array answer = classification_answer(logits, (*model)->info().labels);
+    const std::vector<protocol::ClassScore> answer = image_classes(logits, (*model)->info().labels).classes;
     for (size_t i = 0; i < 5; ++i) {
       const json::value& top = expected.at("top5").as_array()[i];
       EXPECT_NEAR(logits[top.as_array()[0].to_number<size_t>()], tops[i], 1e-3) << file;
       // "tabby, tabby cat": the reference has the first name.
-      EXPECT_TRUE(answer[i].at("label").as_string().starts_with(top.as_array()[1].as_string())) << file;
-      EXPECT_NEAR(answer[i].at("score").as_double(), top.as_array()[2].to_number<double>(), 1e-4);
+      EXPECT_TRUE(answer[i].label.starts_with(std::string_view(top.as_array()[1].as_string()))) << file;
+      EXPECT_NEAR(answer[i].score, top.as_array()[2].to_number<double>(), 1e-4);
     }
   }
 }

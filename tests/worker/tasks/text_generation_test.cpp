@@ -15,11 +15,11 @@ constexpr std::string_view kTemplate =
     "{% for m in messages %}{% if m.role == 'bad' %}{{ raise_exception('unknown role') }}{% endif "
     "%}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>";
 
-protocol::Request request(json::object params) {
-  protocol::Request r;
-  r.params = std::move(params);
-  r.seed = 42;
-  return r;
+// As requests come: the parameters are JSON.
+Result<Generation> prepare_with(const engine::LoadedModel& model, Grammars& grammars, const json::object& params, int context, int64_t seconds = 0,
+                                std::vector<int32_t> resume_ids = {}) {
+  VERGE_ASSIGN(parameters, protocol::text_parameters(params));
+  return prepare_generation(parameters, {"", 42, std::move(resume_ids)}, model, grammars, context, seconds);
 }
 
 std::string text_of(const Generation& g) {
@@ -42,7 +42,7 @@ struct TextGeneration : ::testing::Test {
   }
   Result<Generation> prepare(json::object params, const engine::LoadedModel& model, int context = 1000) {
     Grammars grammars(model);
-    return prepare_generation(request(std::move(params)), model, grammars, context, 0);
+    return prepare_with(model, grammars, params, context);
   }
 };
 
@@ -143,7 +143,6 @@ TEST_F(TextGeneration, TheContextWindowIsStrictForAWishAndShrinksADefault) {
   EXPECT_EQ(over.error().code, Code::ContextOverflow);
   EXPECT_EQ(over.error().requested, 21);
   EXPECT_EQ(over.error().limit, 20);
-  EXPECT_EQ(over.error().message, "The estimated number of input and maximum output tokens (21) exceeded this model context window limit (20).");
   EXPECT_EQ(prepare({{"prompt", "123456789"}, {"max_tokens", 10}}, base, 20)->max_tokens, 10);
   EXPECT_EQ(prepare({{"prompt", "123456789"}, {"max_tokens", 256}, {"clamp_max_tokens", true}}, base, 20)->max_tokens, 10);
   EXPECT_EQ(prepare({{"prompt", "123456789"}}, base, 20)->max_tokens, 10);
@@ -232,19 +231,22 @@ TEST_F(TextGeneration, StopStringsAreBounded) {
 }
 
 TEST_F(TextGeneration, ResumeIdsAreChecked) {
-  auto r = request({{"prompt", "x"}, {"max_tokens", 2}});
+  const json::object params{{"prompt", "x"}, {"max_tokens", 2}};
   Grammars grammars(base);
-  r.resume_ids = {1, 2};
-  EXPECT_EQ(prepare_generation(r, base, grammars, 100, 0)->resume, (std::vector<int32_t>{1, 2}));
-  r.resume_ids = {1, 258};
-  EXPECT_FALSE(prepare_generation(r, base, grammars, 100, 0));
-  r.resume_ids = {1, 2, 3};
-  EXPECT_FALSE(prepare_generation(r, base, grammars, 100, 0));
+  EXPECT_EQ(prepare_with(base, grammars, params, 100, 0, {1, 2})->resume, (std::vector<int32_t>{1, 2}));
+  EXPECT_FALSE(prepare_with(base, grammars, params, 100, 0, {1, 258}));
+  EXPECT_FALSE(prepare_with(base, grammars, params, 100, 0, {1, 2, 3}));
 }
 
 // ---- Functions and thoughts
 
-json::object with_tools(json::object params, protocol::ToolMode mode = protocol::ToolMode::Auto) {
+json::object with_tools(const json::object& params, const protocol::Tools& tools) {
+  protocol::TextParameters parameters = protocol::text_parameters(params).value();
+  parameters.tools = tools;
+  return protocol::to_json(parameters);
+}
+
+json::object with_tools(const json::object& params, protocol::ToolMode mode = protocol::ToolMode::Auto) {
   protocol::Tools tools;
   tools.tools.push_back(
       {"f", "does",
@@ -252,8 +254,7 @@ json::object with_tools(json::object params, protocol::ToolMode mode = protocol:
                     {"properties", json::object{{"a", json::object{{"type", "string"}}}}}},
        "/tools/0/parameters"});
   tools.choice.mode = mode;
-  protocol::put_tools(tools, params);
-  return params;
+  return with_tools(params, tools);
 }
 
 TEST_F(TextGeneration, ATemplateThatKnowsToolsGetsThem) {
@@ -329,13 +330,12 @@ TEST_F(TextGeneration, SchemasOfToolsThatCanNotBeMetAreRefusedByPlace) {
        json::object{{"type", "object"},
                     {"properties", json::object{{"a", json::object{{"pattern", "("}}}}}},
        "/tools/0/function/parameters"});
-  json::object params{{"prompt", "hi"}};
-  protocol::put_tools(tools, params);
-  const auto made = prepare(params, chat, 4000);
+  const auto made = prepare(with_tools({{"prompt", "hi"}}, tools), chat, 4000);
   ASSERT_FALSE(made.ok());
   EXPECT_NE(made.error().message.find("'/tools/0/function/parameters/properties/a' (pattern)"),
             std::string::npos)
       << made.error().message;
+  EXPECT_EQ(made.error().pointer, "/tools/0/function/parameters/properties/a");
 }
 
 constexpr std::string_view kThinking =
@@ -369,11 +369,11 @@ TEST_F(TextGeneration, ThoughtsAreReadWhereTheTemplateHasMarks) {
 TEST_F(TextGeneration, ASchemaBeginsBehindTheThought) {
   use(kThinking);
   Grammars grammars(chat);
-  const auto made = prepare_generation(
-      request({{"prompt", "hi"},
-               {"grammar",
-                {{"kind", "json_schema"}, {"source", R"({"type":"integer"})"}, {"at", "/x"}}}}),
-      chat, grammars, 1000, 0);
+  const auto made = prepare_with(
+      chat, grammars,
+      {{"prompt", "hi"},
+       {"grammar", {{"kind", "json_schema"}, {"source", R"({"type":"integer"})"}, {"at", "/x"}}}},
+      1000);
   ASSERT_TRUE(made.ok()) << made.error().message;
   const auto follows = [&](std::string_view text, bool whole) {
     engine::grammar::Matcher at = made->grammar->start(true);
@@ -390,7 +390,7 @@ TEST_F(TextGeneration, ASchemaBeginsBehindTheThought) {
 TEST_F(TextGeneration, PromptsOfADayBeginAlike) {
   use("{{ strftime_now('%d %b %Y %H:%M') }}");
   Grammars grammars(chat);
-  const auto at = [&](int64_t seconds) { return text_of(*prepare_generation(request({{"prompt", "hi"}}), chat, grammars, 1000, seconds)); };
+  const auto at = [&](int64_t seconds) { return text_of(*prepare_with(chat, grammars, {{"prompt", "hi"}}, 1000, seconds)); };
   EXPECT_EQ(at(86'400), "^02 Jan 1970 00:00");
   EXPECT_EQ(at(2 * 86'400 - 1), at(86'400));
   EXPECT_NE(at(2 * 86'400), at(86'400));
@@ -435,8 +435,7 @@ TEST_F(TextGeneration, WhatASchemaAdmitsBesideToolsIsText) {
                       {"grammar", json::object{{"kind", "json_schema"},
                                                {"source", R"({"type":"object"})"},
                                                {"at", "/response_format"}}}};
-  protocol::put_tools(tools, params);
-  const auto made = prepare(std::move(params), chat);
+  const auto made = prepare(with_tools(params, tools), chat);
   ASSERT_TRUE(made.ok()) << made.error().message;
   const std::string text = R"({"name": "f", "arguments": {"a": 5}})";
   std::vector<engine::tools::Delta> read;
