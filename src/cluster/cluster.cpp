@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "protocol/liveness.h"
 #include "support/clock.h"
 #include "support/limits.h"
 #include "support/log.h"
@@ -180,10 +181,11 @@ void ClusterView::count(int64_t now) {
 }
 
 const char* ClusterView::state_of(const Members::Member& member, int64_t now) const {
-  if (member.last.boot == 0 || now - member.heard_at > limits::kNodeDeadMs) return "dead";
+  const protocol::Health health = protocol::health_after(now - member.heard_at);
+  if (member.last.boot == 0 || health == protocol::Health::Dead) return "dead";
   if (member.cut) return "unreachable";
   if (member.last.draining) return "draining";
-  return now - member.heard_at > limits::kNodeSuspectMs ? "suspect" : "up";
+  return health == protocol::Health::Suspect ? "suspect" : "up";
 }
 
 bool ClusterView::any() const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/liveness.h"
 #include "support/limits.h"
 #include "support/random.h"
 
@@ -15,6 +16,8 @@ Instant with_jitter(int ms, const std::string& name, Instant now) {
   return static_cast<Instant>(ms * (0.8 + 0.4 * unit_at(seed, 0)));
 }
 
+bool dead(const Members::Member& member, Instant now) { return protocol::health_after(now - member.heard_at) == protocol::Health::Dead; }
+
 }  // namespace
 
 const Members::Member* Members::find(const std::string& name) const {
@@ -27,7 +30,7 @@ void Members::add(const std::string& name, int n) {
 }
 
 bool Members::reachable(const Member& member, Instant now) const {
-  return member.last.boot != 0 && !member.cut && now - member.heard_at <= limits::kNodeDeadMs;
+  return member.last.boot != 0 && !member.cut && !dead(member, now);
 }
 
 void Members::cut(Member& member, std::string why, Actions& out) {
@@ -42,8 +45,7 @@ Members::Actions Members::news(const Heartbeat& heartbeat, Instant now, bool dir
   const bool known = it != members_.end() && it->second.last.boot != 0;
   if (known) {
     const Heartbeat& last = it->second.last;
-    const bool dead = now - it->second.heard_at > limits::kNodeDeadMs;
-    if (!dead && heartbeat.boot < last.boot) return out;
+    if (!dead(it->second, now) && heartbeat.boot < last.boot) return out;
     if (heartbeat.boot == last.boot && heartbeat.sequence < last.sequence) return out;
     // Equal: the same message by another way, or twice. It is no newer sign of life, unless the node itself was asked.
     if (heartbeat.boot == last.boot && heartbeat.sequence == last.sequence && !direct) return out;
@@ -153,8 +155,8 @@ Members::Actions Members::tick(Instant now) {
   }
   for (auto it = members_.begin(); it != members_.end();) {
     auto& [name, member] = *it;
-    if (member.last.boot != 0 && now - member.heard_at > limits::kNodeDeadMs) cut(member, "it has not been heard of", out);
-    if (now - member.heard_at > limits::kNodeForgottenMs && member.under_way == 0) {
+    if (member.last.boot != 0 && dead(member, now)) cut(member, "it has not been heard of", out);
+    if (protocol::forgotten_after(now - member.heard_at) && member.under_way == 0) {
       out.push_back(Leave{name});
       it = members_.erase(it);
       continue;

@@ -23,7 +23,6 @@ constexpr double kBoundedLoad = 1.25;    // Mirrokni, Thorup, Zadimoghaddam 2016
 constexpr double kFreshMs = 300;         // what was said of a queue counts for so long, then what is usual there
 constexpr double kSilentMs = 1'300;      // a heartbeat is missing: what is sent there may be lost ...
 constexpr double kSilentPart = 0.5;      // ... with a chance that grows so
-constexpr int kUnknownFirstTokenMs = 200;  // before anything is measured
 constexpr double kMostSpread = 2;         // no node's first token is further from the mean than this factor
 constexpr double kAgePart = 0.1;         // a queue's estimate grows by this a second of age
 
@@ -34,16 +33,25 @@ uint64_t hash_text(std::string_view text) {
   return h;
 }
 
+// What stands before a request that would go there now.
+struct Ahead {
+  double requests = 0;  // waiting
+  double tokens = 0;
+};
+
 struct Candidate {
   const std::string* name;
   const Node* node;
+  const ModelState* model;
+  const Seen* seen;
   double rtt_ms;
-  double busy;         // requests there for each of its slots
-  bool cold;
-  int64_t cached;
-  double estimate_ms;  // from its own words
-  double expected_ms;  // with what own eyes add
-  double cost;         // with discounts
+  Ahead ahead;
+  bool foreign;
+  int64_t cached = 0;
+  double busy = 0;         // requests there for each of its slots
+  double estimate_ms = 0;  // from its own words
+  double expected_ms = 0;  // with what own eyes add
+  double cost = 0;         // with discounts
 };
 
 const ModelState kUnknown = [] {
@@ -52,12 +60,6 @@ const ModelState kUnknown = [] {
   return state;
 }();
 const Seen kUnseen;
-
-// What stands before a request that would go there now.
-struct Ahead {
-  double requests = 0;  // waiting
-  double tokens = 0;
-};
 
 Ahead ahead_of(const ModelState& model, const Seen& seen, double rtt_ms, Instant now) {
   Ahead own, sent_since;
@@ -77,30 +79,23 @@ Ahead ahead_of(const ModelState& model, const Seen& seen, double rtt_ms, Instant
 }
 
 // What a first token takes at a model's nodes.
-struct FirstToken {
-  double mean_ms = kUnknownFirstTokenMs;
-  double mean_rate = 0;  // prefill, tokens/ms; 0 = not known
-
-  // Nodes differ by their speed, which their prefill rate tells. A node's own measured first token
-  // is of few requests: one that was measured while it was busy would get none any more.
+class FirstToken {
+ public:
+  void add(const ModelState& model) {
+    if (model.first_token_ms >= 0) sum_ms_ += model.first_token_ms, ++known_ms_;
+    if (model.prefill_tokens_per_s > 0) sum_rate_ += model.prefill_tokens_per_s / 1000, ++known_rate_;
+  }
+  // At `rate` (prefill, tokens/ms; 0 = not known). Nodes differ by their speed, which their prefill rate tells. A node's
+  // own measured first token is of few requests: one that was measured while it was busy would get none any more.
   double at(double rate) const {
-    return mean_rate > 0 && rate > 0 ? mean_ms * std::clamp(mean_rate / rate, 1 / kMostSpread, kMostSpread) : mean_ms;
+    const double mean_ms = known_ms_ > 0 ? sum_ms_ / known_ms_ : kUnknownFirstTokenMs;
+    if (!(known_rate_ > 0) || !(rate > 0)) return mean_ms;
+    return mean_ms * std::clamp(sum_rate_ / known_rate_ / rate, 1 / kMostSpread, kMostSpread);
   }
-};
 
-FirstToken first_token_of(const Registry& registry, const std::string& model) {
-  FirstToken first;
-  double sum_ms = 0, known_ms = 0, sum_rate = 0, known_rate = 0;
-  for (const auto& [name, node] : registry.nodes()) {
-    const auto held = node.state.models.find(model);
-    if (held == node.state.models.end()) continue;
-    if (held->second.first_token_ms >= 0) sum_ms += held->second.first_token_ms, ++known_ms;
-    if (held->second.prefill_tokens_per_s > 0) sum_rate += held->second.prefill_tokens_per_s / 1000, ++known_rate;
-  }
-  if (known_ms > 0) first.mean_ms = sum_ms / known_ms;
-  if (known_rate > 0) first.mean_rate = sum_rate / known_rate;
-  return first;
-}
+ private:
+  double sum_ms_ = 0, known_ms_ = 0, sum_rate_ = 0, known_rate_ = 0;
+};
 
 // What own eyes add to the node's word.
 double doubt_ms(const Node& node, const Seen& seen, double estimate_ms, Instant now) {
@@ -117,7 +112,9 @@ double doubt_ms(const Node& node, const Seen& seen, double estimate_ms, Instant 
   return doubt;
 }
 
-void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahead& ahead, const Need& need, const FirstToken& first, bool foreign, Instant now) {
+void estimate(Candidate& c, const Need& need, const FirstToken& first, Instant now) {
+  const ModelState& model = *c.model;
+  const Ahead& ahead = c.ahead;
   const double rate = model.prefill_tokens_per_s / 1000;
   const double first_token = first.at(rate);
   const double uncached = static_cast<double>(std::max<int64_t>(need.prompt_tokens - c.cached, 1));
@@ -130,8 +127,8 @@ void estimate(Candidate& c, const ModelState& model, const Seen& seen, const Ahe
   const double load = model.loaded ? 0 : std::max<double>(kLoadFloorMs, model.load_ms);
   c.busy = in_slots / model.slots;
   c.estimate_ms = c.rtt_ms + load + wait + first_token + (rate > 0 ? uncached / rate : 0);
-  c.expected_ms = c.cost = c.estimate_ms + doubt_ms(*c.node, seen, c.estimate_ms, now);
-  if (foreign) c.cost += kForeignMs;
+  c.expected_ms = c.cost = c.estimate_ms + doubt_ms(*c.node, *c.seen, c.estimate_ms, now);
+  if (c.foreign) c.cost += kForeignMs;
 }
 
 // A cold model's digest is not known before it is loaded: whoever asks sees then.
@@ -153,12 +150,13 @@ struct Lacking {
 
 std::vector<Candidate> candidates_of(const Registry& registry, const Need& need, const Tried& tried, Instant now, Lacking& lacking) {
   std::vector<Candidate> well, suspect, without_memory, ejected;
-  const FirstToken first = first_token_of(registry, need.model);
+  FirstToken first;
   const Registry::Hint* hint = need.affinity.empty() ? nullptr : registry.hint(prefix_key(need.model, need.affinity));
   if (!hint && need.prefix) hint = registry.hint(need.prefix);
   for (const auto& [name, node] : registry.nodes()) {
     const auto held = node.state.models.find(need.model);
     const bool known = held != node.state.models.end();
+    if (known) first.add(held->second);
     const Health health = registry.health(node, now);
     if (node.draining || node.state.draining || health == Health::Dead) ++lacking.health;
     else if (tried.count(name)) ++lacking.tried;
@@ -167,23 +165,26 @@ std::vector<Candidate> candidates_of(const Registry& registry, const Need& need,
       const ModelState& model = known ? held->second : kUnknown;
       const auto own = node.seen.find(need.model);
       const Seen& seen = own == node.seen.end() ? kUnseen : own->second;
-      Candidate c{&name, &node, registry.rtt_ms(node), 0, !model.loaded, 0, 0, 0, 0};
-      const Ahead ahead = ahead_of(model, seen, c.rtt_ms, now);
+      const double rtt_ms = registry.rtt_ms(node);
+      const bool foreign = !node.local && node.state.region != registry.place().region;
+      Candidate c{&name, &node, &model, &seen, rtt_ms, ahead_of(model, seen, rtt_ms, now), foreign};
+      const Ahead& ahead = c.ahead;
       const bool slot = model.running + ahead.requests < model.slots;
       if (now < seen.full_until || (need.no_wait && (!slot || !model.loaded)) || (!slot && ahead.requests >= model.wait_slots)) {
         ++lacking.room;
         continue;
       }
       if (hint && hint->node == name) c.cached = std::min(hint->tokens, need.prompt_tokens);
-      estimate(c, model, seen, ahead, need, first, !node.local && node.state.region != registry.place().region, now);
       const bool crowded = !model.loaded && !model.loading && model.bytes > free_bytes(node.state);
       (registry.ejected(node, now) ? ejected : crowded ? without_memory : health == Health::Suspect || model.suspect || seen.suspect ? suspect : well).push_back(c);
     }
   }
   // Who failed of late is better than nobody.
-  for (std::vector<Candidate>* some : {&well, &suspect, &without_memory})
-    if (!some->empty()) return std::move(*some);
-  return ejected;
+  std::vector<Candidate>* best = &ejected;
+  for (std::vector<Candidate>* some : {&without_memory, &suspect, &well})
+    if (!some->empty()) best = some;
+  for (Candidate& c : *best) estimate(c, need, first, now);
+  return std::move(*best);
 }
 
 double least_cost(const std::vector<Candidate>& candidates) {
@@ -216,7 +217,7 @@ void prefer_home(std::vector<Candidate>& candidates, uint64_t key) {
   uint64_t most = 0;
   for (Candidate& c : candidates) {
     const uint64_t weight = mix64(key ^ mix64(hash_text(*c.name)));
-    if (c.cold || c.busy > kBoundedLoad * mean + 0.1 || (known && c.cached == 0) || (home && weight <= most)) continue;
+    if (!c.model->loaded || c.busy > kBoundedLoad * mean + 0.1 || (known && c.cached == 0) || (home && weight <= most)) continue;
     home = &c;
     most = weight;
   }
@@ -245,7 +246,7 @@ Choice choose(const Registry& registry, const Need& need, const Tried& tried, In
   const double slack = need.affinity.empty() ? std::max(kEqualMs, best * kEqualPart) : 0;
   std::erase_if(candidates, [&](const Candidate& c) { return c.cost > best + slack; });
   // Of equals the own region's: bytes that stay there cost nobody anything.
-  const auto foreign = [&](const Candidate& c) { return !c.node->local && c.node->state.region != registry.place().region; };
+  const auto foreign = [](const Candidate& c) { return c.foreign; };
   if (!std::all_of(candidates.begin(), candidates.end(), foreign)) std::erase_if(candidates, foreign);
   const Candidate* chosen = nullptr;
   for (uint64_t draw = 0; draw < 2; ++draw) {

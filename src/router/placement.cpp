@@ -8,7 +8,6 @@
 namespace verge::router {
 namespace {
 
-constexpr int kUnknownFirstTokenMs = 200;  // as choose.cpp takes it
 constexpr double kFarFromAllMs = 10'000;  // nobody holds it: each request waits for a load
 constexpr double kIdlePart = 0.1;         // a model that is asked for so much less may go
 constexpr double kCrowded = 0.8;          // of its slots are taken: the next request will wait

@@ -117,7 +117,7 @@ int Registry::forget(Instant now) {
   return static_cast<int>(std::erase_if(nodes_, [&](const auto& entry) {
     const Node& node = entry.second;
     const bool idle = std::all_of(node.seen.begin(), node.seen.end(), [](const auto& seen) { return seen.second.under_way == 0; });
-    return idle && silent_ms(node, now) > limits::kNodeForgottenMs;
+    return idle && protocol::forgotten_after(silent_ms(node, now));
   }));
 }
 
@@ -127,9 +127,7 @@ Instant Registry::silent_ms(const Node& node, Instant now) const {
 }
 
 Health Registry::health(const Node& node, Instant now) const {
-  const Instant silent = silent_ms(node, now);
-  if (silent > limits::kNodeDeadMs) return Health::Dead;
-  return silent > limits::kNodeSuspectMs ? Health::Suspect : Health::Well;
+  return protocol::health_after(silent_ms(node, now));
 }
 
 const Node* Registry::find(const std::string& name) const {

@@ -6,7 +6,7 @@
 // a few requests by it, not the traffic.
 //
 // RG1 A heartbeat of an older boot, or an older one of the same boot, changes nothing (they come late and twice).
-// RG2 A remote node is suspect kNodeSuspectMs after its last heartbeat was heard and dead after kNodeDeadMs, by
+// RG2 A remote node is suspect kNodeSuspectMs after its last heartbeat was heard and dead after kNodeDeadMs (protocol/liveness.h), by
 //    the router's own clock: no clock of a node is ever read.
 // RG3 A node that fails kEjectFailures times in a row is ejected for a while, longer each time, unless that would
 //    leave fewer than half of the nodes: when most fail, the fault is elsewhere, and a router without nodes
@@ -21,6 +21,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "protocol/liveness.h"
 #include "protocol/report.h"
 #include "support/error.h"
 #include "support/limits.h"
@@ -48,7 +49,9 @@ struct NodeState {
   uint64_t sequence = 0;                   // of heartbeats since that boot; 0 with boot 0 = not numbered
 };
 
-enum class Health { Well, Suspect, Dead };
+using protocol::Health;
+
+constexpr int kUnknownFirstTokenMs = 200;  // before anything is measured
 
 // Own observations of one model at one node.
 struct Seen {
