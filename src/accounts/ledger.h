@@ -6,7 +6,7 @@
 //    limits::kUsageSyncMs: they are synced together, since a sync of its own costs a row more than all else that a small request does.
 // UL2 Where the disk fails (full, read-only), commit() returns all the same: answers go on. The rows stay in memory and
 //    are tried again; `failing` and the log say so. At most limits::kUsageUnwritten are kept.
-// Owner: commands/serve, on the io thread, where everything but the writing happens. Destroying it writes what is there.
+// Owner: server::Server, on the io thread, where everything but the writing happens. Destroying it writes what is there.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -6,7 +6,7 @@
 //
 // MT1 A Charge that was never booked gives everything back when it goes.
 // MT2 A request is charged on the day of its admission.
-// Owner: commands/serve, on the io thread. The lease store and the ledger outlive it.
+// Owner: server::Server, on the io thread. The lease store and the ledger outlive it.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -3,7 +3,7 @@
 // RB1 save() returns when the answer is on the disk. An answer is reported as kept after it, so that
 //     neither kill -9 nor a power cut takes one.
 // RB2 A damaged file is kept aside and a new one begun, as of the start.
-// Owner: commands/serve, on the io thread.
+// Owner: server::Server, on the io thread.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

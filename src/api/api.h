@@ -1,6 +1,6 @@
 // The API: an HTTP request becomes protocol::Requests, a Service answers them with Events, and Events
 // become the answer. Wire shapes of Workers AI and OpenAI live here and nowhere below.
-// Owner: commands/serve, on the one io thread; everything it is given outlives it.
+// Owner: server::Server, on the one io thread; everything it is given outlives it.
 #pragma once
 
 #include <functional>

@@ -42,6 +42,8 @@ class Bus {
   virtual void publish(const std::string& subject, const std::string& payload) = 0;
   virtual void subscribe(const std::string& subject, Handler handler) = 0;
   virtual bool connected() const = 0;
+  // The end: what was published still goes out, but a lost server is no longer looked for.
+  virtual void stop() {}
   // The server's address, or why there is none: for people.
   virtual std::string state() const = 0;
 

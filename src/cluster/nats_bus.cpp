@@ -53,6 +53,7 @@ class NatsBus : public Bus {
   NatsBus(asio::any_io_executor executor, NatsOptions options) : options_(std::move(options)), shared_(std::make_shared<Shared>(std::move(executor))), pool_(std::make_unique<Pool>(1)) {}
   ~NatsBus() override {
     shared_->closed = true;
+    stop();
     for (natsSubscription* one : subscriptions_) natsSubscription_Unsubscribe(one);
     if (connection_.load()) natsConnection_Close(connection_);  // no callback runs after this returns, except those posted
     pool_.reset();
@@ -91,6 +92,7 @@ class NatsBus : public Bus {
   }
 
   bool connected() const override { return up_; }
+  void stop() override { shared_->watching.emit(asio::cancellation_type::terminal); }
 
   std::string state() const override {
     char url[256] = "";
@@ -114,6 +116,7 @@ class NatsBus : public Bus {
     explicit Shared(asio::any_io_executor e) : executor(std::move(e)) {}
     asio::any_io_executor executor;
     std::atomic<bool> closed{false};
+    asio::cancellation_signal watching;
   };
   struct Subscriber {
     std::shared_ptr<Shared> shared;
@@ -239,7 +242,7 @@ Result<void> NatsBus::open() {
   connection_ = connection;
   if (status != NATS_OK && status != NATS_NOT_YET_CONNECTED) return nats_error(status, options_.servers);
   if (status == NATS_OK) on_connected(connection_, this);
-  spawn(shared_->executor, "watching the bus", [this, shared = shared_] { return watch(shared); });
+  spawn(shared_->executor, "watching the bus", shared_->watching.slot(), [this, shared = shared_] { return watch(shared); }, {});
   return {};
 }
 

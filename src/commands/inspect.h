@@ -1,23 +1,9 @@
-// What a model is for and what it takes, told by a process of its own: files are foreign, and the server has keys and tokens.
+// `verge inspect PATH`: ModelFacts as JSON, or {"error": {"code", "message"}}, on stdout. The node runs
+// it for files that it does not know (node/io/inspect_process.h).
 #pragma once
-
-#include <string>
-
-#include "support/error.h"
-#include "support/model_facts.h"
 
 namespace verge::commands {
 
-struct InspectOptions {
-  std::string weights;     // "native" or "f32"; "" = native
-  bool task_only = false;  // nothing else is looked at, nor told
-};
-
-// `verge inspect PATH`: ModelFacts as JSON, or {"error": {"code", "message"}}, on stdout.
 int inspect(int argc, char** argv);
-
-// Runs it and waits. Errors: those of engine::inspect, Timeout; LoadFailed where processes are short, and where the
-// process broke down over the files. Where only a load can tell what a model takes, `memory` is empty.
-Result<ModelFacts> inspect_model(const std::string& path, const InspectOptions& options = {});
 
 }  // namespace verge::commands

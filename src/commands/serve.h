@@ -1,4 +1,4 @@
-// `verge serve`: wires api -> router -> node and runs them on one io thread.
+// `verge serve`: the command line of a server (server/server.h).
 #pragma once
 
 namespace verge::commands {

@@ -1,7 +1,7 @@
 // `verge serve --worker DIR`: Workers on workerd as long-lived services behind the gateway. Each is
 // a process (hosted_process.h) that listens on loopback; requests that its routes name are passed
 // on to it. They find each other for their bindings in a folder of this server's, so that each
-// ends, fails, starts and gets new code by itself. Owner: serve.cpp, on its io thread.
+// ends, fails, starts and gets new code by itself. Owner: server::Server, on its io thread.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -67,14 +67,14 @@ struct Waiter {
 };
 
 struct Slot {
-  Slot(Resolved r, const asio::any_io_executor& executor, int64_t hung_ms) : model(std::move(r)), supervisor(model.id), life(hung_ms), wake(executor) {}
+  Slot(Resolved r, const asio::any_io_executor& executor, int64_t hung_ms) : model(std::move(r)), supervisor(model.id), life(hung_ms), wake(executor), asking(executor) {}
   Resolved model;
   Supervisor supervisor;
   Liveness life;
   std::unique_ptr<Child> child;
   std::shared_ptr<protocol::Client> client;
   std::list<Waiter*> waiters;
-  asio::steady_timer wake;
+  asio::steady_timer wake, asking;  // asking: of watch(), cancelled when the process ends
   json::object ready;       // the worker's own figures
   protocol::ModelReport own;  // what it last said of itself
   std::string build, fingerprint;
@@ -203,7 +203,9 @@ void LocalNode::release(Slot& slot, const std::optional<Error>& error) {
 void LocalNode::apply(Slot& slot, const Supervisor::Event& event) {
   for (auto& action : slot.supervisor.step(event, now_ms())) {
     if (std::holds_alternative<Supervisor::Spawn>(action)) {
-      verge::spawn(executor_, "loading a model", [self = shared_from_this(), &slot] { return self->load(slot); });
+      // Who waited for a model that was just ended has it loaded again: not here, not any more.
+      if (stopping_) failed(slot, fail(Code::Busy, "the server is shutting down"), "not started");
+      else verge::spawn(executor_, "loading a model", [self = shared_from_this(), &slot] { return self->load(slot); });
     } else if (std::holds_alternative<Supervisor::Terminate>(action)) {
       if (slot.child) slot.child->terminate();
       else apply(slot, Supervisor::Exited{"never started"});
@@ -212,7 +214,7 @@ void LocalNode::apply(Slot& slot, const Supervisor::Event& event) {
     } else if (std::holds_alternative<Supervisor::ReleaseWaiters>(action)) {
       release(slot, std::nullopt);
     } else if (auto* failed = std::get_if<Supervisor::FailWaiters>(&action)) {
-      log::error("model cannot be served", {{"model", slot.model.id}, {"error", failed->error.message}});
+      if (!stopping_) log::error("model cannot be served", {{"model", slot.model.id}, {"error", failed->error.message}});
       release(slot, failed->error);
     } else if (auto* wake = std::get_if<Supervisor::WakeAt>(&action)) {
       slot.wake.expires_after(std::chrono::milliseconds(std::max<int64_t>(0, wake->ms - now_ms())));
@@ -433,6 +435,7 @@ void LocalNode::spawn(Slot& slot) {
     else log::warn("worker ended", {{"model", slot.model.id}, {"how", how}});
     slot.client.reset();
     slot.child.reset();
+    slot.asking.cancel();
     slot.held = 0;
     self->ledger_.release(slot.model.id);
     const bool suspect = slot.supervisor.suspect();
@@ -629,7 +632,7 @@ json::value LocalNode::status() const {
 
 // Asks a process how it is, as long as it is there. One that is busy, or was well no longer, is asked each time.
 task<void> LocalNode::watch(Slot& slot, int64_t process) {
-  asio::steady_timer timer(executor_);
+  asio::steady_timer& timer = slot.asking;
   const auto there = [&] { return slot.child && slot.loads == process; };
   for (int round = 0; there(); ++round) {
     const bool busy = slot.in_flight > 0 || slot.life.state() != Liveness::State::Well;
@@ -738,6 +741,7 @@ task<void> LocalNode::stop(int64_t drain_ms) {
   }
   for (auto& [id, slot] : slots_) {
     slot->wake.cancel();
+    slot->asking.cancel();
     if (slot->child) slot->child->kill();
     slot->child.reset();
     slot->client.reset();

@@ -1,5 +1,5 @@
 // One machine: which models are loaded in which worker process, in how much memory.
-// A Service over worker processes. Owner: commands/serve, on the one io thread; all coroutines run
+// A Service over worker processes. Owner: server::Server, on the one io thread; all coroutines run
 // there. The decisions are in supervisor.h and ledger.h; this file has the processes and timers.
 //
 // N1 A request for a cold model waits for its load (bounded), it never gets an error for coldness.

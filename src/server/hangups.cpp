@@ -25,19 +25,6 @@ void count(int) {
   errno = saved;
 }
 
-void wait(std::shared_ptr<asio::posix::stream_descriptor> descriptor, std::function<void()> then) {
-  auto& its = *descriptor;
-  its.async_wait(asio::posix::stream_descriptor::wait_read,
-                 [descriptor = std::move(descriptor),
-                  then = std::move(then)](boost::system::error_code error) {
-                   if (error) return;
-                   uint64_t times = 0;
-                   const bool any = ::read(counter, &times, sizeof times) == sizeof times;
-                   wait(descriptor, then);
-                   if (any) then();
-                 });
-}
-
 }  // namespace
 
 void catch_hangups() {
@@ -48,10 +35,37 @@ void catch_hangups() {
   ::sigaction(SIGHUP, &action, nullptr);
 }
 
-void on_hangup(asio::any_io_executor executor, std::function<void()> then) {
+struct HangupWatch::State {
+  State(asio::any_io_executor executor, int fd, std::function<void()> f)
+      : descriptor(std::move(executor), fd), then(std::move(f)) {}
+  asio::posix::stream_descriptor descriptor;
+  std::function<void()> then;  // empty once nobody watches
+
+  static void wait(std::shared_ptr<State> state) {
+    auto& descriptor = state->descriptor;
+    descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [state = std::move(state)](boost::system::error_code error) {
+                            if (error || !state->then) return;
+                            uint64_t times = 0;
+                            const bool any = ::read(counter, &times, sizeof times) == sizeof times;
+                            wait(state);
+                            if (any) state->then();
+                          });
+  }
+};
+
+HangupWatch::HangupWatch(asio::any_io_executor executor, std::function<void()> then) {
   const int copy = counter < 0 ? -1 : ::fcntl(counter, F_DUPFD_CLOEXEC, 3);
-  if (copy >= 0)
-    wait(std::make_shared<asio::posix::stream_descriptor>(executor, copy), std::move(then));
+  if (copy < 0) return;
+  state_ = std::make_shared<State>(std::move(executor), copy, std::move(then));
+  State::wait(state_);
+}
+
+HangupWatch::~HangupWatch() {
+  if (!state_) return;
+  state_->then = nullptr;
+  boost::system::error_code ignored;
+  state_->descriptor.close(ignored);
 }
 
 }  // namespace verge::server

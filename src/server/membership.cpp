@@ -244,7 +244,7 @@ bool ClusterMembership::ready() const {
 http::task<void> ClusterMembership::drain(int limit_ms) {
   stop_taking();
   if (announcer_) {
-    asio::steady_timer timer(executor_, std::chrono::milliseconds(kDrainNoticeMs));
+    asio::steady_timer timer(executor_, std::chrono::milliseconds(limit_ms > 0 ? kDrainNoticeMs : 0));
     boost::system::error_code ignored;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     co_await door_->drain(limit_ms);

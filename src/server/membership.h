@@ -1,5 +1,5 @@
 // A server's place in a cluster: `verge serve --role … --cluster …`. Joins the cluster's bus, tells of this machine's node,
-// opens the door for other machines, and keeps the router's list of nodes. Owner: serve.cpp, on its io thread.
+// opens the door for other machines, and keeps the router's list of nodes. Owner: server::Server, on its io thread.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -48,11 +48,12 @@ class Exporter : public TraceExport {
       if (state->waiting.size() >= limits::kSpansWaiting) state->waiting.pop_front();
       state->waiting.push_back(std::move(record));
     });
-    spawn(executor, "exporting traces", [state = state_] { return send(state); });
+    spawn(executor, "exporting traces", state_->cancel.slot(), [state = state_] { return send(state); }, {});
   }
   ~Exporter() override {
     trace::set_sink({});
     state_->stopped = true;
+    state_->cancel.emit(asio::cancellation_type::terminal);
   }
 
  private:
@@ -68,6 +69,7 @@ class Exporter : public TraceExport {
     asio::any_io_executor executor;
     http::Client client;
     std::string path, service, node;
+    asio::cancellation_signal cancel;
     std::deque<trace::Record> waiting;
     bool stopped = false, complained = false;
   };

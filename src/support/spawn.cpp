@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "support/coroutines.h"
 #include "support/finally.h"
 #include "support/io_thread.h"
 #include "support/log.h"
@@ -32,6 +33,32 @@ std::string text_of(const std::exception_ptr& exception) {
   }
 }
 
+// A loop's list of what runs on it.
+class Running : public asio::execution_context::service {
+ public:
+  using key_type = Running;
+  static asio::execution_context::id id;
+
+  explicit Running(asio::execution_context& loop) : service(loop) {}
+  std::map<const char*, int> counts;
+
+ private:
+  void shutdown() override {}
+};
+asio::execution_context::id Running::id;
+
+// An entry in the list, from a coroutine's start to the end of its ended().
+class Entry {
+ public:
+  Entry(Running& running, const char* what) : count_(running.counts[what]) { ++count_; }
+  ~Entry() { --count_; }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+ private:
+  int& count_;
+};
+
 asio::awaitable<void> contained(Start start, std::shared_ptr<std::exception_ptr> failure) {
   try {
     auto running = start();
@@ -46,6 +73,13 @@ asio::awaitable<void> contained(Start start, std::shared_ptr<std::exception_ptr>
 
 }  // namespace
 
+std::map<std::string, int> coroutines_of(asio::execution_context& loop) {
+  std::map<std::string, int> out;
+  for (const auto& [what, count] : asio::use_service<Running>(loop).counts)
+    if (count > 0) out[what] += count;
+  return out;
+}
+
 bool is_cancellation(const std::exception_ptr& exception) {
   if (!exception) return false;
   try {
@@ -59,7 +93,9 @@ bool is_cancellation(const std::exception_ptr& exception) {
 
 void spawn(asio::any_io_executor executor, const char* what, asio::cancellation_slot slot, Start start, Ended ended) {
   const auto failure = std::make_shared<std::exception_ptr>();
-  auto told = [what, failure, ended = std::move(ended)](std::exception_ptr unexpected) {
+  auto& loop = asio::query(executor, asio::execution::context);
+  const auto entry = std::make_shared<Entry>(asio::use_service<Running>(loop), what);
+  auto told = [what, failure, entry, ended = std::move(ended)](std::exception_ptr unexpected) {
     if (unexpected && !*failure) *failure = unexpected;
     if (*failure && !is_cancellation(*failure)) log::error("a task failed", {{"task", what}, {"error", text_of(*failure)}});
     try {
