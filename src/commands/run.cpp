@@ -14,10 +14,10 @@
 #include <unistd.h>
 #include <utility>
 
-#include "api/tasks/as_chat.h"
 #include "catalogue/catalogue.h"
 #include "commands/asker.h"
 #include "commands/run_task.h"
+#include "commands/schema_file.h"
 #include "engine/task_of.h"
 #include "node/io/installed.h"
 #include "support/limits.h"
@@ -106,15 +106,6 @@ Question question_of(const Options& options) {
   return question;
 }
 
-// An error names a place in the file, not in the request that was made of it.
-Error named_by_file(Error error, const Options& options) {
-  if (!options.schema) return error;
-  const std::string file = options.schema_file + "#";
-  const std::pair<std::string_view, std::string_view> names[] = {
-      {"/response_format/json_schema/schema", file}, {"/response_format/json_schema", file}};
-  return api::in_own_names(std::move(error), names);
-}
-
 // What an answer lacks of the schema that was asked for. Empty: nothing.
 std::string unmet(const Answer& answer, const Options& options) {
   // A server says of its own that JSON Mode couldn't be met.
@@ -155,7 +146,7 @@ int answer_once(Asker& asker, const Options& options, const std::string& prompt)
   const auto answer = asker.ask(question, false, options.json ? [](std::string_view) {} : show);
   if (!answer) {
     if (!options.json) std::printf("\n");
-    return complain(named_by_file(answer.error(), options).message);
+    return complain(named_by_file(answer.error(), options.schema_file).message);
   }
   if (options.json) {
     const protocol::Usage& u = answer->usage;
@@ -206,7 +197,7 @@ int chat(Asker& asker, const Options& options) {
     const auto answer = asker.ask(question, true, show);
     std::printf("\n");
     if (!answer) {
-      complain(named_by_file(answer.error(), options).message);
+      complain(named_by_file(answer.error(), options.schema_file).message);
       if (answer.error().code == Code::ContextOverflow) std::fprintf(stderr, "/clear starts anew.\n");
       continue;
     }
