@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "engine/encoder.h"
+#include "engine/open.h"
 #include "support/clock.h"
 #include "support/random.h"
 
@@ -33,7 +33,7 @@ void print(const EncoderBench& options, const engine::Backend& backend, const ch
 int bench_encoder(const EncoderBench& options) {
   const int64_t start = monotonic_us();
   auto backend = engine::make_cpu_backend({options.threads, ""});
-  auto encoder = backend ? engine::load_encoder(options.path, **backend, {options.precision, {}}) : Result<engine::LoadedEncoder>(backend.error());
+  auto encoder = backend ? engine::open_as<engine::LoadedEncoder>(options.path, **backend, {options.precision, {}, {}}) : Result<engine::LoadedEncoder>(backend.error());
   if (!encoder) {
     std::fprintf(stderr, "verge bench: %s\n", encoder.error().message.c_str());
     return 1;

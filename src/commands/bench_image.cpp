@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "engine/image_model.h"
+#include "engine/open.h"
 #include "support/clock.h"
 #include "support/random.h"
 
@@ -32,7 +32,7 @@ int complain(const Error& error) {
 int bench_image(const ImageBench& options) {
   const int64_t start = monotonic_us();
   auto backend = engine::make_cpu_backend({options.threads, ""});
-  auto model = backend ? engine::load_image_model(options.path, **backend, {}) : Result<std::unique_ptr<engine::ImageModel>>(backend.error());
+  auto model = backend ? engine::open_as<std::unique_ptr<engine::ImageModel>>(options.path, **backend, {}) : Result<std::unique_ptr<engine::ImageModel>>(backend.error());
   if (!model) return complain(model.error());
   const engine::ImageModelInfo& info = (*model)->info();
   if (!options.json) fmt::print("{}, {} threads\n{:<8} {:>10} {:>12} {:>10}\n", (*backend)->name(), (*backend)->threads(), "TEST", "PICTURES", "PICTURES/S", "P50 MS");

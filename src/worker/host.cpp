@@ -77,7 +77,7 @@ Result<std::unique_ptr<Host>> open_host(const HostOptions& options) {
   auto host = std::make_unique<Host>();
   VERGE_ASSIGN(backend, engine::make_cpu_backend({options.threads, ""}));
   host->backend = std::move(backend);
-  VERGE_ASSIGN(model, engine::load_model(options.path, *host->backend, {options.precision, options.progress}));
+  VERGE_ASSIGN(model, engine::open_as<engine::LoadedModel>(options.path, *host->backend, options.open()));
   host->model = std::move(model);
   const engine::ModelInfo& info = host->model.model->info();
   KvNeed need;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "engine/load.h"
+#include "engine/open.h"
 #include "support/error.h"
 
 namespace verge::worker {
@@ -20,6 +20,7 @@ struct HostOptions {
   engine::Precision precision = engine::Precision::Native;
   bool null_engine = false;     // text models: the tokenizer is real, tokens are made without weights; for measuring the path around a model
   std::function<void(double fraction)> progress;
+  engine::OpenOptions open() const { return {precision, kv_type, progress}; }
 };
 
 struct Host {

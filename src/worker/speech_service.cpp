@@ -114,12 +114,7 @@ json::object SpeechService::ready() const {
 
 Result<std::unique_ptr<ModelService>> open_speech_recognition(asio::any_io_executor io, const HostOptions& host, ServiceOptions options) {
   VERGE_ASSIGN(backend, engine::make_cpu_backend({host.threads, ""}));
-  VERGE_ASSIGN(file, engine::open_model_file(host.path));
-  if (file->architecture != "whisper") return fail(Code::LoadFailed, "{}: architecture '{}' is not supported for speech", host.path, file->architecture);
-  engine::LoadOptions load;
-  load.precision = host.precision;
-  load.progress = host.progress;
-  VERGE_ASSIGN(recognizer, engine::Recognizer::open(std::move(file), *backend, load, host.kv_type));
+  VERGE_ASSIGN(recognizer, engine::open_as<std::unique_ptr<engine::Recognizer>>(host.path, *backend, host.open()));
   return std::unique_ptr<ModelService>(std::make_unique<SpeechService>(std::move(io), std::move(backend), std::move(recognizer), std::move(options)));
 }
 

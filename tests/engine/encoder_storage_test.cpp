@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "engine/encoder.h"
+#include "engine/open.h"
 #include "engine/formats/quantize.h"
 #include "engine/models/bert/bert.h"
 #include "engine/models/open.h"
@@ -70,7 +70,7 @@ TEST(EncoderStorage, VectorsStayNearThoseOfF32) {
   for (const char* isa : instruction_sets()) {
     auto backend = make_cpu_backend({2, isa});
     ASSERT_TRUE(backend.ok()) << backend.error().message;
-    auto exact = load_encoder(path, **backend, {Precision::F32, {}});
+    auto exact = open_as<LoadedEncoder>(path, **backend, {Precision::F32, KvType::F16, {}});
     ASSERT_TRUE(exact) << exact.error().message;
     const auto wanted = vectors(*exact, *exact->model);
     for (const auto& [type, least] : {Storage{DType::F16, 0.9999}, Storage{DType::BF16, 0.9999}, Storage{DType::Q8_0, 0.999}}) {

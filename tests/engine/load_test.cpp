@@ -1,5 +1,5 @@
 // The one door: a path becomes a model with its tokenizer, or an error that says what is wrong with which file.
-#include "engine/load.h"
+#include "engine/open.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -34,7 +34,7 @@ class LoadTest : public testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   std::string error_of(const std::string& path) {
-    auto loaded = load_model(path, *backend_, {});
+    auto loaded = open_as<LoadedModel>(path, *backend_, {});
     return loaded ? "" : loaded.error().message;
   }
   // A copy of the stories model whose bytes `change` alters.
@@ -62,7 +62,7 @@ class LoadTest : public testing::Test {
 TEST_F(LoadTest, StoriesTellsItsStory) {
   for (const char* path : {"models/stories260K", "models/stories260K/stories260K-f32.gguf"}) {
     double progress = 0;
-    auto loaded = load_model(data(path), *backend_, {Precision::Native, [&](double p) {
+    auto loaded = open_as<LoadedModel>(data(path), *backend_, {Precision::Native, KvType::F16, [&](double p) {
       EXPECT_GE(p, progress);
       progress = p;
     }});

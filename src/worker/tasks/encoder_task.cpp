@@ -40,7 +40,7 @@ void EncoderTask::run(std::span<const BatchItem> batch) {
 
 Result<OpenedEncoder> open_encoder(const HostOptions& options) {
   VERGE_ASSIGN(backend, engine::make_cpu_backend({options.threads, ""}));
-  VERGE_ASSIGN(encoder, engine::load_encoder(options.path, *backend, {options.precision, options.progress}));
+  VERGE_ASSIGN(encoder, engine::open_as<engine::LoadedEncoder>(options.path, *backend, options.open()));
   if (options.context_tokens > 0 && options.context_tokens < encoder.max_tokens) {
     const size_t around = encoder.prefix.size() + encoder.between.size() + encoder.suffix.size();
     if (static_cast<size_t>(options.context_tokens) <= around) return fail(Code::LoadFailed, "{}: a context of {} tokens leaves no room for a text", options.path, options.context_tokens);

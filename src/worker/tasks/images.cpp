@@ -92,9 +92,7 @@ std::unique_ptr<SingleShot> make_image_task(std::unique_ptr<engine::Backend> bac
 
 Result<std::unique_ptr<ModelService>> open_image_model(boost::asio::any_io_executor io, const HostOptions& host, ServiceOptions options) {
   VERGE_ASSIGN(backend, engine::make_cpu_backend({host.threads, ""}));
-  engine::LoadOptions load;
-  load.progress = host.progress;
-  VERGE_ASSIGN(model, engine::load_image_model(host.path, *backend, load));
+  VERGE_ASSIGN(model, engine::open_as<std::unique_ptr<engine::ImageModel>>(host.path, *backend, host.open()));
   // A detector's picture is hundreds of times a classifier's work: one at a time, so that nobody waits for others' pictures.
   const bool detects = model->info().task == "object-detection";
   BatchOptions batch{1, detects ? 1 : limits::kPicturesOfBatch, kPrepareThreads};

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "engine/open.h"
 #include "tests/engine/models/images/harness.h"
 #include "tests/media/ppm.h"
 #include "tests/paths.h"
@@ -55,7 +56,7 @@ TEST(TrainedResnet, CifarPicturesHaveTheReferencesScores) {
   const fs::path folder = kData / "models/resnet20-cifar10";
   auto backend = engine::make_cpu_backend({2, ""});
   ASSERT_TRUE(backend.ok());
-  auto model = engine::load_image_model(folder.string(), **backend, {});
+  auto model = engine::open_as<std::unique_ptr<engine::ImageModel>>(folder.string(), **backend, {});
   ASSERT_TRUE(model.ok()) << model.error().message;
   const json::value cases = engine::read_json_file(folder / "expected.json");
   for (const json::value& one : cases.as_array()) {
@@ -120,7 +121,7 @@ TEST(RealEfficientNet, NamesTheCat) {
   if (!fs::exists(weights)) GTEST_SKIP() << weights << " is not on this machine";
   auto backend = engine::make_cpu_backend({2, ""});
   ASSERT_TRUE(backend.ok());
-  auto model = engine::load_image_model(weights.string(), **backend, {});
+  auto model = engine::open_as<std::unique_ptr<engine::ImageModel>>(weights.string(), **backend, {});
   ASSERT_TRUE(model.ok()) << model.error().message;
   EXPECT_EQ((*model)->info().parameters, 4652008 + 2 * 21008);  // as published, and the norms' running values
   const json::value cases = engine::read_json_file(kData / "expected/efficientnet-lite0.json");
