@@ -165,7 +165,7 @@ Published publish(const Error& error, Shape shape, std::string_view request_id, 
   if (error.code == Code::UnsupportedParameter && (out.param == "content-encoding" || out.param == "content-type")) out.status = 415;
   // The API's edge answers for what lies under it, other paths are plainly not there.
   if (error.code == Code::NotFound && error.message == "No route for that URI") {
-    out.status = 400;
+    if (shape != Shape::Anthropic) out.status = 400;  // theirs: a 404 is not_found_error
     out.code = 7000;
   }
   if (error.code == Code::NotFound && error.message.starts_with(kNoPrevious)) {

@@ -25,6 +25,7 @@ int64_t text_tokens(const json::value& value) {
 protocol::Usage estimate(const std::vector<protocol::Request>& requests, const catalogue::Entry& entry) {
   protocol::Usage sum;
   for (const protocol::Request& request : requests) {
+    if (get_bool(request.params, "count_tokens").value_or(false)) continue;  // nothing is computed
     int64_t prompt = kTokensAMessage;
     for (const auto& [key, member] : request.params) prompt += text_tokens(member);
     if (entry.context_tokens > 0) prompt = std::min<int64_t>(prompt, entry.context_tokens);

@@ -126,6 +126,7 @@ class Sink : public protocol::EventSink {
     // Ids of a thought come in a Token without text, then its piece.
     textless_ids_ = token.text.empty() ? textless_ids_ + static_cast<int64_t>(token.ids.size()) : 0;
     if (run_.stream) return send(run_.format.piece(index_, token));
+    if (run_.format.collects()) (void)run_.format.piece(index_, token);
     answer().text += token.text;
     for (protocol::TokenLogprob& logprob : token.logprobs) answer().logprobs.push_back(std::move(logprob));
     return ready(true);
@@ -135,8 +136,9 @@ class Sink : public protocol::EventSink {
     done_ = true;
     answer().finish_reason = std::move(end.finish_reason);
     const bool last = --run_.unfinished == 0;
-    if (!run_.stream) return ready(true);
+    if (!run_.stream && !run_.format.collects()) return ready(true);
     std::string events = run_.format.ending(index_, answer());
+    if (!run_.stream) return ready(true);
     if (!last) return send(std::move(events));
     run_.held = std::move(events);
     return ready(true);
@@ -159,8 +161,9 @@ class Sink : public protocol::EventSink {
     if (delta->kind == protocol::Delta::Kind::Reasoning) answer().reasoning_tokens += ids;
     if (delta->kind == protocol::Delta::Kind::Text) answer().text += delta->text;
     else answer().generated.add(*delta);
-    if (!run_.stream) return ready(true);
+    if (!run_.stream && !run_.format.collects()) return ready(true);
     std::string events = run_.format.delta(index_, *delta);
+    if (!run_.stream) return ready(true);
     return send(std::move(events));
   }
 

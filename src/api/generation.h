@@ -50,6 +50,9 @@ class AnswerFormat {
   virtual bool takes_deltas() const { return false; }
   virtual std::string delta(size_t /*index*/, const protocol::Delta& /*delta*/) { return {}; }
   virtual std::string ending(size_t /*index*/, const Answer& /*answer*/) { return {}; }  // an answer is complete
+  // Where true, a whole answer is made of its pieces in their order: piece(), delta() and ending()
+  // are called as for a stream, and what they return is left out.
+  virtual bool collects() const { return false; }
   virtual std::string closing(const std::vector<Answer>& answers) = 0;
   // Answers that ended, and are still not what the request asks for: they are paid for, and an error is what the client gets.
   virtual std::optional<Error> unmet(const std::vector<Answer>& /*answers*/) const { return std::nullopt; }

@@ -21,6 +21,8 @@ constexpr std::string_view kBindingQuery = "version userInputs rejectIfBusy queu
       {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Read, kNone, "include"},            \
       {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Read, kNone, "include"},  \
       {"POST", prefix "/responses", create_response, Shape::OpenAi, Access::Run, kText},                  \
+      {"POST", prefix "/responses/input_tokens", count_response_tokens, Shape::OpenAi, Access::Run, kText}, \
+      {"POST", prefix "/responses/compact", compact_response, Shape::OpenAi, Access::Run, kText},          \
       {"GET", prefix "/responses/{id}", get_response, Shape::OpenAi, Access::Run, kNone, "include stream starting_after include_obfuscation"}, \
       {"DELETE", prefix "/responses/{id}", delete_response, Shape::OpenAi, Access::Run, kNone},           \
       {"GET", prefix "/responses/{id}/input_items", response_input_items, Shape::OpenAi, Access::Run, kNone, "after include limit order"}, \

@@ -95,7 +95,7 @@ struct TextService::Calls {
 };
 
 TextService::TextService(asio::any_io_executor io, Host& host, Options options)
-    : io_(std::move(io)), host_(&host), calls_(std::make_shared<Calls>(options.queue)), grammars_(std::make_shared<Grammars>(host.model)) {
+    : io_(std::move(io)), host_(&host), node_(options.node), model_(options.model), calls_(std::make_shared<Calls>(options.queue)), grammars_(std::make_shared<Grammars>(host.model)) {
   RunnerOptions runner;
   runner.node = std::move(options.node);
   runner.model = std::move(options.model);
@@ -123,6 +123,38 @@ TextService::~TextService() {
   prepare_.reset();
 }
 
+// Nothing of it goes to the engine: it waits for no sequence, and no tokens are read.
+task<void> TextService::count_tokens(protocol::TextParameters parameters, std::string tenant, int64_t deadline_ms,
+                                     protocol::EventSink& sink) {
+  const size_t bytes = prompt_bytes(parameters);
+  const uint64_t id = calls_->next_id++;
+  if (Result<void> entered = calls_->admission.enter(id, tenant, 1, deadline_ms, monotonic_ms()); !entered) {
+    Event failure = protocol::Failure{std::move(entered.error())};
+    co_await sink.put(std::move(failure));
+    co_return;
+  }
+  const Finally leave{[calls = calls_, id] { calls->admission.left(id, monotonic_ms()); }};
+  const auto params = std::make_shared<const protocol::TextParameters>(std::move(parameters));
+  auto counting = prepare_->run<int64_t>(
+      tenant, bytes,
+      [params, host = host_, grammars = grammars_, now_unix_s = unix_ms() / 1000](const Pool::Abandoned&) {
+        return count_prompt_tokens(*params, host->model, *grammars, host->context_tokens, now_unix_s);
+      });
+  auto tokens = co_await std::move(counting);
+  if (!tokens && tokens.error().code == Code::Aborted) co_return;
+  std::vector<Event> events;
+  if (tokens) {
+    events.emplace_back(protocol::Accepted(0, 0, node_, model_, false));
+    events.emplace_back(protocol::to_result({"", *tokens}));
+    events.emplace_back(protocol::Usage());
+    events.emplace_back(protocol::End("stop"));
+  } else {
+    events.emplace_back(protocol::Failure{tokens.error()});
+  }
+  for (Event& event : events)
+    if (!co_await sink.put(std::move(event))) co_return;
+}
+
 // Events are named before they are put: GCC 12 destroys an aggregate made inside a co_await expression twice.
 task<void> TextService::run(protocol::Request request, protocol::EventSink& sink) {
   if (draining_) {
@@ -147,6 +179,11 @@ task<void> TextService::run(protocol::Request request, protocol::EventSink& sink
     co_return;
   }
   request.params = {};
+  if (parameters->count_tokens) {
+    auto counting = count_tokens(std::move(*parameters), std::move(request.tenant), deadline_ms, sink);
+    co_await std::move(counting);
+    co_return;
+  }
   const size_t input_bytes = prompt_bytes(*parameters);
   // No more than can be begun: what does not fit is refused for that, unread.
   const int64_t cost = std::min<int64_t>(about_tokens(*parameters, input_bytes), host_->context_tokens);

@@ -36,11 +36,15 @@ class TextService : public ModelService {
   json::object ready() const override;
 
  private:
+  protocol::task<void> count_tokens(protocol::TextParameters params, std::string tenant, int64_t deadline_ms,
+                                    protocol::EventSink& sink);
+
   struct Calls;  // answers on their way, shared with what the engine's thread posts
 
   boost::asio::any_io_executor io_;
   std::unique_ptr<Host> own_host_;  // null where the caller keeps it
   Host* host_;
+  std::string node_, model_;  // names in Accepted
   std::shared_ptr<Calls> calls_;
   std::shared_ptr<Grammars> grammars_;
   std::unique_ptr<EngineThread> engine_;

@@ -213,12 +213,63 @@ TEST_F(MessagesTest, AThreadIsRefusedSoThatClientsGoOnWithoutOne) {
   EXPECT_FALSE(other.json().at("error").as_object().contains("details"));
 }
 
+TEST_F(MessagesTest, AWholeAnswerHasTheOrderOfItsStream) {
+  service_.say({accepted(), part({Kind::Call, 0, "call_1", "weather", ""}),
+                part({Kind::Arguments, 0, "", "", "{}"}), token(1, "Then"), token(2, " this."),
+                part({Kind::Call, 1, "call_2", "weather", ""}),
+                part({Kind::Arguments, 1, "", "", R"({"a":1})"}), usage(7, 9), end("tool_calls")});
+  const json::value body =
+      create({{"tools", json::parse(R"([{"name":"weather","input_schema":{"type":"object"}}])")}})
+          .json();
+  EXPECT_EQ(body.at("content"),
+            json::parse(R"([{"type":"tool_use","id":"call_1","name":"weather","input":{}},)"
+                        R"({"type":"text","text":"Then this."},)"
+                        R"({"type":"tool_use","id":"call_2","name":"weather","input":{"a":1}}])"));
+}
+
+TEST_F(MessagesTest, WhatIsOfAnotherTypeIsNamed) {
+  const auto tool = [](json::object more) {
+    more["name"] = "f";
+    more["input_schema"] = json::object();
+    return json::object{{"tools", json::array{std::move(more)}}};
+  };
+  const std::pair<const char*, json::object> wrong[] = {
+      {"/metadata", {{"metadata", 5}}},
+      {"/cache_control", {{"cache_control", "ephemeral"}}},
+      {"/service_tier", {{"service_tier", 1}}},
+      {"/tools/0/strict", tool({{"strict", "x"}})},
+      {"/tools/0/type", tool({{"type", 4}})},
+      {"/tools/0/cache_control", tool({{"cache_control", 4}})},
+      {"/thinking/budget_tokens",
+       {{"thinking", json::object{{"type", "enabled"}, {"budget_tokens", "x"}}}}},
+  };
+  for (const auto& [place, members] : wrong) {
+    const Answer answer = create(members);
+    EXPECT_EQ(answer.status, 400) << place;
+    EXPECT_NE(error(answer).find(fmt::format("'{}'", place)), std::string::npos) << answer.body;
+  }
+  json::object choice = tool({});
+  choice["tool_choice"] = json::object{{"type", "auto"}, {"disable_parallel_tool_use", "yes"}};
+  EXPECT_NE(error(create(choice)).find("'/tool_choice/disable_parallel_tool_use'"),
+            std::string::npos);
+}
+
+TEST_F(MessagesTest, APathThatIsNotThereIsNotFound) {
+  for (const char* path : {"/v1/messages/nothing", "/v1/messages/count_tokens/x",
+                           "/client/v4/accounts/acc/ai/v1/messages/batches"}) {
+    const Answer answer = post(path, "{}");
+    EXPECT_EQ(answer.status, 404) << path;
+    EXPECT_EQ(answer.json().at("error").at("type"), "not_found_error");
+  }
+}
+
 TEST_F(MessagesTest, TokensAreCounted) {
+  service_.say({accepted(0), Event(protocol::Result(json::object{{"input_tokens", 7}})), usage(0, 0), end()});
   const Answer answer = post(
       "/v1/messages/count_tokens",
       fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"hi"}}]}})", kModel));
   EXPECT_EQ(answer.json(), json::parse(R"({"input_tokens":7})"));
-  EXPECT_EQ(params().at("max_tokens"), 0);
+  EXPECT_EQ(params().at("count_tokens"), true);
 }
 
 }  // namespace

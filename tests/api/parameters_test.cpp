@@ -107,7 +107,12 @@ TEST_F(ParametersTest, WhatIsAcceptedChangesNothing) {
       if (one.fate != Fate::Accepted) continue;
       ASSERT_EQ(send(route, "", nullptr).status, 200) << route.label;
       const json::object before = params();
-      const Answer answer = send(route, one.name, anything);
+      Answer answer = send(route, one.name, anything);
+      // Of a type that is not its own; the message names it.
+      if (answer.status == 400) {
+        EXPECT_NE(answer.body.find("'/" + std::string(one.name) + "'"), std::string::npos) << answer.body;
+        answer = send(route, one.name, one.name == "max_tool_calls" ? json::value(3) : json::value("x"));
+      }
       EXPECT_EQ(answer.status, 200) << route.label << ": " << one.name << answer.body;
       EXPECT_EQ(answer.header("verge-ignored"), "") << one.name;
       EXPECT_EQ(params(), before) << route.label << ": " << one.name;

@@ -487,6 +487,90 @@ TEST_F(ResponsesTest, LogprobsWhereAskedFor) {
             2u);
 }
 
+TEST_F(ResponsesTest, AWholeAnswerHasTheOrderOfItsStream) {
+  using Kind = protocol::Delta::Kind;
+  const auto part = [](protocol::Delta delta) -> Event {
+    return protocol::Part(protocol::to_json(delta));
+  };
+  service_.say({accepted(), part({Kind::Call, 0, "call_1", "weather", ""}),
+                part({Kind::Arguments, 0, "", "", "{}"}), token(1, "Then"), token(2, " this."),
+                part({Kind::Reasoning, 0, "", "", "Hm."}), token(3, "And that."), usage(7, 9),
+                end("stop")});
+  const json::object tools{
+      {"tools", json::parse(R"([{"type":"function","name":"weather"}])")}};
+  json::object streamed = tools;
+  streamed["stream"] = true;
+  const json::value whole = create(tools).json();
+  const json::value last = stream(create(streamed)).back().at("response");
+  const auto told = [](const json::value& response) {
+    std::string out;
+    for (const json::value& item : response.at("output").as_array()) {
+      out += std::string(item.at("type").as_string()) + " ";
+      if (item.as_object().contains("content"))
+        out += std::string(item.at("content").at(0).at("text").as_string()) + " ";
+    }
+    return out;
+  };
+  EXPECT_EQ(told(whole), "function_call message Then this. reasoning Hm. message And that. ");
+  EXPECT_EQ(told(last), told(whole));
+}
+
+TEST_F(ResponsesTest, WhatIsOfAnotherTypeIsNamedAndNotGivenBack) {
+  const auto tool = [](json::object more) {
+    more["type"] = "function";
+    more.emplace("name", "f");
+    return json::array{std::move(more)};
+  };
+  const std::pair<const char*, json::value> wrong[] = {
+      {"user", 4},
+      {"safety_identifier", json::array()},
+      {"prompt_cache_key", 1.5},
+      {"prompt_cache_retention", true},
+      {"service_tier", 1},
+      {"truncation", 7},
+      {"metadata", "x"},
+      {"max_tool_calls", "3"},
+      {"parallel_tool_calls", "no"},
+      {"store", "yes"},
+      {"background", 0},
+      {"instructions", 5},
+      {"previous_response_id", 5},
+      {"reasoning", json::object{{"effort", 3}}},
+      {"tools", tool({{"strict", "x"}})},
+      {"tools", tool({{"description", 3}})},
+      {"text", json::object{{"format", json::object{{"type", "json_schema"},
+                                                    {"name", "n"},
+                                                    {"schema", json::object()},
+                                                    {"strict", "x"}}}}},
+      {"text", json::object{{"format", json::object{{"type", "json_schema"},
+                                                    {"name", 4},
+                                                    {"schema", json::object()}}}}},
+  };
+  for (const auto& [name, value] : wrong) {
+    const Answer answer = create({{name, value}});
+    EXPECT_EQ(answer.status, 400) << name << answer.body;
+    EXPECT_TRUE(param(answer).starts_with(name)) << answer.body;
+  }
+  for (const char* name : {"tools", "tool_choice"}) {  // forms send it for nothing
+    const json::value body = create({{name, ""}}).json();
+    EXPECT_EQ(body.at("tools"), json::array());
+    EXPECT_EQ(body.at("tool_choice"), "auto");
+  }
+}
+
+TEST_F(ResponsesTest, TokensOfAnInputAreCounted) {
+  service_.say({accepted(0), Event(protocol::Result(json::object{{"input_tokens", 7}})), usage(0, 0),
+                end()});
+  const json::object body{{"model", kModel}, {"input", "hi"}, {"instructions", "Be brief."}};
+  const Answer answer = post(path("/input_tokens"), json::serialize(body));
+  EXPECT_EQ(answer.json(), json::parse(R"({"object":"response.input_tokens","input_tokens":7})"));
+  EXPECT_EQ(service_.requests().back().params.at("count_tokens"), true);
+  EXPECT_EQ(post(path("/input_tokens"), R"({"input":"hi"})").status, 400);
+  const Answer refused = post(path("/compact"), json::serialize(body));
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find("compact"), std::string::npos) << refused.body;
+}
+
 TEST_F(ResponsesTest, OneCacheKeyIsOneAffinity) {
   create({{"prompt_cache_key", "user-7"}});
   EXPECT_EQ(service_.requests().back().affinity, "user-7");

@@ -25,12 +25,16 @@ struct Sink : protocol::EventSink {
     ++events;
     if (const auto* token = std::get_if<protocol::Token>(&event)) text += token->text;
     if (const auto* accepted = std::get_if<protocol::Accepted>(&event)) model = accepted->model;
+    if (const auto* result = std::get_if<protocol::Result>(&event)) value = result->value;
+    if (const auto* usage = std::get_if<protocol::Usage>(&event)) read = usage->prompt_tokens;
     if (const auto* failure = std::get_if<protocol::Failure>(&event)) error = failure->error;
     terminal += protocol::terminal(event);
     co_return events < leave_after;
   }
   std::string text, model;
   Error error;
+  json::value value;
+  int64_t read = 0;  // tokens of the prompt
   int events = 0, terminal = 0, leave_after = INT32_MAX;
 };
 
@@ -77,6 +81,27 @@ TEST_F(TextServiceTest, AnswersWithItsNames) {
   EXPECT_EQ(sink.terminal, 1);
   EXPECT_EQ(sink.model, "fake");
   EXPECT_EQ(sink.error.message, "");
+  expect_nothing_held();
+}
+
+TEST_F(TextServiceTest, TokensAreCountedWithoutAStep) {
+  const auto run = [&](bool counting) {
+    Sink sink;
+    auto r = request(1, 1);
+    if (counting) r.params["count_tokens"] = true;
+    asio::co_spawn(io, service->run(r, sink), asio::detached);
+    io.restart();
+    io.run();
+    EXPECT_EQ(sink.terminal, 1);
+    EXPECT_EQ(sink.error.message, "");
+    return sink;
+  };
+  const Sink counted = run(true);
+  EXPECT_EQ(service->status().at("steps"), 0);
+  EXPECT_EQ(counted.read, 0);
+  const Sink answered = run(false);
+  EXPECT_GT(answered.read, 0);
+  EXPECT_EQ(counted.value, (json::object{{"input_tokens", answered.read}}));
   expect_nothing_held();
 }
 

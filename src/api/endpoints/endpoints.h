@@ -32,6 +32,8 @@ http::task<void> openai_translations(Call& call);
 // messages.cpp
 http::task<void> create_message(Call& call);
 http::task<void> count_message_tokens(Call& call);
+http::task<void> count_response_tokens(Call& call);
+http::task<void> compact_response(Call& call);
 // responses.cpp
 http::task<void> create_response(Call& call);
 http::task<void> get_response(Call& call);

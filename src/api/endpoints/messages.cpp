@@ -4,6 +4,7 @@
 #include "api/messages/answer.h"
 #include "api/messages/request.h"
 #include "api/responses/items.h"
+#include "api/tasks/token_count.h"
 
 namespace verge::api {
 namespace {
@@ -19,13 +20,16 @@ http::task<void> answer_message(Call& call, bool counting) {
                       : Result<TextRequest>(options.error());
   if (!text) return respond_error(call, text.error());
   note_ignored(call, std::move(text->ignored));
+  text->params.count_tokens = counting;
+  std::vector<protocol::Request> requests = make_requests(call, **entry, *text, *options);
   std::unique_ptr<AnswerFormat> format;
-  if (counting) format = std::make_unique<messages::TokenCount>();
-  else
+  if (counting) {
+    format = std::make_unique<TokenCount>();
+  } else {
     format = std::make_unique<messages::MessageAnswer>(
         responses::item_id("msg", call.id, 0), *model, std::string(messages::effort_name(*body)));
-  return generate(call, make_requests(call, **entry, *text, *options), std::move(format),
-                  !counting && text->stream);
+  }
+  return generate(call, std::move(requests), std::move(format), text->stream);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "api/responses/answer.h"
 #include "api/responses/request.h"
 #include "api/tasks/params.h"
+#include "api/tasks/token_count.h"
 #include "api/utf8.h"
 #include "support/clock.h"
 #include "support/responses_limits.h"
@@ -249,6 +250,40 @@ http::task<void> create_response(Call& call) {
       std::make_unique<responses::ResponseAnswer>(std::move(writer), store, std::move(kept));
   auto answering = generate(call, std::move(requests), std::move(format), text->stream);
   co_await std::move(answering);
+}
+
+http::task<void> count_response_tokens(Call& call) {
+  Result<Asked> asked = read(call);
+  Result<Items> items = asked ? Items() : Result<Items>(asked.error());
+  if (asked) {
+    auto gathering = gather(call, asked->request);
+    items = co_await std::move(gathering);
+  }
+  Result<TextRequest> text = items ? responses::to_text(asked->request, *items, *asked->entry)
+                                   : Result<TextRequest>(items.error());
+  if (!text) {
+    auto refusal = respond_error(call, text.error());
+    co_await std::move(refusal);
+    co_return;
+  }
+  text->ignored.insert(text->ignored.begin(), asked->request.ignored.begin(),
+                       asked->request.ignored.end());
+  note_ignored(call, std::move(text->ignored));
+  text->params.count_tokens = true;
+  std::vector<protocol::Request> requests =
+      make_requests(call, *asked->entry, *text, asked->options);
+  std::unique_ptr<AnswerFormat> format = std::make_unique<TokenCount>("response.input_tokens");
+  auto counting = generate(call, std::move(requests), std::move(format), false);
+  co_await std::move(counting);
+}
+
+http::task<void> compact_response(Call& call) {
+  const Error error =
+      fail(Code::UnsupportedParameter,
+           "'/v1/responses/compact' is not supported: leave items out of 'input', or set "
+           "'truncation' to \"auto\"");
+  auto refusal = respond_error(call, error);
+  co_await std::move(refusal);
 }
 
 http::task<void> get_response(Call& call) {

@@ -53,20 +53,7 @@ json::object MessageAnswer::message(const protocol::Usage& usage) const {
 json::value MessageAnswer::whole(const std::vector<Answer>& answers) {
   const Answer& answer = answers.front();
   json::object out = message(answer.usage);
-  json::array content;
-  if (!answer.generated.reasoning.empty())
-    content.push_back(json::object{{"type", "thinking"},
-                                   {"thinking", lossy_utf8(answer.generated.reasoning)},
-                                   {"signature", ""}});
-  if (!answer.text.empty())
-    content.push_back(json::object{{"type", "text"}, {"text", lossy_utf8(answer.text)}});
-  for (const protocol::ToolCall& call : answer.generated.calls) {
-    json::value input = json::object();
-    if (auto parsed = parse_json(call.arguments, kInputDepth)) input = std::move(*parsed);
-    content.push_back(json::object{
-        {"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", std::move(input)}});
-  }
-  out["content"] = std::move(content);
+  out["content"] = content_;
   out["stop_reason"] = stop_reason(answer);
   out["stop_sequence"] = stop_sequence(answer);
   return out;
@@ -84,28 +71,39 @@ std::string MessageAnswer::open(Block kind, json::object block) {
   std::string out = begin();
   out += close();
   open_ = kind;
-  return out +
-         event("content_block_start", {{"index", blocks_}, {"content_block", std::move(block)}});
+  block_ = block;
+  written_.clear();
+  return out + event("content_block_start",
+                     {{"index", content_.size()}, {"content_block", std::move(block)}});
 }
 
 std::string MessageAnswer::close() {
   if (open_ == Block::None) return {};
   std::string out;
-  if (open_ == Block::Thinking) out = write({{"type", "signature_delta"}, {"signature", ""}});
-  out += event("content_block_stop", {{"index", blocks_++}});
+  if (open_ == Block::Thinking) out = write("signature_delta", "signature", "");
+  out += event("content_block_stop", {{"index", content_.size()}});
+  if (open_ == Block::Text) block_["text"] = written_;
+  if (open_ == Block::Thinking) block_["thinking"] = written_;
+  if (open_ == Block::ToolUse)
+    if (auto input = parse_json(written_, kInputDepth)) block_["input"] = std::move(*input);
+  content_.push_back(std::move(block_));
   open_ = Block::None;
   return out;
 }
 
-std::string MessageAnswer::write(json::object delta) {
-  return event("content_block_delta", {{"index", blocks_}, {"delta", std::move(delta)}});
+std::string MessageAnswer::write(std::string_view type, std::string_view member,
+                                 std::string_view piece) {
+  const std::string text = lossy_utf8(piece);
+  written_ += text;
+  json::object delta{{"type", type}, {member, text}};
+  return event("content_block_delta", {{"index", content_.size()}, {"delta", std::move(delta)}});
 }
 
 std::string MessageAnswer::piece(size_t /*index*/, const protocol::Token& token) {
   std::string out = begin();
   if (token.text.empty()) return out;
   if (open_ != Block::Text) out += open(Block::Text, {{"type", "text"}, {"text", ""}});
-  return out + write({{"type", "text_delta"}, {"text", lossy_utf8(token.text)}});
+  return out + write("text_delta", "text", token.text);
 }
 
 std::string MessageAnswer::delta(size_t index, const protocol::Delta& delta) {
@@ -118,10 +116,10 @@ std::string MessageAnswer::delta(size_t index, const protocol::Delta& delta) {
   std::string out = begin();
   if (delta.text.empty()) return out;
   if (delta.kind == Kind::Arguments)
-    return out + write({{"type", "input_json_delta"}, {"partial_json", lossy_utf8(delta.text)}});
+    return out + write("input_json_delta", "partial_json", delta.text);
   if (open_ != Block::Thinking)
     out += open(Block::Thinking, {{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
-  return out + write({{"type", "thinking_delta"}, {"thinking", lossy_utf8(delta.text)}});
+  return out + write("thinking_delta", "thinking", delta.text);
 }
 
 std::string MessageAnswer::ending(size_t /*index*/, const Answer& answer) {

@@ -18,6 +18,7 @@ class MessageAnswer : public AnswerFormat {
   void accepted(size_t index, const protocol::Usage& prompt) override;
   std::string piece(size_t index, const protocol::Token& token) override;
   bool takes_deltas() const override { return true; }
+  bool collects() const override { return true; }
   std::string delta(size_t index, const protocol::Delta& delta) override;
   std::string ending(size_t index, const Answer& answer) override;
   std::string closing(const std::vector<Answer>& answers) override;
@@ -30,24 +31,15 @@ class MessageAnswer : public AnswerFormat {
   std::string begin();  // message_start and ping, once
   std::string open(Block kind, json::object block);
   std::string close();
-  std::string write(json::object delta);
+  std::string write(std::string_view type, std::string_view member, std::string_view piece);
 
   std::string id_, model_, effort_;
   protocol::Usage prompt_;
   bool begun_ = false;
   Block open_ = Block::None;
-  size_t blocks_ = 0;
-};
-
-// Of /v1/messages/count_tokens: the prompt is read and nothing written.
-class TokenCount : public AnswerFormat {
- public:
-  json::value whole(const std::vector<Answer>& answers) override {
-    return json::object{{"input_tokens", answers.front().usage.prompt_tokens}};
-  }
-  std::string piece(size_t, const protocol::Token&) override { return {}; }
-  std::string closing(const std::vector<Answer>&) override { return {}; }
-  std::string failure(const Published&, std::string_view) override { return {}; }
+  json::object block_;   // that is open, as it began
+  std::string written_;  // in it: text, thought or input
+  json::array content_;  // blocks that are complete
 };
 
 }  // namespace verge::api::messages

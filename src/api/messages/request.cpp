@@ -14,20 +14,6 @@
 namespace verge::api::messages {
 namespace {
 
-// Parameters that mean on /v1/chat/completions what they mean here.
-constexpr std::string_view kSame[] = {"temperature",
-                                      "top_p",
-                                      "top_k",
-                                      "min_p",
-                                      "repetition_penalty",
-                                      "frequency_penalty",
-                                      "presence_penalty",
-                                      "seed",
-                                      "logit_bias",
-                                      "ignore_eos",
-                                      "chat_template_kwargs",
-                                      "stream"};
-
 constexpr std::pair<std::string_view, std::string_view> kNames[] = {
     {"/response_format/json_schema/schema", "/output_config/format/schema"},
     {"/response_format", "/output_config/format"},
@@ -197,6 +183,9 @@ Result<json::array> chat_tools(const json::value& value) {
     const std::string place = fmt::format("/tools/{}", i);
     const json::object* tool = (*tools)[i].if_object();
     if (!tool) return mismatch(place, "object", (*tools)[i]);
+    VERGE_TRY(check_type(*tool, "type", FieldType::Text, place));
+    VERGE_TRY(check_type(*tool, "strict", FieldType::Flag, place));
+    VERGE_TRY(check_type(*tool, "cache_control", FieldType::Object, place));
     const std::string type = get_string(*tool, "type").value_or("custom");
     if (type != "custom")
       return not_built(
@@ -219,6 +208,7 @@ Result<void> read_choice(const json::object& choice, json::object& chat) {
   if (type != "auto" && type != "any" && type != "tool" && type != "none")
     return fail_at(Code::InvalidInput, "/tool_choice/type", "enum {:.32} not in auto,any,tool,none at '/tool_choice/type'",
                 type);
+  VERGE_TRY(check_type(choice, "disable_parallel_tool_use", FieldType::Flag, "/tool_choice"));
   if (get_bool(choice, "disable_parallel_tool_use").value_or(false))
     chat["parallel_tool_calls"] = false;
   if (type != "tool") {
@@ -260,6 +250,7 @@ Result<void> read_output(Params& in, json::object& chat) {
 Result<void> read_thinking(Params& in, json::object& chat) {
   const json::object* thinking = in.object("thinking");
   if (!thinking) return {};
+  VERGE_TRY(check_type(*thinking, "budget_tokens", FieldType::Whole, "/thinking"));
   const std::string type = get_string(*thinking, "type").value_or("");
   if (type != "enabled" && type != "adaptive" && type != "disabled")
     return fail_at(Code::InvalidInput, "/thinking/type",
@@ -282,12 +273,11 @@ Result<TextRequest> read_request(const json::object& body, const catalogue::Entr
   Params in(body);
   VERGE_ASSIGN(chat, ChatReader().read(body));
   json::object sent;
-  for (std::string_view name : kSame)
-    if (const json::value* value = in.find(name)) sent[name] = *value;
+  copy_same(body, sent);
   const auto most = in.integer("max_tokens", counting ? 0 : 1, INT64_MAX);
   if (!in.ok()) return in.error();
   if (!most && !counting) return missing("/", "model,max_tokens,messages");
-  sent["max_completion_tokens"] = counting ? 0 : *most;
+  if (most) sent["max_completion_tokens"] = *most;
   if (counting) sent.erase("stream");
   if (const json::value* stop = in.find("stop_sequences")) {
     if (!stop->is_array()) return mismatch("/stop_sequences", "array", *stop);

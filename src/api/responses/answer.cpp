@@ -30,28 +30,13 @@ std::string ResponseAnswer::delta(size_t /*index*/, const protocol::Delta& delta
   return out;
 }
 
-std::string ResponseAnswer::finish(const Answer& answer) {
-  finished_ = true;
-  return writer_.finish(answer.finish_reason, answer.usage, answer.reasoning_tokens,
-                        unix_ms() / 1000);
-}
-
 std::string ResponseAnswer::ending(size_t /*index*/, const Answer& answer) {
   std::string out = begin();
-  return out + finish(answer);
+  return out + writer_.finish(answer.finish_reason, answer.usage, answer.reasoning_tokens,
+                              unix_ms() / 1000);
 }
 
-http::task<void> ResponseAnswer::keep(const std::vector<Answer>& answers) {
-  if (!finished_) {  // not a stream: nothing has been written yet
-    const Answer& answer = answers.front();
-    (void)writer_.reasoning(answer.generated.reasoning);
-    (void)writer_.text(answer.text, answer.logprobs);
-    for (const protocol::ToolCall& call : answer.generated.calls) {
-      (void)writer_.call(call.id, call.name);
-      (void)writer_.arguments(call.arguments);
-    }
-    (void)finish(answer);
-  }
+http::task<void> ResponseAnswer::keep(const std::vector<Answer>& /*answers*/) {
   if (!store_) co_return;
   json::object& response = writer_.response();
   kept_.response = json_body(response);

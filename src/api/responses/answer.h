@@ -24,6 +24,7 @@ class ResponseAnswer : public AnswerFormat {
   json::value whole(const std::vector<Answer>& answers) override;
   std::string piece(size_t index, const protocol::Token& token) override;
   bool takes_deltas() const override { return true; }
+  bool collects() const override { return true; }
   std::string delta(size_t index, const protocol::Delta& delta) override;
   std::string ending(size_t index, const Answer& answer) override;
   http::task<void> keep(const std::vector<Answer>& answers) override;
@@ -33,12 +34,11 @@ class ResponseAnswer : public AnswerFormat {
 
  private:
   std::string begin();  // the opening events, once: numbered before those that they come before
-  std::string finish(const Answer& answer);
 
   Writer writer_;
   accounts::ResponseStore* store_;
   accounts::KeptResponse kept_;
-  bool begun_ = false, finished_ = false;
+  bool begun_ = false;
 };
 
 }  // namespace verge::api::responses

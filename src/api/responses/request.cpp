@@ -13,23 +13,8 @@
 namespace verge::api::responses {
 namespace {
 
-// Parameters that mean on /v1/chat/completions what they mean here.
-constexpr std::string_view kSame[] = {"temperature",
-                                      "top_p",
-                                      "top_k",
-                                      "min_p",
-                                      "repetition_penalty",
-                                      "frequency_penalty",
-                                      "presence_penalty",
-                                      "seed",
-                                      "stop",
-                                      "logit_bias",
-                                      "ignore_eos",
-                                      "chat_template_kwargs",
-                                      "stream",
-                                      "stream_options",
-                                      "tools",
-                                      "tool_choice",
+// Beside those of copy_same().
+constexpr std::string_view kSame[] = {"stop", "stream_options", "tools", "tool_choice",
                                       "parallel_tool_calls"};
 
 constexpr std::pair<std::string_view, std::string_view> kNames[] = {
@@ -189,6 +174,7 @@ Result<TextRequest> to_text(const Request& request, const Items& items,
   VERGE_ASSIGN(chat, to_chat(in.text("instructions"), items));
   if (chat.messages.empty()) return fail_at(Code::InvalidInput, "/input", "minItems at '/input' is 1, got 0");
   json::object sent;
+  copy_same(body, sent);
   for (std::string_view name : kSame)
     if (const json::value* value = in.find(name)) sent[name] = *value;
   if (const json::value* most = in.find("max_output_tokens")) {
@@ -244,9 +230,11 @@ json::object response_json(const Request& request, const TextRequest& text, std:
     if (const json::object* named = get_object(*sent, "format")) format = *named;
   out["text"] = json::object{{"format", std::move(format)}, {"verbosity", "medium"}};
   const json::value* choice = in.find("tool_choice");
-  out["tool_choice"] = choice ? *choice : json::value("auto");
+  const bool chosen = choice && ((choice->is_string() && !choice->get_string().empty()) ||
+                                 (choice->is_object() && !choice->get_object().empty()));
+  out["tool_choice"] = chosen ? *choice : json::value("auto");
   const json::value* tools = in.find("tools");
-  out["tools"] = tools ? *tools : json::value(json::array());
+  out["tools"] = tools && tools->is_array() ? *tools : json::value(json::array());
   for (json::value& tool : out["tools"].as_array())
     if (json::object* one = tool.if_object()) {
       if (const json::object* nested = get_object(*one, "function")) {  // the chat route's form

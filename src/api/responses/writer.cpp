@@ -72,12 +72,14 @@ std::string Writer::begin_text() {
 
 std::string Writer::text(std::string_view piece,
                          const std::vector<protocol::TokenLogprob>& logprobs) {
-  const bool list = logprobs_ && !logprobs.empty();
-  if (piece.empty() && !list) return {};
+  if (logprobs_) held_.insert(held_.end(), logprobs.begin(), logprobs.end());
+  // A token without text may be one of a thought or of a call, which its pieces then tell.
+  if (piece.empty() && (held_.empty() || open_ != Open::Message)) return {};
   std::string out = open_ == Open::Message ? std::string() : begin_text();
   const std::string text = lossy_utf8(piece);
   text_ += text;
-  json::array pieces = list ? logprobs_json(logprobs) : json::array();
+  json::array pieces = logprobs_json(held_);
+  held_.clear();
   for (const json::value& one : pieces) text_logprobs_.push_back(one);
   json::object members = place();
   members["content_index"] = 0;
@@ -87,6 +89,7 @@ std::string Writer::text(std::string_view piece,
 }
 
 std::string Writer::reasoning(std::string_view piece) {
+  held_.clear();
   if (piece.empty()) return {};
   std::string out;
   if (open_ != Open::Reasoning) {
@@ -109,6 +112,7 @@ std::string Writer::reasoning(std::string_view piece) {
 }
 
 std::string Writer::call(std::string_view call_id, std::string_view name) {
+  held_.clear();
   return open(Open::Call, {{"id", item_id("fc", seed_, items_)},
                            {"type", "function_call"},
                            {"status", "in_progress"},
@@ -118,6 +122,7 @@ std::string Writer::call(std::string_view call_id, std::string_view name) {
 }
 
 std::string Writer::arguments(std::string_view piece) {
+  held_.clear();
   if (piece.empty() || open_ != Open::Call) return {};
   const std::string text = lossy_utf8(piece);
   text_ += text;

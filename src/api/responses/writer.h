@@ -57,6 +57,7 @@ class Writer {
   json::object item_;  // that is open, as it was added
   std::string text_;   // of it: text, thought or arguments
   json::array text_logprobs_;
+  std::vector<protocol::TokenLogprob> held_;  // of tokens that have given nothing yet
 };
 
 }  // namespace verge::api::responses

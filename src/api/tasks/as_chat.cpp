@@ -7,6 +7,14 @@
 namespace verge::api {
 namespace {
 
+constexpr std::string_view kSame[] = {
+    "temperature",        "top_p",
+    "top_k",              "min_p",
+    "repetition_penalty", "frequency_penalty",
+    "presence_penalty",   "seed",
+    "logit_bias",         "ignore_eos",
+    "chat_template_kwargs", "stream"};
+
 bool continues(std::string_view pointer, std::string_view prefix) {
   return pointer.starts_with(prefix) &&
          (pointer.size() == prefix.size() || pointer[prefix.size()] == '/');
@@ -87,6 +95,12 @@ void Chat::call(std::string_view id, std::string_view name, json::value argument
   list.get_array().push_back(
       json::object{{"id", id}, {"type", "function"}, {"function", std::move(function)}});
   calls.back().push_back(std::move(place));
+}
+
+void copy_same(const json::object& body, json::object& chat) {
+  for (std::string_view name : kSame)
+    if (const json::value* value = body.if_contains(name); value && !value->is_null())
+      chat[name] = *value;
 }
 
 Error in_own_names(Error error, OwnNames names) {

@@ -30,6 +30,10 @@ using OwnNames = std::span<const std::pair<std::string_view, std::string_view>>;
 // What the worker says of a chat's parameters, in the client's names.
 Error in_own_names(Error error, OwnNames names);
 
+// Puts what means the same on these routes as in a chat into `chat`: sampling, the template's
+// variables, the stream.
+void copy_same(const json::object& body, json::object& chat);
+
 // `body` with `messages` of `chat` as a chat. `tool_schema`: what a tool's "parameters" are called.
 // Errors, and the places that the worker's errors will name, are the client's.
 Result<TextRequest> parse_as_chat(json::object body, Chat chat, const catalogue::Entry& entry,

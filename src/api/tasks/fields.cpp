@@ -25,4 +25,21 @@ Result<std::string> text_of(const json::object& object, std::string_view name,
   return std::string(value->get_string());
 }
 
+Result<void> check_type(const json::object& object, std::string_view name, FieldType type,
+                        std::string_view place) {
+  const json::value* value = present(object, name);
+  if (!value) return {};
+  const auto is = [&](bool right, std::string_view wanted) -> Result<void> {
+    if (right) return {};
+    return mismatch(fmt::format("{}/{}", place, name), wanted, *value);
+  };
+  switch (type) {
+    case FieldType::Text: return is(value->is_string(), "string");
+    case FieldType::Flag: return is(value->is_bool(), "boolean");
+    case FieldType::Whole: return is(value->is_int64() || value->is_uint64(), "integer");
+    case FieldType::Object: return is(value->is_object(), "object");
+  }
+  return {};
+}
+
 }  // namespace verge::api

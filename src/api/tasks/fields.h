@@ -21,4 +21,9 @@ const json::value* present(const json::object& object, std::string_view name);
 Result<std::string> text_of(const json::object& object, std::string_view name,
                             std::string_view place, std::string_view required);
 
+enum class FieldType { Text, Flag, Whole, Object };
+// InvalidInput: it is there, and of another type.
+Result<void> check_type(const json::object& object, std::string_view name, FieldType type,
+                        std::string_view place);
+
 }  // namespace verge::api

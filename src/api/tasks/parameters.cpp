@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "api/errors.h"
+#include "api/tasks/parameter_types.h"
 #include "api/tasks/params.h"
 
 namespace verge::api {
@@ -415,6 +416,7 @@ std::vector<Parameter> parameters(Surface surface) {
 }
 
 Result<std::vector<std::string>> check_parameters(Surface surface, const json::object& body) {
+  VERGE_TRY(check_types(surface, body));
   const auto [rows, place] = column_of(surface);
   std::vector<std::string> unknown;
   for (const auto& [key, value] : body) {

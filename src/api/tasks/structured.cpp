@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/errors.h"
+#include "api/tasks/fields.h"
 #include "api/utf8.h"
 #include "support/limits.h"
 
@@ -79,10 +80,24 @@ class Reader {
     if (bare_ && !(object && is_wrapper(*object))) return schema("/response_format/json_schema", value);
     if (!object)
       return in_.refuse(fail_at(Code::InvalidInput, "/response_format/json_schema", "Type mismatch of '/response_format/json_schema', 'object' not in '{}'", type_name(value)));
+    if (!check_wrapper(*object)) return;
     const json::value* inner = object->if_contains("schema");
     if (!inner || inner->is_null())
       return in_.refuse(fail_at(Code::InvalidInput, "/response_format/json_schema", "required properties at '/response_format/json_schema' are 'name,schema'"));
     schema("/response_format/json_schema/schema", *inner);
+  }
+
+  // What stands beside a schema.
+  bool check_wrapper(const json::object& wrapper) {
+    constexpr std::pair<std::string_view, FieldType> kMembers[] = {
+        {"name", FieldType::Text}, {"description", FieldType::Text}, {"strict", FieldType::Flag}};
+    for (const auto& [name, type] : kMembers) {
+      auto checked = check_type(wrapper, name, type, "/response_format/json_schema");
+      if (checked) continue;
+      in_.refuse(std::move(checked.error()));
+      return false;
+    }
+    return true;
   }
 
   void guided_json(const json::value& value) {

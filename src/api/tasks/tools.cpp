@@ -25,13 +25,6 @@ bool is_name(std::string_view name) {
          });
 }
 
-// Where it is there, it is a text.
-Result<void> check_text(const json::object& in, const char* member, std::string_view at) {
-  const json::value* value = in.if_contains(member);
-  if (!value || value->is_null() || value->is_string()) return {};
-  return mismatch(fmt::format("{}/{}", at, member), "string", *value);
-}
-
 // {type: "function", function: {name}} | {type: "function", name} | {name}
 std::optional<std::string> chosen_name(const json::object& choice) {
   if (const json::object* function = get_object(choice, "function"))
@@ -47,7 +40,7 @@ class ChoiceReader {
     if (value.is_string()) return mode(std::string_view(value.get_string()), "/tool_choice");
     const json::object* choice = value.if_object();
     if (!choice) return mismatch("/tool_choice", "string", value);
-    VERGE_TRY(check_text(*choice, "type", "/tool_choice"));
+    VERGE_TRY(check_type(*choice, "type", FieldType::Text, "/tool_choice"));
     const std::string type = get_string(*choice, "type").value_or("function");
     if (type == "auto" || type == "none" || type == "required" || type == "any")
       return mode(type, "/tool_choice/type");
@@ -90,7 +83,7 @@ class ChoiceReader {
     const json::object* inner = get_object(choice, "allowed_tools");
     const std::string at = inner ? "/tool_choice/allowed_tools" : "/tool_choice";
     if (!inner) inner = &choice;
-    VERGE_TRY(check_text(*inner, "mode", at));
+    VERGE_TRY(check_type(*inner, "mode", FieldType::Text, at));
     const std::string wanted = get_string(*inner, "mode").value_or("auto");
     if (wanted != "auto" && wanted != "required")
       return fail_at(Code::InvalidInput, fmt::format("{}/mode", at), "enum {:.32} not in auto,required at '{}/mode'", wanted, at);
@@ -135,7 +128,7 @@ Result<protocol::Tools> read_list(const json::value& value) {
 Result<protocol::Tool> read_tool(const json::value& value, std::string_view at) {
   const json::object* item = value.if_object();
   if (!item) return mismatch(at, "object", value);
-  VERGE_TRY(check_text(*item, "type", at));
+  VERGE_TRY(check_type(*item, "type", FieldType::Text, at));
   const std::string type = get_string(*item, "type").value_or("function");
   if (type != "function")
     return not_built(fmt::format("{}/type", at),
@@ -160,6 +153,8 @@ Result<protocol::Tool> read_tool(const json::value& value, std::string_view at) 
     if (!text->is_string()) return mismatch(place + "/description", "string", *text);
     out.description = text->get_string();
   }
+  VERGE_TRY(check_type(function, "strict", FieldType::Flag, place));
+  if (nested) VERGE_TRY(check_type(*item, "strict", FieldType::Flag, at));
   if (const json::value* schema = function.if_contains("parameters");
       schema && !schema->is_null()) {
     if (!schema->is_object()) return mismatch(out.at, "object", *schema);

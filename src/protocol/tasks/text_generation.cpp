@@ -121,6 +121,7 @@ json::object to_json(const TextParameters& p) {
   out["raw"] = p.raw;
   if (p.clamp_max_tokens) out["clamp_max_tokens"] = true;
   if (p.ignore_eos) out["ignore_eos"] = true;
+  if (p.count_tokens) out["count_tokens"] = true;
   if (!p.logit_bias.empty()) {
     json::object biases;
     for (const auto& [id, amount] : p.logit_bias) biases[std::to_string(id)] = amount;
@@ -137,6 +138,7 @@ verge::Result<TextParameters> text_parameters(const json::object& params) {
   reader("raw", out.raw);
   reader("clamp_max_tokens", out.clamp_max_tokens);
   reader("ignore_eos", out.ignore_eos);
+  reader("count_tokens", out.count_tokens);
   if (reader.error()) return *reader.error();
   std::erase(out.stop, "");
   VERGE_ASSIGN(tools, get_tools(params));
@@ -187,11 +189,16 @@ std::optional<Delta> delta_from_json(const json::value& value) {
   return std::nullopt;
 }
 
-Result to_result(const TextOutcome& outcome) { return Result(json::object{{"stop", outcome.stop}}); }
+Result to_result(const TextOutcome& outcome) {
+  json::object out{{"stop", outcome.stop}};
+  if (outcome.input_tokens) out["input_tokens"] = *outcome.input_tokens;
+  return Result(std::move(out));
+}
 
 TextOutcome text_outcome(const Result& result) {
   const json::object* object = result.value.if_object();
-  return {object ? get_string(*object, "stop").value_or("") : ""};
+  if (!object) return {};
+  return {get_string(*object, "stop").value_or(""), get_int(*object, "input_tokens")};
 }
 
 void Generated::add(const Delta& delta) {

@@ -81,6 +81,7 @@ struct TextParameters {
   std::optional<int64_t> logprobs;                         // 0: the chosen token's; n: the n best too
   std::optional<json::object> chat_template_kwargs;        // variables for the template
   std::optional<std::string> reasoning_effort;             // none, minimal, low, medium, high, xhigh, max
+  bool count_tokens = false;  // the prompt's are counted and nothing is computed: the answer is a TextOutcome
   bool ignore_eos = false;  // go on to max_tokens: no stop token is ever chosen; without effect under a grammar
   std::optional<WantedGrammar> grammar;
   Tools tools;
@@ -112,6 +113,7 @@ std::optional<Delta> delta_from_json(
 
 struct TextOutcome {
   std::string stop;  // the stop string at which the answer ended; empty = another end
+  std::optional<int64_t> input_tokens;  // where they were counted
 };
 Result to_result(const TextOutcome& outcome);
 TextOutcome text_outcome(const Result& result);

@@ -339,12 +339,29 @@ static Result<void> set_form(const std::optional<protocol::WantedGrammar>& wante
   return {};
 }
 
+// The tools that the model is shown.
+static protocol::Tools shown_tools(const protocol::TextParameters& params) {
+  protocol::Tools tools = params.tools;
+  if (tools.choice.mode == protocol::ToolMode::None) tools.tools.clear();
+  return tools;
+}
+
+Result<int64_t> count_prompt_tokens(const protocol::TextParameters& params,
+                                    const engine::LoadedModel& model, Grammars& grammars,
+                                    int context_tokens, int64_t now_unix_s) {
+  const protocol::Tools tools = shown_tools(params);
+  bool starts_text = true;
+  std::string end_of_prompt;
+  VERGE_ASSIGN(prompt, encode_prompt(params, {model, grammars.syntax(), tools, context_tokens},
+                                     now_unix_s, &starts_text, &end_of_prompt));
+  return static_cast<int64_t>(prompt.size());
+}
+
 Result<Generation> prepare_generation(const protocol::TextParameters& params, const Asked& asked,
                                       const engine::LoadedModel& model, Grammars& grammars,
                                       int context_tokens, int64_t now_unix_s) {
   Generation out;
-  protocol::Tools tools = params.tools;
-  if (tools.choice.mode == protocol::ToolMode::None) tools.tools.clear();
+  const protocol::Tools tools = shown_tools(params);
   const int64_t wanted = std::clamp<int64_t>(params.max_tokens.value_or(1), 1, limits::kContextTokens);
   std::string end_of_prompt;
   VERGE_ASSIGN(prompt, encode_prompt(params, {model, grammars.syntax(), tools, context_tokens, wanted},

@@ -47,4 +47,9 @@ struct Asked {
 Result<Generation> prepare_generation(const protocol::TextParameters& parameters, const Asked& asked, const engine::LoadedModel& model, Grammars& grammars,
                                       int context_tokens, int64_t now_unix_s);
 
+// Tokens of the prompt; one past the context window is counted, too, up to twice its length.
+// Errors: as above.
+Result<int64_t> count_prompt_tokens(const protocol::TextParameters& parameters, const engine::LoadedModel& model, Grammars& grammars,
+                                    int context_tokens, int64_t now_unix_s);
+
 }  // namespace verge::worker
