@@ -4,6 +4,7 @@
 
 #include "api/errors.h"
 #include "api/tasks/parameters.h"
+#include "api/tasks/reasoning.h"
 #include "api/tasks/structured.h"
 #include "api/tasks/tools.h"
 #include "support/utf8.h"
@@ -72,7 +73,7 @@ Result<TextRequest> parse_openai_chat(const json::object& body, const catalogue:
   TextRequest out;
   out.ignored = std::move(ignored);
   read_sampling(in, entry, kOpenAiRanges, std::nullopt, out);
-  read_reasoning(in, out);
+  read_reasoning(in, entry, out);
   read_chat_logprobs(in, out);
   read_structured(in, false, out);
   read_tools(in, out);
@@ -92,8 +93,11 @@ Result<TextRequest> parse_openai_completion(const json::object& body, const cata
   TextRequest out;
   out.ignored = std::move(ignored);
   read_sampling(in, entry, kOpenAiRanges, kCompletionTokens, out);
-  read_reasoning(in, out);
-  out.params.reasoning_effort.reset();  // there is no template that could reason
+  read_reasoning(in, entry, out);
+  // There is no template that could reason.
+  out.params.reasoning_effort.reset();
+  out.params.reasoning_levels.clear();
+  out.params.reasoning_usual = false;
   if (auto top = in.integer("logprobs", 0, limits::kTopLogprobs)) out.params.logprobs = *top;
   read_structured(in, false, out);
   read_stream(in, out);

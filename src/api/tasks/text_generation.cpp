@@ -15,6 +15,7 @@
 
 #include "api/errors.h"
 #include "api/tasks/parameters.h"
+#include "api/tasks/reasoning.h"
 #include "api/tasks/structured.h"
 #include "api/tasks/tools.h"
 #include "catalogue/schema.h"
@@ -258,19 +259,6 @@ void read_chat_logprobs(Params& in, TextRequest& out) {
   if (wanted) out.params.logprobs = top.value_or(0);
 }
 
-void read_reasoning(Params& in, TextRequest& out) {
-  const auto effort = in.text("reasoning_effort");
-  if (!effort || effort->empty()) return;
-  constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium",
-                                           "high", "xhigh",   "max"};
-  if (std::ranges::find(kEfforts, *effort) == std::end(kEfforts))
-    return in.refuse(
-        fail_at(Code::InvalidInput, "/reasoning_effort",
-             "enum {:.32} not in none,minimal,low,medium,high,xhigh,max at '/reasoning_effort'",
-             *effort));
-  out.params.reasoning_effort = *effort;
-}
-
 Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry& entry, const json::object& schema) {
   if (json::object* object = input.if_object()) {
     object->erase("options");  // the route's, not the model's
@@ -289,7 +277,7 @@ Result<TextRequest> parse_native_text(json::value input, const catalogue::Entry&
   out.ignored = std::move(ignored);
   read_sampling(in, entry, kNativeRanges, native_default_tokens(entry), out);
   bool raw = in.flag("raw").value_or(false);
-  if (!raw) read_reasoning(in, out);
+  if (!raw) read_reasoning(in, entry, out);
   read_chat_logprobs(in, out);
   read_structured(in, true, out);
   read_tools(in, out);

@@ -53,8 +53,6 @@ void read_chat_logprobs(Params& in, TextRequest& out);
 // nothing reads are added to `ignored`, as "messages.NAME".
 Result<json::array> normalise_messages(const json::value& messages,
                                        std::vector<std::string>& ignored);
-// `reasoning_effort`: what a model can do with it is for the worker to say, which knows its template.
-void read_reasoning(Params& in, TextRequest& out);
 
 // {"prompt_tokens":…,"completion_tokens":…,"total_tokens":…,"prompt_tokens_details":{"cached_tokens":…}}
 json::object usage_json(const protocol::Usage& usage);

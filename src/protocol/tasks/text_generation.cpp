@@ -122,6 +122,8 @@ json::object to_json(const TextParameters& p) {
   if (p.clamp_max_tokens) out["clamp_max_tokens"] = true;
   if (p.ignore_eos) out["ignore_eos"] = true;
   if (p.count_tokens) out["count_tokens"] = true;
+  if (!p.reasoning_levels.empty()) out["reasoning_levels"] = json::value_from(p.reasoning_levels);
+  if (p.reasoning_usual) out["reasoning_usual"] = true;
   if (!p.logit_bias.empty()) {
     json::object biases;
     for (const auto& [id, amount] : p.logit_bias) biases[std::to_string(id)] = amount;
@@ -139,6 +141,8 @@ verge::Result<TextParameters> text_parameters(const json::object& params) {
   reader("clamp_max_tokens", out.clamp_max_tokens);
   reader("ignore_eos", out.ignore_eos);
   reader("count_tokens", out.count_tokens);
+  reader("reasoning_levels", out.reasoning_levels);
+  reader("reasoning_usual", out.reasoning_usual);
   if (reader.error()) return *reader.error();
   std::erase(out.stop, "");
   VERGE_ASSIGN(tools, get_tools(params));

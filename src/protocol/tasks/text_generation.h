@@ -81,6 +81,10 @@ struct TextParameters {
   std::optional<int64_t> logprobs;                         // 0: the chosen token's; n: the n best too
   std::optional<json::object> chat_template_kwargs;        // variables for the template
   std::optional<std::string> reasoning_effort;             // none, minimal, low, medium, high, xhigh, max
+  // Where there are some they are the model's own: an effort that is one of them goes to the template as it is, "none" beside
+  // them is its switch.
+  std::vector<std::string> reasoning_levels;
+  bool reasoning_usual = false;  // nobody asked for the effort: without effect where the template has no such variable
   bool count_tokens = false;  // the prompt's are counted and nothing is computed: the answer is a TextOutcome
   bool ignore_eos = false;  // go on to max_tokens: no stop token is ever chosen; without effect under a grammar
   std::optional<WantedGrammar> grammar;

@@ -141,7 +141,14 @@ Result<json::object> template_variables(const protocol::TextParameters& params,
                      std::string_view(name));
   const std::optional<std::string>& effort = params.reasoning_effort;
   if (!effort) return out;
-  if (mentions(model, "reasoning_effort")) {
+  if (!params.reasoning_levels.empty()) {  // the model's own: nothing is to be mapped
+    const bool told =
+        std::ranges::find(params.reasoning_levels, *effort) != params.reasoning_levels.end() &&
+        mentions(model, "reasoning_effort");
+    if (told) out.emplace("reasoning_effort", *effort);
+    if (params.reasoning_usual || (told && (*effort != "none" || !mentions(model, "thinking"))))
+      return out;
+  } else if (mentions(model, "reasoning_effort")) {
     const bool least =
         *effort == "minimal" ||
         (*effort == "none" && mentions(model, "<|channel|>"));  // gpt-oss always thinks

@@ -416,6 +416,21 @@ TEST_F(TextGeneration, EffortsAreTheTemplatesOrRefused) {
                              {"chat_template_kwargs", {{"enable_thinking", true}}}}),
             "^True")
       << "the nearer word counts";
+  // Levels of the model's own go to the template as they are.
+  const auto own = [](std::string_view level, bool usual = false) {
+    json::object out{{"reasoning_effort", level}, {"reasoning_levels", {"max", "high", "none"}}};
+    if (usual) out["reasoning_usual"] = true;
+    return out;
+  };
+  EXPECT_EQ(rendered(effort, own("max")), "^max");
+  EXPECT_EQ(rendered(effort, own("max", true)), "^max");
+  EXPECT_EQ(rendered(effort, own("none")), "^none");
+  EXPECT_EQ(rendered("{{ reasoning_effort }}{{ enable_thinking }}", own("none")), "^noneFalse");
+  EXPECT_EQ(rendered("{{ reasoning_effort }}{{ enable_thinking }}", own("high")), "^high");
+  EXPECT_EQ(rendered(swtch, own("none")), "^False");
+  EXPECT_EQ(rendered(swtch, own("max")), "^True");
+  EXPECT_EQ(rendered(never, own("max", true)), "^x") << "a stand-in";
+  EXPECT_NE(rendered(never, own("max")).find("'/reasoning_effort'"), std::string::npos);
   EXPECT_EQ(rendered(always, {{"reasoning_effort", "high"}}), "^x");
   EXPECT_EQ(rendered(never, {{"reasoning_effort", "none"}}), "^x");
   EXPECT_NE(rendered(never, {{"reasoning_effort", "high"}}).find("'/reasoning_effort'"),
