@@ -189,7 +189,7 @@ Result<Envelope> answer_envelope(const AnswerForm& form) {
       // A call has a channel of its own beside the one for text.
       if (form.syntax && !form.required && !form.body) calls = e.parts[e.parts[part].next[0]].next;
     }
-    if (!calls.empty()) {
+    if (!calls.empty() && !form.thought->before_call.empty()) {
       const uint32_t part =
           e.add({Kind::Pattern, "(?:" + literal(form.thought->before_call) + ")?"});
       e.parts[part].next = std::exchange(calls, {part});

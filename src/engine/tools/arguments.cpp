@@ -84,8 +84,8 @@ Result<void> add_arguments(grammar::Envelope& e, const Function& function,
   std::vector<Node> nodes;
   for (const Argument& one : all) {
     Node node{};
-    node.first = e.add({Kind::Pattern, style.before(one.name, true)});
-    node.later = e.add({Kind::Pattern, style.before(one.name, false)});
+    node.first = e.add({Kind::Pattern, style.before(one, true)});
+    node.later = e.add({Kind::Pattern, style.before(one, false)});
     node.value_end = e.add({Kind::Pattern, style.after});
     const bool raw = one.text && style.raw_text;
     const uint32_t value = style.python && one.boolean

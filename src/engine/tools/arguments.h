@@ -28,7 +28,7 @@ std::vector<Argument> known_arguments(const Function& function);
 
 // How arguments follow one another. All texts are regular expressions.
 struct ArgumentStyle {
-  std::function<std::string(std::string_view name, bool first)> before;
+  std::function<std::string(const Argument& one, bool first)> before;
   bool raw_text = false;  // strings without JSON's quotes and escapes, between
   std::string text_open, text_close;
   std::string never_in_text;  // what would end one

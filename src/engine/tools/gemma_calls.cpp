@@ -121,8 +121,8 @@ class GemmaCalls final : public Syntax {
   std::string trigger(std::span<const Function>) const override { return literal(form_.open); }
   Result<CallParts> add(Envelope& e, std::span<const Function> functions, bool) const override {
     ArgumentStyle style;
-    style.before = [](std::string_view name, bool first) {
-      return (first ? "" : ",") + literal(name) + ":";
+    style.before = [](const Argument& one, bool first) {
+      return (first ? "" : ",") + literal(one.name) + ":";
     };
     style.raw_text = true;
     style.text_open = style.text_close = style.never_in_text = literal(form_.quote);

@@ -40,8 +40,8 @@ class HeadReader {
       if (!string(value)) return failed(head);
       if (bare && key == "type" && value != "function") return {};
       typed |= key == "type";
-      if (key == "name") head.name = std::move(value);
-      else if (key != "type" && key != "id") return {};
+      if (key == "name" || key == "tool_name") head.name = std::move(value);
+      else if (key != "type" && key != "id" && key != "tool_call_id") return {};
       if (!take(',')) return failed(head);
     }
     if (head.name.empty()) return {};
@@ -249,8 +249,11 @@ class JsonCallParser final : public Scanner {
 constexpr std::string_view kGap =
     "(?:\\n[ \\t]{0,8}| )?";  // white space that models write inside a call
 
-std::string object_head() {
-  return fmt::format("\\{{{0}(?:\"type\": ?\"function\",{0})?\"name\":{0}\"", kGap);
+std::string object_head(const JsonCalls::Form& form) {
+  const std::string before = form.id_key.empty()
+                                 ? std::string("\"type\": ?\"function\",")
+                                 : fmt::format("\"{}\": ?\"[0-9]{{1,2}}\",", form.id_key);
+  return fmt::format("\\{{{0}(?:{1}{0})?\"{2}\":{0}\"", kGap, before, form.name_key);
 }
 
 std::string any_name(std::span<const Function> functions) {
@@ -274,8 +277,10 @@ std::string JsonCalls::render(std::span<const Call> calls) const {
     const bool opens = i == 0 || !form_.list, closes = i + 1 == calls.size() || !form_.list;
     if (i > 0) out += form_.list ? ", " : "\n";
     if (opens) out += form_.open + std::string(form_.gap) + (form_.list ? "[" : "");
-    out += fmt::format(R"({{"name": {}, "{}": {}}})", quoted_json(calls[i].name), form_.arguments,
-                       calls[i].arguments);
+    out += "{";
+    if (!form_.id_key.empty()) out += fmt::format(R"("{}": "{}", )", form_.id_key, i);
+    out += fmt::format(R"("{}": {}, "{}": {}}})", form_.name_key, quoted_json(calls[i].name),
+                       form_.arguments, calls[i].arguments);
     if (closes) out += (form_.list ? "]" : "") + std::string(form_.gap) + form_.close;
   }
   return out;
@@ -301,11 +306,15 @@ Result<CallParts> JsonCalls::add(Envelope& e, std::span<const Function> function
   // One way to write calls: `open`, the object's head, one of the functions, `close`.
   const auto way = [&](const std::string& open, const std::string& close, bool list,
                        std::vector<uint32_t>& first, std::vector<uint32_t>& last) {
-    const uint32_t begin = e.add({Kind::Pattern, open + (list ? "\\[" : "") + object_head()});
+    // Cohere's has a line for each call.
+    const std::string line(form_.id_key.empty() ? std::string_view() : kGap);
+    const std::string head = object_head(form_);
+    const uint32_t begin = e.add({Kind::Pattern, open + (list ? "\\[" : "") + line + head});
     const uint32_t end = e.add({Kind::Pattern, std::string(kGap) + "\\}"});
-    const uint32_t tail = e.add({Kind::Pattern, (list ? "\\]" : "") + close});
+    const uint32_t tail = e.add({Kind::Pattern, line + (list ? "\\]" : "") + close});
     const bool more = list && parallel;
-    const uint32_t comma = more ? e.add({Kind::Pattern, ", ?" + object_head()}) : 0;
+    const uint32_t comma =
+        more ? e.add({Kind::Pattern, (line.empty() ? ", ?" : "," + line) + head}) : 0;
     for (const Function& f : functions) {
       const uint32_t name = e.add(
           {Kind::Pattern, fmt::format("{}\",{}\"{}\": ?", literal(f.name), kGap, form_.arguments)});

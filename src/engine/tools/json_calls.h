@@ -16,6 +16,8 @@ class JsonCalls final : public Syntax {
     std::string_view gap = "";  // between mark and JSON, as the model writes it
     bool loose = false;  // fenced and bare JSON are calls too, where the answer begins with them
     std::string optional_open = {};  // a mark that may stand before the JSON where open is empty
+    std::string_view name_key = "name";
+    std::string_view id_key = {};  // a call's number, before its name; empty: it has none
   };
   explicit JsonCalls(Form form) : form_(std::move(form)) {}
 

@@ -177,8 +177,8 @@ class PythonicCalls final : public Syntax {
     const uint32_t end = e.add({Kind::Pattern, "\\)"}),
                    comma = parallel ? e.add({Kind::Pattern, ", ?"}) : 0;
     ArgumentStyle style;
-    style.before = [](std::string_view name, bool first) {
-      return (first ? "" : ", ?") + literal(name) + "=";
+    style.before = [](const Argument& one, bool first) {
+      return (first ? "" : ", ?") + literal(one.name) + "=";
     };
     style.python = true;
     for (const Function& f : functions) {

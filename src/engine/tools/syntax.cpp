@@ -36,6 +36,11 @@ const JsonCalls& phi() {
   static const JsonCalls s({"phi", "<|tool_call|>", "<|/tool_call|>", true});
   return s;
 }
+const JsonCalls& cohere() {  // Command R7B and A
+  static const JsonCalls s({"cohere", "<|START_ACTION|>", "<|END_ACTION|>", true, "parameters", "",
+                            false, "", "tool_name", "tool_call_id"});
+  return s;
+}
 const JsonCalls& mistral_list() {  // Nemo, Small 3.0
   static const JsonCalls s({"mistral-list", "[TOOL_CALLS]", "", true});
   return s;
@@ -96,6 +101,7 @@ const NamedCalls& harmony() {  // gpt-oss; channels are thoughts.h's
 // Whether the variable `tools` is read: a template that writes calls of a history only does not tell the model what it may
 // call.
 bool shows_tools(std::string_view t) {
+  if (t.find("available_tools") != t.npos) return true;  // Granite's, which is given both
   constexpr std::string_view kName = "tools";
   const auto in_name = [&](size_t at) { return at < t.size() && (std::isalnum(static_cast<unsigned char>(t[at])) || t[at] == '_'); };
   for (size_t at = t.find(kName); at != t.npos; at = t.find(kName, at + 1))
@@ -108,15 +114,20 @@ bool shows_tools(std::string_view t) {
 const Syntax& generic_syntax() { return generic(); }
 
 std::vector<const Syntax*> all_syntaxes() {
-  return {&generic(),  &hermes(),   &smollm(),   &granite(),        &phi(),   &mistral_list(),
-          &llama(),    &mistral(),  &deepseek(), &deepseek_31(),    &kimi(),  &harmony(),
-          &pythonic(), &qwen_xml(), &glm(),      &function_gemma(), &gemma4()};
+  return {&generic(),     &hermes(),   &smollm(),         &granite(),     &phi(),
+          &cohere(),      &llama(),    &mistral_list(),   &mistral(),     &deepseek(),
+          &deepseek_31(), &kimi(),     &harmony(),        &pythonic(),    &qwen_xml(),
+          &glm(),         &minimax(),  &deepseek_32(),    &deepseek_4(),  &function_gemma(),
+          &gemma4()};
 }
 
 const Syntax* find_syntax(std::string_view t) {
   const auto has = [t](std::string_view text) { return t.find(text) != std::string_view::npos; };
   if (!shows_tools(t)) return nullptr;
   if (has("<|channel|>") && has("<|constrain|>")) return &harmony();
+  if (has("｜DSML｜")) return has("function_calls>") ? &deepseek_32() : &deepseek_4();
+  if (has("minimax:tool_call")) return &minimax();
+  if (has("<|START_ACTION|>") && has("tool_name")) return &cohere();
   if (has("<start_function_call>")) return &function_gemma();
   if (has("<|tool_call>call:")) return &gemma4();
   if (has("<|tool_calls_section_begin|>")) return &kimi();

@@ -36,12 +36,18 @@ const Thought* find_thought(std::string_view t) {
       "<think>", "</think>", {}};  // Qwen 3, QwQ, DeepSeek R1, GLM, SmolLM3, Nemotron, Kimi
   static const Thought magistral{"[THINK]", "[/THINK]", {}};
   static const Thought gemma{"<|channel>thought\n", "<channel|>", {}};  // Gemma 4
+  static const Thought cohere{
+      "<|START_THINKING|>", "<|END_THINKING|>", {"<|START_RESPONSE|>"}};
+  static const Thought granite{  // 3.2, where its template is told to
+      "Here is my thought process:", "Here is my response:", {}};
   static const Thought seed{"<seed:think>", "</seed:think>", {}};
   if (has("<|channel|>") && has("analysis")) return &harmony;
   if (has("<think>") || has("</think>")) return &think;
   if (has("[THINK]")) return &magistral;
   if (has("<|channel>thought")) return &gemma;
   if (has("<seed:think>")) return &seed;
+  if (has("<|START_THINKING|>")) return &cohere;
+  if (has(granite.open) && has(granite.close)) return &granite;
   return nullptr;
 }
 

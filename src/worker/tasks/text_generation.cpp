@@ -183,6 +183,9 @@ Result<std::vector<int32_t>> encode_chat(json::array messages, const protocol::T
   VERGE_ASSIGN(variables, template_variables(params, model));
   inputs.extra = std::move(variables);
   if (limits.syntax) inputs.tools = template_tools(limits.tools);
+  // Granite's own name of them.
+  if (!inputs.tools.empty() && mentions(model, "available_tools"))
+    inputs.extra.emplace("available_tools", inputs.tools);
   // Midnight, so that a template that writes the time gives all prompts of a day the same beginning.
   inputs.now_unix_s = now_unix_s - now_unix_s % 86'400;
   VERGE_ASSIGN(prompt, model.chat_template->render(inputs));

@@ -100,7 +100,8 @@ TEST_P(AnswerForms, AdmitWhatTheSyntaxRenders) {
                                         {{"get_weather", R"({"city":"123456789"})"}}}) {
       const std::string text = form.syntax->render(calls);
       const bool raw = calls[0].arguments == R"({"city":5})" &&
-                       (form.syntax->name() == "qwen-xml" || form.syntax->name() == "glm");
+                       (form.syntax->name() == "qwen-xml" || form.syntax->name() == "glm" ||
+                        form.syntax->name() == "minimax");
       const bool free_text = !required && calls[0].name == "other" &&
                              form.syntax->trigger(form.functions).starts_with("^");
       if (!raw && !free_text) { EXPECT_FALSE(admitted(*g, text)) << required << text; }
@@ -170,6 +171,13 @@ TEST(AnswerThoughts, AreSplitAtEveryCut) {
            {"<think>", false, "Hello <think> you", "", "Hello <think> you"},
            {"<think>", false, "  Hello", "", "  Hello"},
            {"[THINK]", false, "[THINK]a[/THINK]b", "a", "b"},
+           {"<|START_THINKING|>", false,
+            "<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>b", "a", "b"},
+           {"<|START_THINKING|>", false, "<|START_RESPONSE|>b", "", "b"},
+           {"Here is my thought process: Here is my response:", false,
+            "Here is my thought process:\n\na\n\nHere is my response:\n\nb", "a", "b"},
+           {"Here is my thought process: Here is my response:", false, "Here is my dog.", "",
+            "Here is my dog."},
            {"<|channel>thought", false, "<|channel>thought\na<channel|>b", "a", "b"},
            {"<|channel|> analysis", false,
             "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b",

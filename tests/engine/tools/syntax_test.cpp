@@ -142,6 +142,11 @@ TEST(FindSyntax, TellsTheFamilyFromItsTemplate) {
            {"{% if tools %}<|start_header_id|>{\"name\": f, \"parameters\": p}", "llama"},
            {"{% if tools %}<|start_header_id|>[func_name1(a=1)]", "pythonic"},
            {"{% if tools %}<start_function_call>", "function-gemma"},
+           {"{% if tools %}'｜DSML｜' 'function_calls>'", "deepseek-3.2"},
+           {"{% if tools %}'｜DSML｜' 'tool_calls>'", "deepseek-4"},
+           {"{% if tools %}'<minimax:tool_call>'", "minimax"},
+           {"{% if tools %}<|START_ACTION|>[{\"tool_name\"", "cohere"},
+           {"{% if available_tools %}<|tool_call|>", "granite"},
            {"{% if tools %}<|tool_call>call:", "gemma-4"},
            // The history's calls are written, and the functions are not shown: DeepSeek R1's.
            {"{% for c in message.tool_calls %}<｜tool▁calls▁begin｜>```json", ""},
