@@ -67,11 +67,24 @@ void print_help(std::FILE* out) {
   std::fprintf(out, "\n'verge COMMAND --help' shows a command's options. 'verge --version' prints the version.\n");
 }
 
+// For who has just installed it.
+void print_first_steps() {
+  std::fputs(
+      "Verge: the open, self-hosted Workers AI. What to do first:\n\n"
+      "  verge run @verge/stories-260k \"Once upon a time\"   a tiny model that is part of Verge: it tells stories\n"
+      "  verge pull @verge/smollm2-135m-instruct            fetch a small model that answers (98 MB)\n"
+      "  verge run @verge/smollm2-135m-instruct             chat with it\n"
+      "  verge serve --stand-ins                            the APIs and a page on http://127.0.0.1:8780\n"
+      "  verge dev PROJECT                                  a Cloudflare Worker with its env.AI on this machine\n\n"
+      "'verge models' lists the models there are, 'verge --help' the commands.\n",
+      stderr);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    print_help(stderr);
+    print_first_steps();
     return 2;
   }
   const char* name = argv[1];

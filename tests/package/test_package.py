@@ -267,3 +267,11 @@ def test_wheel_serves_in_a_with_block_and_is_listed_whole(tmp_path):
 def test_versions_are_one():
     assert json.loads((ROOT / "workers/package.json").read_text())["version"] == VERSION
     assert re.search(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == VERSION
+
+
+def test_program_without_arguments_says_what_to_do_first():
+    said = subprocess.run([os.environ["VERGE_BINARY"]], capture_output=True, text=True).stderr
+    listed = subprocess.run([os.environ["VERGE_BINARY"], "--help"], capture_output=True, text=True, check=True).stdout
+    steps = re.findall(r"^  verge (\w+)", said, re.M)
+    assert {"run", "pull", "serve", "dev"} <= set(steps)
+    assert all(re.search(rf"^  {step} ", listed, re.M) for step in steps)
