@@ -10,6 +10,7 @@
 #include "commands/cluster.h"
 #include "commands/convert.h"
 #include "commands/dev.h"
+#include "commands/doctor.h"
 #include "commands/grammar.h"
 #include "commands/host.h"
 #include "commands/inspect.h"
@@ -56,6 +57,7 @@ constexpr Command kCommands[] = {
     {"bench", verge::commands::bench, "Measure a model on this machine"},
     {"convert", verge::commands::convert, nullptr},
     {"host", verge::commands::host, nullptr},
+    {"doctor", verge::commands::doctor, "Check this machine: what Verge will use of it, and what to mend"},
     {"inspect", verge::commands::inspect, "Tell what a model is for and what it takes, from its headers"},
     {"worker", verge::commands::worker, nullptr},
 };
