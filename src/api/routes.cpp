@@ -56,6 +56,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/verge/v1/nodes", nodes, Shape::Rest, Access::Admin, kNone},
     {"GET", "/verge/v1/usage", all_usage, Shape::Rest, Access::Admin, kNone, "from to by account"},
     {"GET", "/", page, Shape::Rest, Access::Open, kNone, {}, true},
+    {"GET", "/openapi.json", openapi, Shape::Rest, Access::Open, kNone, {}, true},
+    {"GET", "/verge/openapi.json", openapi, Shape::Rest, Access::Open, kNone},
     {"GET", "/verge", page, Shape::Rest, Access::Open, kNone},
     {"GET", "/verge/page/{file...}", page_file, Shape::Rest, Access::Open, kNone},
     {"GET", "/verge/docs", documentation, Shape::Rest, Access::Open, kNone},

@@ -52,6 +52,7 @@ http::task<void> place(Call& call);
 http::task<void> page(Call& call);
 http::task<void> page_file(Call& call);
 http::task<void> documentation(Call& call);
+http::task<void> openapi(Call& call);
 // usage.cpp
 http::task<void> account_usage(Call& call);
 http::task<void> all_usage(Call& call);

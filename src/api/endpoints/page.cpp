@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/endpoints/endpoints.h"
+#include "api/openapi.h"
 #include "http/accept_encoding.h"
 
 namespace verge::api {
@@ -79,5 +80,7 @@ http::task<void> documentation(Call& call) {
   if (page_files().empty()) return respond_absence(call);
   return respond(call, 308, {{"location", "/verge/docs/index.html"}}, "");
 }
+
+http::task<void> openapi(Call& call) { return respond_json(call, openapi_document(call.context.catalogue)); }
 
 }  // namespace verge::api
