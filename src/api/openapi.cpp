@@ -89,41 +89,81 @@ std::vector<std::string> words(std::string_view list) {
   return out;
 }
 
-// "text-generation" -> "TextGeneration"
+// "text-generation" -> "TextGeneration", "image_url" -> "ImageUrl"
 std::string type_name(std::string_view task) {
   std::string out;
   bool upper = true;
   for (const char c : task) {
-    if (c == '-' || c == ' ') upper = true;
+    if (!std::isalnum(static_cast<unsigned char>(c))) upper = true;
     else out += std::exchange(upper, false) ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c;
   }
   return out;
 }
 
-// The published schemas, each once: inputs and results of models, by names that are put into `schemas`.
+// Published schemas, taken apart: a branch of a union that holds more than a plain type becomes a schema with a
+// name of its own, once. Readers find it by its name, and generators of clients make one type of it.
+class SchemaNames {
+ public:
+  explicit SchemaNames(json::object& schemas) : schemas_(schemas) {}
+
+  // A reference to `schema`, which is kept under `name`, or under the name that its equal has already.
+  json::object keep(json::value schema, const std::string& name) {
+    take_apart(schema, name);
+    const auto [known, fresh] = names_.emplace(json_body(schema), name);
+    if (!fresh) return reference(known->second);
+    for (int number = 2; schemas_.contains(known->second); ++number) known->second = name + std::to_string(number);
+    schemas_.emplace(known->second, std::move(schema));
+    return reference(known->second);
+  }
+
+ private:
+  void take_apart(json::value& value, const std::string& name) {
+    json::object* schema = value.if_object();
+    if (!schema) return;
+    schema->erase("title");  // it is a part of the name
+    for (const char* union_of : {"oneOf", "anyOf"}) {
+      json::value* branches = schema->if_contains(union_of);
+      if (!branches || !branches->is_array()) continue;
+      const bool objects = get_string(*schema, "type") == "object";
+      int number = 0;
+      for (json::value& branch : branches->get_array()) {
+        ++number;
+        json::object* one = branch.if_object();
+        if (!one) continue;
+        if (objects && !one->contains("type") && one->contains("properties")) one->emplace("type", "object");
+        if (!one->contains("properties") && !one->contains("items") && !one->contains("oneOf") && !one->contains("anyOf")) continue;
+        const auto title = get_string(*one, "title");
+        branch = keep(branch, name + (title ? type_name(*title) : fmt::format("Form{}", number)));
+      }
+      if (objects && !schema->contains("properties")) schema->erase("type");
+    }
+    if (json::value* properties = schema->if_contains("properties"); properties && properties->is_object())
+      for (auto& [key, member] : properties->get_object()) take_apart(member, name + type_name(key));
+    for (const char* inner : {"items", "additionalProperties"})
+      if (json::value* one = schema->if_contains(inner)) take_apart(*one, name + "Item");
+  }
+
+  json::object& schemas_;
+  std::map<std::string, std::string> names_;  // by the schema's text
+};
+
 struct Natives {
   json::array inputs, results;  // references
 };
 Natives add_native_schemas(const catalogue::Catalogue& catalogue, json::object& schemas) {
   Natives natives;
-  std::set<std::string> seen;
-  std::map<std::string, int> counts;
+  SchemaNames names(schemas);
+  const auto add = [&](const json::object& schema, const char* member, const std::string& name, json::array& list) {
+    const json::value* found = schema.if_contains(member);
+    if (!found) return;
+    json::object one = names.keep(*found, name);
+    if (std::ranges::find(list, json::value(one)) == list.end()) list.push_back(std::move(one));
+  };
   for (const catalogue::Entry* entry : catalogue.all()) {
     if (!entry->id.starts_with("@cf/") && !entry->id.starts_with("@hf/")) continue;
     const json::object& schema = catalogue.schema(*entry);
-    if (schema.empty() || !seen.insert(json_body(schema)).second) continue;
-    const int number = ++counts[entry->task];
-    const std::string name = type_name(entry->task) + (number > 1 ? std::to_string(number) : "");
-    const auto add = [&](const char* member, const char* suffix, json::array& list) {
-      const json::value* found = schema.if_contains(member);
-      if (!found) return;
-      json::value copy = *found;
-      if (json::object* object = copy.if_object(); object && !object->contains("title")) object->emplace("title", name + suffix);
-      schemas.emplace(name + suffix, std::move(copy));
-      list.push_back(reference(name + suffix));
-    };
-    add("input", "Input", natives.inputs);
-    add("output", "Result", natives.results);
+    add(schema, "input", type_name(entry->task) + "Input", natives.inputs);
+    add(schema, "output", type_name(entry->task) + "Result", natives.results);
   }
   return natives;
 }
@@ -151,11 +191,7 @@ struct Writer {
     const json::object model{{"type", "string"}};
     switch (operation.body) {
       case Body::None: return {};
-      case Body::Native: {
-        json::object out = json_of(json::object{{"anyOf", natives.inputs}});
-        out.emplace("application/octet-stream", json::object{{"schema", json::object{{"type", "string"}, {"format", "binary"}}}});
-        return out;
-      }
+      case Body::Native: return json_of(json::object{{"anyOf", natives.inputs}});
       case Body::AnyModel:
         return json_of(json::object{{"type", "object"}, {"required", json::array{"model", "input"}},
                                     {"properties", json::object{{"model", model}, {"input", json::object{{"anyOf", natives.inputs}}}}}});
@@ -233,12 +269,15 @@ void add_query(const Route& route, json::array& list) {
     list.push_back(json::object{{"name", name}, {"in", "query"}, {"schema", json::object{{"type", numbers.contains(name) ? "integer" : "string"}}}});
 }
 
-// One endpoint may have several routes: each gets an id of its own, from the path's first words.
+// One endpoint may have several routes, and each route has an id of its own.
 std::string operation_id(const Operation& operation, std::string_view path, std::set<std::string>& taken) {
   std::string id(operation.id);
-  if (!taken.contains(id) && taken.insert(id).second) return id;
-  id = (path.starts_with("/client/") ? "account_" : path.starts_with("/v1/") ? "plain_" : "also_") + id;
-  while (!taken.insert(id).second) id += "_too";
+  const bool also_plain = operation.tag == kOpenAi || operation.tag == kAnthropic;
+  if (also_plain && path.starts_with("/client/")) id = "account_" + id;
+  else if (path.starts_with("/ai-gateway/") || path.starts_with("/ai-api/") || path.starts_with("/to-everything/")) id = "binding_" + id;
+  else if (path.starts_with("/verge/docs/")) id = "get_documentation_page";
+  else if (taken.contains(id)) id = "verge_" + id;
+  taken.insert(id);
   return id;
 }
 
@@ -258,6 +297,9 @@ json::object openapi_document(const catalogue::Catalogue& catalogue) {
     const std::string path = plain_pattern(route.pattern, parameters);
     add_query(route, parameters);
     json::object operation{{"operationId", operation_id(*found, path, ids)}, {"tags", json::array{found->tag}}, {"summary", found->summary}};
+    // In words: generators of clients stumble over a body of two kinds.
+    if (found->body == Body::Native)
+      operation.emplace("description", "Models of pictures and sound take the bytes of a file as the body, too, under any other content type.");
     if (!parameters.empty()) operation.emplace("parameters", std::move(parameters));
     if (json::object body = writer.body(*found); !body.empty())
       operation.emplace("requestBody", json::object{{"required", true}, {"content", std::move(body)}});

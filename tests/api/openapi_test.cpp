@@ -49,6 +49,7 @@ TEST_F(OpenApiTest, SchemasAreThoseOfTheCatalogue) {
   const json::value& schemas = document.at("components").at("schemas");
   EXPECT_TRUE(schemas.at("TextGenerationInput").as_object().contains("oneOf"));
   EXPECT_TRUE(schemas.at("TextEmbeddingsResult").is_object());
+  EXPECT_TRUE(schemas.at("TextGenerationInputMessages").at("properties").as_object().contains("tools"));
   const json::value& chat = document.at("paths").at("/v1/chat/completions").at("post").at("requestBody").at("content").at("application/json").at("schema");
   EXPECT_TRUE(chat.at("properties").as_object().contains("min_p"));
   EXPECT_FALSE(chat.at("properties").as_object().contains("lora")) << "what is refused is not offered";
