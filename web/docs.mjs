@@ -55,7 +55,7 @@ function render(file) {
 }
 
 mkdirSync(out, { recursive: true });
-writeFileSync(join(out, "docs.css"), readFileSync("src/docs.css"));
+for (const name of ["docs.css", "icon.svg"]) writeFileSync(join(out, name), readFileSync(join("src", name)));
 flat.forEach((page, index) => {
   const nav = pages.map((group) => `<h2>${escape(group.title)}</h2>\n<ul>${group.pages.map((one) =>
     `<li><a href="${known.get(one.file)}"${one === page ? ' aria-current="page"' : ""}>${escape(one.title)}</a></li>`).join("")}</ul>`).join("\n");
@@ -67,6 +67,7 @@ flat.forEach((page, index) => {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${escape(page.title)} – Verge</title>
+<link rel="icon" href="icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="docs.css">
 </head>
 <body>

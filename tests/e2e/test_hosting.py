@@ -556,7 +556,12 @@ def test_routes_that_collide_are_refused_by_name(tmp_path):
         server.process.send_signal(signal.SIGHUP)
         row = eventually(lambda: (row := row_of(server, "c")).get("reload_error") and row)
         assert "the Workers a and c have the same route 'a.example/*'" in row["reload_error"] and row["state"] == "ready"
-        assert server.get("/")[0] == 200
+        # What the API leaves is the Worker's, the page's own address and the description's, too: those are below /verge then.
+        for path in ("/", "//", "/openapi.json"):
+            assert server.get(path)[2] == "x", path
+        assert server.post("/", {})[2] == "x"
+        assert "<title>Verge</title>" in server.get("/verge/")[2]
+        assert json.loads(server.get("/verge/openapi.json")[2])["openapi"] == "3.1.0"
 
 
 # Keeps what comes in; "bad" is never done, "loop" computes for ever, "slow" takes its time.

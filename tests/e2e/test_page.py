@@ -2,7 +2,7 @@
 axe-core finds."""
 import gzip, json, re, shutil, subprocess
 import pytest
-from harness import DATA, MODELS, STORIES, VERGE, Server
+from harness import DATA, MODELS, ROOT, STORIES, VERGE, Server
 from playwright.sync_api import expect, sync_playwright
 from axe_playwright_python.sync_playwright import Axe
 
@@ -82,6 +82,19 @@ def test_files_are_small_cached_and_strict(server):
         assert head.get("content-encoding", ["gzip"]) == ["gzip"]
     assert total <= 300_000
     assert server.get("/verge/page/none.js")[0] == 404
+
+
+def test_without_npm_the_build_goes_on_and_says_why(tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("sh", "cat", "sha256sum", "cut", "dirname", "mktemp", "rm", "cp", "ln", "mkdir", "cmake"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    made, stamp = tmp_path / "page.cpp", tmp_path / "stamp"
+    done = subprocess.run(["cmake", f"-DROOT={ROOT}", f"-DOUT={made}", f"-DSTAMP={stamp}", "-P", f"{ROOT}/scripts/embed_page.cmake"],
+                          env={"PATH": str(tools), "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "npm was not there when it was built" in made.read_text() and "npm was not there" in done.stderr
+    assert not stamp.exists(), "the next build tries again"
 
 
 @needs(CHAT)

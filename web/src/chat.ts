@@ -22,8 +22,8 @@ const examples = {
 };
 
 const numbers: [name: string, label: string, attributes: Record<string, string>, hint?: string][] = [
-  ["max_tokens", "Most tokens", { min: "1", step: "1", placeholder: "model's default" }],
-  ["temperature", "Temperature", { min: "0", max: "2", step: "0.1", placeholder: "model's default" }, "0 always takes the likeliest token."],
+  ["max_tokens", "Most tokens", { min: "1", step: "1", placeholder: "default" }],
+  ["temperature", "Temperature", { min: "0", max: "2", step: "0.1", placeholder: "default" }, "0 always takes the likeliest token."],
   ["top_p", "Top P", { min: "0", max: "1", step: "0.05", placeholder: "1" }],
   ["top_k", "Top K", { min: "-1", step: "1", placeholder: "off" }],
   ["frequency_penalty", "Frequency penalty", { min: "-2", max: "2", step: "0.1", placeholder: "0" }],
