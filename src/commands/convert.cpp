@@ -1,5 +1,6 @@
 // `verge convert KIND [MEDIA-TYPE] < DOCUMENT > MARKDOWN`, which the server starts for each file of env.AI.toMarkdown(): limits first,
 // then the document. A PDF's text is poppler's work, in this same process.
+// `verge convert FAMILY FOLDER`, which a pull starts: a package's files to a model's, which go to stdout (node/io/convert.h).
 #include "commands/convert.h"
 
 #include <fcntl.h>
@@ -15,11 +16,15 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <initializer_list>
 #include <string>
 #include <utility>
 
 #include "convert/convert.h"
+#include "engine/formats/file_access.h"
+#include "engine/models/hibari/convert.h"
+#include "node/io/convert.h"
 #include "support/limits.h"
 
 namespace verge::commands {
@@ -86,11 +91,39 @@ std::string read_all() {
   return all;
 }
 
+constexpr uint64_t kPackageFileBytes = 256 << 20;
+
+// The files are read before the limits are set, and looked into behind them.
+int convert_model(const std::string& folder) {
+  engine::NamedFiles package;
+  for (const std::string_view name : engine::hibari_package_files()) {
+    auto bytes = engine::read_file(std::filesystem::path(folder) / name, kPackageFileBytes);
+    if (!bytes) return std::fprintf(stderr, "%s\n", bytes.error().message.c_str()), 1;
+    package.emplace(name, std::move(*bytes));
+  }
+  if (!confine(false)) return std::fprintf(stderr, "the sandbox could not be set up: %s\n", std::strerror(errno)), 1;
+  const auto files = [&]() -> Result<engine::NamedFiles> {
+    try {
+      return engine::convert_hibari(package);
+    } catch (const std::exception&) {  // no memory
+      return fail(Code::LoadFailed, "the model takes more than {} MiB of memory to convert", limits::kConvertMemoryBytes >> 20);
+    }
+  }();
+  if (!files) return std::fprintf(stderr, "%s\n", files.error().message.c_str()), 1;
+  for (const auto& [name, bytes] : *files) {
+    const std::string head = node::converted_head(name, bytes.size());
+    std::fwrite(head.data(), 1, head.size(), stdout);
+    std::fwrite(bytes.data(), 1, bytes.size(), stdout);
+  }
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 int convert(int argc, char** argv) {
   const std::string kind = argc == 2 || argc == 3 ? argv[1] : "", media_type = argc == 3 ? argv[2] : "";
   if (kind.empty()) return std::fprintf(stderr, "usage: verge convert html|csv|json|xml|text|pdf [MEDIA-TYPE] < DOCUMENT\n"), 2;
+  if (kind == "hibari") return convert_model(media_type);
   if (!confine(kind == "pdf")) return std::fprintf(stderr, "the sandbox could not be set up: %s\n", std::strerror(errno)), 1;
   if (kind == "pdf") {
     execlp("pdftotext", "pdftotext", "-q", "-enc", "UTF-8", "-layout", "-", "-", nullptr);

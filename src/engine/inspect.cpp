@@ -5,11 +5,13 @@
 
 #include "engine/image_model.h"
 #include "engine/models/bert/bert.h"
+#include "engine/models/hibari/hibari.h"
 #include "engine/models/open.h"
 #include "engine/models/table.h"
 #include "engine/models/whisper/whisper.h"
 #include "engine/task_of.h"
 #include "engine/tokenizers/tokenizer.h"
+#include "support/voice_limits.h"
 
 namespace verge::engine {
 namespace {
@@ -42,8 +44,15 @@ Result<ModelFacts> inspect(const std::string& path, Precision precision) {
     facts.memory.push_back({"host", images.weights, 0, images.scratch});
     return facts;
   }
-  VERGE_ASSIGN(file, open_model_file(path));
   VERGE_ASSIGN(backend, make_cpu_backend({1, ""}));
+  if (facts.task == "text-to-speech") {
+    VERGE_ASSIGN(voice, open_container(path));
+    VERGE_ASSIGN(weights, hibari_bytes(*voice, *backend));
+    facts.architecture = "hibari";
+    facts.memory.push_back({"host", weights + limits::kFrontEndMemory, 0, limits::kVoiceScratch});
+    return facts;
+  }
+  VERGE_ASSIGN(file, open_model_file(path));
   VERGE_ASSIGN(need, need_of(*file, facts.task, *backend, precision));
   facts.architecture = file->architecture;
   facts.context_tokens = need.context_tokens;

@@ -26,6 +26,7 @@ constexpr const char* kTextClasses = "text-classification";
 constexpr const char* kImageClasses = "image-classification";
 constexpr const char* kObjects = "object-detection";
 constexpr const char* kSpeech = "automatic-speech-recognition";
+constexpr const char* kSpoken = "text-to-speech";
 
 // Ends of the hub's class names: "BertForSequenceClassification", "DetrForObjectDetection".
 constexpr Row kClassEnds[] = {
@@ -42,6 +43,7 @@ constexpr Row kTypes[] = {
     {"xlm-roberta", kEmbeddings},   {"camembert", kEmbeddings},         {"mpnet", kEmbeddings},
     {"whisper", kSpeech},           {"resnet", kImageClasses},          {"vit", kImageClasses},
     {"efficientnet", kImageClasses}, {"detr", kObjects},                {"modernbert", kEmbeddings},
+    {"hibari", kSpoken},
 };
 
 // GGUF's architectures that are no language models.

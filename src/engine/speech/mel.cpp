@@ -23,53 +23,6 @@ double hz_to_mel(double hz) {
   return hz < kBreakHz ? hz / kLinear : kBreakMel + std::log(hz / kBreakHz) / step;
 }
 
-struct Complex {
-  float re, im;
-};
-
-// Decimation in time, radices of 200 = 5·5·4·2: out[k] = Σ in[j·stride]·e^(-2πi·jk/n). `step` is kHalf / n, the distance
-// in the table of twiddles.
-void transform(const Complex* in, int stride, int n, int step, const float* cosines, const float* sines, Complex* out) {
-  if (n == 1) {
-    *out = *in;
-    return;
-  }
-  const int radix = n % 5 == 0 ? 5 : n % 4 == 0 ? 4 : 2, part = n / radix;
-  for (int r = 0; r < radix; ++r) transform(in + r * stride, stride * radix, part, step * radix, cosines, sines, out + r * part);
-  for (int k = 0; k < part; ++k) {
-    Complex x[5];
-    for (int r = 0; r < radix; ++r) {
-      const Complex v = out[r * part + k];
-      const int at = r * k * step;
-      const float c = cosines[at], s = sines[at];
-      x[r] = {v.re * c + v.im * s, v.im * c - v.re * s};
-    }
-    if (radix == 2) {
-      out[k] = {x[0].re + x[1].re, x[0].im + x[1].im};
-      out[k + part] = {x[0].re - x[1].re, x[0].im - x[1].im};
-    } else if (radix == 4) {
-      const Complex a{x[0].re + x[2].re, x[0].im + x[2].im}, b{x[0].re - x[2].re, x[0].im - x[2].im};
-      const Complex c{x[1].re + x[3].re, x[1].im + x[3].im}, d{x[1].re - x[3].re, x[1].im - x[3].im};
-      out[k] = {a.re + c.re, a.im + c.im};
-      out[k + part] = {b.re + d.im, b.im - d.re};
-      out[k + 2 * part] = {a.re - c.re, a.im - c.im};
-      out[k + 3 * part] = {b.re - d.im, b.im + d.re};
-    } else {
-      constexpr float c1 = 0.30901699437f, c2 = -0.80901699437f, s1 = 0.95105651629f, s2 = 0.58778525229f;
-      const Complex a{x[1].re + x[4].re, x[1].im + x[4].im}, b{x[1].re - x[4].re, x[1].im - x[4].im};
-      const Complex c{x[2].re + x[3].re, x[2].im + x[3].im}, d{x[2].re - x[3].re, x[2].im - x[3].im};
-      const Complex p{x[0].re + c1 * a.re + c2 * c.re, x[0].im + c1 * a.im + c2 * c.im};
-      const Complex q{x[0].re + c2 * a.re + c1 * c.re, x[0].im + c2 * a.im + c1 * c.im};
-      const Complex u{s1 * b.im + s2 * d.im, -(s1 * b.re + s2 * d.re)}, v{s2 * b.im - s1 * d.im, -(s2 * b.re - s1 * d.re)};
-      out[k] = {x[0].re + a.re + c.re, x[0].im + a.im + c.im};
-      out[k + part] = {p.re + u.re, p.im + u.im};
-      out[k + 2 * part] = {q.re + v.re, q.im + v.im};
-      out[k + 3 * part] = {q.re - v.re, q.im - v.im};
-      out[k + 4 * part] = {p.re - u.re, p.im - u.im};
-    }
-  }
-}
-
 }  // namespace
 
 std::vector<float> mel_filters(int mels) {
@@ -88,13 +41,9 @@ std::vector<float> mel_filters(int mels) {
   return filters;
 }
 
-Spectrum::Spectrum() : window_(kFftSize), cos_(kHalf), sin_(kHalf), real_cos_(kHalf + 1), real_sin_(kHalf + 1) {
+Spectrum::Spectrum() : window_(kFftSize), fft_(kHalf), real_cos_(kHalf + 1), real_sin_(kHalf + 1) {
   const auto angle = [](size_t i, int n) { return 2 * std::numbers::pi * static_cast<double>(i) / n; };
   for (size_t i = 0; i < window_.size(); ++i) window_[i] = static_cast<float>(0.5 - 0.5 * std::cos(angle(i, kFftSize)));
-  for (size_t i = 0; i < cos_.size(); ++i) {
-    cos_[i] = static_cast<float>(std::cos(angle(i, kHalf)));
-    sin_[i] = static_cast<float>(std::sin(angle(i, kHalf)));
-  }
   for (size_t i = 0; i < real_cos_.size(); ++i) {
     real_cos_[i] = static_cast<float>(std::cos(angle(i, kFftSize)));
     real_sin_[i] = static_cast<float>(std::sin(angle(i, kFftSize)));
@@ -106,7 +55,7 @@ Spectrum::Spectrum() : window_(kFftSize), cos_(kHalf), sin_(kHalf), real_cos_(kH
 void Spectrum::power(const float* frame, float* power) const {
   std::array<Complex, kHalf> in, out;
   for (size_t i = 0; i < kHalf; ++i) in[i] = {frame[2 * i] * window_[2 * i], frame[2 * i + 1] * window_[2 * i + 1]};
-  transform(in.data(), 1, kHalf, 1, cos_.data(), sin_.data(), out.data());
+  fft_.transform(in.data(), out.data());
   for (size_t k = 0; k <= kHalf; ++k) {
     const Complex a = out[k % kHalf], b = out[(kHalf - k) % kHalf];
     const Complex even{(a.re + b.re) / 2, (a.im - b.im) / 2}, odd{(a.im + b.im) / 2, (b.re - a.re) / 2};

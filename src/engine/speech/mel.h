@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "engine/speech/fft.h"
+
 namespace verge::engine {
 
 inline constexpr int kSampleRate = 16000;
@@ -30,7 +32,7 @@ class Spectrum {
 
  private:
   std::vector<float> window_;
-  std::vector<float> cos_, sin_;            // of the complex transform of half the size
+  Fft fft_;                                 // of half the size
   std::vector<float> real_cos_, real_sin_;  // of the step from complex to real
 };
 

@@ -10,7 +10,7 @@
 #include "engine/formats/model_file.h"
 #include "engine/tokenizers/json_fields.h"
 #include "engine/tokenizers/pipeline.h"
-#include "engine/tokenizers/protobuf.h"
+#include "engine/formats/protobuf.h"
 #include "engine/tokenizers/sentencepiece.h"
 #include "engine/tokenizers/unicode.h"
 #include "engine/tokenizers/unigram.h"

@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -12,6 +13,7 @@
 #include <sstream>
 
 #include "catalogue/catalogue.h"
+#include "node/io/convert.h"
 #include "node/io/model_lock.h"
 #include "node/io/package.h"
 #include "node/io/installed.h"
@@ -69,6 +71,28 @@ class Job {
     char text[32];
     std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
     return {{"id", id}, {"source", describe(source_)}, {"revision", revision_}, {"pulled_at", text}, {"files", std::move(files)}};
+  }
+
+  // Where the files that came are a package's, and no model yet: the model's take their place.
+  Result<void> convert(const std::string& family) {
+    options_.note(fmt::format("converting to a model folder ({})", family));
+    VERGE_ASSIGN(names, convert_model(family, folder_));
+    std::vector<Wanted> came = std::move(files_);
+    files_.clear();
+    done_ = 0;
+    for (std::string& name : names) {
+      Wanted& file = files_.emplace_back();
+      file.name = std::move(name);
+      VERGE_ASSIGN(sum, sha256_of(path_of(file)));
+      file.sha256 = std::move(sum);
+      std::error_code ec;
+      file.bytes = fs::file_size(path_of(file), ec);
+      done_ += file.bytes;
+    }
+    std::error_code ec;
+    for (const Wanted& file : came)
+      if (std::ranges::find(files_, file.name, &Wanted::name) == files_.end()) fs::remove(path_of(file), ec);
+    return {};
   }
 
   uint64_t bytes() const { return done_; }
@@ -190,6 +214,9 @@ class Job {
   uint64_t done_ = 0, total_ = 0;
 };
 
+// Families whose packages carry another program's files.
+bool is_converted(std::string_view architecture) { return architecture == "hibari"; }
+
 std::string by_hand(const catalogue::Entry& entry, const std::string& folder) {
   std::string names;
   for (const Source& source : entry.sources) {
@@ -263,6 +290,7 @@ Result<Pulled> pull(const catalogue::Entry& entry, const PullOptions& options) {
     options.note(fmt::format("trying {}", describe(source)));
     Job job(source, folder, options);
     Result<void> done = job.run();
+    if (done && source.kind == Source::Kind::Package && is_converted(entry.architecture)) done = job.convert(entry.architecture);
     if (done) {
       json::object manifest = job.manifest(entry.id, unix_ms());
       VERGE_TRY(write_file(folder + "/" + kManifestName, json::serialize(manifest) + "\n"));

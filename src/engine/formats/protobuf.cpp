@@ -1,4 +1,4 @@
-#include "engine/tokenizers/protobuf.h"
+#include "engine/formats/protobuf.h"
 
 #include <bit>
 

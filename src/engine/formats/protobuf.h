@@ -1,4 +1,4 @@
-// Just enough of the protobuf wire format to read a SentencePiece model: varints, fixed numbers and
+// Just enough of the protobuf wire format to read SentencePiece and ONNX models: varints, fixed numbers and
 // length-delimited fields, bounds-checked. Views point into the input.
 #pragma once
 
