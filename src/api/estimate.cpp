@@ -6,6 +6,7 @@ namespace verge::api {
 namespace {
 
 constexpr int64_t kTokensAMessage = 16;  // role and separators of a chat template
+constexpr int64_t kSpokenMsAByte = 70;   // of English, fast
 constexpr int64_t kSoundBytesAMs = 4;    // 32 kbit/s: speech as browsers record it
 
 int64_t text_tokens(const json::value& value) {
@@ -36,6 +37,11 @@ protocol::Usage estimate(const std::vector<protocol::Request>& requests, const c
                                                         : get_int(request.params, "max_tokens").value_or(0);
     }
     if (entry.task == "automatic-speech-recognition") sum.audio_ms += static_cast<int64_t>(request.payload.size()) / kSoundBytesAMs;
+    if (entry.task == "text-to-speech") {
+      const int64_t bytes = static_cast<int64_t>(get_string(request.params, "text").value_or("").size());
+      sum.characters += bytes;
+      sum.audio_ms += bytes * kSpokenMsAByte;
+    }
     if (entry.task.starts_with("image-") || entry.task == "object-detection") sum.images += 1;
   }
   return sum;

@@ -57,6 +57,10 @@ struct Run {
   }
   http::Headers stream_headers() const {
     http::Headers headers = call.headers;
+    if (!format.stream_type().empty()) {
+      headers.push_back({"content-type", std::string(format.stream_type())});
+      return headers;
+    }
     headers.push_back({"content-type", "text/event-stream"});
     headers.push_back({"cache-control", "no-cache"});
     headers.push_back({"x-accel-buffering", "no"});  // nginx would hold events back
@@ -146,7 +150,10 @@ class Sink : public protocol::EventSink {
 
   protocol::task<bool> take(protocol::Part part) {
     if (run_.format.takes_deltas()) return take_delta(part.value);
-    if (!run_.stream) return ready(true);
+    if (!run_.stream) {
+      answer().bytes += part.blob.bytes;
+      return ready(true);
+    }
     if (run_.call.first_token_us == 0) {
       run_.call.first_token_us = monotonic_us();
       counters().first_token.observe(static_cast<double>(run_.call.first_token_us - run_.call.started_us) / 1e6, {run_.call.model});
@@ -257,6 +264,9 @@ class Waiting {
     }
     int64_t silent_ms = run_.sse.started() ? monotonic_ms() - run_.sse.last_write_ms() : 0;
     int64_t limit_ms = run_.call.context.options.keep_alive_ms;
+    if (run_.sse.started() && !run_.closed && silent_ms >= limit_ms && !run_.format.stream_type().empty()) {
+      silent_ms = 0;  // a file has no place for comments
+    }
     if (run_.sse.started() && !run_.closed && silent_ms >= limit_ms) {
       std::string comment(kSseComment);
       const bool sent = co_await run_.sse.write(std::move(comment));
@@ -374,6 +384,7 @@ http::task<void> generate(Call& call, std::vector<protocol::Request> requests, s
     call.error_code = published.code;
     log::error("stream failed",
                {{"id", call.id}, {"model", call.model}, {"code", to_string(run.failure->code)}, {"error", run.failure->message}});
+    if (!format->stream_type().empty()) co_return;  // the file ends before its end, and the connection with it
     std::string event = format->failure(published, call.id);
     co_await run.sse.finish(std::move(event));
     co_return;

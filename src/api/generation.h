@@ -26,6 +26,7 @@ struct Answer {
   protocol::Generated generated;  // the thought and the calls
   std::vector<protocol::TokenLogprob> logprobs;
   protocol::Result result;  // see protocol/tasks/<task>.h
+  std::string bytes;  // of its Parts, where the answer is no stream
   std::string finish_reason;
   protocol::Usage usage;
   int64_t reasoning_tokens = 0;  // of the completion's
@@ -41,6 +42,8 @@ class AnswerFormat {
   virtual json::value whole(const std::vector<Answer>& answers) = 0;
   // Where not empty, whole() is a string that is the body itself, of this content type.
   virtual std::string_view text_type() const { return {}; }
+  // Where not empty, a stream is a file of this content type, not events: what fails on its way breaks it off.
+  virtual std::string_view stream_type() const { return {}; }
   virtual void accepted(size_t /*index*/, const protocol::Usage& /*prompt*/) {}  // before its first piece; what the prompt took
   virtual std::string opening() { return {}; }  // before the first token of any answer
   virtual std::string piece(size_t index, const protocol::Token& token) = 0;

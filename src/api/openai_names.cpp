@@ -13,6 +13,8 @@ constexpr Family kFamilies[] = {
     {"gpt-4o-transcribe", "automatic-speech-recognition"},
     {"gpt-4o-mini-transcribe", "automatic-speech-recognition"},
     {"whisper-1", "automatic-speech-recognition"},
+    {"tts-1", "text-to-speech"},
+    {"gpt-4o-mini-tts", "text-to-speech"},
     {"text-embedding-3-large", "text-embeddings", 3072},
     {"text-embedding-3-", "text-embeddings", 1536},
     {"text-embedding-ada-002", "text-embeddings", 1536},
@@ -39,7 +41,7 @@ const Family* family_of(std::string_view name) {
   if (name.starts_with("openai/")) name.remove_prefix(7);
   // Sound out, pictures, live conversations, the web: tasks that a model of text alone does not do.
   for (std::string_view other : {"-tts", "-audio", "-realtime", "-image", "-search", "-live", "-diarize", "-deep-research"})
-    if (contains(name, other)) return nullptr;
+    if (contains(name, other) && !(other == "-tts" && name.starts_with("gpt-4o-mini-tts"))) return nullptr;
   for (const Family& family : kFamilies) {
     if (!name.starts_with(family.start)) continue;
     // "o1-mini" and "gpt-4.1" are of the family; "o1x" is not.

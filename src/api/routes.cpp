@@ -18,6 +18,7 @@ constexpr std::string_view kBindingQuery = "version userInputs rejectIfBusy queu
       {"POST", prefix "/completions", openai_completions, Shape::OpenAi, Access::Run, kText}, \
       {"POST", prefix "/audio/transcriptions", openai_transcriptions, Shape::OpenAi, Access::Run, kMedia}, \
       {"POST", prefix "/audio/translations", openai_translations, Shape::OpenAi, Access::Run, kMedia},     \
+      {"POST", prefix "/audio/speech", openai_speech, Shape::OpenAi, Access::Run, kText},                  \
       {"GET", prefix "/models", openai_models, Shape::OpenAi, Access::Read, kNone, "include"},            \
       {"GET", prefix "/models/{model...}", openai_model, Shape::OpenAi, Access::Read, kNone, "include"},  \
       {"POST", prefix "/responses", create_response, Shape::OpenAi, Access::Run, kText},                  \

@@ -29,6 +29,7 @@ http::task<void> openai_models(Call& call);
 http::task<void> openai_model(Call& call);
 http::task<void> openai_transcriptions(Call& call);
 http::task<void> openai_translations(Call& call);
+http::task<void> openai_speech(Call& call);
 // messages.cpp
 http::task<void> create_message(Call& call);
 http::task<void> count_message_tokens(Call& call);

@@ -46,6 +46,21 @@ class TaskAnswer : public AnswerFormat {
   bool image_results_;
 };
 
+// The blobs of the Parts, joined.
+class BytesAnswer : public AnswerFormat {
+ public:
+  explicit BytesAnswer(std::string type) : type_(std::move(type)) {}
+  std::string_view stream_type() const override { return type_; }
+  json::value whole(const std::vector<Answer>&) override { return nullptr; }  // never: it is a stream
+  std::string piece(size_t, const protocol::Token&) override { return {}; }
+  std::string part(size_t, const protocol::Part& part) override { return part.blob.bytes; }
+  std::string closing(const std::vector<Answer>&) override { return {}; }
+  std::string failure(const Published&, std::string_view) override { return {}; }
+
+ private:
+  std::string type_;
+};
+
 // The task's stand-in; where its weights are not here, another model of the task whose weights are. Of `width` (0 = any): vectors
 // of two widths do not go into one index.
 const catalogue::Entry* stand_in_of_task(const Context& context, std::string_view task, int width) {
@@ -160,6 +175,8 @@ Result<TaskInput> raw_input(Call& call) {
   return input;
 }
 
+std::unique_ptr<AnswerFormat> bytes_answer(std::string content_type) { return std::make_unique<BytesAnswer>(std::move(content_type)); }
+
 http::task<void> run_native(Call& call, const catalogue::Entry& entry, TaskInput input, RunOptions options) {
   static const json::object kAnything;
   const TaskHandler* handler = find_task_handler(entry.task);
@@ -177,6 +194,7 @@ http::task<void> run_native(Call& call, const catalogue::Entry& entry, TaskInput
   requests.push_back(make_request(call, entry, options));
   requests.front().params = std::move(parsed->params);
   requests.front().payload = std::move(parsed->payload);
+  if (!parsed->stream_type.empty()) return generate(call, std::move(requests), bytes_answer(std::move(parsed->stream_type)), true);
   return generate(call, std::move(requests), std::make_unique<TaskAnswer>(*handler, std::move(parsed->context), call.shape, call.image_results),
                   parsed->stream && handler->part);
 }

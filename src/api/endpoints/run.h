@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "api/call.h"
+#include "api/generation.h"
 #include "api/tasks/task.h"
 #include "protocol/request.h"
 
@@ -34,6 +35,9 @@ void note_members_beside(Call& call, const json::object& body, std::initializer_
 
 // Inputs of a raw body: its bytes are the payload, the query's parameters are the other inputs, as strings.
 Result<TaskInput> raw_input(Call& call);
+
+// Bytes as they come, of one content type.
+std::unique_ptr<AnswerFormat> bytes_answer(std::string content_type);
 
 http::task<void> run_native(Call& call, const catalogue::Entry& entry, TaskInput input, RunOptions options);
 

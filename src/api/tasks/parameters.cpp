@@ -362,6 +362,29 @@ constexpr Row kPictures[] = {
     {"lora", "r", is_empty},
 };
 
+// Text to speech: the native route, /v1/audio/speech.
+constexpr Row kSpeaking[] = {
+    {"model", "am"},
+    {"text", "mr", is_empty, "send 'input'"},
+    {"prompt", "mr", is_empty, "send 'input'"},
+    {"input", "-m"},
+    {"voice", "-m"},
+    {"speaker", "m-"},
+    {"lang", "m-"},
+    {"speed", "mm"},
+    {"encoding", "mr", is_empty, "use 'response_format'"},
+    {"container", "mr", is_empty, "use 'response_format'"},
+    {"sample_rate", "mr", is_empty, "'pcm' and 'wav' have 24000 samples a second"},
+    {"bit_rate", "mr", is_empty, "the native route takes it"},
+    {"response_format", "rm", is_empty, "use 'encoding' and 'container'"},
+    {"stream_format", "rm", is_empty, "the native route answers the file as it is made"},
+    {"stream", "aa"},  // the file comes as it is made, whatever is said
+    {"options", "m-"},
+    {"user", "aa"},
+    {"instructions", "rr", is_empty, "the voice has one way to speak"},
+    {"requests", "rr", is_empty, kOneByOne},
+};
+
 constexpr Row kOptions[] = {
     {"rejectIfBusy", "m"},
     {"queueRequest", "r", is_false, kOneByOne},
@@ -391,6 +414,8 @@ Column column_of(Surface surface) {
     case Surface::NativeSpeech: return {kSpeech, 0};
     case Surface::Transcriptions: return {kSpeech, 1};
     case Surface::NativePictures: return {kPictures, 0};
+    case Surface::NativeSpeaking: return {kSpeaking, 0};
+    case Surface::Speech: return {kSpeaking, 1};
     case Surface::RunOptions: return {kOptions, 0};
   }
   return {};

@@ -28,6 +28,8 @@ enum class Surface {
   NativeSpeech,
   Transcriptions,  // and translations
   NativePictures,
+  NativeSpeaking,
+  Speech,  // /v1/audio/speech
   RunOptions,  // `options` beside a model's inputs
 };
 

@@ -4,6 +4,7 @@
 #include "api/tasks/images.h"
 #include "api/tasks/text_classification.h"
 #include "api/tasks/text_embeddings.h"
+#include "api/tasks/text_to_speech.h"
 #include "api/text_body.h"
 
 namespace verge::api {
@@ -15,6 +16,7 @@ constexpr TaskHandler kHandlers[] = {
     kObjectDetection,
     {"text-classification", false, parse_text_classification, answer_text_classification},
     {"text-embeddings", false, parse_text_embeddings, answer_text_embeddings},
+    {"text-to-speech", false, parse_speaking, speaking_answer},
 };
 
 }  // namespace

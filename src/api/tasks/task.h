@@ -25,6 +25,7 @@ struct TaskRequest {
   std::string payload;
   json::object context;  // what answer() wants to know of the request
   bool stream = false;   // server-sent events, where the task has them
+  std::string stream_type;  // where not empty, the answer is the bytes of its Parts, of this content type
   std::vector<std::string> ignored;  // names that no table of parameters.h has
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/task_of.h"
+#include "worker/speaking_service.h"
 #include "worker/speech_service.h"
 
 namespace verge::worker {
@@ -15,6 +16,7 @@ constexpr Task kTasks[] = {
     {"text-embeddings", open_text_embeddings},
     {"text-generation", open_text_generation},
     {"automatic-speech-recognition", open_speech_recognition},
+    {"text-to-speech", open_text_to_speech},
 };
 
 }  // namespace
