@@ -66,7 +66,7 @@ Result<std::unique_ptr<Synthesizer>> Synthesizer::open(const std::string& path, 
   return out;
 }
 
-// The network writes three slots a letter; repeats are one sound, 0 is none. A longer word is read
+// The network writes some slots a letter; repeats are one sound, 0 is none. A longer word is read
 // in parts.
 std::u32string Synthesizer::spell(std::string_view word) {
   std::vector<int32_t> ids;

@@ -132,6 +132,9 @@ Result<NamedFiles> convert_hibari(const NamedFiles& package) {
   VERGE_ASSIGN(spelling, parse_onnx(files["oov.onnx"]));
   VERGE_TRY(add_graph(voice, "", &tensors));
   VERGE_TRY(add_graph(spelling, "spelling.", &tensors));
+  const auto letters = parse_json(files["oov.json"], kJsonLevels);
+  const json::object* spelled = letters ? letters->if_object() : nullptr;
+  if (!spelled) return fail(Code::LoadFailed, "oov.json: no JSON object");
   const json::object config{
       {"model_type", "hibari"},
       {"language", "en-us"},
@@ -140,6 +143,7 @@ Result<NamedFiles> convert_hibari(const NamedFiles& package) {
       {"prosody_passes", uses_of(voice, "pn.text.attn.norm1.weight")},
       {"attention_heads", 2},
       {"spelling_heads", 4},
+      {"spelling_slots", get_int(*spelled, "slots").value_or(0)},
       {"sampling_rate", 24000},
   };
   // The tables of the front end, as they are, under one roof.

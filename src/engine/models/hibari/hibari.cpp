@@ -15,7 +15,6 @@ namespace {
 constexpr float kNormEps = 1e-5f;
 constexpr std::array<int, 6> kProsodyDilations = {1, 2, 4, 8, 1, 2};
 constexpr float kPitchScale = 100, kEnergyScale = 5;  // of the prosody's curves
-constexpr int kSlots = 3;                             // of phonemes a letter
 constexpr int kCurves = 4;                            // two, for two frames each
 
 struct Norm {
@@ -46,7 +45,7 @@ struct TextEncoder {
 };
 struct Spelling {
   int64_t width = 0;
-  int heads = 0, letters = 0;
+  int heads = 0, letters = 0, slots = 0;  // slots: phonemes that a letter may become
   TensorView embedding, positions;
   std::vector<Layer> layers;
   Norm norm;
@@ -183,7 +182,9 @@ class Loader {
     VERGE_ASSIGN(outputs, dimension(file_, "spelling.m.head.weight", 0, 1 << 16));
     to->width = width;
     to->letters = static_cast<int>(letters);
-    to->classes = outputs / kSlots;
+    VERGE_ASSIGN(slots, count("spelling_slots", 16));
+    to->slots = slots;
+    to->classes = outputs / slots;
     VERGE_ASSIGN(heads, heads_of("spelling_heads", width));
     to->heads = heads;
     VERGE_TRY(reader_.table("spelling.m.emb.weight", letters, width, &to->embedding));
@@ -240,10 +241,10 @@ class HibariModel final : public Hibari {
     for (size_t i = 0; i < count; ++i) x[i] += positions[i];
     for (const Layer& layer : s.layers) attend(layer, s.heads, s.width, n, x.data());
     normalize(s.norm, x.data(), n, s.width, x.data());
-    std::vector<float> logits(static_cast<size_t>(n * kSlots * s.classes));
+    std::vector<float> logits(static_cast<size_t>(n * s.slots * s.classes));
     linear(s.head, x.data(), n, logits.data());
     std::vector<int32_t> out;
-    for (int slot = 0; slot < n * kSlots; ++slot) {
+    for (int slot = 0; slot < n * s.slots; ++slot) {
       const auto begin = logits.begin() + slot * s.classes;
       out.push_back(static_cast<int32_t>(std::max_element(begin, begin + s.classes) - begin));
     }

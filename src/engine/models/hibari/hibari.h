@@ -46,7 +46,7 @@ class Hibari {
   // ids {n}, 1 <= n <= limits::kPhonemeIds; speed > 0. A frame that the durations ask for past
   // limits::kVoiceFrames is left out.
   virtual void speak(std::span<const int32_t> ids, float speed, VoiceFrames* to) = 0;
-  // Letters, 1 <= n <= 24, to ids of phonemes, three slots a letter: 0 is none, repeats are one.
+  // Letters, 1 <= n <= 24, to ids of phonemes, some slots a letter: 0 is none, repeats are one.
   virtual std::vector<int32_t> spell(std::span<const int32_t> letters) = 0;
 };
 
