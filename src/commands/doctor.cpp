@@ -56,9 +56,8 @@ Finding memory() {
   constexpr uint64_t kGiB = uint64_t{1} << 30;
   const auto page = static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
   const uint64_t all = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * page;
-  const uint64_t spare = static_cast<uint64_t>(sysconf(_SC_AVPHYS_PAGES)) * page;
-  char text[80];
-  std::snprintf(text, sizeof text, "%.1f GiB, %.1f GiB unused", double(all) / kGiB, double(spare) / kGiB);
+  char text[40];
+  std::snprintf(text, sizeof text, "%.1f GiB", double(all) / kGiB);
   if (all >= 2 * kGiB) return {"memory", State::Ok, text, ""};
   return {"memory", State::Hint, text, "room for the smallest models only"};
 }
@@ -79,7 +78,8 @@ Finding folder(const char* check, const std::string& path, const char* variable,
   return {check, State::Hint, found, std::string("free some space, or set ") + variable + " to a folder on another disk"};
 }
 
-Finding port(int number, const char* check, const char* option) {
+// `ask`: a server of Verge may be there, and is asked.
+Finding port(int number, const char* check, const char* option, bool ask) {
   const std::string address = "127.0.0.1:" + std::to_string(number);
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int one = 1;
@@ -91,7 +91,7 @@ Finding port(int number, const char* check, const char* option) {
   const bool unused = fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0;
   if (fd >= 0) close(fd);
   if (unused) return {check, State::Ok, address + " is not taken", ""};
-  if (get_json("http://" + address, "/readyz", "")) return {check, State::Ok, "a Verge server answers on " + address, ""};
+  if (ask && get_json("http://" + address, "/readyz", "")) return {check, State::Ok, "a Verge server answers on " + address, ""};
   return {check, State::Hint, address + " is taken by another program", std::string("end it, or choose another port with ") + option};
 }
 
@@ -139,13 +139,13 @@ int doctor(int argc, char** argv) {
       devices(),
       folder("models", node::default_models_folder(), "VERGE_MODELS", kOneModel),
       folder("data", server::default_data_folder(), "XDG_DATA_HOME", kState),
-      port(8780, "serve port", "verge serve --listen"),
-      port(8787, "dev port", "verge dev --port"),
+      port(8780, "serve port", "verge serve --listen", true),
+      port(8787, "dev port", "verge dev --port", false),
       registry(),
       tool("node", "node --version 2>/dev/null", "verge dev and --worker need Node: install nodejs, or the npm package verge-workers"),
       tool("npm", "npm --version 2>/dev/null", "verge dev fetches wrangler and workerd with npm, once: install npm"),
       tool("pip", "python3 -m pip --version 2>/dev/null", "models that are Python packages are fetched with pip: install python3-pip"),
-      tool("pdftotext", "pdftotext -v 2>&1", "toMarkdown() reads PDF files with it: install poppler-utils"),
+      tool("pdftotext", "command -v pdftotext", "toMarkdown() reads PDF files with it: install poppler-utils"),
   };
   bool fault = false;
   json::array all;
