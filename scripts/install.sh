@@ -12,7 +12,7 @@ BUILD_PACKAGES="g++ cmake ninja-build ccache mold pkg-config libboost1.81-dev li
 PAGE_PACKAGES="nodejs npm"
 TEST_PACKAGES="$PAGE_PACKAGES systemd python3-pytest python3-venv curl nats-server iproute2 faketime openssl python3-yaml chromium fonts-dejavu-core"
 FUZZ_PACKAGES="clang libclang-rt-14-dev"
-PACKAGE_PACKAGES="ca-certificates gcc make nasm binutils dpkg-dev icu-devtools libavcodec-dev python3 zstd $PAGE_PACKAGES"
+PACKAGE_PACKAGES="ca-certificates gcc make nasm binutils dpkg-dev icu-devtools libavcodec-dev libmp3lame-dev libopus-dev python3 zstd $PAGE_PACKAGES"
 PULL_PACKAGES="python3 python3-pip ca-certificates curl"
 
 installed() { dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }

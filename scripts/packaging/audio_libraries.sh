@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the folder of FFmpeg's libraries as packages bring them: Debian's source, with the decoders and containers of
-# src/media/audio.cpp and nothing else. Debian's own build needs 150 MB of other libraries, GPL ones among them; this one is
-# 3.5 MB under the LGPL, and has the same names and versions of symbols. Built once (a minute of processor time) and kept
+# src/media/audio.cpp, the encoders of audio_encoder.cpp and nothing else. Debian's own build needs 150 MB of other libraries, GPL ones among them; this one is
+# 4 MB under the LGPL, and has the same names and versions of symbols. Built once (a minute of processor time) and kept
 # in $XDG_CACHE_HOME/verge/package/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -10,16 +10,20 @@ cd "$(dirname "$0")/../.."
 decoders=$(sed -n '/kCodecs =/,/;/p' src/media/audio.cpp | grep -o '"[^"]*"' | tr -d '"\n')
 # The demuxers of kContainers by their names in configure, and the parsers of what lies in containers.
 demuxers=wav,w64,aiff,au,caf,flac,mp3,ogg,matroska,mov,aac,amr,amrnb,amrwb,asf,avi,mpegts,mpegps,ac3,eac3,wv,tta,ape,voc,gsm,loas,flv
+# What src/media/audio_encoder.cpp writes: its encoders, and their muxers by their names in configure.
+encoders=$(grep -o '{"[a-z0-9]*", "[a-z0-9_]*", "[a-z0-9]*", ["n]' src/media/audio_encoder.cpp | cut -d'"' -f4 | paste -sd,)
+muxers=pcm_s16le,pcm_mulaw,pcm_alaw,wav,flac,mp3,ogg,adts
 parsers=aac,aac_latm,ac3,amr,flac,gsm,mpegaudio,opus,vorbis
 settings="--disable-everything --disable-autodetect --disable-programs --disable-doc --disable-avdevice --disable-avfilter
   --disable-swscale --disable-postproc --disable-network --disable-static --disable-debug --enable-shared --enable-zlib
-  --enable-decoder=$decoders --enable-demuxer=$demuxers --enable-parser=$parsers"
+  --enable-decoder=$decoders --enable-demuxer=$demuxers --enable-parser=$parsers
+  --enable-encoder=$encoders --enable-muxer=$muxers --enable-libmp3lame --enable-libopus"
 key=$({ echo "$settings"; dpkg-query -W -f='${Version}' libavcodec-dev; cat "$0"; } | sha256sum | cut -c1-12)
 to=${XDG_CACHE_HOME:-$HOME/.cache}/verge/package/audio-$key
 if [ -d "$to/lib" ]; then echo "$to/lib"; exit 0; fi
 
 {
-  say "Building FFmpeg's audio decoders (once; kept in $to)"
+  say "Building FFmpeg's audio codecs (once; kept in $to)"
   mkdir -p "$(dirname "$to")"
   work=$(mktemp -d "$to.XXXXXX")
   trap 'rm -rf "$work"' EXIT
@@ -47,8 +51,8 @@ if [ -d "$to/lib" ]; then echo "$to/lib"; exit 0; fi
     make install
     cp COPYING.LGPLv2.1 "$work/out/lib/"
     echo "$dsc: ./configure $settings" | tr -s ' \n' ' ' >"$work/out/lib/BUILD"
-  ) >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "FFmpeg's audio decoders could not be built"; }
-  if grep -E '^WARNING: .*(unknown|did not match)' "$log"; then die "configure does not know a decoder of src/media/audio.cpp"; fi
+  ) >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "FFmpeg's audio codecs could not be built"; }
+  if grep -E '^WARNING: .*(unknown|did not match)' "$log"; then die "configure does not know a codec of src/media/"; fi
   rm -rf "$work/out/lib/pkgconfig"
   mkdir -p "$work/kept"
   mv "$work/out/lib" "$work/kept/lib"

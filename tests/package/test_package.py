@@ -275,3 +275,34 @@ def test_program_without_arguments_says_what_to_do_first():
     steps = re.findall(r"^  verge (\w+)", said, re.M)
     assert {"run", "pull", "serve", "dev"} <= set(steps)
     assert all(re.search(rf"^  {step} ", listed, re.M) for step in steps)
+
+
+def test_codecs_that_the_sources_name_are_in_the_packages_ffmpeg(tmp_path):
+    unpack(only("verge-*-linux-x86_64.tar.gz"), tmp_path)
+    libraries = tmp_path / f"verge-{VERSION}" / "lib/verge"
+    codec = subprocess.run([sys.executable, "-c", CODECS, *read_codecs()], capture_output=True, text=True,
+                           env={**os.environ, "LD_LIBRARY_PATH": str(libraries)})
+    assert codec.returncode == 0, codec.stdout + codec.stderr
+
+
+CODECS = """
+import ctypes, sys
+codec = ctypes.CDLL("libavcodec.so.59")
+missing = []
+for name in sys.argv[1:]:
+    kind, _, name = name.partition(":")
+    find = getattr(codec, f"avcodec_find_{kind}_by_name")
+    find.restype = ctypes.c_void_p
+    if not find(name.encode()):
+        missing.append(f"{kind} {name}")
+sys.exit(f"not in the package: {missing}" if missing else 0)
+"""
+
+
+def read_codecs():
+    decoders = re.search(r"kCodecs =(.*?);", (ROOT / "src/media/audio.cpp").read_text(), re.S)[1]
+    own = {"adpcm_g722": "g722", "adpcm_g726": "g726"}  # configure's name and the decoder's
+    names = ["decoder:" + own.get(name, name) for name in "".join(re.findall(r'"([^"]*)"', decoders)).split(",")]
+    encoders = re.findall(r'\{"\w+", "(\w+)", "\w+", ["n]', (ROOT / "src/media/audio_encoder.cpp").read_text())
+    assert len(names) > 50 and len(encoders) >= 7
+    return names + ["encoder:" + name for name in encoders]
