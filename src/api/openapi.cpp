@@ -49,12 +49,15 @@ const Operation kOperations[] = {
     {openai_embeddings, "create_embedding", kOpenAi, "Makes vectors of texts", Body::Parameters, "EmbeddingList", Surface::Embeddings, "model input"},
     {openai_transcriptions, "create_transcription", kOpenAi, "Writes down speech", Body::Form, "Transcript", Surface::Transcriptions, "file model"},
     {openai_translations, "create_translation", kOpenAi, "Writes down speech in English", Body::Form, "Transcript", Surface::Transcriptions, "file model"},
+    {openai_speech, "create_speech", kOpenAi, "Speaks a text", Body::Parameters, "application/octet-stream", Surface::Speech, "model input voice"},
     {openai_models, "list_models", kOpenAi, "Lists models that can be asked", Body::None, "ModelList"},
     {openai_model, "get_model", kOpenAi, "Has one model", Body::None, "ModelObject"},
     {create_response, "create_response", kOpenAi, "Answers with items", Body::Parameters, "ResponseObject", Surface::Responses, "model", true},
     {get_response, "get_response", kOpenAi, "Has an answer that was kept", Body::None, "ResponseObject"},
     {delete_response, "delete_response", kOpenAi, "Deletes an answer that was kept", Body::None, "Deleted"},
     {response_input_items, "list_response_input_items", kOpenAi, "Lists what a kept answer was made from", Body::None, "ItemList"},
+    {count_response_tokens, "count_response_tokens", kOpenAi, "Counts the tokens of a request for an answer", Body::Parameters, "TokenCount", Surface::Responses, "model"},
+    {compact_response, "compact_response", kOpenAi, "Refuses to compact a conversation", Body::Parameters, "Anything", Surface::Responses, "model"},
     {cancel_response, "cancel_response", kOpenAi, "Refuses to cancel: answers are not made in the background", Body::None, "ResponseObject"},
     {create_message, "create_message", kAnthropic, "Answers a conversation", Body::Parameters, "MessageObject", Surface::Messages, "model messages max_tokens", true},
     {count_message_tokens, "count_message_tokens", kAnthropic, "Counts the tokens of a conversation", Body::Parameters, "TokenCount", Surface::Messages, "model messages"},
@@ -223,7 +226,9 @@ struct Writer {
   json::object answers(const Operation& operation, const Route& route) const {
     json::object ok{{"description", "It worked."}};
     json::object media = operation.answer.find('/') != operation.answer.npos
-                             ? content(operation.answer, json::object{{"type", "string"}})
+                             ? content(operation.answer, operation.answer == "application/octet-stream"
+                                                             ? json::object{{"type", "string"}, {"format", "binary"}}
+                                                             : json::object{{"type", "string"}})
                              : content("application/json", answer_schema(operation));
     if (operation.streams) media.emplace("text/event-stream", json::object{{"schema", json::object{{"type", "string"}}}});
     ok.emplace("content", std::move(media));

@@ -90,7 +90,7 @@ inline constexpr std::string_view kParameterTypes = R"json({
   "ignore_eos": {"type": "boolean"}, "echo": {"type": "boolean"}, "metadata": {"type": "object"}, "user": {"type": "string"},
   "instructions": {"type": "string"}, "previous_response_id": {"type": "string"}, "store": {"type": "boolean"}, "text": {"type": "object"},
   "reasoning": {"type": "object"}, "include": {"type": "array", "items": {"type": "string"}}, "encoding_format": {"type": "string"},
-  "dimensions": {"type": "integer"}, "file": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
+  "dimensions": {"type": "integer"}, "voice": {"description": "A voice's name, or an object with its id."}, "speed": {"type": "number"}, "file": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"},
   "language": {"type": "string"}, "initial_prompt": {"type": "string"}, "prefix": {"type": "string"}, "thinking": {"type": "object"}
 })json";
 
