@@ -5,6 +5,7 @@
 
 #include "accounts/quota.h"
 #include "accounts/usage_book.h"
+#include "support/hex.h"
 
 namespace verge::accounts {
 namespace {
@@ -25,8 +26,7 @@ Result<void> read_secret(std::string_view word, std::string& hash) {
     hash = word.substr(kHash.size());
     for (char& c : hash)
       if (c >= 'A' && c <= 'F') c += 'a' - 'A';
-    const bool right = hash.size() == kHashDigits && hash.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (!right) return fail(Code::InvalidInput, "sha256: wants {} hexadecimal digits", kHashDigits);
+    if (!is_hex(hash, kHashDigits)) return fail(Code::InvalidInput, "sha256: wants {} hexadecimal digits", kHashDigits);
     return {};
   }
   // A plain hash protects what nobody can guess.

@@ -9,6 +9,7 @@
 
 #include "catalogue/catalogue.h"
 #include "catalogue/schema.h"
+#include "support/hex.h"
 
 namespace verge::catalogue {
 namespace {
@@ -93,7 +94,7 @@ bool safe_relative_path(std::string_view path) {
   return true;
 }
 
-bool is_sha256(std::string_view text) { return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos; }
+bool is_sha256(std::string_view text) { return is_hex(text, 64); }
 
 // "2026-05-30", a day that there is.
 bool is_date(std::string_view text) {

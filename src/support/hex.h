@@ -1,8 +1,9 @@
-// Bytes as hexadecimal digits, lower case.
+// Bytes as hexadecimal digits, lower case: as SHA-256 sums are written.
 #pragma once
 
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace verge {
 
@@ -15,6 +16,11 @@ inline std::string hex(std::span<const unsigned char> bytes) {
     out += kDigits[byte & 15];
   }
   return out;
+}
+
+// Whether a text is so many digits, none of them upper case.
+inline bool is_hex(std::string_view text, size_t digits) {
+  return text.size() == digits && text.find_first_not_of("0123456789abcdef") == text.npos;
 }
 
 }  // namespace verge

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "support/hex.h"
 #include "support/limits.h"
 
 namespace verge::node {
@@ -13,8 +14,6 @@ std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
 }
-
-bool is_hex(std::string_view s, size_t n) { return s.size() == n && s.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
 
 // "model-00001-of-00003.gguf" -> "model"; the stem of an unsplit file is itself.
 std::string split_stem(const std::string& name) {
