@@ -1,6 +1,6 @@
 // One machine: which models are loaded in which worker process, in how much memory.
 // A Service over worker processes. Owner: server::Server, on the one io thread; all coroutines run
-// there. The decisions are in supervisor.h and ledger.h; this file has the processes and timers.
+// there. The decisions are in supervisor.h and ledger.h; local/ has the processes and timers.
 //
 // N1 A request for a cold model waits for its load (bounded), it never gets an error for coldness.
 // N2 A worker that dies fails its own requests with WorkerGone (the router retries them) and touches

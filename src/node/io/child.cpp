@@ -220,7 +220,7 @@ Result<std::unique_ptr<SocketFolder>> SocketFolder::make() {
     if (pattern.size() > 80) continue;
     if (::mkdtemp(pattern.data())) return std::unique_ptr<SocketFolder>(new SocketFolder(pattern));
   }
-  return fail(Code::Io, "cannot make a folder for worker sockets: set XDG_RUNTIME_DIR or TMPDIR to a short, writable path");
+  return fail(Code::Io, "cannot make a folder for the sockets of processes: set XDG_RUNTIME_DIR or TMPDIR to a short, writable path");
 }
 
 SocketFolder::~SocketFolder() {
