@@ -12,10 +12,15 @@ namespace {
 
 constexpr int kMeasuredRows = 64;       // steps with fewer rows say little about the speed of prefill
 
+RunnerOptions with(RunnerOptions options, Aside& aside) {
+  options.aside = &aside;
+  return options;
+}
+
 }  // namespace
 
 EngineThread::EngineThread(const engine::LoadedModel& model, engine::KvCache& cache, RunnerOptions options, Deliver deliver)
-    : runner_(model, cache, std::move(options)), deliver_(std::move(deliver)) {
+    : runner_(model, cache, with(std::move(options), aside_)), deliver_(std::move(deliver)) {
   publish();
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "engine");

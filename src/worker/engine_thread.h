@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "worker/aside_thread.h"
 #include "worker/pace.h"
 #include "worker/runner.h"
 
@@ -55,6 +56,7 @@ class EngineThread {
   bool take_commands(std::vector<Command>& commands, bool idle);
   void publish();
 
+  AsideThread aside_;
   Runner runner_;
   Deliver deliver_;
   Pace pace_;

@@ -94,29 +94,50 @@ int Runner::step(int64_t now_ms, const StepRoom& room, std::vector<Output>& out)
   }
   const size_t vocabulary = static_cast<size_t>(model_->model->info().vocabulary);
   if (logits_.size() < wanted * vocabulary) logits_.resize(wanted * vocabulary);
+  begin_masks(plan);
   model_->model->forward(step_, *cache_, logits_.data());
   batch_.commit(plan);
   ++steps_;
-  choose(plan);
-  for (const auto& [id, sample] : chosen_) take(id, sample, out);
+  choose();
+  for (const Choice& choice : chosen_) take(choice.id, choice.sample, out);
   return rows;
+}
+
+void Runner::begin_masks(const Plan& plan) {
+  chosen_.clear();
+  std::vector<size_t> wanted;
+  for (const Row& row : plan.rows) {
+    if (!row.logits) continue;
+    if (answers_.at(row.id).generation.grammar && options_.aside) {
+      chosen_.push_back({row.id, {}, {}, static_cast<int>(wanted.size())});
+      wanted.push_back(chosen_.size() - 1);
+    } else {
+      chosen_.push_back({row.id, {}, {}, -1});
+    }
+  }
+  if (wanted.empty()) return;
+  const int count = static_cast<int>(wanted.size());
+  options_.aside->begin(count, [this, wanted = std::move(wanted)](int i) {
+    Choice& choice = chosen_[wanted[static_cast<size_t>(i)]];
+    const Answer& answer = answers_.at(choice.id);
+    choice.mask = answer.generation.grammar->mask(answer.matcher);
+  });
 }
 
 // Samples every row that has logits. A choice takes a tenth of a millisecond and more (large vocabularies), and
 // depends on its own sequence alone.
-void Runner::choose(const Plan& plan) {
-  chosen_.clear();
-  for (const Row& row : plan.rows)
-    if (row.logits) chosen_.emplace_back(row.id, engine::Sample{});
+void Runner::choose() {
   const size_t vocabulary = static_cast<size_t>(model_->model->info().vocabulary);
   const auto one = [&](int i) {
-    auto& [id, sample] = chosen_[static_cast<size_t>(i)];
-    const Answer& answer = answers_.at(id);
+    Choice& choice = chosen_[static_cast<size_t>(i)];
+    const Answer& answer = answers_.at(choice.id);
     const std::span<float> logits(logits_.data() + static_cast<size_t>(i) * vocabulary, vocabulary);
     const Generation& g = answer.generation;
-    std::shared_ptr<const engine::grammar::Mask> mask;
-    if (g.grammar) mask = g.grammar->mask(answer.matcher);
-    sample = engine::sample(logits, g.sampling, g.prompt, answer.ids, mask ? std::span<const uint32_t>(*mask) : std::span<const uint32_t>());
+    if (choice.aside >= 0) options_.aside->need(choice.aside);
+    else if (g.grammar) choice.mask = g.grammar->mask(answer.matcher);
+    const auto mask = choice.mask ? std::span<const uint32_t>(*choice.mask)
+                                  : std::span<const uint32_t>();
+    choice.sample = engine::sample(logits, g.sampling, g.prompt, answer.ids, mask);
   };
   const int count = static_cast<int>(chosen_.size());
   if (options_.threads && count > 1) options_.threads->for_each(count, one);

@@ -20,6 +20,7 @@
 #include "engine/load.h"
 #include "protocol/event.h"
 #include "protocol/tasks/text_generation.h"
+#include "worker/aside.h"
 #include "worker/batch.h"
 #include "worker/stream.h"
 #include "worker/tasks/text_generation.h"
@@ -36,6 +37,7 @@ struct RunnerOptions {
   std::string model;
   BatchLimits batch;   // pages as the KV cache has
   engine::HostThreads* threads = nullptr;  // that choose tokens side by side; null = the caller's thread alone
+  Aside* aside = nullptr;  // makes masks beside the forward pass; null = who chooses makes them
 };
 
 class Runner {
@@ -80,7 +82,9 @@ class Runner {
   void give(uint64_t id, Answer& answer, protocol::Token token, bool last,
             std::vector<Output>& out);
   void accept(uint64_t id, Answer& answer, int64_t cached_tokens, std::vector<Output>& out);
-  void choose(const Plan& plan);
+  // A mask depends on the ids so far alone, which are there before the forward pass.
+  void begin_masks(const Plan& plan);
+  void choose();
   void take(uint64_t id, const engine::Sample& sample, std::vector<Output>& out);
   void end(uint64_t id, const char* reason, std::vector<Output>& out);
   bool is_stop(int32_t id) const;
@@ -93,7 +97,13 @@ class Runner {
   std::unordered_map<uint64_t, Answer> answers_;
   std::vector<engine::StepSequence> step_;
   std::vector<float> logits_;
-  std::vector<std::pair<uint64_t, engine::Sample>> chosen_;  // of this step, in the order of the plan
+  struct Choice {
+    uint64_t id = 0;
+    engine::Sample sample;
+    std::shared_ptr<const engine::grammar::Mask> mask;
+    int aside = -1;  // number of the job that makes the mask
+  };
+  std::vector<Choice> chosen_;  // of this step, in the order of the plan
   uint64_t steps_ = 0, tokens_ = 0;
   int answer_rows_ = 0;
 };

@@ -7,6 +7,7 @@
 #include "engine/tools/answer.h"
 #include "support/random.h"
 #include "tests/worker/fake_model.h"
+#include "worker/aside_thread.h"
 
 namespace verge::worker {
 namespace {
@@ -64,10 +65,13 @@ Generation generation(uint64_t seed, int prompt = 20, int answer = 40) {
 }
 
 struct Rig {
-  explicit Rig(int pages, int max_rows = limits::kBatchTokens, int max_sequences = limits::kSequences)
-      : model(fake_loaded_model()), cache(pages), runner(model, cache, options(pages, max_rows, max_sequences)) {}
-  static RunnerOptions options(int pages, int max_rows, int max_sequences) {
+  explicit Rig(int pages, int max_rows = limits::kBatchTokens,
+               int max_sequences = limits::kSequences, Aside* aside = nullptr)
+      : model(fake_loaded_model()), cache(pages),
+        runner(model, cache, options(pages, max_rows, max_sequences, aside)) {}
+  static RunnerOptions options(int pages, int max_rows, int max_sequences, Aside* aside) {
     RunnerOptions o{"node-1", "fake", {}};
+    o.aside = aside;
     o.batch.pages = pages;
     o.batch.max_rows = max_rows;
     o.batch.max_sequences = max_sequences;
@@ -121,6 +125,15 @@ TEST(Runner, AGrammarHoldsInAnyBatchAndWhereAnAnswerIsResumed) {
   crowd.run();
   EXPECT_EQ(crowd.got.at(3).ids, whole.ids);
   for (auto& [id, c] : crowd.got) EXPECT_TRUE(parse_json(c.text())) << c.text();
+  AsideThread aside;  // masks are made while the forward pass runs: the same bytes
+  Rig beside(20, limits::kBatchTokens, limits::kSequences, &aside);
+  for (uint64_t id = 1; id <= 8; ++id)
+    beside.submit(id, id == 3 ? asked(5) : id == 4 ? generation(4) : asked(id + 20));
+  beside.run();
+  for (auto& [id, c] : beside.got) {
+    if (id != 4) EXPECT_EQ(c.ids, crowd.got.at(id).ids) << id;
+  }
+  EXPECT_EQ(beside.got.at(4).ids, alone(generation(4)).ids);
   for (size_t cut = 1; cut < whole.ids.size(); cut += 3) {
     Generation g = asked(5);
     g.resume.assign(whole.ids.begin(), whole.ids.begin() + static_cast<ptrdiff_t>(cut));
