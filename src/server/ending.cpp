@@ -3,6 +3,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <exception>
@@ -20,6 +21,8 @@ namespace {
 
 constexpr const char* kEnding = "draining";
 constexpr int kWorkersMs = 3'000, kTheirModelsMs = 1'000, kModelsMs = 2'000;
+// Also where the end is hurried: below `verge host` are processes that it has to end itself.
+constexpr int kLeastWorkersMs = 1'000;
 // For what is under way without a client: a look at the disk, a question to the bus.
 constexpr int kSettleMs = 2'000;
 
@@ -104,7 +107,8 @@ asio::awaitable<void> Server::Parts::end(int delay_s) {
   if (listener)
     co_await step("draining clients", drain_ms, [this](int ms) { return listener->drain(ms); });
   if (hosting)
-    co_await step("ending Workers", kWorkersMs, [this](int ms) { return hosting->stop(ms); });
+    co_await step("ending Workers", kWorkersMs,
+                  [this](int ms) { return hosting->stop(std::max(ms, kLeastWorkersMs)); });
   if (inner)
     co_await step("draining Workers", kTheirModelsMs, [this](int ms) { return inner->drain(ms); });
   stop_telling();
