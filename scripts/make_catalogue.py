@@ -88,6 +88,8 @@ IMAGE_MODELS = {
     "@cf/microsoft/resnet-50": ("image-classification", "resnet", "microsoft/resnet-50", 25557032, APACHE),
     "@cf/facebook/detr-resnet-50": ("object-detection", "detr", "facebook/detr-resnet-50", 41524768, APACHE),
 }
+# Voices, whose weights are not public: (licence).
+VOICES = {"@cf/myshell-ai/melotts": MIT, "@cf/deepgram/aura-1": "", "@cf/deepgram/aura-2-en": "", "@cf/deepgram/aura-2-es": ""}
 # Ids that were priced or shown without a description of their own: take the rest from a sibling.
 SIBLING = {
     "@cf/meta/llama-3.1-8b-instruct-fp8-fast": "@cf/meta/llama-3.1-8b-instruct-fast",
@@ -247,6 +249,15 @@ def main():
             entry["defaults"] = {"truncate_inputs": False}
         if encoder_schemas[key(own["schema"])] != task:
             entry["schema"] = encoder_schemas[key(own["schema"])]
+        write(os.path.join(out, file_name(model_id)), entry)
+
+    for model_id, licence in VOICES.items():
+        own = published[model_id]
+        properties = {p["property_id"]: p["value"] for p in own.get("properties", [])}
+        prices = [{"unit": p["unit"], "usd": p["price"]} for p in properties.pop("price", [])]
+        entry = {"id": model_id, "uuid": own["id"], "task": "text-to-speech", "description": own["description"]}
+        entry |= ({"licence": licence} if licence else {}) | {"created_at": own["created_at"], "prices": prices, "properties": properties,
+                                                              "schema": own["schema"]}
         write(os.path.join(out, file_name(model_id)), entry)
 
     for model_id, (task, architecture, hub, parameters, licence) in IMAGE_MODELS.items():
