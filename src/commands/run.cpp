@@ -20,6 +20,7 @@
 #include "commands/schema_file.h"
 #include "engine/task_of.h"
 #include "node/io/installed.h"
+#include "support/base64.h"
 #include "support/limits.h"
 #include "support/log.h"
 #include "support/random.h"
@@ -331,14 +332,39 @@ int transcribe(const Options& options, const LocalTask& local, TaskQuestion ques
   return answer ? 0 : complain(answer.error().message);
 }
 
+// A sound file goes to a file or a pipe as it is.
+int put_sound(std::string_view base64) {
+  if (isatty(STDOUT_FILENO)) return complain("the answer is a sound file: write it to one, as in 'verge run MODEL TEXT > out.wav', or use --json");
+  const auto bytes = base64_decode(base64);
+  if (!bytes) return complain("the answer's sound is no base64");
+  const bool written = std::fwrite(bytes->data(), 1, bytes->size(), stdout) == bytes->size() && std::fflush(stdout) == 0;
+  return written ? 0 : complain("the sound could not be written");
+}
+
+// As the model's schema names its text; a WAV file, which every player takes.
+void ask_for_sound(const LocalTask& local, json::object& inputs) {
+  const json::object* properties = get_object(local.schema, "properties");
+  if (properties && properties->contains("prompt") && inputs.contains("text")) {
+    json::value text = inputs["text"];
+    inputs.erase("text");
+    inputs["prompt"] = std::move(text);
+  }
+  inputs["encoding"] = "linear16";
+  inputs["container"] = "wav";
+}
+
 int run_task(const Options& options, const LocalTask& local) {
   auto question = task_question(options);
   if (!question) return complain(question.error().message);
+  if (local.entry.task == "text-to-speech") ask_for_sound(local, question->inputs);
   const bool hears = !options.audio.empty() && (!options.server.empty() || local.entry.task == "automatic-speech-recognition");
   if (hears && !options.json) return transcribe(options, local, std::move(*question));
   auto answer = options.server.empty() ? run_task_here(local, std::move(*question))
                                        : run_task_there(options.server, options.model, token_of_environment(), std::move(*question));
   if (!answer) return complain(answer.error().message);
+  const json::object* object = options.json ? nullptr : answer->if_object();
+  if (object && object->size() == 1)
+    if (const auto sound = get_string(*object, "audio")) return put_sound(*sound);
   std::printf("%s\n", (options.json ? json::serialize(*answer) : readable(*answer)).c_str());
   return 0;
 }

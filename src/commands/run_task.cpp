@@ -6,6 +6,7 @@
 
 #include "api/tasks/task.h"
 #include "http/client.h"
+#include "support/base64.h"
 #include "support/random.h"
 #include "support/spawn.h"
 #include "worker/model_service.h"
@@ -19,7 +20,10 @@ constexpr size_t kAnswerBytes = 256 << 20;
 class Collector : public protocol::EventSink {
  public:
   protocol::task<bool> put(protocol::Event event) override {
-    if (auto* part = std::get_if<protocol::Part>(&event); part && on_part) on_part(*part);
+    if (auto* part = std::get_if<protocol::Part>(&event)) {
+      if (on_part) on_part(*part);
+      else answer.bytes += part->blob.bytes;
+    }
     else if (auto* result = std::get_if<protocol::Result>(&event)) answer.result = std::move(*result);
     else if (const auto* usage = std::get_if<protocol::Usage>(&event)) answer.usage = *usage;
     else if (const auto* failure = std::get_if<protocol::Failure>(&event)) error = failure->error;
@@ -80,8 +84,11 @@ http::task<Result<json::value>> exchange(http::Client& client, http::ClientReque
   auto sent = co_await client.send(std::move(request));
   if (!sent) co_return sent.error();
   const int status = (*sent)->status;
+  bool sound = false;
+  for (const http::Header& header : (*sent)->headers) sound = sound || (header.name == "content-type" && header.value.starts_with("audio/"));
   auto body = co_await (*sent)->read_all(kAnswerBytes);
   if (!body) co_return body.error();
+  if (status == 200 && sound) co_return json::value(json::object{{"audio", base64_encode(*body)}});
   auto parsed = parse_json(*body);
   json::object* object = parsed ? parsed->if_object() : nullptr;
   if (status == 200 && object && object->contains("result")) co_return std::move(object->at("result"));

@@ -31,7 +31,8 @@ std::string readable(std::string_view text) {
 }  // namespace
 
 bool SpeakingCall::pointless() const {
-  return abandoned || (request.deadline_ms != 0 && unix_ms() > request.deadline_ms);
+  // The deadline is for the answer to begin: a file that is on its way goes on.
+  return abandoned || (!begun_ && request.deadline_ms != 0 && unix_ms() > request.deadline_ms);
 }
 
 Result<> SpeakingCall::begin(engine::Synthesizer& voice) {

@@ -19,11 +19,11 @@ enum class SpeakingStage { Speaking, Done };
 struct SpeakingCall : PendingCall<SpeakingStage> {
   using PendingCall<SpeakingStage>::PendingCall;
 
-  // True once nobody waits for the answer any more. Any thread.
+  // True once nobody waits for the answer any more. On the engine's thread.
   bool pointless() const;
 
-  // On the engine's thread: what the file has grown by with one more piece of the text. Empty `done`
-  // says that there is more. Errors: InvalidInput where the text has nothing that can be said.
+  // On the engine's thread: what the file has grown by with one more piece of the text. Errors:
+  // InvalidInput where the text has nothing that can be said.
   struct Step {
     std::string bytes;
     bool done = false;

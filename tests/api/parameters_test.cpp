@@ -37,6 +37,8 @@ const Route kRoutes[] = {
      R"({"text":"x"})"},
     {Surface::Embeddings, "`/v1/embeddings`", "/v1/embeddings", R"({"model":"@cf/baai/bge-small-en-v1.5","input":"x"})"},
     {Surface::NativeSpeech, "Native speech", std::string(kNative) + "@cf/openai/whisper", R"({"audio":"UklGRg=="})"},
+    {Surface::NativeSpeaking, "Native voices", std::string(kNative) + "@cf/deepgram/aura-1", R"({"text":"x"})"},
+    {Surface::Speech, "`/v1/audio/speech`", "/v1/audio/speech", R"({"model":"@cf/deepgram/aura-1","input":"x","voice":"alloy"})"},
     {Surface::NativePictures, "Native pictures", std::string(kNative) + "@cf/microsoft/resnet-50", R"({"image":[137,80]})"},
     {Surface::RunOptions, "`options`", std::string(kNative) + "@cf/meta/llama-3.2-1b-instruct", R"({"prompt":"x"})"},
     {Surface::Transcriptions, "`/v1/audio/…`", "/v1/audio/transcriptions", ""},
@@ -138,7 +140,7 @@ TEST_F(ParametersTest, EveryPublishedParameterHasARow) {
   const std::map<std::string, Surface> surfaces{{"text-generation", Surface::NativeText}, {"text-embeddings", Surface::NativeEmbeddings},
                                                 {"text-classification", Surface::NativeClassification},
                                                 {"automatic-speech-recognition", Surface::NativeSpeech},
-                                                {"image-classification", Surface::NativePictures}, {"object-detection", Surface::NativePictures}};
+                                                {"text-to-speech", Surface::NativeSpeaking}, {"image-classification", Surface::NativePictures}, {"object-detection", Surface::NativePictures}};
   const auto known = [](Surface surface, std::string_view name) {
     const auto list = parameters(surface);
     return std::ranges::any_of(list, [&](const Parameter& one) { return one.name == name; });
@@ -173,6 +175,7 @@ TEST_F(ParametersTest, EveryPublishedParameterHasARow) {
       {Surface::Messages, {"model", "messages", "max_tokens", "system", "stop_sequences", "stream", "temperature", "top_k", "top_p", "tools", "tool_choice", "thinking",
                            "output_config", "output_format", "metadata", "cache_control", "container", "mcp_servers", "context_management", "inference_geo", "speed",
                            "service_tier", "thread", "compaction"}},
+      {Surface::Speech, {"input", "model", "voice", "instructions", "response_format", "speed", "stream_format"}},
       {Surface::Embeddings, {"input", "model", "dimensions", "encoding_format", "user"}},
       {Surface::Transcriptions, {"file", "model", "chunking_strategy", "include", "known_speaker_names", "known_speaker_references", "language", "prompt",
                                  "response_format", "stream", "temperature", "timestamp_granularities"}}};

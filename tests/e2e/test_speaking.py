@@ -1,7 +1,7 @@
 """Text to speech on the real Hibari: every format, OpenAI's package, bad input, and the words back from Whisper."""
-import base64, json, re, urllib.error, urllib.request
+import base64, io, json, re, subprocess, urllib.error, urllib.request, wave
 import openai, pytest
-from harness import ACCOUNT, MODELS, Server
+from harness import ACCOUNT, MODELS, VERGE, Server
 
 VOICE, EAR = "@verge/hibari-heart", "@cf/openai/whisper-tiny-en"
 SENTENCES = [
@@ -104,3 +104,10 @@ def test_a_megabyte_is_refused_and_the_model_lives(server):
     assert speak(server, {"text": "word " * 200_000})[0] == 413
     assert speak(server, {"text": "a" * 5000 + "😀" * 2000 + " https://example.com/?q=1&r=%20 ... \u202e \u0000 \t"})[0] == 200
     assert speak(server, {"text": "9" * 3000 + "." * 3000})[0] == 200
+
+def test_the_command_line_writes_a_file():
+    if not (MODELS / VOICE / "model.safetensors").exists():
+        pytest.skip(f"{VOICE} is not on this machine")
+    made = subprocess.run([VERGE, "run", VOICE, "Hello there."], capture_output=True, check=True)
+    with wave.open(io.BytesIO(made.stdout)) as sound:
+        assert sound.getframerate() == 24000 and 1 < len(sound.readframes(10**6)) / 48000 < 2
