@@ -1,4 +1,4 @@
-// Arbitrary bytes as a JSON Schema or a regular expression. What compiles has a way on wherever its
+// Arbitrary bytes as a JSON Schema, a regular expression or a GBNF grammar. What compiles has a way on wherever its
 // masks lead (promises GR1 and GR2 of engine/grammar/grammar.h), and what a schema leads to is JSON.
 #include <cstddef>
 #include <cstdint>
@@ -51,7 +51,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
   static const testing::ByteTokenizer tokenizer({"\": ", "\", \"", "{\"", "\"}", "true", "  ", "10", "é"});
   static const grammar::TokenBytes tokens(tokenizer, {0}, tokenizer.vocabulary());
-  const auto kind = data[0] % 2 ? grammar::SourceKind::Regex : grammar::SourceKind::JsonSchema;
+  constexpr grammar::SourceKind kKinds[] = {grammar::SourceKind::JsonSchema,
+                                            grammar::SourceKind::Regex, grammar::SourceKind::Gbnf};
+  const auto kind = kKinds[data[0] % 3];
   const std::string_view source(reinterpret_cast<const char*>(data) + 2, size - 2);
   const auto g = grammar::Grammar::compile(kind, source, tokens);
   if (!g) {

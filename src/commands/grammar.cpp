@@ -27,7 +27,7 @@ struct Judge {
   const engine::Tokenizer& tokenizer;
   const grammar_::TokenBytes& tokens;
 
-  // One case: {"id", "schema" or "regex" or "choice", "instances", "walks": how many texts to make}. `reached`: how many bytes of each were admitted.
+  // One case: {"id", "schema", "regex", "choice" or "gbnf", "instances", "walks": how many texts to make}. `reached`: how many bytes of each were admitted.
   json::object judge(const json::object& request) const {
     json::object out;
     if (const json::value* id = request.if_contains("id")) out["id"] = *id;
@@ -39,6 +39,9 @@ struct Judge {
     } else if (const auto regex = get_string(request, "regex")) {
       kind = grammar_::SourceKind::Regex;
       source = *regex;
+    } else if (const auto gbnf = get_string(request, "gbnf")) {
+      kind = grammar_::SourceKind::Gbnf;
+      source = *gbnf;
     } else if (const json::value* choice = request.if_contains("choice")) {
       kind = grammar_::SourceKind::Choice;
       source = json::serialize(*choice);
@@ -136,7 +139,7 @@ Result<void> run(const std::string& path) {
 int grammar(int argc, char** argv) {
   CLI::App app(
       "Judge texts by schemas, token by token as decoding would. A line of standard input is\n"
-      "{\"id\", \"schema\" (or \"regex\", or \"choice\"), \"instances\": [text, …]}; the answer is {\"id\", \"refused\": why} or\n"
+      "{\"id\", \"schema\" (or \"regex\", \"choice\", \"gbnf\"), \"instances\": [text, …]}; the answer is {\"id\", \"refused\": why} or\n"
       "{\"id\", \"accepted\": [bool, …], \"reached\": [bytes, …], \"compile_us\", \"mask_us\": [µs, …]}.",
       argv[0]);
   std::string path;

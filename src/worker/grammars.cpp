@@ -22,6 +22,7 @@ Result<Source> source_of(const protocol::WantedGrammar& wanted) {
   Source out;
   if (wanted.kind == "regex") out.kind = SourceKind::Regex;
   else if (wanted.kind == "choice") out.kind = SourceKind::Choice;
+  else if (wanted.kind == "gbnf") out.kind = SourceKind::Gbnf;
   else if (wanted.kind != "json_schema")
     return fail_at(Code::InvalidInput, "/grammar/kind", "a grammar of the kind '{}' is not known", wanted.kind);
   out.text = wanted.source;
@@ -109,7 +110,9 @@ Result<EnvelopePart> Grammars::part(const protocol::WantedGrammar& wanted) {
   EnvelopePart out{EnvelopePart::Kind::Value, source.text};
   out.at = source.at;
   if (source.kind == SourceKind::JsonSchema) return out;
-  out.kind = EnvelopePart::Kind::Pattern;
+  out.kind = source.kind == SourceKind::Gbnf ? EnvelopePart::Kind::Gbnf
+                                             : EnvelopePart::Kind::Pattern;
+  if (source.kind == SourceKind::Gbnf) return out;
   if (source.kind == SourceKind::Regex) return out;
   out.text.clear();
   const Result<json::value> list = parse_json(source.text);

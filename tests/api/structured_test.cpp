@@ -36,6 +36,24 @@ TEST_F(StructuredTest, EachWayInBecomesTheWorkersGrammar) {
   EXPECT_EQ(grammar().at("source"), R"({"type":"object"})");
   EXPECT_EQ(chat(R"(,"guided_regex":"a+")").status, 200);
   EXPECT_EQ(grammar().at("kind"), "regex");
+  for (const auto& [field, kind] : std::vector<std::pair<std::string, std::string>>{
+           {R"("guided_grammar":"root ::= \"a\"")", "gbnf"},
+           {R"("grammar":"root ::= \"a\"")", "gbnf"},
+           {R"("ebnf":"root ::= \"a\"")", "gbnf"},
+           {R"("regex":"a+")", "regex"},
+           {R"("grammar":{"type":"regex","value":"a+"})", "regex"},
+           {R"("grammar":{"type":"json","value":{"type":"object"}})", "json_schema"},
+           {R"("structured_outputs":{"grammar":"root ::= \"a\""})", "gbnf"},
+           {R"("structured_outputs":{"regex":"a+","json":null})", "regex"},
+           {R"("structured_outputs":{"choice":["a"]})", "choice"},
+           {R"("structured_outputs":{"json":{"type":"object"}})", "json_schema"},
+           {R"("structured_outputs":{"json_object":true})", "json_schema"},
+           {R"("response_format":{"type":"grammar","grammar":"root ::= \"a\""})", "gbnf"},
+           {R"("response_format":{"type":"regex","regex":"a+"})", "regex"}}) {
+    const Answer answer = chat("," + field);
+    EXPECT_EQ(answer.status, 200) << field << answer.body;
+    EXPECT_EQ(get_string(grammar(), "kind"), kind) << field;
+  }
   EXPECT_EQ(chat(R"(,"guided_choice":["a","b"])").status, 200);
   EXPECT_EQ(grammar().at("source"), R"(["a","b"])");
   EXPECT_EQ(chat(R"(,"response_format":{"type":"text"},"guided_json":null)").status, 200);
@@ -51,6 +69,12 @@ TEST_F(StructuredTest, WishesThatExcludeEachOtherAreRefusedByName) {
            {R"(,"response_format":[1])", "/response_format"},
            {R"(,"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"}}})", "/text"},
            {R"(,"extra_body":{"guided_json":{"type":"object"}})", "/extra_body"},
+           {R"(,"grammar":5)", "/grammar"},
+           {R"(,"grammar":{"type":"lark","value":"x"})", "/grammar/type"},
+           {R"(,"structured_outputs":{"regex":"a","grammar":"b"})", "/structured_outputs/regex"},
+           {R"(,"structured_outputs":{"structural_tag":"a"})", "/structured_outputs/structural_tag"},
+           {R"(,"response_format":{"type":"grammar"})", "/response_format"},
+           {R"(,"guided_regex":"a","ebnf":"b")", "/guided_regex"},
            {R"(,"guided_choice":[1])", "/guided_choice"}}) {
     const Answer answer = chat(more);
     EXPECT_EQ(answer.status, 400) << more;

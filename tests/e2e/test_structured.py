@@ -1,5 +1,5 @@
 """JSON mode: real clients, and texts that only masks lead to, judged by a validator that is not ours."""
-import enum, json, subprocess
+import enum, json, re, subprocess
 from typing import Annotated, Literal
 
 import jsonschema, openai, pydantic, pytest
@@ -67,6 +67,13 @@ def test_native_shapes(stories):
         jsonschema.validate(answer["result"]["response"], schema)
     status, answer = native(stories, guided_regex="[ab]{3}-[0-9]{2}")
     assert status == 200 and len(answer["result"]["response"]) == 6
+    grammar = 'root ::= "(" [ab]{2} root? ")"'
+    for form in ({"guided_grammar": grammar}, {"grammar": grammar}, {"structured_outputs": {"grammar": grammar}}):
+        status, answer = native(stories, seed=3, **form)
+        text = answer["result"]["response"]
+        assert status == 200 and text.count("(") == text.count(")") and re.fullmatch(r"(\([ab]{2})+\)+", text)
+    status, answer = native(stories, guided_grammar='root ::= "a"\nb ::= c')
+    assert status == 400 and "'/guided_grammar' can't be used: at line 2, column 7" in answer["errors"][0]["message"]
     assert native(stories, guided_choice=["left", "right"])[1]["result"]["response"] in ("left", "right")
     status, answer = native(stories, response_format={"type": "json_schema", "json_schema": schema}, max_tokens=2)
     assert status == 400 and "JSON Mode couldn't be met" in answer["errors"][0]["message"]

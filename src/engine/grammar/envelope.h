@@ -17,6 +17,7 @@ struct EnvelopePart {
     Value,      // a JSON value under the schema `text`, or under that of its property `property`
     RawString,  // the same, a string only, without quotes and escapes; `without` is found nowhere
                 // in it
+    Gbnf,       // the grammar `text`, see gbnf.h
   };
   Kind kind = Kind::Pattern;
   std::string text;

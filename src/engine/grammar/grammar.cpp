@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/grammar/bounds.h"
+#include "engine/grammar/gbnf.h"
 #include "engine/grammar/json_tree.h"
 #include "engine/grammar/pattern.h"
 #include "engine/grammar/schema.h"
@@ -16,6 +17,16 @@ Result<std::unique_ptr<Rules>> text_rules(SourceKind kind, std::string_view sour
   auto rules = std::make_unique<Rules>();
   Languages& l = rules->languages;
   rules->kind = RootKind::Text;
+  if (kind == SourceKind::Gbnf) {
+    rules->kind = RootKind::Parts;
+    rules->first = {0};
+    rules->parts.emplace_back().last = true;
+    VERGE_TRY(add_gbnf(*rules, 0, source));
+    if (l.exceeded())
+      return fail(Code::InvalidInput, "it needs more memory than a grammar may have");
+    l.compiled();
+    return rules;
+  }
   if (kind == SourceKind::Regex) {
     VERGE_ASSIGN(set, parse_pattern(l, source, Match::Whole));
     rules->text = set;

@@ -20,7 +20,8 @@
 
 namespace verge::engine::grammar {
 
-enum class SourceKind : uint8_t { JsonSchema, Regex, Choice };  // Choice: a JSON list of texts
+// Choice: a JSON list of texts. Gbnf: see gbnf.h.
+enum class SourceKind : uint8_t { JsonSchema, Regex, Choice, Gbnf };
 
 // One bit a token, 32 to a word.
 using Mask = std::vector<uint32_t>;

@@ -55,32 +55,56 @@ Machine::Machine(std::unique_ptr<Rules> rules) : rules_(std::move(rules)), lexer
     start_ = intern(std::vector<Head>{{0, Mode::Text, 0, lexer_.start(rules_->text, false), 0}});
   } else if (rules_->kind == RootKind::Parts) {
     std::vector<Head> heads;
-    for (uint32_t part : rules_->first) enter_part(part, heads);
+    for (uint32_t part : rules_->first) enter_part(part, 0, heads);
     start_ = intern(std::move(heads));
   } else {
     start_ = intern(std::vector<Head>{{0, Mode::Value, kGapClosed, 0, rules_->root}});
   }
 }
 
-void Machine::enter_part(uint32_t part, std::vector<Head>& out) {
+void Machine::enter_part(uint32_t part, uint32_t frame, std::vector<Head>& out) {
   const PartRule& p = rules_->parts[part];
+  // Each head can be ended by itself: to leave some out forbids texts and leads nowhere new.
+  const int depth = frames_[frame].depth;
+  if (p.need > bounds::kCalls - depth || out.size() >= bounds::kAlternatives) return;
+  if (p.call != kNoCall) {
+    uint32_t inner = frame;
+    if (!p.ends_rule()) {
+      Frame call;
+      call.kind = Kind::Call;
+      call.depth = static_cast<uint16_t>(depth + 1);
+      call.outer = frame;
+      call.position = part;
+      inner = intern(call);
+    }
+    if (!entered_.insert({p.call, inner}).second) return;
+    for (uint32_t first : rules_->calls[p.call]) enter_part(first, inner, out);
+    return;
+  }
   Head head;
   if (p.json) {
     Frame root;
     root.position = part;
     head = {intern(root), Mode::Value, kGapClosed, 0, p.rule};
   } else {
-    head = {0, Mode::Text, 0, lexer_.start(p.text, false), part};
+    head = {frame, Mode::Text, 0, lexer_.start(p.text, false), part};
   }
   if (std::find(out.begin(), out.end(), head) != out.end())
     return;  // parts that may be empty can lead to each other
   out.push_back(head);
-  if (!p.json && lexer_.accepts(head.state)) leave_part(part, out);
+  if (!p.json && lexer_.accepts(head.state)) leave_part(part, frame, out);
 }
 
-void Machine::leave_part(uint32_t part, std::vector<Head>& out) {
-  for (uint32_t next : rules_->parts[part].next) enter_part(next, out);
-  if (rules_->parts[part].last) out.push_back({0, Mode::Done, 0, 0, 0});
+void Machine::leave_part(uint32_t part, uint32_t frame, std::vector<Head>& out) {
+  for (;;) {
+    for (uint32_t next : rules_->parts[part].next) enter_part(next, frame, out);
+    if (!rules_->parts[part].last) return;
+    const Frame& f = frames_[frame];
+    if (f.kind != Kind::Call) break;
+    part = f.position;
+    frame = f.outer;
+  }
+  out.push_back({0, Mode::Done, 0, 0, 0});
 }
 
 uint32_t Machine::intern(const Frame& f) {
@@ -118,6 +142,7 @@ void Machine::unify(std::vector<Head>& heads) {
 std::vector<Machine::Head> Machine::moved(const std::vector<Head>& heads, uint8_t byte, const std::string* text) {
   const size_t most = std::max(heads.size(), heads.size() <= 4 ? bounds::kAlternatives : bounds::kHeads);
   std::vector<Head> out;
+  entered_.clear();
   for (const Head& h : heads) {
     move(h, byte, text, out);
     if (out.size() <= most) continue;
@@ -247,7 +272,7 @@ void Machine::move(const Head& h, uint8_t byte, const std::string* text, std::ve
       if (to < 0) return;
       out.push_back({h.frame, h.mode, 0, static_cast<uint32_t>(to), h.extra});
       if (rules_->kind == RootKind::Parts && lexer_.accepts(static_cast<uint32_t>(to)))
-        leave_part(h.extra, out);
+        leave_part(h.extra, h.frame, out);
       return;
     }
     case Mode::String: {
@@ -389,7 +414,7 @@ void Machine::value(const Head& h, uint8_t byte, std::vector<Head>& out) {
 
 void Machine::after_value(uint32_t frame, std::vector<Head>& out) {
   if (frames_[frame].kind == Kind::Root && rules_->kind == RootKind::Parts)
-    return leave_part(frames_[frame].position, out);
+    return leave_part(frames_[frame].position, 0, out);
   if (frames_[frame].kind == Kind::Root) out.push_back({frame, Mode::Done, 0, 0, 0});
   else out.push_back({frame, Mode::After, kGapOpen, 0, 0});
 }

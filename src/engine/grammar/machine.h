@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -72,13 +73,13 @@ class Machine {
     uint32_t extra = 0;  // a rule, or which extra keys
     auto operator<=>(const Head&) const = default;
   };
-  enum class Kind : uint8_t { Root, Array, Object };
+  enum class Kind : uint8_t { Root, Array, Object, Call };
   struct Frame {
     Kind kind = Kind::Root;
     bool pending = false;     // a key or item is written that `unused` does not know of yet
     uint16_t depth = 0;
     uint32_t outer = 0, rule = 0;
-    uint32_t position = 0;    // items begun; or the first property that may follow; or which keys were (in any order)
+    uint32_t position = 0;    // the part of a root or call; items begun; or the first property that may follow; or which keys were (in any order)
     uint32_t count = 0;       // keys so far; or items counted by `contains`
     Lang unused = Languages::kAll, unused_raw = Languages::kAll;  // keys, or strings and other items, that may still come
     bool operator==(const Frame&) const = default;
@@ -97,9 +98,10 @@ class Machine {
   void move(const Head& head, uint8_t byte, const std::string* text, std::vector<Head>& out);
   void value(const Head& head, uint8_t byte, std::vector<Head>& out);
   void after_value(uint32_t frame, std::vector<Head>& out);
-  // Heads at the beginning of a part of RootKind::Parts, and at the end of one.
-  void enter_part(uint32_t part, std::vector<Head>& out);
-  void leave_part(uint32_t part, std::vector<Head>& out);
+  // Heads at the beginning of a part of RootKind::Parts, and at the end of one. `frame`: the call
+  // that the part is in, 0 = none.
+  void enter_part(uint32_t part, uint32_t frame, std::vector<Head>& out);
+  void leave_part(uint32_t part, uint32_t frame, std::vector<Head>& out);
   void items(uint32_t frame, uint8_t gap, std::vector<Head>& out);
   void keys(uint32_t frame, std::vector<Head>& out);
   bool item_possible(const ArrayRule& a, const Frame& f);
@@ -131,6 +133,7 @@ class Machine {
     bool extra_had = false;
   };
   Left left(const ObjectRule& o, const Frame& f) const;
+  std::set<std::array<uint32_t, 2>> entered_;  // calls (rule, frame) that this step has entered
   size_t tables_ = 0;
   int32_t start_ = 0;
 };

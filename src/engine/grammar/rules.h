@@ -58,13 +58,18 @@ struct Rule {
 
 enum class RootKind : uint8_t { Json, Text, Parts };
 
-// Of RootKind::Parts, see envelope.h.
+constexpr uint32_t kNoCall = UINT32_MAX;
+
+// Of RootKind::Parts, see envelope.h and gbnf.h.
 struct PartRule {
   bool json = false;
   uint32_t rule = kNoRule;      // where it is JSON
   Lang text = Languages::kNone;  // else
+  uint32_t call = kNoCall;       // or where it is a rule of parts: its number in Rules::calls
+  int need = 0;                  // calls within each other that the shortest way to the end has
   std::vector<uint32_t> next;
   bool last = false;
+  bool ends_rule() const { return last && next.empty(); }  // what it calls need not come back
 };
 
 struct Rules {
@@ -76,6 +81,7 @@ struct Rules {
   RootKind kind = RootKind::Json;
   Lang text = Languages::kNone;  // RootKind::Text: the whole answer
   std::vector<PartRule> parts;   // RootKind::Parts
+  std::vector<std::vector<uint32_t>> calls;  // the parts that a rule of parts may begin with
   std::vector<uint32_t> first;
 };
 

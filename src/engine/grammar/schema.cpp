@@ -9,6 +9,7 @@
 
 #include "engine/grammar/bounds.h"
 #include "engine/grammar/formats.h"
+#include "engine/grammar/gbnf.h"
 #include "engine/grammar/json_tree.h"
 #include "engine/grammar/numbers.h"
 #include "engine/grammar/pattern.h"
@@ -1517,6 +1518,8 @@ Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
       if (!l.live(out.text))
         return fail(Code::InvalidInput, "'{}/properties/{}' has no string that can be written",
                     part.at, part.property);
+    } else if (part.kind == Kind::Gbnf) {
+      out.text = Languages::kEmpty;  // until all parts have their numbers
     } else {
       out.json = true;
       out.rule = root;
@@ -1532,6 +1535,12 @@ Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
     if (!out.json && !l.live(out.text))
       return fail(Code::Internal, "a part of a call that no text matches");
     rules->parts.push_back(std::move(out));
+  }
+  for (uint32_t i = 0; i < envelope.parts.size(); ++i) {
+    if (envelope.parts[i].kind != Kind::Gbnf) continue;
+    if (Result<void> made = add_gbnf(*rules, i, envelope.parts[i].text); !made)
+      return fail(Code::InvalidInput, "'{}' can't be used: {}", envelope.parts[i].at,
+                  made.error().message);
   }
   if (l.exceeded()) return fail(Code::InvalidInput, "it needs more memory than a grammar may have");
   l.compiled();

@@ -51,7 +51,7 @@ struct Tools {
 
 // What the answer must look like, see worker/grammars.h.
 struct WantedGrammar {
-  std::string kind;    // "json_schema", "regex", "choice"
+  std::string kind;    // "json_schema", "regex", "choice", "gbnf"
   std::string source;  // a schema or a list of texts in JSON, or an expression
   std::string at;      // JSON pointer of it in the client's request, for messages
   template <class Self, class Visit>
