@@ -25,9 +25,9 @@ std::string code_of(const fs::path& path) {
   return code;
 }
 
-// Names that are called, with how often; `X::name(` is a definition, not a call.
+// Names that are called, with how often; `Class::name(` is a definition, not a call.
 std::map<std::string, int> names_before_parentheses(const std::string& code) {
-  static const std::regex name(R"re((::)?\b([a-z]\w*)\()re");
+  static const std::regex name(R"re(([A-Z]\w*::)?\b([a-z]\w*)\()re");
   static const std::regex definition(R"re(\n[a-z][\w:<>,&* ]*[\w>&*] [&*]?([a-z]\w*)\([^;\n]*\{)re");  // of a free function
   std::map<std::string, int> counts;
   for (std::sregex_iterator it(code.begin(), code.end(), definition), end; it != end; ++it) --counts[(*it)[1]];

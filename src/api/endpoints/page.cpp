@@ -68,7 +68,11 @@ http::task<void> respond_path(Call& call, std::string_view path) {
 
 }  // namespace
 
-http::task<void> page(Call& call) { return respond_path(call, "index.html"); }
+http::task<void> page(Call& call) {
+  // A binding's request whose address was no good: its client wants an error, no page.
+  if (!call.in.header("mf-url").empty()) return respond_error(call, no_such_route(call.in.path));
+  return respond_path(call, "index.html");
+}
 
 http::task<void> page_file(Call& call) {
   constexpr std::string_view kRoot = "/verge/";
