@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "support/promise.h"
 #include "support/random.h"
 
 namespace verge::router {
@@ -259,6 +260,9 @@ Choice choose(const Registry& registry, const Need& need, const Tried& tried, In
   choice.estimate_ms = static_cast<int64_t>(chosen->estimate_ms);
   choice.cached_tokens = chosen->cached;
   choice.local = chosen->node->local;
+  VERGE_EXPECT(!tried.contains(choice.node) && !chosen->node->draining && registry.health(*chosen->node, now) != Health::Dead,
+               "C1: a chosen node lives, takes requests and was not tried");
+  VERGE_EXPECT(choice.expected_ms >= 0 && choice.cached_tokens <= std::max<int64_t>(need.prompt_tokens, 0), "a choice's estimates are of this request");
   return choice;
 }
 

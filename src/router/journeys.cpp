@@ -1,9 +1,9 @@
 #include "router/journeys.h"
 
 #include <algorithm>
-#include <cassert>
 
 #include "support/limits.h"
+#include "support/promise.h"
 
 namespace verge::router {
 namespace {
@@ -70,6 +70,8 @@ void Journeys::begin(Journey& journey, Instant now, Actions& out) {
 
 void Journeys::start(Journey& journey, Choice choice, Instant now, Actions& out) {
   const Need& need = journey.what.need;
+  VERGE_EXPECT(journey.state != State::UnderWay && journey.flight == 0, "a request has one attempt at a time");
+  VERGE_EXPECT(static_cast<bool>(choice), "an attempt has a node");
   journey.state = State::UnderWay;
   journey.heard = journey.accepted = journey.progress = journey.to_room = false;
   journey.flight = registry_.started(choice.node, need.model, need.prompt_tokens - choice.cached_tokens, choice.estimate_ms, now);
@@ -138,7 +140,7 @@ void Journeys::progressed(uint64_t id, Instant now) {
 
 // What ends with every attempt, however it went.
 void Journeys::attempt_over(Journey& journey, const Error* error, Instant now, Actions& out) {
-  assert(journey.state == State::UnderWay);
+  VERGE_EXPECT(journey.state == State::UnderWay, "an attempt that ends was under way");
   journey.state = State::Choosing;
   away_.erase(journey.id);
   registry_.ended(std::exchange(journey.flight, 0), error, now);
@@ -169,7 +171,7 @@ void Journeys::stalled(uint64_t id, int64_t tokens, Instant now, Actions& out) {
 
 void Journeys::reads_again(uint64_t id, Instant now, Actions& out) {
   Journey& journey = journeys_.at(id);
-  assert(journey.state == State::Stalled);
+  if (!VERGE_EXPECT(journey.state == State::Stalled, "who reads again had stopped")) return;
   journey.waits_until = 0;
   begin(journey, now, out);
 }
@@ -238,6 +240,7 @@ void Journeys::fail_with(Journey& journey, Error error, Actions& out) {
 }
 
 void Journeys::over(Journey& journey) {
+  VERGE_EXPECT(journey.flight == 0 && !away_.contains(journey.id), "a request that is over has no attempt under way");
   give_back(journey);
   budget_.request_ended();
   timers_.erase({journey.timer, journey.id});
@@ -307,6 +310,8 @@ void Journeys::tick(Instant now, Actions& out) {
   }
   if (!away_.empty() && now - swept_at_ >= kSweepMs) sweep_stranded(now, out);
   if (room_.size() > 0 && now - looked_at_ >= kLookMs) look_for_room(now, out);
+  VERGE_EXPECT(timers_.size() <= journeys_.size() && away_.size() <= journeys_.size() && room_.size() <= journeys_.size(),
+               "timers, flights and waiting places belong to requests");
 }
 
 Instant Journeys::wake() const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "router/attempts.h"
+#include "support/promise.h"
 
 namespace verge::router {
 namespace {
@@ -86,6 +87,7 @@ bool Registry::heartbeat(const std::string& name, NodeState state, Instant now) 
   node.heard_at = std::max(node.heard_at, now);
   node.failures_unheard = 0;
   for (auto& [model, seen] : node.seen) seen.full_until = 0;
+  VERGE_EXPECT(node.number != 0 && health(node, node.heard_at) == Health::Well, "a node that was heard just now is well");
   return true;
 }
 
@@ -214,6 +216,7 @@ void Registry::ended(uint64_t number, const Error* error, Instant now) {
   if (!found) return;
   Node& node = *found;
   Seen& seen = node.seen[flight.model];
+  VERGE_EXPECT(seen.under_way > 0 && seen.waiting.size() <= static_cast<size_t>(seen.under_way), "a request that ends was counted as under way");
   --seen.under_way;
   seen.waiting.erase(number);
   if (error && error->code == Code::Busy && !refused_for_wait(*error)) seen.full_until = now + kFullMs;  // else others may have room there
