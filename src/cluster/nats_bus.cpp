@@ -92,7 +92,10 @@ class NatsBus : public Bus {
   }
 
   bool connected() const override { return up_; }
-  void stop() override { shared_->watching.emit(asio::cancellation_type::terminal); }
+  // A signal must not be given to a coroutine that has ended: it leaves its slot as it is.
+  void stop() override {
+    if (std::exchange(shared_->watched, false)) shared_->watching.emit(asio::cancellation_type::terminal);
+  }
 
   std::string state() const override {
     char url[256] = "";
@@ -117,6 +120,7 @@ class NatsBus : public Bus {
     asio::any_io_executor executor;
     std::atomic<bool> closed{false};
     asio::cancellation_signal watching;
+    bool watched = false;
   };
   struct Subscriber {
     std::shared_ptr<Shared> shared;
@@ -242,7 +246,9 @@ Result<void> NatsBus::open() {
   connection_ = connection;
   if (status != NATS_OK && status != NATS_NOT_YET_CONNECTED) return nats_error(status, options_.servers);
   if (status == NATS_OK) on_connected(connection_, this);
-  spawn(shared_->executor, "watching the bus", shared_->watching.slot(), [this, shared = shared_] { return watch(shared); }, {});
+  shared_->watched = true;
+  spawn(shared_->executor, "watching the bus", shared_->watching.slot(), [this, shared = shared_] { return watch(shared); },
+        [shared = shared_](std::exception_ptr) { shared->watched = false; });
   return {};
 }
 

@@ -48,12 +48,13 @@ class Exporter : public TraceExport {
       if (state->waiting.size() >= limits::kSpansWaiting) state->waiting.pop_front();
       state->waiting.push_back(std::move(record));
     });
-    spawn(executor, "exporting traces", state_->cancel.slot(), [state = state_] { return send(state); }, {});
+    spawn(executor, "exporting traces", state_->cancel.slot(), [state = state_] { return send(state); },
+          [state = state_](std::exception_ptr) { state->running = false; });
   }
   ~Exporter() override {
     trace::set_sink({});
     state_->stopped = true;
-    state_->cancel.emit(asio::cancellation_type::terminal);
+    if (state_->running) state_->cancel.emit(asio::cancellation_type::terminal);
   }
 
  private:
@@ -71,7 +72,7 @@ class Exporter : public TraceExport {
     std::string path, service, node;
     asio::cancellation_signal cancel;
     std::deque<trace::Record> waiting;
-    bool stopped = false, complained = false;
+    bool stopped = false, complained = false, running = true;
   };
 
   static http::task<void> send(std::shared_ptr<State> state) {
