@@ -1539,8 +1539,8 @@ Result<std::unique_ptr<Rules>> compile_envelope(const Envelope& envelope) {
   for (uint32_t i = 0; i < envelope.parts.size(); ++i) {
     if (envelope.parts[i].kind != Kind::Gbnf) continue;
     if (Result<void> made = add_gbnf(*rules, i, envelope.parts[i].text); !made)
-      return fail(Code::InvalidInput, "'{}' can't be used: {}", envelope.parts[i].at,
-                  made.error().message);
+      return fail_at(Code::InvalidInput, envelope.parts[i].at, "'{}' can't be used: {}",
+                     envelope.parts[i].at, made.error().message);
   }
   if (l.exceeded()) return fail(Code::InvalidInput, "it needs more memory than a grammar may have");
   l.compiled();
