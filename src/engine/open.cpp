@@ -31,6 +31,11 @@ Result<OpenedModel> open_speech(const std::string& path, Backend& backend, const
   return OpenedModel(std::move(model));
 }
 
+Result<OpenedModel> open_voice(const std::string& path, Backend& backend, const OpenOptions& options) {
+  VERGE_ASSIGN(model, Synthesizer::open(path, backend, load_options(options)));
+  return OpenedModel(std::move(model));
+}
+
 struct Kind {
   std::string_view task;
   Open open;
@@ -38,6 +43,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"text-generation", open_text},          {"text-embeddings", open_encoder},      {"text-classification", open_encoder},
     {"image-classification", open_image_model}, {"object-detection", open_image_model}, {"automatic-speech-recognition", open_speech},
+    {"text-to-speech", open_voice},
 };
 
 }  // namespace

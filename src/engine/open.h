@@ -10,6 +10,7 @@
 #include "engine/image_model.h"
 #include "engine/load.h"
 #include "engine/speech/recognizer.h"
+#include "engine/speech/synthesizer.h"
 
 namespace verge::engine {
 
@@ -20,8 +21,8 @@ struct OpenOptions {
 };
 
 // text-generation; text-embeddings and text-classification; image-classification and object-detection;
-// automatic-speech-recognition.
-using OpenedModel = std::variant<LoadedModel, LoadedEncoder, std::unique_ptr<ImageModel>, std::unique_ptr<Recognizer>>;
+// automatic-speech-recognition; text-to-speech.
+using OpenedModel = std::variant<LoadedModel, LoadedEncoder, std::unique_ptr<ImageModel>, std::unique_ptr<Recognizer>, std::unique_ptr<Synthesizer>>;
 
 struct Opened {
   std::string task;

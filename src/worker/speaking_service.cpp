@@ -2,7 +2,6 @@
 
 #include <boost/asio/post.hpp>
 
-#include "engine/models/open.h"
 #include "protocol/progress.h"
 #include "support/finally.h"
 #include "support/voice_limits.h"
@@ -140,10 +139,7 @@ json::object SpeakingService::ready() const {
 
 Result<std::unique_ptr<ModelService>> open_text_to_speech(asio::any_io_executor io, const HostOptions& host, ServiceOptions options) {
   VERGE_ASSIGN(backend, engine::make_cpu_backend({host.threads, ""}));
-  engine::LoadOptions load;
-  load.precision = host.precision;
-  load.progress = host.progress;
-  VERGE_ASSIGN(voice, engine::Synthesizer::open(host.path, *backend, load));
+  VERGE_ASSIGN(voice, engine::open_as<std::unique_ptr<engine::Synthesizer>>(host.path, *backend, host.open()));
   return std::unique_ptr<ModelService>(
       std::make_unique<SpeakingService>(std::move(io), std::move(backend), std::move(voice), std::move(options)));
 }

@@ -144,6 +144,9 @@ def test_what_a_model_takes_is_told_before_it_is_loaded(tmp_path, folder):
 def test_size_and_licence_are_told_before_a_pull(folder):
     listed = {m["id"]: m for m in json.loads(verge(folder, "models", "--json").stdout)}
     for model in listed.values():
+        if model["state"] == "no source":  # nobody has its weights: a stand-in answers
+            assert not model["sources"]
+            continue
         assert model["bytes"] or model["bytes_about"], model["id"]
         assert model["licence"]
     assert listed["@cf/meta/llama-3.2-1b-instruct"]["bytes_about"] == 2 * 1235814400

@@ -21,6 +21,9 @@ def server():
         yield server
 
 
+expect.set_options(timeout=120_000)  # a busy machine is slow, and no failure
+
+
 @pytest.fixture(scope="module")
 def browser():
     chromium = shutil.which("chromium")
@@ -285,7 +288,7 @@ def test_tokens(browser):
     with Server(models=MODELS_HERE) as server:
         def token(*more):
             out = subprocess.run([VERGE, "token", "create", "--data", server.folder.name + "/data", *more], capture_output=True, text=True, check=True).stdout
-            return re.search(r"vrg_\w+", out)[0]
+            return re.search(r"vrg_[\w-]+", out)[0]
         admin, mine, other = token("--scope", "admin"), token("--scope", "run", "--account", "mine"), token("--scope", "run", "--account", "other")
         for account, secret in [("mine", mine), ("other", other)]:
             status, _, text = server.post("/v1/embeddings", {"model": "@t/embedder", "input": "a"}, {"authorization": "Bearer " + secret})

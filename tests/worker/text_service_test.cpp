@@ -12,6 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "support/clock.h"
 #include "support/random.h"
 #include "tests/worker/fake_model.h"
 
@@ -243,6 +244,42 @@ TEST(TextServiceBacklog, ASlowReaderHoldsItsOwnSequenceOnly) {
   io.run();
   EXPECT_EQ(slow.terminal, 1);
   EXPECT_EQ(service.active(), 0);
+}
+
+// The deadline passes while the engine is at the answer, and a slow reader holds it there: the engine gives it up by itself, and
+// nothing of it is left. A machine too slow to begin before the deadline is given longer.
+TEST(TextServiceBacklog, ADeadlineThatPassesInsideTheEngineEndsTheAnswer) {
+  Host host;
+  host.model = testing::fake_loaded_model();
+  host.cache = std::make_unique<testing::FakeCache>(400);
+  host.context_tokens = 8192;
+  asio::io_context io{1};
+  TextService service(io.get_executor(), host, {"n", "fake", {}});
+  bool began = false;
+  for (int64_t ms = 50; !began; ms *= 4) {
+    SlowSink slow(io);
+    auto r = request(5, 6000);
+    r.params["ignore_eos"] = true;
+    r.deadline_ms = unix_ms() + ms;
+    asio::co_spawn(io, service.run(r, slow), asio::detached);
+    io.restart();
+    while (unix_ms() <= r.deadline_ms) io.poll();
+    began = service.status().at("tokens").to_number<uint64_t>() > 0;  // it has left the queue
+    // The reader has not moved, and it is over all the same.
+    while (began && service.status().at("running") != 0) io.poll();
+    EXPECT_EQ(slow.terminal, 0);
+    slow.open = true;
+    slow.gate.cancel();
+    io.restart();
+    io.run();
+    EXPECT_EQ(slow.terminal, 1);
+    EXPECT_EQ(slow.error.code, Code::Timeout);
+    EXPECT_LT(slow.text.size(), 6000u);
+  }
+  EXPECT_EQ(service.active(), 0);
+  const json::object s = service.status();
+  EXPECT_EQ(s.at("waiting"), 0);
+  EXPECT_EQ(s.at("free_pages").to_number<int>() + s.at("cached_pages").to_number<int>(), s.at("pages").to_number<int>());
 }
 
 }  // namespace
