@@ -280,8 +280,8 @@ http::task<void> count_response_tokens(Call& call) {
 http::task<void> compact_response(Call& call) {
   const Error error =
       fail(Code::UnsupportedParameter,
-           "'/v1/responses/compact' is not supported: leave items out of 'input', or set "
-           "'truncation' to \"auto\"");
+           "'/v1/responses/compact' is not supported: leave the oldest items out of 'input', or "
+           "ask for a summary of them in a request of its own");
   auto refusal = respond_error(call, error);
   co_await std::move(refusal);
 }
