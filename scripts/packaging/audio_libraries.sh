@@ -2,7 +2,7 @@
 # Prints the folder of FFmpeg's libraries as packages bring them: Debian's source, with the decoders and containers of
 # src/media/audio.cpp, the encoders of audio_encoder.cpp and nothing else. Debian's own build needs 150 MB of other libraries, GPL ones among them; this one is
 # 4 MB under the LGPL, and has the same names and versions of symbols. Built once (a minute of processor time) and kept
-# in $XDG_CACHE_HOME/verge/package/.
+# in $XDG_CACHE_HOME/verge/package/. Status 69: the source could not be fetched.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/install.sh
@@ -38,10 +38,10 @@ if [ -d "$to/lib" ]; then echo "$to/lib"; exit 0; fi
       -o APT::Sandbox::User=root -o pkgCacheGen::Essential=none "$@"
   }
   log=$work/log
+  (apt update && cd "$work/source" && apt source --download-only ffmpeg) >"$log" 2>&1 ||
+    { tail -n 30 "$log" >&2; echo "error: Debian's source of FFmpeg could not be fetched" >&2; exit 69; }
   (
-    apt update
     cd "$work/source"
-    apt source --download-only ffmpeg
     dsc=$(echo ffmpeg_*.dsc)
     dpkg-source --no-check -x "$dsc" tree
     cd tree
@@ -51,7 +51,7 @@ if [ -d "$to/lib" ]; then echo "$to/lib"; exit 0; fi
     make install
     cp COPYING.LGPLv2.1 "$work/out/lib/"
     echo "$dsc: ./configure $settings" | tr -s ' \n' ' ' >"$work/out/lib/BUILD"
-  ) >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "FFmpeg's audio codecs could not be built"; }
+  ) >>"$log" 2>&1 || { tail -n 30 "$log" >&2; die "FFmpeg's audio codecs could not be built"; }
   if grep -E '^WARNING: .*(unknown|did not match)' "$log"; then die "configure does not know a codec of src/media/"; fi
   rm -rf "$work/out/lib/pkgconfig"
   mkdir -p "$work/kept"

@@ -5,7 +5,13 @@
 set -euo pipefail
 VERGE_BINARY=$(realpath "$1"); export VERGE_BINARY; shift
 cd "$(dirname "$0")"
-../../scripts/package all
+# A source that cannot be reached is no failure, as with models.
+../../scripts/package all || {
+  status=$?
+  [ "$status" = 69 ] || exit "$status"
+  echo "    packages could not be made without FFmpeg's source: their tests skip"
+  exit 0
+}
 tools=$(realpath -m "${E2E_TOOLS:-../../build/e2e}")
 python=$tools/venv/bin/python
 [ -x "$python" ] || python=python3
