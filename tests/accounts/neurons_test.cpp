@@ -51,7 +51,7 @@ TEST(Neurons, EveryUnitOfTheCatalogueIsKnownAndEveryTaskHasAPrice) {
     for (const catalogue::Price& price : entry->prices)
       EXPECT_GT(neurons({{price.unit, 1}}, everything), 0) << entry->id << ": " << price.unit;
   for (const catalogue::Entry* entry : catalogue->all())
-    EXPECT_GT(neurons(catalogue->prices(*entry), {.prompt_tokens = 1'000'000, .completion_tokens = 1'000'000, .audio_ms = 60'000, .images = 1}), 0) << entry->id;
+    EXPECT_GT(neurons(catalogue->prices(*entry), {.prompt_tokens = 1'000'000, .completion_tokens = 1'000'000, .audio_ms = 60'000, .images = 1, .characters = 1'000}), 0) << entry->id;
 }
 
 TEST(Neurons, TheMostRequestsAMinuteAreTheModelsOrItsTasks) {

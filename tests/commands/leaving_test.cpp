@@ -24,12 +24,14 @@
 #include "accounts/meter.h"
 #include "accounts/response_store.h"
 #include "api/api.h"
+#include "api/page.h"
 #include "api/routes.h"
 #include "catalogue/catalogue.h"
 #include "cluster/peer.h"
 #include "server/converter.h"
 #include "http/server.h"
 #include "protocol/server.h"
+#include "protocol/tasks/text_to_speech.h"
 #include "router/registry.h"
 #include "router/router.h"
 #include "support/finally.h"
@@ -45,7 +47,7 @@ namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using protocol::task;
 
-const std::string kText = "@t/text", kFar = "@t/far", kEmbedder = "@t/embedder", kPictures = "@t/pictures", kSpeech = "@t/speech";
+const std::string kText = "@t/text", kFar = "@t/far", kEmbedder = "@t/embedder", kPictures = "@t/pictures", kSpeech = "@t/speech", kVoice = "@t/voice";
 
 // Says two parts of a transcript, then all of it.
 class Speech : public protocol::Service {
@@ -57,6 +59,24 @@ class Speech : public protocol::Service {
     events.emplace_back(protocol::Part(part));
     events.emplace_back(protocol::Part(part));
     events.emplace_back(protocol::Result(json::parse(R"({"text":"Hi. Hi.","language":"en","duration":2,"segments":[]})")));
+    events.emplace_back(protocol::Usage());
+    events.emplace_back(protocol::End("stop"));
+    for (protocol::Event& event : events) {
+      co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+      if (!co_await sink.put(std::move(event))) { co_return; }
+    }
+  }
+};
+
+// Speaks in two pieces.
+class Voice : public protocol::Service {
+ public:
+  task<void> run(protocol::Request, protocol::EventSink& sink) override {
+    std::vector<protocol::Event> events;
+    events.emplace_back(protocol::Accepted(0, 0, "n1", kVoice, false));
+    events.emplace_back(protocol::Part(json::object(), protocol::Blob{"audio/mpeg", "ab"}));
+    events.emplace_back(protocol::Part(json::object(), protocol::Blob{"", "cd"}));
+    events.emplace_back(protocol::to_result(protocol::Spoken{1, 2}));
     events.emplace_back(protocol::Usage());
     events.emplace_back(protocol::End("stop"));
     for (protocol::Event& event : events) {
@@ -79,7 +99,7 @@ class Models : public protocol::Service {
 struct Ask {
   std::string method, target, body;
   http::Headers headers;
-  bool good = true;  // its answer is 200; else some refusal
+  bool good = true;  // its answer is 200, or leads to one; else some refusal
 };
 
 class LeavingTest : public ::testing::Test {
@@ -91,6 +111,7 @@ class LeavingTest : public ::testing::Test {
     open(kEmbedder, "text-embeddings", models + "/tiny-embedder");
     open(kPictures, "image-classification", models + "/resnet20-cifar10");
     add(kSpeech, "automatic-speech-recognition", speech_);
+    add(kVoice, "text-to-speech", voice_);
     // The same text model once more, behind the sockets of a cluster.
     add(kFar, "text-generation", *opened_.front());
     far_server_ = std::make_unique<protocol::Server>(io_.get_executor(), here_, [] { return json::object(); });
@@ -109,7 +130,7 @@ class LeavingTest : public ::testing::Test {
     meter_ = std::make_unique<accounts::Meter>(io_.get_executor(), accounts_, catalogue_, leases_, ledger_.get(), metrics_, accounts::MeterOptions{true, 5});
     accounts::Settings plenty;
     plenty.daily_neurons = int64_t{1} << 50;  // a limit, so that there are leases
-    plenty.rates["text-generation"] = plenty.rates["text-embeddings"] = plenty.rates["image-classification"] = plenty.rates["automatic-speech-recognition"] = 1'000'000;
+    plenty.rates["text-generation"] = plenty.rates["text-embeddings"] = plenty.rates["image-classification"] = plenty.rates["automatic-speech-recognition"] = plenty.rates["text-to-speech"] = 1'000'000;
     EXPECT_TRUE(accounts_.set("acc", plenty, 1));
     EXPECT_TRUE(accounts_.set("default", plenty, 1));
 
@@ -247,7 +268,9 @@ class LeavingTest : public ::testing::Test {
     EXPECT_GE(points, 2);
     received_.clear();
     EXPECT_FALSE(leave_after(ask, 1 << 30, How::ClosedByTheClient));
-    EXPECT_TRUE(received_.starts_with(ask.good ? "HTTP/1.1 200" : "HTTP/1.1 4")) << received_.substr(0, 1000);
+    const std::string_view answer(received_);
+    const bool good = answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 308");
+    EXPECT_TRUE(ask.good ? good : answer.starts_with("HTTP/1.1 4")) << received_.substr(0, 1000);
   }
 
   static fs::path make_folder() {
@@ -264,6 +287,7 @@ class LeavingTest : public ::testing::Test {
   std::unique_ptr<accounts::Ledger> ledger_ = std::move(*accounts::Ledger::open(io_.get_executor(), folder_.string(), {"n1", false}));
   accounts::LocalLeaseStore leases_{[this](const std::string& account, int64_t day) { return ledger_->neurons_of(account, day); }};
   Speech speech_;
+  Voice voice_;
   std::vector<std::unique_ptr<worker::ModelService>> opened_;
   Models here_, near_;
   std::unique_ptr<protocol::Server> far_server_;
@@ -306,6 +330,11 @@ std::vector<Ask> asks_for(const api::Route& route) {
   } else if (pattern.ends_with("/completions")) {
     post(kText, R"({"model":"@t/text","prompt":"Hi",)" + limits + "}", json);
     post(kText, R"({"model":"@t/text","prompt":"Hi","stream":true,)" + limits + "}", json);
+  } else if (pattern.ends_with("/responses/input_tokens")) {
+    post(kText, R"({"model":"@t/text","input":"Hi"})", json);
+  } else if (pattern.ends_with("/audio/speech")) {
+    for (const char* form : {"audio", "sse"})
+      post(kVoice, fmt::format(R"({{"model":"@t/voice","input":"Hi","voice":"alloy","stream_format":"{}"}})", form), json);
   } else if (pattern.find("/audio/") != std::string::npos) {
     for (const std::string stream : {"false", "true"}) {
       std::string body;
@@ -321,6 +350,7 @@ std::vector<Ask> asks_for(const api::Route& route) {
     post(kFar, R"({"prompt":"Hi","stream":true,)" + limits + "}", json);
     post(kEmbedder, R"({"text":["a","b"]})", json);
     post(kSpeech, "RIFF", {http::Header("content-type", "application/octet-stream")});
+    post(kVoice, R"({"text":"Hi"})", json);
     std::ifstream picture(std::string(test_data_folder()) + "/images/444.jpg", std::ios::binary);
     post(kPictures, std::string(std::istreambuf_iterator<char>(picture), {}), {http::Header("content-type", "application/octet-stream")});
   } else if (pattern.ends_with("/run") && route.method == "POST" && pattern.find("/accounts/") == std::string::npos) {
@@ -342,7 +372,9 @@ std::vector<Ask> asks_for(const api::Route& route) {
   } else {
     post(kText, route.method == "POST" ? "{}" : "", json);
     // What is not served, or lacks what it needs.
-    for (const char* refused : {"/ai/run", "/ai/models/schema"}) out.back().good &= !pattern.ends_with(refused);
+    for (const char* refused : {"/ai/run", "/ai/models/schema", "/responses/compact", "/verge/page/{file...}", "/verge/docs/{file...}"}) out.back().good &= !pattern.ends_with(refused);
+    for (const char* page : {"/", "/verge", "/verge/docs"})
+      out.back().good &= pattern != page || !api::page_files().empty();
     out.back().good &= pattern.find("/responses/{id}") == std::string::npos;
     out.back().good &= !(route.method == "GET" && (pattern == "/run" || pattern.ends_with("/ai/run/{model...}")));
   }
