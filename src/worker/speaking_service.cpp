@@ -5,6 +5,7 @@
 #include "protocol/progress.h"
 #include "support/finally.h"
 #include "support/voice_limits.h"
+#include "worker/turned_away.h"
 
 namespace verge::worker {
 namespace asio = boost::asio;
@@ -82,13 +83,10 @@ void SpeakingService::tell(const std::shared_ptr<SpeakingCall>& call, Result<Spe
 }
 
 task<void> SpeakingService::run(protocol::Request request, protocol::EventSink& sink) {
-  std::optional<Error> refused;
-  if (draining_) refused = fail(Code::Busy, "This worker is shutting down. Try again.");
-  else if (*active_ >= limits::kSpeakers) refused = fail(Code::Busy, "The model's queue is full ({} texts are here). Try again later.", *active_);
-  else if (request.reject_if_busy && *active_ > 0) refused = fail(Code::Busy, "The model is busy. Try again later.");
-  else if (!request.task.empty() && request.task != kTask) refused = fail(Code::InvalidInput, "This model's task is {}, not {}.", kTask, request.task);
+  std::optional<Error> refused = turned_away(
+      request, kTask,
+      {draining_, static_cast<size_t>(*active_), static_cast<size_t>(limits::kSpeakers), "texts"});
   if (refused) {
-    if (refused->code == Code::Busy) refused->retry_after_ms = 1000;
     co_await put_failure(sink, std::move(*refused));
     co_return;
   }
